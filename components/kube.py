@@ -1,0 +1,62 @@
+"""The blocks that several nouns render the same way: object heads, security contexts, tolerations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from model_specs.names import MANAGED_BY
+from regions.plan import Toleration
+
+Object = dict[str, Any]
+"""One Kubernetes object as plain values."""
+
+SYSTEM_NAMESPACE: Final = "isoserve-system"
+CACHE_NAMESPACE: Final = "isoserve-cache"
+GATEWAY_NAMESPACE: Final = "isoserve-gateway"
+
+# The provider must not wait for each object: one RolloutGate watches all of them at once.
+_SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
+
+RESTRICTED_CONTAINER: Final[Object] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+"""Pod Security `restricted`, and a root file system that nothing can change."""
+
+RESTRICTED_POD: Final[Object] = {
+    "fsGroup": 10001,
+    "runAsGroup": 10001,
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Pod Security `restricted` for the pod as a whole."""
+
+
+def head(
+    api_version: str,
+    kind: str,
+    name: str,
+    namespace: str,
+    labels: dict[str, str],
+    annotations: dict[str, str],
+) -> Object:
+    """The head of an object, to which the caller adds its spec. `namespace` may be empty."""
+    metadata: Object = {
+        "annotations": {**_SKIP_AWAIT, **annotations},
+        "labels": {**MANAGED_BY, **labels},
+        "name": name,
+    }
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def tolerations(taints: Iterable[Toleration]) -> list[Object]:
+    """Pod tolerations of `taints`."""
+    return [
+        {"effect": "NoSchedule", "key": t.key, "operator": "Equal", "value": t.value}
+        for t in taints
+    ]

@@ -1,0 +1,60 @@
+"""Names a person may choose, and the keys under which rendered objects carry them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+DOMAIN: Final = "isoserve.dev"
+LABEL_PROJECT: Final = f"{DOMAIN}/project"
+LABEL_MODEL: Final = f"{DOMAIN}/model"
+LABEL_TRACK: Final = f"{DOMAIN}/track"
+LABEL_MACHINE: Final = f"{DOMAIN}/machine-type"
+LABEL_CAPACITY: Final = f"{DOMAIN}/capacity"
+LABEL_ROLE: Final = f"{DOMAIN}/role"
+MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
+
+# A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest
+# Kubernetes name made from a model is `keda-hpa-<model>-candidate`.
+MAX_NAME: Final = 30
+RESERVED: Final = ("default", "system", "kube", "isoserve")
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+def _slug(text: str) -> str:
+    """The nearest legal name, offered in the error's hint."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-0123456789")[:MAX_NAME].strip("-")
+    return slug or "my-model"
+
+
+def check_name(name: str) -> str:
+    """`name` itself when it is a legal project or model name.
+
+    Raises PydanticCustomError with the code, the rule and a legal name near it.
+    """
+    if not name.isascii():
+        shown = name.encode("ascii", "backslashreplace").decode()
+        raise PydanticCustomError("E313", "{why}", {"why": f"names are plain ASCII, got {shown}"})
+    if not _NAME.fullmatch(name) or "--" in name:
+        why = (
+            f"names are lower-case letters, digits and single hyphens and start with a letter, "
+            f"got {name!r}; use {_slug(name)}"
+        )
+        raise PydanticCustomError("E311", "{why}", {"why": why})
+    if len(name) > MAX_NAME:
+        why = f"names have at most {MAX_NAME} characters, got {len(name)}; use {_slug(name)}"
+        raise PydanticCustomError("E312", "{why}", {"why": why})
+    if name.split("-")[0] in RESERVED:
+        why = f"names starting with {', '.join(RESERVED)} belong to the platform; choose another"
+        raise PydanticCustomError("E314", "{why}", {"why": why})
+    return name
+
+
+Name = Annotated[
+    str,
+    AfterValidator(check_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$", "maxLength": MAX_NAME}),
+]

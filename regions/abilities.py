@@ -1,0 +1,117 @@
+"""What a feature needs of a region, and the one thing that happens where that is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from regions.plan import Downgrade, Gap
+
+REFUSE: Final = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A feature, the capability it needs, and its outcome without: `REFUSE` or what is done."""
+
+    name: str
+    capability: str
+    outcome: str
+
+
+FEATURES: Final[dict[str, Feature]] = {
+    row.name: row
+    for row in (
+        Feature(
+            name="queue autoscaling",
+            capability="keda",
+            outcome="scales by a HorizontalPodAutoscaler",
+        ),
+        Feature(
+            name="queue metric",
+            capability="custom_metrics",
+            outcome="scales on CPU, not on requests waiting",
+        ),
+        Feature(name="scale to zero", capability="keda", outcome="keeps one replica"),
+        Feature(
+            name="schedules",
+            capability="keda",
+            outcome="keeps the highest scheduled floor all day",
+        ),
+        Feature(name="route", capability="gateway_api", outcome=REFUSE),
+        Feature(name="route policies", capability="envoy_gateway", outcome=REFUSE),
+        Feature(
+            name="alert rules",
+            capability="prometheus_operator",
+            outcome="rules are handed over in a ConfigMap, pods are found by their labels",
+        ),
+        Feature(
+            name="model cache",
+            capability="cluster_scope",
+            outcome="each pod downloads the model",
+        ),
+        Feature(
+            name="namespaces",
+            capability="cluster_scope",
+            outcome="the project's namespace must exist already",
+        ),
+        Feature(
+            name="node labels",
+            capability="cluster_scope",
+            outcome="the nodes must carry the pool's labels and taints already",
+        ),
+        Feature(
+            name="priority classes",
+            capability="cluster_scope",
+            outcome="every pod has the cluster's own priority",
+        ),
+        Feature(name="registry key", capability="kms", outcome="the store encrypts with its key"),
+        Feature(
+            name="registry replication",
+            capability="s3_replication",
+            outcome="the registry is filled by `isoserve model push`, not by replication",
+        ),
+        Feature(name="spot nodes", capability="spot", outcome="runs on on-demand nodes"),
+    )
+}
+"""`spot` is no capability of a profile: a machine type has it where its offer has spot nodes."""
+
+
+@dataclass(slots=True)
+class Abilities:
+    """A region's capabilities, and a record of what was asked for in vain."""
+
+    region: str
+    present: frozenset[str]
+    downgrades: set[Downgrade] = field(default_factory=set)
+    gaps: list[Gap] = field(default_factory=list)
+
+    def allow(self, feature: str, model: str, path: str) -> bool:
+        """Whether the region has what `feature` needs; if not, its outcome is recorded.
+
+        `model` is the model's id or empty for the region; `path` is the spec field that asked.
+        """
+        return self.allow_if(FEATURES[feature].capability in self.present, feature, model, path)
+
+    def allow_if(self, present: bool, feature: str, model: str, path: str) -> bool:
+        """As `allow`, where the caller has looked for itself."""
+        row = FEATURES[feature]
+        if present:
+            return True
+        if row.outcome == REFUSE:
+            reason = f"{feature} needs {row.capability}, which region {self.region} lacks"
+            self.lack(model, path, "E333", f"{reason}; leave it out of regions")
+        else:
+            self.downgrades.add(
+                Downgrade(
+                    model=model,
+                    feature=feature,
+                    capability=row.capability,
+                    outcome=row.outcome,
+                )
+            )
+        return False
+
+    def lack(self, model: str, path: str, code: str, reason: str) -> None:
+        """Record that the region cannot serve `model`, and why."""
+        self.gaps.append(Gap(model=model, path=path, code=code, reason=reason))

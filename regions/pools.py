@@ -1,0 +1,104 @@
+"""Shares node pools by machine type, and gives a rollout only the room that is proved to exist."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from model_specs.names import LABEL_MACHINE
+from regions.abilities import Abilities
+from regions.machines import MACHINES
+from regions.plan import JobPlan, NodeGroupPlan, PoolPlan, ServerPlan, TrackPlan
+from regions.profile import Nodes, Offer, RegionProfile
+from regions.tracks import taints
+
+Demand = dict[tuple[str, str], tuple[int, int, int]]
+"""By machine type and capacity: replicas at least, replicas at most, number of tracks."""
+
+
+def demand(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Demand:
+    """What all workloads of a region want of each pool."""
+    rows: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for server in servers:
+        for track in server.tracks:
+            row = rows[track.placement.machine_type, capacity_of(track)]
+            row[0] += track.scaler.min
+            row[1] += track.scaler.max
+            row[2] += 1
+    for job in jobs:
+        row = rows[job.placement.machine_type, "on_demand"]
+        row[0] += job.parallelism
+        row[1] += job.parallelism
+    return {key: (row[0], row[1], row[2]) for key, row in rows.items()}
+
+
+def capacity_of(track: TrackPlan) -> str:
+    """`on_demand` or `spot`."""
+    return "spot" if track.track == "spot" else "on_demand"
+
+
+def nodes_of(offer: Offer, capacity: str) -> Nodes:
+    """The offer's bounds for one capacity type."""
+    return offer.spot if capacity == "spot" else offer.on_demand
+
+
+def with_surge(server: ServerPlan, profile: RegionProfile, wanted: Demand) -> ServerPlan:
+    """The server with one replica of surge per track where the pool has room for all at once.
+
+    room = (most nodes * replicas per node - replicas at most) // tracks in the pool. A default
+    surge of 25 % on a full GPU pool waits for ever for a GPU that the old replica holds.
+    """
+    changed = []
+    for track in server.tracks:
+        capacity = capacity_of(track)
+        offer = profile.machines[track.placement.machine_type]
+        _, most, tracks = wanted[track.placement.machine_type, capacity]
+        room = (nodes_of(offer, capacity).max * offer.replicas_per_node - most) // tracks
+        surge = min(max(room, 0), 1)
+        changed.append(replace(track, surge=surge, unavailable=1 - surge))
+    return replace(server, tracks=tuple(changed))
+
+
+def _group(offer: Offer, capacity: str, wanted: Demand, machine: str) -> NodeGroupPlan:
+    bounds = nodes_of(offer, capacity)
+    least = wanted.get((machine, capacity), (0, 0, 0))[0]
+    desired = min(max(math.ceil(least / offer.replicas_per_node), bounds.min), bounds.max)
+    return NodeGroupPlan(capacity=capacity, min=bounds.min, max=bounds.max, desired=desired)
+
+
+def pools(
+    profile: RegionProfile, abilities: Abilities, wanted: Mapping[tuple[str, str], tuple[int, ...]]
+) -> tuple[PoolPlan, ...]:
+    """One pool for each machine type that a workload wants."""
+    demand_rows: Demand = {key: (row[0], row[1], row[2]) for key, row in wanted.items()}
+    found = []
+    for machine in sorted({machine for machine, _ in wanted}):
+        offer, row = profile.machines[machine], MACHINES[machine]
+        if offer.node_names and not abilities.allow("node labels", "", "machines"):
+            continue
+        groups = tuple(
+            _group(offer, capacity, demand_rows, machine)
+            for capacity in ("on_demand", "spot")
+            if nodes_of(offer, capacity).max
+        )
+        found.append(
+            PoolPlan(
+                name=machine.replace(".", "-"),
+                machine_type=machine,
+                gpus_per_node=row.gpus * offer.replicas_per_node,
+                instance_types=offer.instance_types,
+                node_names=offer.node_names,
+                groups=groups,
+                labels={LABEL_MACHINE: machine},
+                taints=taints(row),
+                replicas_per_node=offer.replicas_per_node,
+                replicas_wanted=sum(
+                    demand_rows.get((machine, g.capacity), (0,))[0] for g in groups
+                ),
+                replicas_most=sum(g.max for g in groups) * offer.replicas_per_node,
+                disk_gib=offer.cache_disk_gib,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,193 @@
+"""Decides everything of one model but its tracks: who reaches it, how it is probed, what it has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from model_specs.load import Model, Specs
+from model_specs.runtimes import CUSTOM, RUNTIMES, V2_INFER, Runtime
+from regions.abilities import Abilities
+from regions.clocks import drain
+from regions.machines import MACHINES
+from regions.plan import (
+    AccessPlan,
+    BackendPlan,
+    JobPlan,
+    ProbePlan,
+    SecretPlan,
+    ServerPlan,
+    SloPlan,
+    WorkloadPlan,
+)
+from regions.profile import RegionProfile
+from regions.tracks import (
+    candidate_share,
+    labels_of,
+    placement,
+    tracks,
+    version,
+    weights,
+)
+
+GATEWAYS: Final = {"private": "", "permissive": "internal", "public": "public"}
+
+
+def hostname(model: Model, profile: RegionProfile) -> str:
+    """The route's host. Names hold no `--`, so no two models share one; private has none."""
+    label = f"{model.name}--{model.project}"
+    return {
+        "private": "",
+        "permissive": f"{label}.internal.{profile.domain}",
+        "public": f"{label}.{profile.domain}",
+    }[model.spec.access]
+
+
+def endpoint(model: Model, profile: RegionProfile) -> str:
+    """The base URL for callers."""
+    host = hostname(model, profile)
+    scheme = "https" if model.spec.access == "public" else "http"
+    return f"{scheme}://{host}" if host else f"http://{model.name}.{model.project}.svc"
+
+
+def role_arn(profile: RegionProfile, role: str) -> str:
+    """The ARN of one of our reader roles; empty where there is no AWS IAM."""
+    if profile.provider != "aws":
+        return ""
+    return f"arn:aws:iam::{profile.account.account_id}:role/{role}"
+
+
+def reader_role(region: str, project: str) -> str:
+    """The IAM role by which a project's pods download; `project` may be `cache` for agents."""
+    return f"isoserve-{region}-{project}"
+
+
+def backends(model: Model) -> tuple[BackendPlan, ...]:
+    """The Services behind the route with their weights, which always sum to 100."""
+    if model.spec.rollout.strategy != "canary":
+        return (BackendPlan(service=model.name, role=live_role(model), weight=100),)
+    share = candidate_share(model.spec)
+    return (
+        BackendPlan(service=model.name, role="stable", weight=100 - share),
+        BackendPlan(service=f"{model.name}-candidate", role="candidate", weight=share),
+    )
+
+
+def live_role(model: Model) -> str:
+    """Whom the model's own Service selects: a blue-green swap is a change of this one word."""
+    rollout = model.spec.rollout
+    return "candidate" if rollout.strategy == "blue_green" and rollout.step else "stable"
+
+
+def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model) -> AccessPlan:
+    """Who reaches the model; what the region lacks for it becomes a gap."""
+    spec = model.spec
+    if spec.access != "private" and abilities.allow("route", model.id, "access"):
+        abilities.allow("route policies", model.id, "access")
+    if spec.access == "public" and profile.sign_in is None:
+        reason = f"region {abilities.region} has no sign_in, which public models need"
+        abilities.lack(model.id, "access", "E333", f"{reason}; leave it out of regions")
+    shared = {*spec.share_with, *specs.projects[model.project].spec.share_with}
+    sign_in = profile.sign_in if spec.access == "public" else None
+    shadow = spec.rollout.strategy == "shadow"
+    return AccessPlan(
+        mode=spec.access,
+        endpoint=endpoint(model, profile),
+        hostname=hostname(model, profile),
+        gateway=GATEWAYS[spec.access],
+        caller_namespaces=tuple(sorted({model.project, *shared})),
+        requests_per_minute=spec.requests_per_minute,
+        backends=backends(model),
+        mirror_service=f"{model.name}-candidate" if shadow else "",
+        mirror_percent=spec.rollout.mirror_percent if shadow else 0,
+        issuer=sign_in.issuer if sign_in else "",
+        jwks_uri=sign_in.jwks_uri if sign_in else "",
+        audience=sign_in.audience if sign_in else "",
+    )
+
+
+def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
+    """The spec's own example request, else the runtime's smallest one, down the user's path."""
+    wish = model.spec.probe
+    path = runtime.probe_path.replace(V2_INFER, V2_INFER.format(model=model.name))
+    return ProbePlan(
+        url=endpoint(model, profile) + (wish.request.path if wish.request else path),
+        body=wish.request.body if wish.request else runtime.probe_body(model.name),
+        status=wish.expect.status,
+        json_path=wish.expect.json_path,
+        matches=wish.expect.matches,
+        latency_seconds=wish.expect.latency_seconds,
+        interval_seconds=wish.interval_seconds,
+        needs_token=model.spec.access == "public",
+    )
+
+
+def workload(
+    abilities: Abilities, profile: RegionProfile, region: str, model: Model
+) -> WorkloadPlan:
+    """What a server and a job of `model` have in common."""
+    spec = model.spec
+    ranked = abilities.allow("priority classes", "", "capacity.priority")
+    return WorkloadPlan(
+        id=model.id,
+        project=model.project,
+        model=model.name,
+        namespace=model.project,
+        labels=labels_of(model),
+        env=dict(spec.env),
+        secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
+        priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
+        agent_image=profile.agent_image,
+        registry_url=f"s3://{profile.registry.bucket}",
+        registry_endpoint=profile.registry.endpoint,
+        registry_region=profile.account.region,
+        reader_role_arn=role_arn(profile, reader_role(region, model.project)),
+    )
+
+
+def server(
+    specs: Specs, abilities: Abilities, profile: RegionProfile, region: str, model: Model
+) -> ServerPlan:
+    """One model as an endpoint."""
+    runtime = RUNTIMES.get(model.spec.image, CUSTOM)
+    abilities.allow("alert rules", "", "slo")  # without, its outcome is recorded, nothing is lost
+    return ServerPlan(
+        workload=workload(abilities, profile, region, model),
+        port=runtime.port,
+        live_path=runtime.live_path,
+        ready_path=runtime.ready_path,
+        metrics_path=runtime.metrics_path,
+        live_role=live_role(model),
+        tracks=tracks(specs, abilities, profile, model),
+        drain=drain(runtime),
+        access=access(specs, abilities, profile, model),
+        probe=probe(model, profile, runtime),
+        slo=SloPlan(
+            availability=model.spec.slo.availability,
+            latency_seconds=model.spec.slo.latency_seconds,
+            runbook_url=profile.runbook_url,
+        ),
+        spread_zones=len(profile.zones) > 1,
+    )
+
+
+def job(
+    specs: Specs, abilities: Abilities, profile: RegionProfile, region: str, model: Model
+) -> JobPlan:
+    """One model as a batch job."""
+    spec, batch = model.spec, model.spec.batch
+    assert batch is not None, "the caller has looked"
+    what = version(specs, spec, spec.image, spec.model)
+    files = weights(abilities, model, what)
+    machine = MACHINES[spec.machine_type]
+    return JobPlan(
+        workload=workload(abilities, profile, region, model),
+        image=what.image,
+        command=batch.command,
+        weights=files,
+        placement=placement(machine, "on_demand", what.bytes, files.mode == "cache"),
+        schedule=batch.schedule or "",
+        parallelism=batch.parallelism,
+        completions=batch.completions,
+        retries=batch.retries,
+        deadline_seconds=batch.deadline_seconds,
+    )

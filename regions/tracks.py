@@ -1,0 +1,286 @@
+"""Decides the Deployments of one model: which version, where, how many, and who scales them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from model_specs.load import Model, Specs
+from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_PROJECT
+from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime
+from model_specs.schema import ModelSpec
+from regions.abilities import Abilities
+from regions.clocks import scale_down_seconds, startup
+from regions.machines import MACHINES, MachineType
+from regions.plan import (
+    PlacementPlan,
+    ScalerPlan,
+    SchedulePlan,
+    StartupPlan,
+    Toleration,
+    TrackPlan,
+    WeightsPlan,
+)
+from regions.profile import RegionProfile
+
+_GIB: Final = 1024**3
+# Below this a download takes seconds and costs less than keeping a copy on every node.
+CACHE_FROM_BYTES: Final = 2 * _GIB
+_EPHEMERAL_GIB: Final = 8
+_GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its working memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What a track runs: an image of a runtime and a model."""
+
+    runtime: Runtime
+    image: str
+    address: str
+    bytes: int
+
+    @property
+    def digest(self) -> str:
+        """The manifest digest, 64 hexadecimal digits."""
+        return self.address.rsplit(":", 1)[1]
+
+
+def labels_of(model: Model) -> dict[str, str]:
+    """The labels that every object of a model carries."""
+    return {LABEL_MODEL: model.name, LABEL_PROJECT: model.project}
+
+
+def promql_selector(model: Model) -> str:
+    """The label matchers that select a model's own series."""
+    return f'isoserve_dev_project="{model.project}",isoserve_dev_model="{model.name}"'
+
+
+def taints(machine: MachineType) -> tuple[Toleration, ...]:
+    """The taint of a GPU machine type's nodes: no other pod may stand there."""
+    return (Toleration(key=LABEL_MACHINE, value=machine.name),) if machine.gpus else ()
+
+
+def version(specs: Specs, spec: ModelSpec, image: str, address: str) -> Version:
+    """The version of `address` under `image`; a size nobody recorded is bounded by the machine."""
+    machine = MACHINES[spec.machine_type]
+    facts = specs.facts.get(address)
+    bound = int(machine.gpus * machine.gpu_memory_gib * _GPU_SHARE) or machine.memory_gib // 2
+    return Version(
+        runtime=RUNTIMES.get(image, CUSTOM),
+        image=RUNTIMES[image].image if image in RUNTIMES else image,
+        address=address,
+        bytes=facts.bytes if facts else bound * _GIB,
+    )
+
+
+def versions(specs: Specs, spec: ModelSpec) -> dict[str, Version]:
+    """The versions by role: `stable`, and `candidate` where there is one."""
+    found = {"stable": version(specs, spec, spec.image, spec.model)}
+    candidate = spec.rollout.candidate
+    if candidate is not None:
+        found["candidate"] = version(
+            specs, spec, candidate.image or spec.image, candidate.model or spec.model
+        )
+    return found
+
+
+def fits_memory(machine: MachineType, model_bytes: int) -> str:
+    """Why a model of `model_bytes` does not fit the machine's memory; empty if it does."""
+    gib = machine.gpus * machine.gpu_memory_gib * _GPU_SHARE or float(machine.memory_gib)
+    if model_bytes <= gib * _GIB:
+        return ""
+    kind = "GPU memory" if machine.gpus else "memory"
+    return (
+        f"the model has {model_bytes / _GIB:.1f} GiB and {machine.name} holds {gib:.1f} GiB of "
+        f"{kind}; take a larger machine_type"
+    )
+
+
+def claim_name(machine: str) -> str:
+    """The PVC through which a project reads the cache of a machine type's nodes."""
+    return f"models-{machine.replace('.', '-')}"
+
+
+def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
+    """How the files reach the pod: by the spec's word, or by size."""
+    wish = model.spec.cache
+    cached = wish == "always" or (wish == "auto" and what.bytes >= CACHE_FROM_BYTES)
+    if cached:
+        cached = abilities.allow("model cache", model.id, "cache")
+    return WeightsPlan(
+        mode="cache" if cached else "download",
+        address=what.address,
+        digest=what.digest,
+        bytes=what.bytes,
+        claim=claim_name(model.spec.machine_type) if cached else "",
+    )
+
+
+def placement(machine: MachineType, capacity: str, model_bytes: int, cached: bool) -> PlacementPlan:
+    """Where a pod stands: on nodes of its machine type and capacity, and nowhere else."""
+    spot = (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
+    download = 0 if cached else math.ceil(1.1 * model_bytes / _GIB)
+    return PlacementPlan(
+        machine_type=machine.name,
+        node_selector={LABEL_CAPACITY: capacity, LABEL_MACHINE: machine.name},
+        tolerations=(*taints(machine), *spot),
+        gpus=machine.gpus,
+        cpu=machine.cpu,
+        memory_gib=machine.memory_gib,
+        ephemeral_gib=_EPHEMERAL_GIB + download,
+    )
+
+
+def _queue_query(model: Model, runtime: Runtime, from_zero: bool) -> str:
+    query = f"sum({runtime.queue_metric}{{{promql_selector(model)}}})"
+    # With no pod there is no series; elsewhere a missing series must reach KEDA's fallback.
+    return f"{query} or vector(0)" if from_zero else query
+
+
+def _wake_query(model: Model) -> str:
+    """Requests at the gateway that are not the prober's: the one signal when no pod is there."""
+    cluster = f'envoy_cluster_name=~"httproute/{model.project}/{model.name}/.*"'
+    probe = f'project="{model.project}",model="{model.name}"'
+    return (
+        f"(sum(rate(envoy_cluster_upstream_rq_total{{{cluster}}}[2m])) or vector(0))"
+        f" + (sum(rate(envoy_cluster_upstream_cx_none_healthy{{{cluster}}}[2m])) or vector(0))"
+        f" - (sum(rate(probe_attempts_total{{{probe}}}[2m])) or vector(0)) > bool 0.005"
+    )
+
+
+def _kind(abilities: Abilities, model: Model, least: int, most: int) -> str:
+    """Who scales between `least` and `most`."""
+    if least == most and not model.spec.scaling.schedules:
+        return "fixed"
+    if abilities.allow("queue autoscaling", model.id, "scaling"):
+        return "scaled_object"
+    return "hpa_queue" if abilities.allow("queue metric", model.id, "scaling") else "hpa_cpu"
+
+
+def scaler(
+    abilities: Abilities,
+    profile: RegionProfile,
+    model: Model,
+    what: Version,
+    clocks: StartupPlan,
+    bounds: tuple[int, int],
+) -> ScalerPlan:
+    """Who sets one track's replicas within `bounds`, and by which signals."""
+    scaling = model.spec.scaling
+    least, most = bounds
+    kind = _kind(abilities, model, 0 if scaling.scale_to_zero else least, most)
+    to_zero = scaling.scale_to_zero and abilities.allow(
+        "scale to zero", model.id, "scaling.scale_to_zero"
+    )
+    floor = least
+    if scaling.schedules and not abilities.allow("schedules", model.id, "scaling.schedules"):
+        floor = min(most, max(least, *(window.replicas for window in scaling.schedules)))
+    if kind.startswith("hpa"):
+        floor = max(floor, 1)
+        if floor == most:
+            kind = "fixed"
+    return ScalerPlan(
+        kind=kind,
+        min=0 if to_zero else floor,
+        max=most,
+        query=_queue_query(model, what.runtime, to_zero),
+        threshold=scaling.queue_depth,
+        wake_query=_wake_query(model) if to_zero else "",
+        idle_seconds=scaling.idle_seconds,
+        schedules=tuple(
+            SchedulePlan(
+                start=window.start,
+                end=window.end,
+                timezone=window.timezone,
+                replicas=min(window.replicas, most),
+            )
+            for window in scaling.schedules
+            if kind == "scaled_object"
+        ),
+        prometheus_url=profile.prometheus_url,
+        metric=what.runtime.queue_metric.replace(":", "_"),
+        scale_down_seconds=scale_down_seconds(clocks),
+    )
+
+
+def _bounds(
+    abilities: Abilities, profile: RegionProfile, model: Model
+) -> list[tuple[str, int, int]]:
+    """The stable tracks as (capacity, least, most): all on demand, or a base and the rest spot."""
+    scaling, capacity = model.spec.scaling, model.spec.capacity
+    offer = profile.machines[model.spec.machine_type]
+    spot = capacity.spot and abilities.allow_if(
+        offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
+    )
+    if not spot or capacity.on_demand_base >= scaling.max:
+        return [("on_demand", scaling.min, scaling.max)]
+    base = capacity.on_demand_base
+    rows = [("on_demand", base, base)] if base else []
+    return [*rows, ("spot", max(scaling.min - base, 0), scaling.max - base)]
+
+
+def candidate_share(spec: ModelSpec) -> int:
+    """The candidate's share of requests at the step in force, in percent."""
+    rollout = spec.rollout
+    shares: dict[str, int] = {
+        "rolling": 0,
+        "canary": rollout.steps[rollout.step % len(rollout.steps)],
+        "blue_green": 100 * rollout.step,
+        "shadow": rollout.mirror_percent,
+    }
+    return shares[rollout.strategy]
+
+
+def _candidate_bounds(spec: ModelSpec) -> tuple[str, int, int]:
+    """The candidate's replicas: as many as its share of the stable ones, all of them in a swap."""
+    share = 100 if spec.rollout.strategy == "blue_green" else candidate_share(spec)
+    least = max(1, math.ceil(spec.scaling.min * share / 100))
+    return "on_demand", least, max(least, math.ceil(spec.scaling.max * share / 100))
+
+
+def tracks(
+    specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model
+) -> tuple[TrackPlan, ...]:
+    """The model's Deployments; surge is set later, when the whole pool is known."""
+    spec = model.spec
+    found = versions(specs, spec)
+    rows = [("stable", row) for row in _bounds(abilities, profile, model)]
+    if "candidate" in found:
+        rows.append(("candidate", _candidate_bounds(spec)))
+    return tuple(_track(abilities, profile, model, role, found[role], row) for role, row in rows)
+
+
+def _track(
+    abilities: Abilities,
+    profile: RegionProfile,
+    model: Model,
+    role: str,
+    what: Version,
+    row: tuple[str, int, int],
+) -> TrackPlan:
+    machine = MACHINES[model.spec.machine_type]
+    capacity, least, most = row
+    track = "spot" if capacity == "spot" else role
+    clocks = startup(what.runtime, machine, what.bytes)
+    files = weights(abilities, model, what)
+    launch = Launch(
+        served_name=model.name,
+        gpus=machine.gpus,
+        port=what.runtime.port,
+        shutdown_seconds=what.runtime.shutdown_seconds,
+    )
+    return TrackPlan(
+        name=model.name if track == "stable" else f"{model.name}-{track}",
+        track=track,
+        role=role,
+        image=what.image,
+        command_args=(*what.runtime.args(launch), *model.spec.args),
+        weights=files,
+        placement=placement(machine, capacity, what.bytes, files.mode == "cache"),
+        startup=clocks,
+        scaler=scaler(abilities, profile, model, what, clocks, (least, most)),
+        surge=0,
+        unavailable=1,
+        labels=labels_of(model),
+    )
