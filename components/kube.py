@@ -1,4 +1,4 @@
-"""The blocks that several nouns render the same way: object heads, security contexts, tolerations."""
+"""The blocks several nouns render the same way: object heads, security contexts, tolerations."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ SYSTEM_NAMESPACE: Final = "isoserve-system"
 CACHE_NAMESPACE: Final = "isoserve-cache"
 GATEWAY_NAMESPACE: Final = "isoserve-gateway"
 
-# The provider must not wait for each object: one RolloutGate watches all of them at once.
-_SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
+_TO_PROVIDER: Final = {
+    # One owner's name for every field we set: the provider's own is random for each creation, so
+    # an `up` that was killed and run again would find its own fields owned by a stranger.
+    "pulumi.com/patchFieldManager": "isoserve",
+    # The provider must not wait for each object: one RolloutGate watches all of them at once.
+    "pulumi.com/skipAwait": "true",
+}
 
 RESTRICTED_CONTAINER: Final[Object] = {
     "allowPrivilegeEscalation": False,
@@ -45,7 +50,7 @@ def head(
 ) -> Object:
     """The head of an object, to which the caller adds its spec. `namespace` may be empty."""
     metadata: Object = {
-        "annotations": {**_SKIP_AWAIT, **annotations},
+        "annotations": {**_TO_PROVIDER, **annotations},
         "labels": {**MANAGED_BY, **labels},
         "name": name,
     }

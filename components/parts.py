@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from components import (
+    gpu_node_pool,
+    model_job,
+    model_route,
+    model_server,
+    platform_space,
+    project_space,
+    replica_autoscaler,
+    service_dashboard,
+)
 from components.kube import Object
-from regions.plan import RegionPlan
+from components.model_cache import objects as model_cache
+from components.synthetic_probe import objects as synthetic_probe
+from components.synthetic_probe import rules
+from regions.plan import RegionPlan, ServerPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +36,90 @@ class Part:
     objects: list[Object]
 
 
-NOUNS: tuple[Callable[[RegionPlan], Iterator[Part]], ...] = ()
+def _platform(plan: RegionPlan) -> Iterator[Part]:
+    yield _own("PlatformSpace", "platform", platform_space.objects(plan))
+
+
+def _projects(plan: RegionPlan) -> Iterator[Part]:
+    for project in plan.projects:
+        yield _own("ProjectSpace", project.name, project_space.objects(project))
+
+
+def _pools(plan: RegionPlan) -> Iterator[Part]:
+    for pool in plan.pools:
+        yield _own("GpuNodePool", pool.name, gpu_node_pool.objects(pool))
+
+
+def _caches(plan: RegionPlan) -> Iterator[Part]:
+    accounts = {cache.namespace: cache.reader_role_arn for cache in plan.caches}
+    for namespace, role_arn in accounts.items():
+        yield _own("ModelCache", "cache", [model_cache.account(namespace, role_arn)])
+    for cache in plan.caches:
+        yield _own("ModelCache", cache.name, model_cache.objects(cache))
+
+
+def _gateways(plan: RegionPlan) -> Iterator[Part]:
+    for gateway in plan.gateways:
+        yield _own("Gateway", gateway.name, model_route.gateway(gateway))
+
+
+def _own(noun: str, name: str, objects: list[Object]) -> Part:
+    return Part(noun=noun, name=name, model="", objects=objects)
+
+
+def _slo(server: ServerPlan, plan: RegionPlan) -> list[Object]:
+    return [*rules.monitor(server, plan), *rules.rules(server, plan)]
+
+
+_OF_SERVER: Final[dict[str, Callable[[ServerPlan, RegionPlan], list[Object]]]] = {
+    "ModelServer": lambda server, plan: model_server.objects(server),
+    "ReplicaAutoscaler": lambda server, plan: replica_autoscaler.objects(server),
+    "ModelRoute": lambda server, plan: model_route.objects(server),
+    "SyntheticProbe": _slo,
+    "ServiceDashboard": lambda server, plan: [service_dashboard.model_dashboard(server)],
+}
+
+
+def _servers(plan: RegionPlan) -> Iterator[Part]:
+    for server in plan.servers:
+        name = server.workload.id
+        for noun, objects in _OF_SERVER.items():
+            yield Part(noun=noun, name=name, model=name, objects=objects(server, plan))
+
+
+def _probers(plan: RegionPlan) -> Iterator[Part]:
+    for prober in plan.probers:
+        servers = [s for s in plan.servers if s.workload.id in prober.servers]
+        objects = synthetic_probe.objects(prober, servers, plan)
+        yield _own("SyntheticProbe", prober.project, objects)
+
+
+def _dashboard(plan: RegionPlan) -> Iterator[Part]:
+    if "cluster_scope" in plan.capabilities:
+        yield _own("ServiceDashboard", "region", [service_dashboard.region_dashboard()])
+
+
+def _jobs(plan: RegionPlan) -> Iterator[Part]:
+    for job in plan.jobs:
+        name = job.workload.id
+        yield Part(noun="ModelJob", name=name, model=name, objects=model_job.objects(job))
+
+
+NOUNS: Final[tuple[Callable[[RegionPlan], Iterator[Part]], ...]] = (
+    _platform,
+    _projects,
+    _pools,
+    _caches,
+    _gateways,
+    _servers,
+    _jobs,
+    _probers,
+    _dashboard,
+)
 """What makes the parts of one noun; the order is that of `up`."""
 
 
 def parts(plan: RegionPlan) -> Iterator[Part]:
-    """All Kubernetes parts of a region."""
+    """All Kubernetes parts of a region; a part without objects is left out."""
     for noun in NOUNS:
-        yield from noun(plan)
+        yield from (part for part in noun(plan) if part.objects)

@@ -30,7 +30,10 @@ class SpecErrors(Exception):
 
     def __init__(self, errors: Iterable[SpecError]) -> None:
         self.errors: tuple[SpecError, ...] = tuple(sorted(set(errors)))
-        super().__init__("\n".join(map(str, self.errors)))
+        super().__init__(self.errors)  # its own argument, so that a process can hand it to another
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -96,7 +96,8 @@ ModelAddress = Annotated[
     str,
     AfterValidator(_check_model),
     WithJsonSchema(
-        {"type": "string", "pattern": f"^{MODEL_ADDRESS.pattern}$".replace("?P<", "?<")}
+        # Python and JavaScript name groups differently, and both know unnamed ones.
+        {"type": "string", "pattern": re.sub(r"\?P<\w+>", "", f"^{MODEL_ADDRESS.pattern}$")}
     ),
 ]
 Regions = Annotated[

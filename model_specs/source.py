@@ -1,8 +1,8 @@
 """Reads one YAML file into plain values and remembers where each value stands.
 
-Scalars follow the YAML 1.2 core rules, so `no` and `022` stay what the author wrote; what makes
-YAML dangerous (anchors, aliases, tags, duplicate keys, several documents, deep nesting, huge or special
-files) is refused with its place.
+Scalars follow the YAML 1.2 core rules, so `no` and `022` stay what the author wrote. What makes
+YAML dangerous (anchors, aliases, tags, duplicate keys, several documents, deep nesting, huge or
+special files) is refused with its place.
 """
 
 from __future__ import annotations

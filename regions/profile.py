@@ -16,7 +16,7 @@ from model_specs.schema import Part, refuse
 from model_specs.source import read
 from regions.machines import MACHINES
 
-# An IAM role is named isoserve-<region>-<project> and has at most 64 characters.
+# An IAM role is named isoserve.<region>.<project> and has at most 64 characters.
 _REGION = re.compile(r"[a-z][a-z0-9-]{0,18}[a-z0-9]")
 
 CAPABILITIES: Final[dict[str, str]] = {

@@ -36,7 +36,11 @@ from regions.tracks import claim_name, fits_memory, taints, versions
 _GIB: Final = 1024**3
 _DISK_SLACK: Final = 1.2  # room for a download beside what is held
 _SYSTEM_NAMESPACES: Final = ("isoserve-cache", "isoserve-gateway", "isoserve-system")
-_PRIORITIES: Final = (("isoserve-preemptible", 1000), ("isoserve-standard", 1_000_000))
+_PRIORITIES: Final = (
+    ("isoserve-node", 2_000_000),
+    ("isoserve-preemptible", 1000),
+    ("isoserve-standard", 1_000_000),
+)
 _CACHE_ACCOUNT: Final = "cache-agent"
 
 
@@ -157,7 +161,7 @@ def _caches(
                 registry_url=f"s3://{profile.registry.bucket}",
                 registry_endpoint=profile.registry.endpoint,
                 registry_region=profile.account.region,
-                reader_role_arn=role_arn(profile, reader_role(region, "cache")),
+                reader_role_arn=role_arn(profile, reader_role(region, _SYSTEM_NAMESPACES[0])),
             )
         )
     return tuple(found)
@@ -168,7 +172,7 @@ def _readers(profile: RegionProfile, region: str, projects: Iterable[str]) -> li
     if profile.provider != "aws":
         return []
     agents = ReaderPlan(
-        role=reader_role(region, "cache"),
+        role=reader_role(region, _SYSTEM_NAMESPACES[0]),
         namespace=_SYSTEM_NAMESPACES[0],
         service_account=_CACHE_ACCOUNT,
         prefix="",

@@ -57,8 +57,8 @@ def role_arn(profile: RegionProfile, role: str) -> str:
 
 
 def reader_role(region: str, project: str) -> str:
-    """The IAM role by which a project's pods download; `project` may be `cache` for agents."""
-    return f"isoserve-{region}-{project}"
+    """The IAM role by which a project's pods download; agents are project `isoserve-cache`."""
+    return f"isoserve.{region}.{project}"
 
 
 def backends(model: Model) -> tuple[BackendPlan, ...]:

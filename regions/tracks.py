@@ -149,9 +149,19 @@ def _wake_query(model: Model) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """One track's replicas, and how many `others` stand on the model's other stable tracks."""
+
+    capacity: str
+    least: int
+    most: int
+    others: int
+
+
 def _kind(abilities: Abilities, model: Model, least: int, most: int) -> str:
     """Who scales between `least` and `most`."""
-    if least == most and not model.spec.scaling.schedules:
+    if least == most:
         return "fixed"
     if abilities.allow("queue autoscaling", model.id, "scaling"):
         return "scaled_object"
@@ -164,18 +174,19 @@ def scaler(
     model: Model,
     what: Version,
     clocks: StartupPlan,
-    bounds: tuple[int, int],
+    bounds: Bounds,
 ) -> ScalerPlan:
     """Who sets one track's replicas within `bounds`, and by which signals."""
     scaling = model.spec.scaling
-    least, most = bounds
+    least, most = bounds.least, bounds.most
+    windows = [(w, min(max(w.replicas - bounds.others, 0), most)) for w in scaling.schedules]
     kind = _kind(abilities, model, 0 if scaling.scale_to_zero else least, most)
     to_zero = scaling.scale_to_zero and abilities.allow(
         "scale to zero", model.id, "scaling.scale_to_zero"
     )
     floor = least
     if scaling.schedules and not abilities.allow("schedules", model.id, "scaling.schedules"):
-        floor = min(most, max(least, *(window.replicas for window in scaling.schedules)))
+        floor = max(least, *(replicas for _, replicas in windows))
     if kind.startswith("hpa"):
         floor = max(floor, 1)
         if floor == most:
@@ -193,10 +204,10 @@ def scaler(
                 start=window.start,
                 end=window.end,
                 timezone=window.timezone,
-                replicas=min(window.replicas, most),
+                replicas=replicas,
             )
-            for window in scaling.schedules
-            if kind == "scaled_object"
+            for window, replicas in windows
+            if kind == "scaled_object" and replicas > least
         ),
         prometheus_url=profile.prometheus_url,
         metric=what.runtime.queue_metric.replace(":", "_"),
@@ -204,20 +215,21 @@ def scaler(
     )
 
 
-def _bounds(
-    abilities: Abilities, profile: RegionProfile, model: Model
-) -> list[tuple[str, int, int]]:
-    """The stable tracks as (capacity, least, most): all on demand, or a base and the rest spot."""
+def _bounds(abilities: Abilities, profile: RegionProfile, model: Model) -> list[Bounds]:
+    """The stable tracks: all on demand, or a base on demand and the rest on spot nodes."""
     scaling, capacity = model.spec.scaling, model.spec.capacity
     offer = profile.machines[model.spec.machine_type]
     spot = capacity.spot and abilities.allow_if(
         offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
     )
     if not spot or capacity.on_demand_base >= scaling.max:
-        return [("on_demand", scaling.min, scaling.max)]
+        return [Bounds(capacity="on_demand", least=scaling.min, most=scaling.max, others=0)]
     base = capacity.on_demand_base
-    rows = [("on_demand", base, base)] if base else []
-    return [*rows, ("spot", max(scaling.min - base, 0), scaling.max - base)]
+    rows = [Bounds(capacity="on_demand", least=base, most=base, others=0)] if base else []
+    rest = Bounds(
+        capacity="spot", least=max(scaling.min - base, 0), most=scaling.max - base, others=base
+    )
+    return [*rows, rest]
 
 
 def candidate_share(spec: ModelSpec) -> int:
@@ -232,11 +244,12 @@ def candidate_share(spec: ModelSpec) -> int:
     return shares[rollout.strategy]
 
 
-def _candidate_bounds(spec: ModelSpec) -> tuple[str, int, int]:
+def _candidate_bounds(spec: ModelSpec) -> Bounds:
     """The candidate's replicas: as many as its share of the stable ones, all of them in a swap."""
     share = 100 if spec.rollout.strategy == "blue_green" else candidate_share(spec)
     least = max(1, math.ceil(spec.scaling.min * share / 100))
-    return "on_demand", least, max(least, math.ceil(spec.scaling.max * share / 100))
+    most = max(least, math.ceil(spec.scaling.max * share / 100))
+    return Bounds(capacity="on_demand", least=least, most=most, others=0)
 
 
 def tracks(
@@ -257,11 +270,10 @@ def _track(
     model: Model,
     role: str,
     what: Version,
-    row: tuple[str, int, int],
+    bounds: Bounds,
 ) -> TrackPlan:
     machine = MACHINES[model.spec.machine_type]
-    capacity, least, most = row
-    track = "spot" if capacity == "spot" else role
+    track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)
     launch = Launch(
@@ -277,9 +289,9 @@ def _track(
         image=what.image,
         command_args=(*what.runtime.args(launch), *model.spec.args),
         weights=files,
-        placement=placement(machine, capacity, what.bytes, files.mode == "cache"),
+        placement=placement(machine, bounds.capacity, what.bytes, files.mode == "cache"),
         startup=clocks,
-        scaler=scaler(abilities, profile, model, what, clocks, (least, most)),
+        scaler=scaler(abilities, profile, model, what, clocks, bounds),
         surge=0,
         unavailable=1,
         labels=labels_of(model),

@@ -1,0 +1,59 @@
+"""ModelJob: one model as a batch job, run once per change of its spec or on a schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from components.kube import Object, head
+from components.model_pod import container, pod
+from components.model_server import account, wall
+from model_specs.names import LABEL_ROLE
+from regions.plan import JobPlan
+
+
+def _job_spec(plan: JobPlan) -> Object:
+    work = plan.workload
+    main = container(work, plan.image, plan.placement, plan.weights)
+    main |= {"command": list(plan.command)}
+    template = {
+        "metadata": {"labels": {**work.labels, LABEL_ROLE: "model-job"}},
+        "spec": {
+            **pod(work, plan.placement, plan.weights, main),
+            "restartPolicy": "Never",
+        },
+    }
+    return {
+        "activeDeadlineSeconds": plan.deadline_seconds,
+        "backoffLimit": plan.retries,
+        "completions": plan.completions,
+        "parallelism": plan.parallelism,
+        "template": template,
+        "ttlSecondsAfterFinished": 7 * 86_400,
+    }
+
+
+def _run(plan: JobPlan) -> Object:
+    """The CronJob, or a Job named by its content: a Job cannot be changed, a new one is a run."""
+    work, spec = plan.workload, _job_spec(plan)
+    labels = {**work.labels, LABEL_ROLE: "model-job"}
+    if plan.schedule:
+        return head("batch/v1", "CronJob", work.model, work.namespace, labels, {}) | {
+            "spec": {
+                "concurrencyPolicy": "Forbid",
+                "failedJobsHistoryLimit": 3,
+                "jobTemplate": {"metadata": {"labels": labels}, "spec": spec},
+                "schedule": plan.schedule,
+                "successfulJobsHistoryLimit": 1,
+                "timeZone": "Etc/UTC",
+            }
+        }
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{work.model}-{digest}"
+    del spec["ttlSecondsAfterFinished"]  # a finished run that vanishes would be run again by `up`
+    return head("batch/v1", "Job", name, work.namespace, labels, {}) | {"spec": spec}
+
+
+def objects(plan: JobPlan) -> list[Object]:
+    """The run, its ServiceAccount, and a wall that lets nothing in."""
+    return [account(plan.workload), _run(plan), wall(plan.workload, 0, (), False)]

@@ -1,0 +1,136 @@
+"""The pod that holds a model: how the files come in, what it may do, what it may use."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, tolerations
+from model_specs.runtimes import MODEL_PATH
+from regions.plan import PlacementPlan, WeightsPlan, WorkloadPlan
+
+_SHARED_MEMORY_GIB: Final = 8
+"""Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""
+_POLL: Final = "/models/project"
+
+
+def resources(plan: PlacementPlan) -> Object:
+    """Requests equal limits: a GPU pod that is throttled or evicted costs more than it shares."""
+    size: Object = {
+        "cpu": str(plan.cpu),
+        "ephemeral-storage": f"{plan.ephemeral_gib}Gi",
+        "memory": f"{plan.memory_gib}Gi",
+    }
+    if plan.gpus:
+        size["nvidia.com/gpu"] = str(plan.gpus)
+    return {"limits": size, "requests": size}
+
+
+def _environment(plan: WorkloadPlan) -> list[Object]:
+    values = {
+        **plan.env,
+        "HF_HUB_OFFLINE": "1",  # a model comes from the registry, never from a hub at run time
+        "HOME": "/tmp",
+        "ISOSERVE_MODEL": plan.model,
+        "ISOSERVE_MODEL_DIR": MODEL_PATH,
+        "ISOSERVE_PROJECT": plan.project,
+    }
+    return [{"name": name, "value": values[name]} for name in sorted(values)]
+
+
+def _mounts(work: WorkloadPlan, weights: WeightsPlan) -> list[Object]:
+    return [
+        {
+            "mountPath": MODEL_PATH,
+            "name": "models",
+            "readOnly": True,
+            "subPath": weights.digest,
+        },
+        {"mountPath": "/tmp", "name": "tmp"},
+        {"mountPath": "/dev/shm", "name": "shared-memory"},
+        *(
+            {"mountPath": secret.mount, "name": f"secret-{secret.name}", "readOnly": True}
+            for secret in work.secrets
+        ),
+    ]
+
+
+def _volumes(work: WorkloadPlan, weights: WeightsPlan, placement: PlacementPlan) -> list[Object]:
+    models: dict[str, Object] = {
+        "cache": {"persistentVolumeClaim": {"claimName": weights.claim, "readOnly": True}},
+        "download": {"emptyDir": {"sizeLimit": f"{placement.ephemeral_gib}Gi"}},
+    }
+    return [
+        {"name": "models", **models[weights.mode]},
+        {"emptyDir": {"sizeLimit": "4Gi"}, "name": "tmp"},
+        {
+            "emptyDir": {
+                "medium": "Memory",
+                "sizeLimit": f"{min(_SHARED_MEMORY_GIB, placement.memory_gib // 2)}Gi",
+            },
+            "name": "shared-memory",
+        },
+        *(
+            {"name": f"secret-{secret.name}", "secret": {"secretName": secret.name}}
+            for secret in work.secrets
+        ),
+    ]
+
+
+def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
+    """The init container: waits for the node's copy, or downloads its own. Both verify."""
+    verb: dict[str, list[str]] = {
+        "cache": ["wait", "--digest", weights.digest, "--root", _POLL],
+        "download": ["pull", "--address", weights.address, "--root", _POLL],
+    }
+    registry = {
+        "AWS_REGION": work.registry_region,
+        "ISOSERVE_REGISTRY": work.registry_url,
+        "ISOSERVE_REGISTRY_ENDPOINT": work.registry_endpoint,
+    }
+    size = {"cpu": "1", "ephemeral-storage": "64Mi", "memory": "512Mi"}
+    return {
+        "name": "model",
+        "image": work.agent_image,
+        "imagePullPolicy": "Always",
+        "args": verb[weights.mode],
+        "env": [{"name": name, "value": value} for name, value in registry.items() if value],
+        "resources": {"limits": size, "requests": size},
+        "securityContext": RESTRICTED_CONTAINER,
+        "volumeMounts": [
+            {"mountPath": _POLL, "name": "models", "readOnly": weights.mode == "cache"},
+            {"mountPath": "/tmp", "name": "tmp"},
+        ],
+    }
+
+
+def container(
+    work: WorkloadPlan, image: str, placement: PlacementPlan, weights: WeightsPlan
+) -> Object:
+    """The model's own container, to which the caller adds how it runs."""
+    return {
+        "name": "model-server",
+        "image": image,
+        # A node's copy is no proof of a tenant's right to pull; a digest makes the check cheap.
+        "imagePullPolicy": "Always",
+        "env": _environment(work),
+        "resources": resources(placement),
+        "securityContext": RESTRICTED_CONTAINER,
+        "volumeMounts": _mounts(work, weights),
+    }  # fmt: skip
+
+
+def pod(work: WorkloadPlan, placement: PlacementPlan, weights: WeightsPlan, main: Object) -> Object:
+    """The pod around `main`, in the bounds of Pod Security `restricted`."""
+    priority = {"priorityClassName": work.priority_class} if work.priority_class else {}
+    return {
+        **priority,
+        "automountServiceAccountToken": False,
+        "containers": [main],
+        "enableServiceLinks": False,
+        "initContainers": [_fetch(work, weights)],
+        "nodeSelector": placement.node_selector,
+        "securityContext": RESTRICTED_POD,
+        "serviceAccountName": work.model,
+        "tolerations": tolerations(placement.tolerations),
+        "volumes": _volumes(work, weights, placement),
+    }

@@ -1,0 +1,125 @@
+"""ModelRoute: the way in from a gateway, with who may come and how often; none when private."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from components.kube import GATEWAY_NAMESPACE, Object, head
+from regions.plan import GatewayPlan, ServerPlan
+
+_CALLER_HEADER: Final = "x-isoserve-caller"
+_GROUP: Final = "gateway.networking.k8s.io"
+_ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
+_REQUEST_TIMEOUT_SECONDS: Final = 300
+
+
+def gateway(plan: GatewayPlan) -> list[Object]:
+    """One of the region's entrances: TLS where it has a certificate, any project's routes."""
+    selector = {"matchExpressions": [{"key": "isoserve.dev/project", "operator": "Exists"}]}
+    tls = {"certificateRefs": [{"kind": "Secret", "name": plan.tls_secret}], "mode": "Terminate"}
+    secure: Object = {"port": 443, "protocol": "HTTPS", "tls": tls}
+    listener: Object = {
+        "allowedRoutes": {"namespaces": {"from": "Selector", "selector": selector}},
+        "hostname": plan.hostname,
+        "name": "models",
+        **(secure if plan.tls_secret else {"port": 80, "protocol": "HTTP"}),
+    }
+    return [
+        head(f"{_GROUP}/v1", "Gateway", plan.name, plan.namespace, {}, {})
+        | {"spec": {"gatewayClassName": plan.gateway_class, "listeners": [listener]}}
+    ]
+
+
+def _backend(service: str, weight: int) -> Object:
+    return {"kind": "Service", "name": service, "port": 80, "weight": weight}
+
+
+def _rule(plan: ServerPlan) -> Object:
+    access = plan.access
+    copy = {
+        "requestMirror": {
+            "backendRef": {"kind": "Service", "name": access.mirror_service, "port": 80},
+            "percent": access.mirror_percent,
+        },
+        "type": "RequestMirror",
+    }
+    mirror: Object = {"filters": [copy]} if access.mirror_service else {}
+    return {
+        **mirror,
+        "backendRefs": [_backend(b.service, b.weight) for b in access.backends],
+        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "timeouts": {"request": f"{_REQUEST_TIMEOUT_SECONDS}s"},
+    }
+
+
+def _route(plan: ServerPlan) -> Object:
+    work, access = plan.workload, plan.access
+    parent = {"kind": "Gateway", "name": access.gateway, "namespace": GATEWAY_NAMESPACE}
+    return head(f"{_GROUP}/v1", "HTTPRoute", work.model, work.namespace, work.labels, {}) | {
+        "spec": {
+            "hostnames": [access.hostname],
+            "parentRefs": [parent],
+            "rules": [_rule(plan)],
+        }
+    }
+
+
+def _target(plan: ServerPlan) -> Object:
+    return {"targetRefs": [{"group": _GROUP, "kind": "HTTPRoute", "name": plan.workload.model}]}
+
+
+def _traffic(plan: ServerPlan, limit: Object) -> Object:
+    """Limits, and the drain's other half: a closing pod's connections are let go in time."""
+    work = plan.workload
+    return head(_ENVOY, "BackendTrafficPolicy", work.model, work.namespace, work.labels, {}) | {
+        "spec": {**_target(plan), "rateLimit": limit}
+    }
+
+
+def _per_minute(plan: ServerPlan) -> Object:
+    return {"requests": plan.access.requests_per_minute, "unit": "Minute"}
+
+
+def _private(plan: ServerPlan) -> list[Object]:
+    return []
+
+
+def _permissive(plan: ServerPlan) -> list[Object]:
+    """Anyone inside, nobody asked who they are, all together within one limit per proxy."""
+    limit = {"local": {"rules": [{"limit": _per_minute(plan)}]}, "type": "Local"}
+    return [_route(plan), _traffic(plan, limit)]
+
+
+def _public(plan: ServerPlan) -> list[Object]:
+    """Signed in, or refused; the quota is counted per caller by a header Envoy sets from the token.
+
+    Envoy replaces what the client sent under that name, so a caller cannot borrow another's quota.
+    """
+    access, work = plan.access, plan.workload
+    provider = {
+        "audiences": [access.audience],
+        "claimToHeaders": [{"claim": "sub", "header": _CALLER_HEADER}],
+        "issuer": access.issuer,
+        "name": "sign-in",
+        "remoteJWKS": {"uri": access.jwks_uri},
+    }
+    policy = head(_ENVOY, "SecurityPolicy", work.model, work.namespace, work.labels, {}) | {
+        "spec": {**_target(plan), "jwt": {"optional": False, "providers": [provider]}}
+    }
+    caller = {"headers": [{"name": _CALLER_HEADER, "type": "Distinct"}]}
+    rules = [{"clientSelectors": [caller], "limit": _per_minute(plan)}]
+    limit = {"global": {"rules": rules}, "type": "Global"}
+    return [_route(plan), policy, _traffic(plan, limit)]
+
+
+_MODES: Final[dict[str, Callable[[ServerPlan], list[Object]]]] = {
+    "permissive": _permissive,
+    "private": _private,
+    "public": _public,
+}
+
+
+def objects(plan: ServerPlan) -> list[Object]:
+    """The route and the policies of the spec's access."""
+    return _MODES[plan.access.mode](plan)

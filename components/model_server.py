@@ -1,0 +1,176 @@
+"""ModelServer: one model as running pods, with the Service, budget and walls around them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from components.kube import GATEWAY_NAMESPACE, Object, head
+from components.model_pod import container, pod
+from model_specs.names import LABEL_ROLE, LABEL_TRACK
+from regions.plan import ServerPlan, TrackPlan, WorkloadPlan
+
+_STARTUP_PERIOD_SECONDS: Final = 10
+_ROLE: Final = "isoserve.dev/version"
+"""Which version a pod serves, `stable` or `candidate`: what Services select on."""
+
+
+def account(work: WorkloadPlan) -> Object:
+    """The pods' own ServiceAccount; on AWS it may read its project's part of the registry."""
+    role = {"eks.amazonaws.com/role-arn": work.reader_role_arn} if work.reader_role_arn else {}
+    made = head("v1", "ServiceAccount", work.model, work.namespace, work.labels, role)
+    return made | {"automountServiceAccountToken": False}
+
+
+def _get(path: str) -> Object:
+    return {"httpGet": {"path": path, "port": "http"}}
+
+
+def _probes(plan: ServerPlan, track: TrackPlan) -> Object:
+    """Startup as long as the plan's budget; then KServe's split: ready 1 s x 2, live 10 s x 10."""
+    failures = math.ceil(track.startup.budget_seconds / _STARTUP_PERIOD_SECONDS)
+    live = {"failureThreshold": 10, "periodSeconds": 10, "timeoutSeconds": 5}
+    ready = {"failureThreshold": 2, "periodSeconds": 5, "timeoutSeconds": 2}
+    start = {
+        "failureThreshold": failures,
+        "periodSeconds": _STARTUP_PERIOD_SECONDS,
+        "timeoutSeconds": 5,
+    }
+    return {
+        "livenessProbe": _get(plan.live_path) | live,
+        "readinessProbe": _get(plan.ready_path) | ready,
+        "startupProbe": _get(plan.ready_path) | start,
+    }
+
+
+def _labels(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
+    return {**plan.workload.labels, LABEL_ROLE: "model-server", LABEL_TRACK: track.track}
+
+
+def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
+    """Over zones where there are several; GPUs are scarce, so a wish and not a condition."""
+    if not plan.spread_zones:
+        return {}
+    constraint = {
+        "labelSelector": {"matchLabels": labels},
+        "matchLabelKeys": ["pod-template-hash"],
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "ScheduleAnyway",
+    }
+    return {"topologySpreadConstraints": [constraint]}
+
+
+def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
+    """One track's Deployment; its replicas are left out where an autoscaler owns them."""
+    labels = _labels(plan, track)
+    stop = {"preStop": {"sleep": {"seconds": plan.drain.pre_stop_seconds}}}
+    main = {
+        **container(plan.workload, track.image, track.placement, track.weights),
+        **_probes(plan, track),
+        "args": list(track.command_args),
+        "lifecycle": stop,
+        "ports": [{"containerPort": plan.port, "name": "http"}],
+    }
+    whole = {
+        **pod(plan.workload, track.placement, track.weights, main),
+        **_spread(plan, labels),
+        "terminationGracePeriodSeconds": plan.drain.grace_seconds,
+    }
+    replicas = {"replicas": track.scaler.min} if track.scaler.kind == "fixed" else {}
+    name, namespace = track.name, plan.workload.namespace
+    return head("apps/v1", "Deployment", name, namespace, labels, {}) | {
+        "spec": {
+            **replicas,
+            "progressDeadlineSeconds": track.startup.progress_deadline_seconds,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": labels},
+            "strategy": {
+                "rollingUpdate": {"maxSurge": track.surge, "maxUnavailable": track.unavailable},
+                "type": "RollingUpdate",
+            },
+            "template": {
+                "metadata": {
+                    "annotations": {"isoserve.dev/model-digest": track.weights.digest},
+                    "labels": {**labels, _ROLE: track.role},
+                },
+                "spec": whole,
+            },
+        }
+    }
+
+
+def service(plan: ServerPlan, name: str, role: str) -> Object:
+    """A stable name for the pods of one version."""
+    work = plan.workload
+    return head("v1", "Service", name, work.namespace, work.labels, {}) | {
+        "spec": {
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            "selector": {**work.labels, LABEL_ROLE: "model-server", _ROLE: role},
+            "type": "ClusterIP",
+        }
+    }
+
+
+def _services(plan: ServerPlan) -> list[Object]:
+    """The model's own Service, and the candidate's where requests are split or copied to it."""
+    name = plan.workload.model
+    rows = {name: plan.live_role, **{b.service: b.role for b in plan.access.backends}}
+    if plan.access.mirror_service:
+        rows[plan.access.mirror_service] = "candidate"
+    return [service(plan, service_name, role) for service_name, role in rows.items()]
+
+
+def _budget(plan: ServerPlan) -> list[Object]:
+    """At most one pod is drained at a time, and a broken one never blocks a node's drain."""
+    if sum(track.scaler.max for track in plan.tracks) < 2:
+        return []  # a budget over a single pod only stops people from draining its node
+    work = plan.workload
+    return [
+        head("policy/v1", "PodDisruptionBudget", work.model, work.namespace, work.labels, {})
+        | {
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": {**work.labels, LABEL_ROLE: "model-server"}},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            }
+        }
+    ]
+
+
+def _from_namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def wall(work: WorkloadPlan, port: int, callers: tuple[str, ...], gateway: bool) -> Object:
+    """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
+
+    DNS is open by the namespace's default policy. Where the registry is outside the cluster its
+    addresses are not known here, so out is bounded by port (443, and 9000 of S3-compatible stores).
+    """
+    sources = [_from_namespace(name) for name in callers]
+    sources += [_from_namespace(GATEWAY_NAMESPACE)] if gateway else []
+    sources.append(_from_namespace("monitoring"))
+    registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
+    inward: Object = {"from": sources, "ports": [{"port": port, "protocol": "TCP"}]}
+    kind = "NetworkPolicy"
+    return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
+        "spec": {
+            "egress": [{"ports": registry}],
+            "ingress": [inward] if port else [],
+            "podSelector": {"matchLabels": work.labels},
+            "policyTypes": ["Egress", "Ingress"],
+        }
+    }
+
+
+def objects(plan: ServerPlan) -> list[Object]:
+    """Everything that runs and guards one model."""
+    access = plan.access
+    return [
+        account(plan.workload),
+        *(deployment(plan, track) for track in plan.tracks),
+        *_services(plan),
+        *_budget(plan),
+        wall(plan.workload, plan.port, access.caller_namespaces, bool(access.gateway)),
+    ]

@@ -1,0 +1,79 @@
+"""Renders the dashboard of each model and of the region, byte for byte the same in every region."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import Final
+
+from components.kube import SYSTEM_NAMESPACE, Object, head
+from model_specs.names import LABEL_ROLE
+from regions.plan import RegionPlan, ServerPlan
+
+REGION_UID: Final = "isoserve-region"
+# Grafana's sidecar loads every ConfigMap that carries it (kiwigrid/k8s-sidecar, `LABEL`).
+_LOADED: Final = {"grafana_dashboard": "1"}
+
+
+def dashboard_uid(project: str, model: str) -> str:
+    """The address of a model's dashboard; Grafana takes 40 characters, and two names make 61."""
+    digest = hashlib.sha256(f"{project}/{model}".encode()).hexdigest()
+    return f"isoserve-{digest[:24]}"
+
+
+def dashboard_url(grafana_url: str, uid: str) -> str:
+    """Where a person sees the dashboard."""
+    return f"{grafana_url.rstrip('/')}/d/{uid}"
+
+
+@cache
+def _model_json(of_gpus: bool, *of: str) -> str:
+    """The dashboard of one `panels.Selector`, drawn once for all regions."""
+    # Imported here: Grafana's builders take 50 ms to load, and most commands draw nothing.
+    from components import charts, panels
+
+    selector = panels.Selector(*of)
+    shown = [*panels.MODEL, *(panels.GPU if of_gpus else ())]
+    title = f"{selector.project}/{selector.model}"
+    uid = dashboard_uid(selector.project, selector.model)
+    drawn = [panel(selector) for panel in shown]
+    return charts.dashboard_json(title, uid, drawn)
+
+
+@cache
+def _region_json() -> str:
+    from components import charts, region_panels
+
+    drawn = [panel() for panel in region_panels.REGION]
+    return charts.dashboard_json("Models and machines", REGION_UID, drawn)
+
+
+def model_dashboard(server: ServerPlan) -> Object:
+    """The ConfigMap with a model's dashboard."""
+    work = server.workload
+    content = _model_json(
+        any(track.placement.gpus for track in server.tracks),
+        work.project,
+        work.model,
+        work.namespace,
+        # Without the guard for scale to zero, which only some regions need.
+        server.tracks[0].scaler.query.partition(" or ")[0],
+        f"{server.slo.availability:.6g}",
+        f"{server.slo.latency_seconds:.6g}",
+    )
+    labels = {**work.labels, **_LOADED}
+    config = head("v1", "ConfigMap", f"{work.model}-dashboard", work.namespace, labels, {})
+    return config | {"data": {f"{work.project}-{work.model}.json": content}}
+
+
+def region_dashboard() -> Object:
+    """The ConfigMap with the region's dashboard."""
+    labels = {LABEL_ROLE: "dashboard", **_LOADED}
+    config = head("v1", "ConfigMap", "isoserve-dashboard", SYSTEM_NAMESPACE, labels, {})
+    return config | {"data": {"isoserve-region.json": _region_json()}}
+
+
+def objects(plan: RegionPlan) -> list[Object]:
+    """All dashboards of a region; its own stands in a namespace that takes cluster rights."""
+    region = [region_dashboard()] if "cluster_scope" in plan.capabilities else []
+    return [*region, *(model_dashboard(server) for server in plan.servers)]

@@ -1,0 +1,144 @@
+"""Renders the prober of one project: what it asks, how it runs, whom it reaches, who reads it.
+
+The contract with the prober's program. It reads CONFIG_PATH once, asks every `probes` row at its
+own interval (start to start) and gives an answer `latency_seconds` at most. On METRICS_PORT it
+serves `/healthz` (200 while its own loop turns, whatever the models do) and `/metrics`:
+
+    probe_success{project,model}                  1 or 0: the last finished probe
+    probe_duration_seconds{project,model}         how long it took
+    probe_last_timestamp_seconds{project,model}   when it finished, Unix time
+    probe_attempts_total{project,model}           probes sent
+    probe_failures_total{project,model,reason}    probes that failed, by reason
+
+A series of a model begins with its first finished probe. The rules read only these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, head
+from components.synthetic_probe.reach import METRICS_PORT, network_policy
+from model_specs.names import LABEL_PROJECT, LABEL_ROLE
+from regions.plan import ProberPlan, RegionPlan, ServerPlan
+
+CONFIG_PATH: Final = "/etc/prober/config.json"
+TOKEN_PATH: Final = "/var/run/secrets/prober/token"
+# A wedged model must page within two probe intervals; with the default 30 s and a 10 s answer,
+# two scrapes and an evaluation must fit in the 20 s that are left (see rules.py).
+SCRAPE_SECONDS: Final = 5
+
+_NAME: Final = "prober"
+_RESOURCES: Final = {"cpu": "100m", "ephemeral-storage": "64Mi", "memory": "128Mi"}
+# Without the operator a plain Prometheus finds pods by these, as its own example config does.
+_DISCOVERY: Final = {
+    "prometheus.io/path": "/metrics",
+    "prometheus.io/port": str(METRICS_PORT),
+    "prometheus.io/scrape": "true",
+}
+
+
+def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
+    """The prober's configuration, as JSON."""
+    rows = [
+        {
+            "body": server.probe.body,
+            "id": server.workload.id,
+            "interval_seconds": server.probe.interval_seconds,
+            "json_path": server.probe.json_path,
+            "latency_seconds": server.probe.latency_seconds,
+            "matches": server.probe.matches,
+            "model": server.workload.model,
+            "status": server.probe.status,
+            "token_path": TOKEN_PATH if server.probe.needs_token else "",
+            "url": server.probe.url,
+        }
+        for server in servers
+    ]
+    return json.dumps({"probes": rows, "project": project}, sort_keys=True)
+
+
+def _volumes(audiences: Sequence[str]) -> list[Object]:
+    tokens = [{"audience": a, "expirationSeconds": 3600, "path": "token"} for a in audiences]
+    return [
+        {"configMap": {"name": _NAME}, "name": "config"},
+        *(
+            {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
+            for token in tokens
+        ),
+    ]
+
+
+def _container(image: str, volumes: Iterable[Object]) -> Object:
+    directories = {"config": CONFIG_PATH, "token": TOKEN_PATH}
+    health = {"httpGet": {"path": "/healthz", "port": "metrics"}, "timeoutSeconds": 2}
+    return {
+        "image": image,
+        "livenessProbe": {**health, "failureThreshold": 3, "periodSeconds": 10},
+        "name": _NAME,
+        "ports": [{"containerPort": METRICS_PORT, "name": "metrics", "protocol": "TCP"}],
+        "readinessProbe": {**health, "failureThreshold": 1, "periodSeconds": 5},
+        "resources": {"limits": _RESOURCES, "requests": _RESOURCES},
+        "securityContext": RESTRICTED_CONTAINER,
+        "startupProbe": {**health, "failureThreshold": 30, "periodSeconds": 1},
+        "volumeMounts": [
+            {
+                "mountPath": directories[volume["name"]].rsplit("/", 1)[0],
+                "name": volume["name"],
+                "readOnly": True,
+            }
+            for volume in volumes
+        ],
+    }
+
+
+def _deployment(
+    prober: ProberPlan, servers: Sequence[ServerPlan], labels: dict[str, str], operator: bool
+) -> Object:
+    # A region has one identity provider (RegionProfile.sign_in), so there is one audience at most.
+    audiences = sorted({s.access.audience for s in servers if s.probe.needs_token})
+    volumes = _volumes(audiences)
+    digest = hashlib.sha256(probe_config(prober.project, servers).encode()).hexdigest()
+    # The program reads its config once: a changed config must be a changed pod template.
+    annotations = {"isoserve.dev/config-sha256": digest, **({} if operator else _DISCOVERY)}
+    return head("apps/v1", "Deployment", _NAME, prober.namespace, labels, {}) | {
+        "spec": {
+            "replicas": 1,
+            "revisionHistoryLimit": 2,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"annotations": annotations, "labels": labels},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "containers": [_container(prober.image, volumes)],
+                    "enableServiceLinks": False,
+                    "securityContext": RESTRICTED_POD,
+                    "serviceAccountName": _NAME,
+                    "terminationGracePeriodSeconds": 10,
+                    "volumes": volumes,
+                },
+            },
+        }
+    }
+
+
+def objects(prober: ProberPlan, servers: Sequence[ServerPlan], plan: RegionPlan) -> list[Object]:
+    """The prober of one project; of `servers`, it asks those that `prober` names."""
+    asked = [server for server in servers if server.workload.id in prober.servers]
+    labels = {LABEL_PROJECT: prober.project, LABEL_ROLE: _NAME}
+    operator = "prometheus_operator" in plan.capabilities
+    account = head("v1", "ServiceAccount", _NAME, prober.namespace, labels, {})
+    config = head("v1", "ConfigMap", _NAME, prober.namespace, labels, {})
+    monitor = head("monitoring.coreos.com/v1", "PodMonitor", _NAME, prober.namespace, labels, {})
+    endpoint = {"interval": f"{SCRAPE_SECONDS}s", "path": "/metrics", "port": "metrics"}
+    spec = {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}
+    return [
+        account | {"automountServiceAccountToken": False},
+        config | {"data": {"config.json": probe_config(prober.project, asked)}},
+        _deployment(prober, asked, labels, operator),
+        network_policy(_NAME, prober.namespace, asked, labels),
+        *([monitor | {"spec": spec}] if operator else []),
+    ]

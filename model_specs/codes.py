@@ -1,0 +1,82 @@
+"""Every error code, with what it means and how to mend it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODES: Final[dict[str, tuple[str, str]]] = {
+    "E100": (
+        "A file or directory cannot be read.",
+        "Check that the path exists and that you may read it.",
+    ),
+    "E101": ("A file is empty.", "Write machine_type, image and model."),
+    "E102": ("A file is not YAML.", "Mend the syntax at the place that is named."),
+    "E103": ("A file holds two YAML documents.", "Keep one; one model is one file."),
+    "E104": (
+        "Something other than `key: value` lines stands where only these can.",
+        "Write the keys out, each a plain word.",
+    ),
+    "E105": ("A key is given twice.", "Keep one; YAML would silently take the last."),
+    "E106": (
+        "Anchors, aliases and merge keys are not read.",
+        "Write the value out where it is used; a spec shows what it says.",
+    ),
+    "E107": ("Values are nested too deeply.", "Flatten them."),
+    "E108": (
+        "A file is too large, no regular file, or not ours to write.",
+        "Give a plain file of at most 256 KiB; for an output, move the stranger's file away.",
+    ),
+    "E109": ("A file is not UTF-8 text.", "Save it as UTF-8."),
+    "E110": ("YAML tags are not read.", "Write a plain value without `!tag`."),
+    "E201": ("There is no such field.", "Take the field that is proposed, or see schema.json."),
+    "E203": ("Something needed is missing.", "Write it; the message names what."),
+    "E204": ("A value has the wrong type.", "Write it in the type that is named."),
+    "E301": ("A value is out of its bounds or its pattern.", "Stay within what is named."),
+    "E302": (
+        "Replica numbers contradict each other or the region's nodes.",
+        "Keep min <= max, schedules <= max, and max within the nodes of the region.",
+    ),
+    "E304": ("A schedule has no five cron fields.", "Write e.g. `0 8 * * 1-5`."),
+    "E311": (
+        "A name has characters that an address cannot have.",
+        "Use lower-case letters, digits and single hyphens, starting with a letter.",
+    ),
+    "E312": ("A name is too long.", "Shorten it; it becomes part of host names and roles."),
+    "E313": ("A name is not plain ASCII.", "Use a-z, 0-9 and hyphens."),
+    "E314": ("A name belongs to the platform.", "Choose one that starts otherwise."),
+    "E321": (
+        "A model's address has not its form.",
+        "Copy project/model:version@sha256:<64 hex digits> from the registry.",
+    ),
+    "E322": ("A model belongs to another project.", "Copy it into this project's registry."),
+    "E323": ("A model is not pinned by its digest.", "Add @sha256:<manifest digest>."),
+    "E324": ("An image is not pinned by its digest.", "Resolve its tag to @sha256:<digest>."),
+    "E331": (
+        "There is no such machine type or runtime.",
+        "Take one of the catalogue: `isoserve machines`, or `isoserve explain image`.",
+    ),
+    "E333": (
+        "There is no such region, or a region cannot give what is asked.",
+        "Mend the name, leave the region out of `regions`, or ask for what it has.",
+    ),
+    "E334": (
+        "A model is larger than the memory of its machine type.",
+        "Take a larger one: `isoserve machines --fits PROJECT/MODEL` says which.",
+    ),
+    "E342": (
+        "An environment variable has an illegal name, or one that the platform sets.",
+        "Use A-Z, 0-9 and _, and no prefix that the message names.",
+    ),
+    "E353": (
+        "Two fields contradict each other.",
+        "Change one of them as the message says.",
+    ),
+    "E371": (
+        "A region profile contradicts itself.",
+        "Change the profile as the message says.",
+    ),
+    "E381": (
+        "A quota, a pool or a disk is too small for all models together.",
+        "Raise it, or lower what the models ask for.",
+    ),
+}

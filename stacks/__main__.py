@@ -1,0 +1,31 @@
+"""The Pulumi program: a stack is a region, and its name is the region's."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# The engine runs this folder as the program: the root is put first, so that the rooms are found
+# and no file beside this one shadows the standard library.
+sys.path[0] = str(ROOT)
+
+import pulumi  # noqa: E402
+
+from model_specs.errors import SpecErrors  # noqa: E402
+from model_specs.load import load  # noqa: E402
+from regions.profile import load_profiles  # noqa: E402
+from regions.resolve import resolve  # noqa: E402
+from stacks.program import build  # noqa: E402
+
+
+def main() -> None:
+    """Plan the stack's region and register it. Raises RunError with every error, one a line."""
+    region = pulumi.get_stack()
+    try:
+        profile = load_profiles(ROOT / "regions", (region,))[region]
+        plan = resolve(load(ROOT / "model_specs"), profile, region)
+    except SpecErrors as refused:
+        raise pulumi.RunError(f"the specs or the profile are refused:\n{refused}") from None
+    build(plan, ROOT)
+
+
+main()

@@ -1,0 +1,75 @@
+"""Hands one region's plan to the engine: providers, parts, the AWS nouns, the gate, the outputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import aws
+from components.engine import register
+from components.model_registry.engine import ModelRegistry
+from components.parts import parts
+from components.rollout_gate import RolloutGate
+from components.service_dashboard import dashboard_uid, dashboard_url
+from regions.plan import AccountPlan, RegionPlan
+
+
+def located(root: Path, path: str) -> str:
+    """`path` from the project's root, since the engine runs programs elsewhere; `~` is home."""
+    return str(root / Path(path).expanduser()) if path else ""
+
+
+def _account(root: Path, plan: AccountPlan) -> AccountPlan:
+    return replace(
+        plan,
+        config_file=located(root, plan.config_file),
+        credentials_file=located(root, plan.credentials_file),
+    )
+
+
+def models(plan: RegionPlan) -> list[dict[str, object]]:
+    """The stack output `models`: what a person asks first about each endpoint."""
+    return [
+        {
+            "dashboard": dashboard_url(
+                plan.grafana_url, dashboard_uid(server.workload.project, server.workload.model)
+            ),
+            "deployments": [
+                {"name": track.name, "namespace": server.workload.namespace}
+                for track in server.tracks
+            ],
+            "endpoint": server.access.endpoint,
+            "model": server.workload.model,
+            "pool": server.tracks[0].placement.machine_type,
+            "project": server.workload.project,
+            "registry": f"{plan.registry.url}/{server.tracks[0].weights.address}",
+        }
+        for server in plan.servers
+    ]
+
+
+def build(plan: RegionPlan, root: Path) -> None:
+    """Register everything of `plan`; paths in it are taken from `root`."""
+    kubeconfig = located(root, plan.cluster.kubeconfig)
+    cluster = kubernetes.Provider(
+        "cluster",
+        # The path and not the text: with a fixed identifier a new token replaces nothing.
+        kubeconfig=kubeconfig,
+        context=plan.cluster.context,
+        cluster_identifier=plan.cluster.name,
+    )
+    account = aws.provider(_account(root, plan.account))
+    ModelRegistry(plan.registry, account)
+    if plan.provider == "aws":
+        role = aws.NodeRole(plan, account)
+        for pool in plan.pools:
+            aws.GpuNodePool(pool, plan, role, account)
+    rendered = list(parts(plan))
+    made = register(rendered, cluster)
+    RolloutGate(rendered, plan, made, kubeconfig)
+    pulumi.export("models", models(plan))
+    pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
+    pulumi.export("gaps", [f"{gap.model} {gap.code}: {gap.reason}" for gap in plan.gaps])
