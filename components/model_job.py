@@ -56,4 +56,4 @@ def _run(plan: JobPlan) -> Object:
 
 def objects(plan: JobPlan) -> list[Object]:
     """The run, its ServiceAccount, and a wall that lets nothing in."""
-    return [account(plan.workload), _run(plan), wall(plan.workload, 0, (), False)]
+    return [account(plan.workload), _run(plan), wall(plan.workload, set(), (), False)]

@@ -91,25 +91,46 @@ def _permissive(plan: ServerPlan) -> list[Object]:
     return [_route(plan), _traffic(plan, limit)]
 
 
+def _signer(name: str, audience: str, issuer: str, jwks_uri: str) -> Object:
+    """An issuer whose tokens are read; the caller's name goes into a header Envoy overwrites."""
+    return {
+        "audiences": [audience],
+        "claimToHeaders": [{"claim": "sub", "header": _CALLER_HEADER}],
+        "issuer": issuer,
+        "name": name,
+        "remoteJWKS": {"uri": jwks_uri},
+    }
+
+
+def _allow(provider: str, claim: str, value: str) -> Object:
+    claims = [{"name": claim, "values": [value]}]
+    principal = {"jwt": {"claims": claims, "provider": provider}}
+    return {"action": "Allow", "name": provider, "principal": principal}
+
+
 def _public(plan: ServerPlan) -> list[Object]:
     """Signed in, or refused; the quota is counted per caller by a header Envoy sets from the token.
 
     Envoy replaces what the client sent under that name, so a caller cannot borrow another's quota.
     """
     access, work = plan.access, plan.workload
-    provider = {
-        "audiences": [access.audience],
-        "claimToHeaders": [{"claim": "sub", "header": _CALLER_HEADER}],
-        "issuer": access.issuer,
-        "name": "sign-in",
-        "remoteJWKS": {"uri": access.jwks_uri},
-    }
+    # Anyone in the cluster can have a token of the cluster's issuer; only the prober may use one.
+    prober = f"system:serviceaccount:{work.namespace}:prober"
+    providers = [
+        _signer("sign-in", access.audience, access.issuer, access.jwks_uri),
+        _signer("prober", access.audience, access.prober_issuer, access.prober_jwks_uri),
+    ]
+    rules = [_allow("sign-in", "iss", access.issuer), _allow("prober", "sub", prober)]
     policy = head(_ENVOY, "SecurityPolicy", work.model, work.namespace, work.labels, {}) | {
-        "spec": {**_target(plan), "jwt": {"optional": False, "providers": [provider]}}
+        "spec": {
+            **_target(plan),
+            "authorization": {"defaultAction": "Deny", "rules": rules},
+            "jwt": {"optional": False, "providers": providers},
+        }
     }
     caller = {"headers": [{"name": _CALLER_HEADER, "type": "Distinct"}]}
-    rules = [{"clientSelectors": [caller], "limit": _per_minute(plan)}]
-    limit = {"global": {"rules": rules}, "type": "Global"}
+    counted = [{"clientSelectors": [caller], "limit": _per_minute(plan)}]
+    limit = {"global": {"rules": counted}, "type": "Global"}
     return [_route(plan), policy, _traffic(plan, limit)]
 
 

@@ -70,7 +70,10 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
         **_probes(plan, track),
         "args": list(track.command_args),
         "lifecycle": stop,
-        "ports": [{"containerPort": plan.port, "name": "http"}],
+        "ports": [
+            {"containerPort": port, "name": name}
+            for port, name in {plan.metrics_port: "metrics", plan.port: "http"}.items()
+        ],
     }
     whole = {
         **pod(plan.workload, track.placement, track.weights, main),
@@ -142,7 +145,7 @@ def _from_namespace(name: str) -> Object:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
-def wall(work: WorkloadPlan, port: int, callers: tuple[str, ...], gateway: bool) -> Object:
+def wall(work: WorkloadPlan, ports: set[int], callers: tuple[str, ...], gateway: bool) -> Object:
     """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
 
     DNS is open by the namespace's default policy. Where the registry is outside the cluster its
@@ -152,12 +155,15 @@ def wall(work: WorkloadPlan, port: int, callers: tuple[str, ...], gateway: bool)
     sources += [_from_namespace(GATEWAY_NAMESPACE)] if gateway else []
     sources.append(_from_namespace("monitoring"))
     registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
-    inward: Object = {"from": sources, "ports": [{"port": port, "protocol": "TCP"}]}
+    inward: Object = {
+        "from": sources,
+        "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
+    }
     kind = "NetworkPolicy"
     return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
         "spec": {
             "egress": [{"ports": registry}],
-            "ingress": [inward] if port else [],
+            "ingress": [inward] if ports else [],
             "podSelector": {"matchLabels": work.labels},
             "policyTypes": ["Egress", "Ingress"],
         }
@@ -166,11 +172,11 @@ def wall(work: WorkloadPlan, port: int, callers: tuple[str, ...], gateway: bool)
 
 def objects(plan: ServerPlan) -> list[Object]:
     """Everything that runs and guards one model."""
-    access = plan.access
+    access, ports = plan.access, {plan.port, plan.metrics_port}
     return [
         account(plan.workload),
         *(deployment(plan, track) for track in plan.tracks),
         *_services(plan),
         *_budget(plan),
-        wall(plan.workload, plan.port, access.caller_namespaces, bool(access.gateway)),
+        wall(plan.workload, ports, access.caller_namespaces, bool(access.gateway)),
     ]

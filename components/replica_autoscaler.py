@@ -44,7 +44,9 @@ def _prometheus(scaler: ScalerPlan, query: str, threshold: int, activation: int)
 
 def _triggers(scaler: ScalerPlan) -> list[Object]:
     """Queue depth; the wake-up signal, seen outside the pod; windows, which are floors only."""
-    queue = _prometheus(scaler, scaler.query, scaler.threshold, 0)
+    # At zero there is no series; elsewhere a missing one must be an error and reach the fallback.
+    query = f"{scaler.query} or vector(0)" if scaler.wake_query else scaler.query
+    queue = _prometheus(scaler, query, scaler.threshold, 0)
     wake = [_prometheus(scaler, scaler.wake_query, 1, 0)] if scaler.wake_query else []
     windows = [
         {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -200,18 +201,18 @@ def lister_of(kubeconfig: str, context: str) -> Lister:
     from kubernetes import client, config
 
     api = config.new_client_from_config(config_file=kubeconfig, context=context)
-    paths = {"DaemonSet": "apis/apps/v1", "Deployment": "apis/apps/v1", "Pod": "api/v1"}
+    apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
+    calls: dict[str, Callable[..., Any]] = {
+        "DaemonSet": apps.list_namespaced_daemon_set,
+        "Deployment": apps.list_namespaced_deployment,
+        "Pod": core.list_namespaced_pod,
+    }
 
     def listed(kind: str, namespace: str) -> list[Object]:
-        ours = [] if kind == "Pod" else [("labelSelector", "app.kubernetes.io/managed-by=isoserve")]
+        selector = "" if kind == "Pod" else "app.kubernetes.io/managed-by=isoserve"
         try:
-            answer = api.call_api(
-                f"/{paths[kind]}/namespaces/{namespace}/{kind.lower()}s",
-                "GET",
-                query_params=ours,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-            )[0]
+            # Plain JSON: the client's typed models cost more than the request.
+            answer: Any = calls[kind](namespace, label_selector=selector, _preload_content=False)
         except client.ApiException as error:
             raise GateError(f"cannot list {kind} in {namespace}: {error.reason}") from error
         items: list[Object] = json.loads(answer.data)["items"]
@@ -226,7 +227,11 @@ class _GateProvider(dynamic.ResourceProvider):
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
         lister = lister_of(props["kubeconfig"], props["context"])
-        wait(wanted, lister, time.monotonic, time.sleep)
+        try:
+            wait(wanted, lister, time.monotonic, time.sleep)
+        except GateError:
+            sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
+            raise
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         self._wait(props)
@@ -260,7 +265,7 @@ class RolloutGate(dynamic.Resource):
         ]
         props = {
             "context": plan.cluster.context,
-            "digest": digest(parts),
+            "digest": hashlib.sha256(json.dumps([digest(parts), rows]).encode()).hexdigest(),
             "kubeconfig": kubeconfig,
             "targets": json.dumps(rows),
         }

@@ -56,8 +56,7 @@ def model_dashboard(server: ServerPlan) -> Object:
         work.project,
         work.model,
         work.namespace,
-        # Without the guard for scale to zero, which only some regions need.
-        server.tracks[0].scaler.query.partition(" or ")[0],
+        server.tracks[0].scaler.query,
         f"{server.slo.availability:.6g}",
         f"{server.slo.latency_seconds:.6g}",
     )

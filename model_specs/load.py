@@ -188,6 +188,16 @@ def _project_of(address: str) -> str:
     return match["project"] if match else ""
 
 
+def _files(folder: Path, label: str, errors: list[SpecError]) -> list[Path]:
+    """The YAML files of a folder; one that cannot be listed must not look empty, as in `glob`."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        message = f"cannot be listed: {error.strerror}; check its rights"
+        errors.append(Source(label).error((), "E100", message))
+        return []
+
+
 def _load_project(
     folder: Path, label: str, errors: list[SpecError]
 ) -> tuple[Project | None, list[Model], dict[str, ModelFacts]]:
@@ -195,7 +205,7 @@ def _load_project(
     models: list[Model] = []
     facts: dict[str, ModelFacts] = {}
     project: Project | None = None
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+    for path in _files(folder, label, errors):
         name = f"{label}/{path.name}"
         try:
             if path.name == PROJECT_FILE:

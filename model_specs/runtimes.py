@@ -25,7 +25,8 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """One serving image and its contract. Paths are HTTP paths on `port`.
+    """One serving image and its contract. Paths are HTTP paths on `port`, metrics on
+    `metrics_port`.
 
     `queue_metric` is the gauge of requests waiting, the signal to scale on; `cpu_milli` and others
     of the machine are not here: they belong to the machine type.
@@ -37,6 +38,7 @@ class Runtime:
     live_path: str
     ready_path: str
     metrics_path: str
+    metrics_port: int
     queue_metric: str
     args: Callable[[Launch], tuple[str, ...]]
     probe_path: str
@@ -44,6 +46,9 @@ class Runtime:
     engine_start_seconds: int
     image_gib: float
     shutdown_seconds: int
+
+
+_TRITON_METRICS_PORT: Final = 8002
 
 
 def _vllm_args(launch: Launch) -> tuple[str, ...]:
@@ -63,7 +68,7 @@ def _triton_args(launch: Launch) -> tuple[str, ...]:
         "tritonserver",
         f"--model-repository={MODEL_PATH}",
         f"--http-port={launch.port}",
-        "--metrics-port=8002",
+        f"--metrics-port={_TRITON_METRICS_PORT}",
         f"--exit-timeout-secs={launch.shutdown_seconds}",
     )
 
@@ -108,6 +113,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             live_path="/health",
             ready_path="/health",
             metrics_path="/metrics",
+            metrics_port=8000,
             queue_metric="vllm:num_requests_waiting",
             args=_vllm_args,
             probe_path="/v1/completions",
@@ -124,6 +130,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
             metrics_path="/metrics",
+            metrics_port=_TRITON_METRICS_PORT,
             queue_metric="nv_inference_pending_request_count",
             args=_triton_args,
             probe_path=V2_INFER,
@@ -140,6 +147,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
             metrics_path="/metrics",
+            metrics_port=8080,
             queue_metric="parallel_request_queue_size",
             args=_mlserver_args,
             probe_path=V2_INFER,
@@ -156,6 +164,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
             metrics_path="/metrics",
+            metrics_port=8001,
             queue_metric="onnxruntime_requests_waiting",
             args=_onnxruntime_args,
             probe_path=V2_INFER,
@@ -174,6 +183,7 @@ CUSTOM: Final = Runtime(
     live_path=_V2_LIVE,
     ready_path=_V2_READY,
     metrics_path="/metrics",
+    metrics_port=8080,
     queue_metric="inference_requests_waiting",
     args=_no_args,
     probe_path=V2_INFER,

@@ -209,7 +209,7 @@ class ScalerPlan:
     min: int
     max: int
     query: str
-    """PromQL: requests waiting, all replicas together."""
+    """PromQL: requests waiting, all replicas together; no series where no pod runs."""
     threshold: int
     wake_query: str
     """PromQL seen outside the pod that is above 0 when someone calls; empty if min > 0."""
@@ -273,6 +273,10 @@ class AccessPlan:
     issuer: str
     jwks_uri: str
     audience: str
+    """Who signs callers' tokens; all three are empty but for public models."""
+    prober_issuer: str
+    prober_jwks_uri: str
+    """Who signs the prober's token: the cluster itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +340,7 @@ class ServerPlan:
     live_path: str
     ready_path: str
     metrics_path: str
+    metrics_port: int
     live_role: str
     """The role that the model's Service sends requests to."""
     tracks: tuple[TrackPlan, ...]

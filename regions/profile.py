@@ -54,7 +54,9 @@ class Cluster(Part):
     context: str
     """Context in it; the provider never uses the current one."""
     oidc_issuer: str
-    """Host and path of the cluster's OIDC issuer, for roles of service accounts; empty on-prem."""
+    """Host and path of the issuer of service account tokens; roles and probers rest on it."""
+    jwks_uri: Annotated[str, Field(pattern=r"^https://")]
+    """Where that issuer's keys are, as the gateway reaches them."""
 
 
 class Account(Part):

@@ -102,6 +102,8 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         issuer=sign_in.issuer if sign_in else "",
         jwks_uri=sign_in.jwks_uri if sign_in else "",
         audience=sign_in.audience if sign_in else "",
+        prober_issuer=f"https://{profile.cluster.oidc_issuer}" if sign_in else "",
+        prober_jwks_uri=profile.cluster.jwks_uri if sign_in else "",
     )
 
 
@@ -156,6 +158,7 @@ def server(
         live_path=runtime.live_path,
         ready_path=runtime.ready_path,
         metrics_path=runtime.metrics_path,
+        metrics_port=runtime.metrics_port,
         live_role=live_role(model),
         tracks=tracks(specs, abilities, profile, model),
         drain=drain(runtime),

@@ -132,12 +132,6 @@ def placement(machine: MachineType, capacity: str, model_bytes: int, cached: boo
     )
 
 
-def _queue_query(model: Model, runtime: Runtime, from_zero: bool) -> str:
-    query = f"sum({runtime.queue_metric}{{{promql_selector(model)}}})"
-    # With no pod there is no series; elsewhere a missing series must reach KEDA's fallback.
-    return f"{query} or vector(0)" if from_zero else query
-
-
 def _wake_query(model: Model) -> str:
     """Requests at the gateway that are not the prober's: the one signal when no pod is there."""
     cluster = f'envoy_cluster_name=~"httproute/{model.project}/{model.name}/.*"'
@@ -195,7 +189,7 @@ def scaler(
         kind=kind,
         min=0 if to_zero else floor,
         max=most,
-        query=_queue_query(model, what.runtime, to_zero),
+        query=f"sum({what.runtime.queue_metric}{{{promql_selector(model)}}})",
         threshold=scaling.queue_depth,
         wake_query=_wake_query(model) if to_zero else "",
         idle_seconds=scaling.idle_seconds,

@@ -122,7 +122,7 @@ def monitor(server: ServerPlan, plan: RegionPlan) -> list[Object]:
         return []
     work = server.workload
     api = "monitoring.coreos.com/v1"
-    endpoint = {"interval": "15s", "path": server.metrics_path, "port": "http"}
+    endpoint = {"interval": "15s", "path": server.metrics_path, "portNumber": server.metrics_port}
     labels = [LABEL_PROJECT, LABEL_MODEL, LABEL_TRACK]
     return [
         head(api, "PodMonitor", work.model, work.namespace, work.labels, {})

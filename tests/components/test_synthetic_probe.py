@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.synthetic_probe.objects import SCRAPE_SECONDS, TOKEN_PATH, objects
+from components.synthetic_probe.rules import monitor, rule_groups, rules
+from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE
+from tests.builders import (
+    a_probe,
+    a_prober,
+    a_public_access,
+    a_region_plan,
+    a_scaler,
+    a_server,
+    a_track,
+    a_workload,
+    an_slo,
+)
+from tests.promtool import STEP_SECONDS, check_alerts, check_rules, timeline
+
+HOUR = 3600
+MINUTE = 60
+GRAFANA = "https://grafana.example.com"
+SUCCESS = 'probe_success{project="search",model="sentiment",pod="prober-0"}'
+DURATION = 'probe_duration_seconds{project="search",model="sentiment",pod="prober-0"}'
+FINISHED = 'probe_last_timestamp_seconds{project="search",model="sentiment",pod="prober-0"}'
+WANTED = 'kube_deployment_spec_replicas{namespace="search",deployment="sentiment"}'
+FAILING, ABSENT = "ModelProbeFailing/page", "ModelProbeAbsent/page"
+BURN_PAGE, BURN_TICKET = "ModelBudgetBurning/page", "ModelBudgetBurning/ticket"
+SLOW = "ModelProbeSlow/ticket"
+BARE = a_region_plan(capabilities=())
+
+
+def of_kind(kind: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(o for o in found if o["kind"] == kind)
+
+
+def render(**over: Any) -> list[dict[str, Any]]:
+    plan = a_region_plan(servers=(a_server(**over),))
+    return objects(plan.probers[0], plan.servers, plan)
+
+
+def pod_of(found: list[dict[str, Any]]) -> dict[str, Any]:
+    spec: dict[str, Any] = of_kind("Deployment", found)["spec"]["template"]["spec"]
+    return spec
+
+
+def template_annotations(found: list[dict[str, Any]]) -> dict[str, str]:
+    template = of_kind("Deployment", found)["spec"]["template"]
+    annotations: dict[str, str] = template["metadata"]["annotations"]
+    return annotations
+
+
+# -- the prober ------------------------------------------------------------------------------
+
+
+def test_every_object_of_a_prober_says_whose_it_is() -> None:
+    for found in render():
+        labels = found["metadata"]["labels"]
+        assert labels[LABEL_PROJECT] == "search", f"{found['kind']} belongs to nobody"
+        assert labels[LABEL_ROLE] == "prober", f"{found['kind']} is taken for a model's"
+        assert found["metadata"]["namespace"] == "search", "a prober lives with its project"
+
+
+def test_prober_asks_the_models_it_names_and_no_others() -> None:
+    other = a_server(workload=a_workload(id="ads/rank", project="ads", model="rank"))
+    plan = a_region_plan(servers=(a_server(), other))
+    config = of_kind("ConfigMap", objects(plan.probers[0], plan.servers, plan))
+    asked = json.loads(config["data"]["config.json"])["probes"]
+    assert [row["id"] for row in asked] == ["search/sentiment"], "another project's model"
+    assert asked[0]["body"] == plan.servers[0].probe.body, "the request is the spec's own"
+
+
+def test_changed_config_restarts_the_prober() -> None:
+    before, after = render(), render(probe=a_probe(interval_seconds=60))
+    key = "isoserve.dev/config-sha256"
+    assert template_annotations(before)[key] != template_annotations(after)[key], (
+        "the program reads its config once, so an unchanged pod would keep the old one"
+    )
+
+
+def test_prober_holds_a_token_only_where_a_model_asks_for_one() -> None:
+    private = pod_of(render())
+    assert [v["name"] for v in private["volumes"]] == ["config"], "a token nobody needs"
+    probe = a_probe(url="https://sentiment--search.models.example.com/", needs_token=True)
+    public = pod_of(render(access=a_public_access(), probe=probe))
+    token = public["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"]
+    assert token["audience"] == "isoserve", "the route takes tokens of its own audience only"
+    mounts = {m["name"]: m["mountPath"] for m in public["containers"][0]["volumeMounts"]}
+    assert f"{mounts['token']}/{token['path']}" == TOKEN_PATH, "the config names this file"
+
+
+def test_prober_runs_under_the_restricted_standard() -> None:
+    pod = pod_of(render())
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False, "the prober never calls the API"
+    assert pod["securityContext"]["runAsNonRoot"] is True, "Pod Security restricted"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True, "it writes nothing"
+    resources = container["resources"]
+    assert resources["requests"] == resources["limits"], "a squeezed prober cries wolf"
+    assert "nvidia.com/gpu" not in resources["limits"], "GPUs are for models"
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}, probe
+
+
+@pytest.mark.parametrize(
+    ("access", "outside"),
+    [({}, []), ({"access": a_public_access()}, [443])],
+    ids=["private", "public"],
+)
+def test_prober_leaves_the_cluster_only_for_models_with_a_route(
+    access: dict[str, Any], outside: list[int]
+) -> None:
+    probe = a_probe(url="https://sentiment--search.models.example.com/")
+    policy = of_kind("NetworkPolicy", render(probe=probe, **access))["spec"]
+    blocks = [rule for rule in policy["egress"] if "ipBlock" in rule["to"][0]]
+    assert [rule["ports"][0]["port"] for rule in blocks] == outside, "egress beyond the probes"
+    for rule in blocks:
+        block = rule["to"][0]["ipBlock"]
+        assert block["except"] == ["169.254.0.0/16"], "a cloud's credentials are link-local"
+    assert policy["policyTypes"] == ["Egress", "Ingress"], "an unnamed direction is open"
+    (ingress,) = policy["ingress"]
+    assert ingress["ports"] == [{"port": 9090}], "only metrics are read from it"
+
+
+def test_no_object_of_a_kind_that_the_region_lacks() -> None:
+    server = BARE.servers[0]
+    found = [
+        *objects(a_prober(), BARE.servers, BARE),
+        *rules(server, BARE),
+        *monitor(server, BARE),
+    ]
+    kinds = {o["apiVersion"] for o in found}
+    assert "monitoring.coreos.com/v1" not in kinds, "the API server would refuse the kind"
+    scraped = template_annotations(found)
+    assert scraped["prometheus.io/scrape"] == "true", "else nobody finds the prober"
+
+
+def test_operator_scrapes_the_prober_and_the_model() -> None:
+    plan, server = a_region_plan(), a_server()
+    (endpoint,) = of_kind("PodMonitor", render())["spec"]["podMetricsEndpoints"]
+    assert endpoint["interval"] == f"{SCRAPE_SECONDS}s", "the two-interval promise counts on it"
+    (found,) = monitor(server, plan)
+    assert found["spec"]["selector"]["matchLabels"] == {
+        LABEL_MODEL: "sentiment",
+        LABEL_PROJECT: "search",
+    }, "it must select this model's pods and no others"
+    assert found["spec"]["podMetricsEndpoints"][0]["path"] == "/metrics", "the runtime's path"
+
+
+# -- the rules -------------------------------------------------------------------------------
+
+
+def test_rules_are_the_same_with_and_without_the_operator(tmp_path: Path) -> None:
+    server = a_server()
+    (operated,) = rules(server, a_region_plan())
+    (plain,) = rules(server, BARE)
+    text = plain["data"]["search-sentiment.rules.yaml"]
+    assert json.loads(text) == operated["spec"], "a region must not be judged by other rules"
+    check_rules(tmp_path, text)
+
+
+def test_every_alert_says_who_is_called_and_where_to_look() -> None:
+    for group in rule_groups(a_server(), GRAFANA):
+        for rule in group["rules"]:
+            if "alert" not in rule:
+                continue
+            assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+            assert rule["labels"]["project"] == "search", "alerts are routed by project"
+            assert rule["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/"), rule["alert"]
+            assert rule["annotations"]["runbook_url"], f"{rule['alert']} has no runbook"
+
+
+def healthy(seconds: int, step: int = STEP_SECONDS) -> dict[str, str]:
+    """A prober at work for `seconds`: its samples, without those of success."""
+    steps = seconds // step - 1
+    return {DURATION: f"0.2+0x{steps}", FINISHED: f"0+{step}x{steps}"}
+
+
+def check(
+    directory: Path,
+    spans: list[tuple[str, int]],
+    expected: dict[int, list[str]],
+    more: dict[str, str] | None = None,
+    step: int = STEP_SECONDS,
+    **over: Any,
+) -> None:
+    """With the probe's successes in `spans`, exactly the `expected` alerts fire at each second."""
+    length = sum(seconds for _, seconds in spans)
+    series = {**healthy(length, step), SUCCESS: timeline(*spans, step=step), **(more or {})}
+    check_alerts(directory, rule_groups(a_server(**over), GRAFANA), series, expected, step)
+
+
+def test_healthy_model_calls_nobody(tmp_path: Path) -> None:
+    quiet: dict[int, list[str]] = {second: [] for second in range(0, 3 * HOUR, 5 * MINUTE)}
+    check(tmp_path, [("1", 3 * HOUR)], quiet, step=15)
+
+
+def test_wedged_model_pages_within_two_intervals_and_resolves_after_recovery(
+    tmp_path: Path,
+) -> None:
+    begin, last = 30 * MINUTE, 33 * MINUTE
+    check(
+        tmp_path,
+        [("1", begin), ("0", last - begin), ("1", 10 * MINUTE)],
+        {begin + 40: [], begin + 60: [FAILING], last - 5: [FAILING], last: []},
+    )
+
+
+@pytest.mark.parametrize("seconds", [30, 40], ids=["next-is-fast", "next-takes-its-limit"])
+def test_one_failed_probe_calls_nobody(tmp_path: Path, seconds: int) -> None:
+    begin = 30 * MINUTE
+    quiet: dict[int, list[str]] = {begin + after: [] for after in range(0, 5 * MINUTE, 5)}
+    check(tmp_path, [("1", begin), ("0", seconds), ("1", 10 * MINUTE)], quiet)
+
+
+def test_starting_model_calls_nobody_until_its_start_is_overdue(tmp_path: Path) -> None:
+    overdue = a_track().startup.gate_timeout_seconds
+    check(
+        tmp_path,
+        [("0", overdue + 5 * MINUTE)],
+        {MINUTE: [], overdue - 5: [], overdue + MINUTE: [FAILING]},
+    )
+
+
+def test_start_that_took_long_is_no_loss_of_budget(tmp_path: Path) -> None:
+    start = 12 * MINUTE
+    quiet: dict[int, list[str]] = {start + after: [] for after in range(0, 2 * HOUR, MINUTE)}
+    check(tmp_path, [("0", start), ("1", 3 * HOUR)], quiet, step=15)
+
+
+def test_outage_burns_the_budget_within_minutes_and_resolves(tmp_path: Path) -> None:
+    begin, last = 2 * HOUR, 2 * HOUR + 10 * MINUTE
+    check(
+        tmp_path,
+        [("1", begin), ("0", last - begin), ("1", 10 * MINUTE)],
+        {
+            begin + 4 * MINUTE: [FAILING],
+            begin + 6 * MINUTE: [FAILING, BURN_PAGE],
+            last + 6 * MINUTE: [],
+        },
+    )
+
+
+@pytest.mark.parametrize("availability", [0.9, 0.995, 0.999, 0.9999])
+def test_one_bad_minute_burns_no_budget(tmp_path: Path, availability: float) -> None:
+    # A minute of failure shows until the next probe's answer: up to 60 + 30 seconds.
+    begin, shown = 7 * HOUR, 90
+    quiet: dict[int, list[str]] = {begin + after: [] for after in range(shown + 30, HOUR, MINUTE)}
+    spans = [("1", begin), ("0", shown), ("1", HOUR)]
+    check(tmp_path, spans, quiet, step=30, slo=an_slo(availability=availability))
+
+
+def test_rare_probe_that_failed_once_calls_nobody(tmp_path: Path) -> None:
+    hourly = a_probe(interval_seconds=HOUR)
+    begin = 7 * HOUR
+    quiet: dict[int, list[str]] = {begin + after: [] for after in range(0, 2 * HOUR, 5 * MINUTE)}
+    check(tmp_path, [("1", begin), ("0", HOUR), ("1", HOUR)], quiet, step=60, probe=hourly)
+
+
+@pytest.mark.parametrize(
+    ("history_hours", "period", "hours", "called"),
+    [(7, 20, 5, BURN_PAGE), (48, 50, 21, BURN_TICKET), (48, 100, 45, BURN_TICKET)],
+    ids=["6x-6h", "3x-1d", "1x-3d"],
+)
+def test_each_slower_loss_has_its_alert(
+    tmp_path: Path, history_hours: int, period: int, hours: int, called: str
+) -> None:
+    # One sample of `period` fails, so no faster row burns and no slower one has its history.
+    step = 2 * MINUTE
+    cycles = hours * HOUR // step // period
+    begin, length = history_hours * HOUR, history_hours * HOUR + cycles * period * step
+    values = " ".join([f"1+0x{begin // step - 1}", *[f"1+0x{period - 2} 0"] * cycles])
+    series = {SUCCESS: values, FINISHED: f"0+{step}x{length // step}"}
+    groups = rule_groups(a_server(), GRAFANA)
+    check_alerts(tmp_path, groups, series, {begin: [], length - step: [called]}, step)
+
+
+@pytest.mark.parametrize(
+    ("success", "finished"),
+    [
+        ([("1", 1800), ("stale", 5), ("_", 1200)], "0+5x359 stale"),
+        ([("1", 3000)], "0+5x359 1795+0x300"),
+    ],
+    ids=["gone", "stands-still"],
+)
+def test_silent_prober_pages(tmp_path: Path, success: list[tuple[str, int]], finished: str) -> None:
+    values = timeline(*success).replace("stale+0x0", "stale")
+    series = {SUCCESS: values, FINISHED: finished}
+    expected = {1800: [], 1800 + 4 * MINUTE: [], 1800 + 8 * MINUTE: [ABSENT]}
+    check_alerts(tmp_path, rule_groups(a_server(), GRAFANA), series, expected)
+
+
+def test_slow_answers_are_a_ticket(tmp_path: Path) -> None:
+    slow = {DURATION: timeline(("0.2", 1800), ("6", 3600))}
+    expected = {1800: [], 1800 + 10 * MINUTE: [], 1800 + 35 * MINUTE: [SLOW]}
+    check(tmp_path, [("1", 5400)], expected, slow)
+
+
+def test_model_asleep_at_zero_calls_nobody_and_a_wedged_one_does(tmp_path: Path) -> None:
+    to_zero = (a_track(scaler=a_scaler(min=0)),)
+    awake = 30 * MINUTE
+    wanted = {WANTED: timeline(("1", awake), ("0", HOUR))}
+    spans = [("1", awake), ("0", HOUR)]
+    quiet: dict[int, list[str]] = {awake + a: [] for a in range(MINUTE, HOUR, MINUTE)}
+    check(tmp_path, spans, quiet, wanted, tracks=to_zero)
+    wedged = {WANTED: timeline(("1", awake + HOUR))}
+    check(tmp_path, spans, {awake + MINUTE: [FAILING]}, wedged, tracks=to_zero)
+
+
+def test_prober_that_moves_to_another_pod_calls_nobody(tmp_path: Path) -> None:
+    second = SUCCESS.replace("prober-0", "prober-1")
+    begin = HOUR
+    more = {second: timeline(("_", begin + 30), ("1", HOUR))}
+    spans = [("1", begin), ("stale", 5), ("_", HOUR + 25)]
+    length = 2 * HOUR + 30
+    series = {**healthy(length), SUCCESS: timeline(*spans).replace("stale+0x0", "stale"), **more}
+    quiet: dict[int, list[str]] = {begin + a: [] for a in range(0, HOUR, MINUTE)}
+    check_alerts(tmp_path, rule_groups(a_server(), GRAFANA), series, quiet)
+
+
+def test_rules_of_two_models_do_not_meet() -> None:
+    other = a_server(workload=replace(a_workload(), id="search/rank", model="rank"))
+    names = [g["name"] for s in (a_server(), other) for g in rule_groups(s, GRAFANA)]
+    assert len(set(names)) == len(names), "Prometheus refuses two groups of one name in a file"

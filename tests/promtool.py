@@ -1,0 +1,88 @@
+"""Runs Prometheus's own judge of rules, and says how to get it where it is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+LOCAL: Final = Path(__file__).parents[1] / ".isoserve" / "bin" / "promtool"
+HINT: Final = (
+    "promtool is neither on PATH nor in .isoserve/bin; on Debian: cd .isoserve/bin && "
+    "apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | "
+    "tar -xO ./usr/bin/promtool > promtool && chmod +x promtool"
+)
+STEP_SECONDS: Final = 5
+
+
+def _promtool(*words: str) -> None:
+    program = shutil.which("promtool") or (str(LOCAL) if LOCAL.exists() else "")
+    if not program:
+        pytest.fail(HINT)
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"promtool {' '.join(words)}: {done.stdout}{done.stderr}"
+
+
+def check_rules(directory: Path, text: str) -> None:
+    """Prometheus takes `text` as a rule file."""
+    file = directory / "rules.yaml"
+    file.write_text(text)
+    _promtool("check", "rules", str(file))
+
+
+def check_expressions(directory: Path, exprs: Iterable[str]) -> None:
+    """Prometheus parses every one of `exprs`."""
+    rules = [{"expr": e, "record": f"expression:{i}"} for i, e in enumerate(exprs)]
+    assert rules, "a check of nothing proves nothing"
+    check_rules(directory, json.dumps({"groups": [{"name": "expressions", "rules": rules}]}))
+
+
+def timeline(*spans: tuple[str, int], step: int = STEP_SECONDS) -> str:
+    """Samples in promtool's notation: each span is a value and how many seconds it holds."""
+    return " ".join(
+        f"{value}+0x{seconds // step - 1}" if value not in "_" else f"_x{seconds // step}"
+        for value, seconds in spans
+    )
+
+
+def check_alerts(
+    directory: Path,
+    groups: list[dict[str, Any]],
+    series: Mapping[str, str],
+    expected: Mapping[int, Iterable[str]],
+    step: int = STEP_SECONDS,
+) -> None:
+    """At each second of `expected`, exactly those alerts fire, written `Name/severity`."""
+    (directory / "rules.yaml").write_text(json.dumps({"groups": groups}))
+    samples = {
+        second: [
+            f'{{alertname="{alert.split("/")[0]}", severity="{alert.split("/")[1]}"}}'
+            for alert in alerts
+        ]
+        for second, alerts in expected.items()
+    }
+    test = {
+        "evaluation_interval": f"{step}s",
+        "rule_files": ["rules.yaml"],
+        "tests": [
+            {
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "interval": f"{step}s",
+                "promql_expr_test": [
+                    {
+                        "eval_time": f"{second}s",
+                        "exp_samples": [{"labels": label, "value": 1} for label in labels],
+                        "expr": 'group by (alertname, severity) (ALERTS{alertstate="firing"})',
+                    }
+                    for second, labels in samples.items()
+                ],
+            }
+        ],
+    }
+    (directory / "test.yaml").write_text(json.dumps(test))
+    _promtool("test", "rules", str(directory / "test.yaml"))
