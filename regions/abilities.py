@@ -56,6 +56,16 @@ FEATURES: Final[dict[str, Feature]] = {
             outcome="the project's namespace must exist already",
         ),
         Feature(
+            name="gateways",
+            capability="cluster_scope",
+            outcome="the gateways must stand in isoserve-gateway already",
+        ),
+        Feature(
+            name="region dashboard",
+            capability="cluster_scope",
+            outcome="only the models have dashboards",
+        ),
+        Feature(
             name="node labels",
             capability="cluster_scope",
             outcome="the nodes must carry the pool's labels and taints already",
@@ -115,3 +125,13 @@ class Abilities:
     def lack(self, model: str, path: str, code: str, reason: str) -> None:
         """Record that the region cannot serve `model`, and why."""
         self.gaps.append(Gap(model=model, path=path, code=code, reason=reason))
+
+    def replaced(self) -> tuple[Downgrade, ...]:
+        """What is done instead, in order, for the region and the models that it can serve."""
+        refused = {gap.model for gap in self.gaps}
+        return tuple(
+            sorted(
+                (row for row in self.downgrades if row.model not in refused),
+                key=lambda row: (row.model, row.feature, row.capability),
+            )
+        )

@@ -80,7 +80,8 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
         reason = f"region {abilities.region} has no {wish}; {nearest(wish, profile.machines)}"
         abilities.lack(model.id, "machine_type", "E333", reason)
         return
-    most = (offer.on_demand.max + offer.spot.max) * offer.replicas_per_node
+    nodes = offer.on_demand.max + (offer.spot.max if model.spec.capacity.spot else 0)
+    most = nodes * offer.replicas_per_node
     if model.spec.scaling.max > most:
         reason = (
             f"max is {model.spec.scaling.max} and region {abilities.region} holds {most} replicas "
@@ -232,8 +233,10 @@ def _projects(specs: Specs, abilities: Abilities, names: Iterable[str]) -> tuple
     return tuple(found)
 
 
-def _gateways(profile: RegionProfile) -> tuple[GatewayPlan, ...]:
-    if not {"gateway_api", "envoy_gateway", "cluster_scope"} <= set(profile.capabilities):
+def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan, ...]:
+    if not {"gateway_api", "envoy_gateway"} <= abilities.present:
+        return ()
+    if not abilities.allow("gateways", "", "access"):
         return ()
     entrances = [("internal", f"*.internal.{profile.domain}", "")]
     if profile.sign_in is not None:
@@ -363,7 +366,7 @@ def _plan(
     wanted = demand(servers, jobs)
     used = {row.workload.project for row in servers} | {row.workload.project for row in jobs}
     names = sorted(used)
-    whole = "cluster_scope" in abilities.present
+    whole = abilities.allow("region dashboard", "", "slo")  # and all else with cluster rights
     return RegionPlan(
         region=region,
         provider=profile.provider,
@@ -384,7 +387,7 @@ def _plan(
         projects=_projects(specs, abilities, names),
         pools=pools(profile, abilities, wanted),
         caches=caches,
-        gateways=_gateways(profile),
+        gateways=_gateways(profile, abilities),
         servers=tuple(with_surge(row, profile, wanted) for row in servers),
         jobs=tuple(jobs),
         probers=tuple(
@@ -397,8 +400,6 @@ def _plan(
             for name in names
             if any(r.workload.project == name for r in servers)
         ),
-        downgrades=tuple(
-            sorted(abilities.downgrades, key=lambda d: (d.model, d.feature, d.capability))
-        ),
+        downgrades=abilities.replaced(),
         gaps=tuple(abilities.gaps),
     )

@@ -1,0 +1,1 @@
+"""Regions that live on this machine: real control planes, simulated nodes, a local AWS."""

@@ -1,0 +1,128 @@
+"""A small client of one region's API server, made from its kubeconfig."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+import yaml
+
+from regions.sandbox.errors import SandboxError
+
+FIELD_MANAGER: Final = "isoserve-sandbox"
+REQUEST_TIMEOUT_SECONDS: Final = 30
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An API server and the session that is allowed in."""
+
+    region: str
+    url: str
+    session: requests.Session
+
+    def get(self, path: str) -> Object | None:
+        """The object or list at an API path; None when there is none."""
+        answer = self._send("GET", path)
+        return None if answer.status_code == 404 else self._body(answer, path)
+
+    def apply(self, path: str, wanted: Object, *, subresource: str = "") -> Object:
+        """Server-side apply to the path of the object; takes over fields of other managers."""
+        query = f"fieldManager={FIELD_MANAGER}&force=true"
+        address = f"{path}/{subresource}" if subresource else path
+        answer = self._send(
+            "PATCH",
+            f"{address}?{query}",
+            data=json.dumps(wanted),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+        return self._body(answer, path)
+
+    def delete(self, path: str) -> None:
+        """Delete the object at an API path; an absent one is fine."""
+        answer = self._send("DELETE", path)
+        if answer.status_code != 404:
+            self._body(answer, path)
+
+    def is_ready(self) -> bool:
+        """Whether the API server says that it is ready."""
+        try:
+            return self.session.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def wait_until_ready(self, timeout_seconds: float) -> bool:
+        """Whether the API server became ready in time."""
+        deadline = time.monotonic() + timeout_seconds
+        while not (ready := self.is_ready()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return ready
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        try:
+            return self.session.request(
+                method, self.url + path, timeout=REQUEST_TIMEOUT_SECONDS, **kwargs
+            )
+        except requests.RequestException as reason:
+            raise SandboxError(
+                f"region {self.region}: the API server at {self.url} doesn't answer "
+                f"({type(reason).__name__}); run `python -m regions.sandbox up`"
+            ) from reason
+
+    def _body(self, answer: requests.Response, path: str) -> Object:
+        if answer.ok:
+            body: Object = answer.json()
+            return body
+        raise SandboxError(
+            f"region {self.region}: {answer.request.method} {path} was refused with "
+            f"{answer.status_code}: {answer.text[:500]}"
+        )
+
+
+def connect(region: str, kubeconfig: Path, context: str | None = None) -> Cluster:
+    """The cluster of a kubeconfig's context, by default the current one.
+
+    Raises SandboxError when the file or the context is missing or can't be used.
+    """
+    # Imported late: it costs half a second, and most of the sandbox doesn't need it.
+    from kubernetes import client
+    from kubernetes.config import ConfigException
+    from kubernetes.config.kube_config import KubeConfigLoader
+
+    document = read_kubeconfig(kubeconfig)
+    settings = client.Configuration()
+    try:
+        loader = KubeConfigLoader(
+            document, active_context=context, config_base_path=str(kubeconfig.parent)
+        )
+        loader.load_and_set(settings)
+    except ConfigException as reason:
+        raise SandboxError(f"kubeconfig {kubeconfig} can't be used: {reason}") from reason
+    session = requests.Session()
+    # Neither a proxy nor a netrc of the environment has a say in how a cluster is reached.
+    session.trust_env = False
+    session.verify = (settings.ssl_ca_cert or True) if settings.verify_ssl else False
+    if settings.cert_file:
+        session.cert = (settings.cert_file, str(settings.key_file))
+    token = settings.get_api_key_with_prefix("BearerToken")
+    if token:
+        session.headers["Authorization"] = token
+    return Cluster(region, settings.host, session)
+
+
+def read_kubeconfig(path: Path) -> Object:
+    """The kubeconfig as plain values; raises SandboxError when it isn't one."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError as reason:
+        raise SandboxError(f"there is no kubeconfig {path}") from reason
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
+        raise SandboxError(f"kubeconfig {path} can't be read: {reason}") from reason
+    if not isinstance(document, dict) or not document.get("contexts"):
+        raise SandboxError(f"{path} is no kubeconfig: it has no contexts")
+    return document

@@ -1,0 +1,53 @@
+"""Where the sandbox keeps everything it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""The directory that holds Pulumi.yaml."""
+
+HOME: Final = ROOT / ".isoserve"
+BIN: Final = HOME / "bin"
+PLUGINS: Final = HOME / "plugins"
+STATE: Final = HOME / "state"
+RUN: Final = HOME / "run"
+LOG: Final = HOME / "log"
+AWS: Final = HOME / "aws"
+BUILD: Final = HOME / "build"
+PULUMI_HOME: Final = HOME / "pulumi-home"
+PORTS_FILE: Final = HOME / "sandbox.json"
+LOCK_FILE: Final = HOME / "lock"
+TOOLCHAIN: Final = ROOT / "regions" / "sandbox" / "toolchain"
+
+REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
+AWS_REGIONS: Final = ("sandbox-aws",)
+
+
+def region_home(region: str) -> Path:
+    """The folder of one region's kubeconfig, certificates and etcd data."""
+    return HOME / region
+
+
+def kubeconfig_of(region: str) -> Path:
+    """The kubeconfig that the region's profile names."""
+    return region_home(region) / "kubeconfig"
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write through a temporary name, so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        Path(partial).chmod(mode)
+        Path(partial).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(partial).unlink()
+        raise

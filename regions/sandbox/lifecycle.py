@@ -1,0 +1,184 @@
+"""Bringing the sandbox up, step by step and again after any interruption, and taking it down."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from regions.sandbox import (
+    clusters,
+    control_plane,
+    crds,
+    engine,
+    nodes,
+    object_store,
+    processes,
+    toolchain,
+)
+from regions.sandbox.console import Step, line, step
+from regions.sandbox.errors import SandboxError
+from regions.sandbox.events import Progress
+from regions.sandbox.kube import Cluster
+from regions.sandbox.layout import (
+    HOME,
+    LOCK_FILE,
+    PORTS_FILE,
+    REGIONS,
+    RUN,
+    STATE,
+    region_home,
+)
+from regions.sandbox.ports import choose_ports
+from regions.sandbox.toolchain import Toolchain
+
+T = TypeVar("T")
+Kubeconfigs = Mapping[str, tuple[Path, str | None]]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Be the only `up` or `down` of this sandbox; the kernel frees the lock of a killed one.
+
+    Raises SandboxError naming the holder otherwise.
+    """
+    HOME.mkdir(exist_ok=True)
+    with LOCK_FILE.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as reason:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise SandboxError(
+                f"another `python -m regions.sandbox` works here: process {holder}. Wait until it "
+                "is done, or end it, and run this again"
+            ) from reason
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+
+
+def up(regions: Sequence[str], kubeconfigs: Kubeconfigs) -> dict[str, Progress]:
+    """Bring the regions up, or complete what an interrupted run has begun; counts per region.
+
+    Raises SandboxError at the first step that fails; what runs by then stays for the next try.
+    """
+    for region in REGIONS:
+        if engine.end_orphans(region):
+            line(region, "engine", "ended what an interrupted run had left")
+    choose_ports(anything_runs=processes.any_running())
+    adopted = {region for region in regions if region in kubeconfigs or clusters.is_adopted(region)}
+    with step("sandbox", "toolchain") as running:
+        tools = toolchain.prepare(running.say, own_clusters=adopted >= set(regions))
+        running.note = f"pulumi {tools.pulumi}"
+    _prepare_worlds(regions, kubeconfigs, adopted)
+    return _parallel(lambda region: _bring_stack_up(tools, region), regions)
+
+
+def _prepare_worlds(regions: Sequence[str], kubeconfigs: Kubeconfigs, adopted: set[str]) -> None:
+    def world(region: str) -> None:
+        cluster = _cluster(region, kubeconfigs, adopted)
+        _furnish(cluster, may_install=region not in adopted or toolchain.has_go())
+
+    with ThreadPoolExecutor(2) as pool:
+        # Neither needs the other, and each is mostly waiting.
+        store = pool.submit(_start_object_store, regions)
+        if toolchain.has_go():
+            with step("sandbox", "crds") as running:
+                running.note = crds.prefetch()
+        store.result()
+    _parallel(world, regions)
+
+
+def _start_object_store(regions: Sequence[str]) -> None:
+    with step("sandbox", "object store") as running:
+        if object_store.start():
+            running.note = "started"
+            for region in (one for one in REGIONS if engine.stack_file(one).exists()):
+                region_home(region).mkdir(parents=True, exist_ok=True)
+                engine.refresh_mark(region).touch()
+        else:
+            running.note = "runs"
+
+
+def _cluster(region: str, kubeconfigs: Kubeconfigs, adopted: set[str]) -> Cluster:
+    with step(region, "control plane") as running:
+        if region not in adopted:
+            cluster = control_plane.start(region)
+        elif region in kubeconfigs:
+            cluster = clusters.adopt(region, *kubeconfigs[region])
+        else:
+            cluster = clusters.readopt(region)
+        running.note = cluster.url
+        return cluster
+
+
+def _furnish(cluster: Cluster, *, may_install: bool) -> None:
+    with step(cluster.region, "crds") as running:
+        if may_install:
+            running.note = crds.install(cluster)
+        else:
+            crds.require_present(cluster)
+    if may_install:
+        with step(cluster.region, "nodes") as running:
+            control_plane.start_simulation(cluster.region)
+            running.note = nodes.stand_up(cluster)
+            nodes.start_joining(cluster.region)
+
+
+def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
+    mark = engine.refresh_mark(region)
+    running = Step(region, "up")
+    progress = engine.up(tools, region, running.say, refresh=mark.exists())
+    mark.unlink(missing_ok=True)
+    running.say(progress.summary())
+    return progress
+
+
+def _parallel(work: Callable[[str], T], regions: Sequence[str]) -> dict[str, T]:
+    with ThreadPoolExecutor(max(1, len(regions))) as pool:
+        running = {region: pool.submit(work, region) for region in regions}
+    # Every region has its say before the first failure ends the run.
+    failures = [str(error) for one in running.values() if (error := one.exception()) is not None]
+    unexpected = [
+        error
+        for one in running.values()
+        if (error := one.exception()) is not None and not isinstance(error, SandboxError)
+    ]
+    if unexpected:
+        raise unexpected[0]
+    if failures:
+        raise SandboxError("\n".join(failures))
+    return {region: one.result() for region, one in running.items()}
+
+
+def down() -> None:
+    """End every process of the sandbox and forget its world; programs, venv and logs stay.
+
+    The state goes with the world: protected buckets make `pulumi destroy` refuse, and what they
+    were in is gone.
+    """
+    with step("sandbox", "engine") as running:
+        ended = sum(engine.end_orphans(region) for region in REGIONS)
+        running.note = f"{ended} processes of interrupted runs ended"
+    with step("sandbox", "nodes") as running:
+        running.note = f"{sum(nodes.stop_joining(region) for region in REGIONS)} ended"
+    with step("sandbox", "control planes") as running, ThreadPoolExecutor() as pool:
+        running.note = f"{sum(pool.map(control_plane.stop, REGIONS))} processes ended"
+    with step("sandbox", "object store") as running:
+        running.note = "ended" if object_store.stop() else "none ran"
+    for folder in (RUN, STATE, HOME / "aws", *map(region_home, REGIONS)):
+        shutil.rmtree(folder, ignore_errors=True)
+    PORTS_FILE.unlink(missing_ok=True)
+
+
+def interrupt() -> None:
+    """End the engines of this run, so that the threads which wait for them come back."""
+    for region in REGIONS:
+        engine.end_own(region)

@@ -1,0 +1,96 @@
+"""Says everything that is wrong with specs and profiles, and what each region would do instead."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from model_specs.errors import SpecError, SpecErrors
+from model_specs.schema import is_expired
+from regions.plan import RegionPlan
+from regions.resolve import resolve
+from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_lines, error_rows
+from stacks.tree import Tree, tree_of
+
+
+def _summary(plan: RegionPlan) -> dict[str, Any]:
+    """What is said of a region; the plan itself is not kept."""
+    return {
+        "region": plan.region,
+        "servers": len(plan.servers),
+        "jobs": len(plan.jobs),
+        "gaps": [asdict(gap) for gap in plan.gaps],
+        "downgrades": [asdict(downgrade) for downgrade in plan.downgrades],
+    }
+
+
+def _nowhere(tree: Tree, regions: list[dict[str, Any]]) -> Iterator[SpecError]:
+    """Models that every region refuses; elsewhere a gap is a note."""
+    refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for region in regions:
+        for model in {gap["model"] for gap in region["gaps"]}:
+            refused[model].append(next(g for g in region["gaps"] if g["model"] == model))
+    for model in tree.specs.models:
+        gaps = refused.get(model.id, [])
+        if gaps and len(gaps) == len(regions):
+            why = "; ".join(gap["reason"] for gap in gaps)
+            where = tuple(gaps[0]["path"].split("."))
+            yield model.source.error(where, gaps[0]["code"], f"no region can serve it: {why}")
+
+
+def _expired(tree: Tree) -> list[dict[str, str]]:
+    now = datetime.now(UTC)
+    return [
+        {"model": model.id, "ttl": str(model.spec.ttl)}
+        for model in tree.specs.models
+        if is_expired(model.spec, now)
+    ]
+
+
+def _lines(regions: Iterable[dict[str, Any]], expired: Iterable[dict[str, str]]) -> Iterator[str]:
+    for row in regions:
+        numbers = (
+            count(row["servers"], "server"),
+            count(row["jobs"], "job"),
+            count(len(row["gaps"]), "gap"),
+            count(len(row["downgrades"]), "downgrade"),
+        )
+        yield f"{row['region']}: {', '.join(numbers)}\n"
+        for gap in row["gaps"]:
+            yield f"  {gap['model']}  {gap['path']}  {gap['code']}  {gap['reason']}\n"
+        for less in row["downgrades"]:
+            whose = less["model"] or row["region"]
+            yield f"  {whose}  {less['feature']} (no {less['capability']}): {less['outcome']}\n"
+    for row in expired:
+        yield f"{row['model']}  ttl  expired at {row['ttl']}; delete the spec or extend its ttl\n"
+
+
+def run(args: Namespace) -> Outcome:
+    """Load everything, resolve every region, and tell."""
+    regions: list[dict[str, Any]] = []
+    expired: list[dict[str, str]] = []
+    errors: set[SpecError] = set()
+    try:
+        tree = tree_of(args)
+        expired = _expired(tree)
+        for region, profile in tree.profiles.items():
+            try:
+                regions.append(_summary(resolve(tree.specs, profile, region)))
+            except SpecErrors as refused:
+                errors.update(refused.errors)
+        if not args.region:  # one region's gap says nothing about the others
+            errors.update(_nowhere(tree, regions))
+    except InputErrors:
+        raise
+    except SpecErrors as refused:
+        errors.update(refused.errors)
+    found = sorted(errors)
+    return Outcome(
+        data={"errors": error_rows(found), "regions": regions, "expired": expired},
+        text=[*_lines(regions, expired), *error_lines(found)],
+        code=FINDINGS if found else OK,
+    )

@@ -1,0 +1,178 @@
+"""The `isoserve` command: it reads specs and profiles and prints; it changes no region."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from model_specs.errors import SpecErrors
+    from stacks.outcome import Outcome
+
+Option = tuple[tuple[str, ...], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command; `module.run(args)` is imported when it runs, so that `--help` stays quick."""
+
+    name: str
+    module: str
+    help: str
+    options: tuple[Option, ...]
+
+
+_TREE: Final[tuple[Option, ...]] = (
+    (
+        ("-r", "--region"),
+        {"action": "append", "default": [], "metavar": "R", "help": "only this region; repeatable"},
+    ),
+    (("--specs",), {"type": Path, "metavar": "DIR", "help": "model specs (model_specs/)"}),
+    (("--regions",), {"type": Path, "metavar": "DIR", "help": "region profiles (regions/)"}),
+)
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        name="check",
+        module="stacks.check",
+        help="say everything that is wrong with specs and profiles",
+        options=_TREE,
+    ),
+    Command(
+        name="plan",
+        module="stacks.show_plan",
+        help="show what each region would run",
+        options=_TREE,
+    ),
+    Command(
+        name="render",
+        module="stacks.render",
+        help="write the Kubernetes objects as YAML",
+        options=(
+            *_TREE,
+            (
+                ("-o", "--output"),
+                {"type": Path, "metavar": "DIR", "help": "a file a region and model, not stdout"},
+            ),
+        ),
+    ),
+    Command(
+        name="diff",
+        module="stacks.diff",
+        help="compare the objects with those of a git revision",
+        options=(
+            *_TREE,
+            (("--base",), {"default": "HEAD", "metavar": "REV", "help": "git revision (HEAD)"}),
+        ),
+    ),
+    Command(
+        name="parity",
+        module="stacks.parity",
+        help="prove that all regions get the same objects",
+        options=_TREE,
+    ),
+    Command(
+        name="machines",
+        module="stacks.show_machines",
+        help="list machine types with their nodes and prices",
+        options=(
+            *_TREE,
+            (("--fits",), {"metavar": "PROJECT/MODEL", "help": "say which ones hold this model"}),
+        ),
+    ),
+    Command(
+        name="explain",
+        module="stacks.explain",
+        help="explain a field such as scaling.max, or an error code such as E302",
+        options=((("subject",), {"metavar": "FIELD|CODE"}),),
+    ),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations: a later flag must not change what a script says."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = _Parser(prog="isoserve", description="Everything works offline and changes nothing.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for row in COMMANDS:
+        one = commands.add_parser(row.name, help=row.help, description=row.help)
+        one.set_defaults(module=row.module)
+        for flags, settings in row.options:
+            one.add_argument(*flags, **settings)
+        one.add_argument("--json", action="store_true", help="print JSON for programs")
+    return top
+
+
+def _dump(data: Any) -> str:
+    return json.dumps(data, indent=2, sort_keys=True, default=str) + "\n"
+
+
+def _refused(errors: SpecErrors, as_json: bool) -> None:
+    """Errors as data for programs, as messages for people."""
+    from stacks.outcome import InputErrors, error_lines, error_rows
+
+    if as_json:
+        sys.stdout.write(_dump({"errors": error_rows(errors.errors)}))
+    elif isinstance(errors, InputErrors):  # about the command line, so no place in a file
+        sys.stderr.writelines(f"isoserve: {e.file}: {e.message}\n" for e in errors.errors)
+    else:
+        sys.stderr.writelines(error_lines(errors.errors))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from model_specs.errors import SpecErrors
+    from stacks.outcome import FINDINGS, USAGE, InputErrors
+
+    run: Callable[[argparse.Namespace], Outcome] = importlib.import_module(args.module).run
+    try:
+        outcome = run(args)
+    except SpecErrors as errors:
+        _refused(errors, args.json)
+        return USAGE if isinstance(errors, InputErrors) else FINDINGS
+    sys.stdout.writelines([_dump(outcome.data)] if args.json else outcome.text)
+    return outcome.code
+
+
+def _utf8(stream: Any) -> None:
+    # YAML and JSON are UTF-8 whatever the locale says; a test's replacement has no such method.
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0 is fine, 1 findings, 2 a usage or input error; there is no traceback."""
+    _utf8(sys.stdout)
+    _utf8(sys.stderr)
+    try:
+        code = _run(parser().parse_args(argv))
+        sys.stdout.flush()
+    except SystemExit as stop:  # argparse has printed its message
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted, e.g. `head`; Python must not flush into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except OSError as error:
+        sys.stderr.write(f"isoserve: {error.filename or 'output'}: {error.strerror or error}\n")
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Lists the differences between regions that are meant, one row each, and when they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from regions.plan import RegionPlan
+from stacks.compare import Key
+
+When = Callable[[RegionPlan, RegionPlan, Key, str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Objects (`Noun/Kind`) and paths, as whole regular expressions, that may differ, and when."""
+
+    objects: str
+    path: str
+    when: When
+    reason: str
+
+
+def _served(plan: RegionPlan) -> frozenset[str]:
+    works = [*(s.workload for s in plan.servers), *(j.workload for j in plan.jobs)]
+    return frozenset(work.id for work in works)
+
+
+def _always(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return True
+
+
+def _unserved(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    """One region does not serve the object's model, or the model that the path names."""
+    models = _served(here) ^ _served(there)
+    return key.model in models or any(f"[{m}]" in path or f"[{m}:" in path for m in models)
+
+
+def _other_models(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return _served(here) != _served(there)
+
+
+def _nodes(plan: RegionPlan) -> frozenset[str]:
+    return frozenset(name for pool in plan.pools for name in pool.node_names)
+
+
+def _own_node(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return key.name in _nodes(here) ^ _nodes(there)
+
+
+def _own_space(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return key.namespace in {*here.system_namespaces} ^ {*there.system_namespaces}
+
+
+def _provider(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return here.provider != there.provider
+
+
+def _store(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return bool(here.registry.endpoint) != bool(there.registry.endpoint)
+
+
+def _zones(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    return (len(here.zones) > 1) != (len(there.zones) > 1)
+
+
+def _lacks(capability: str) -> When:
+    """Exactly one of the two regions has the capability."""
+
+    def when(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+        return (capability in here.capabilities) != (capability in there.capabilities)
+
+    return when
+
+
+def _less(*features: str) -> When:
+    """A downgrade of these features is recorded for the object's model in just one region."""
+
+    def downgraded(plan: RegionPlan, model: str) -> bool:
+        return any(d.feature in features and d.model == model for d in plan.downgrades)
+
+    def when(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+        return downgraded(here, key.model) != downgraded(there, key.model)
+
+    return when
+
+
+_SCALERS = r"ReplicaAutoscaler/(ScaledObject|HorizontalPodAutoscaler)"
+_PODS = r"Model(Server|Job)/(Deployment|CronJob|Job)"
+_OWN_FILES = (
+    r".*\.(resources\.(limits|requests)\.ephemeral-storage"
+    r"|initContainers\[[\w-]+\]\.(args\[\d+\]|volumeMounts\[[\w-]+\]\.readOnly)"
+    r"|volumes\[[\w-]+\]\.(emptyDir|persistentVolumeClaim))"
+)
+_STORE = r".*\.env\[ISOSERVE_REGISTRY_ENDPOINT\]"
+_TOKEN = r".*\.(volumes|volumeMounts)\[(token|\d+)\]|spec\.egress(\[\d+\].*)?"
+
+DECLARED: Final[tuple[Declared, ...]] = tuple(
+    Declared(objects=objects, path=path, when=when, reason=reason)
+    for objects, path, when, reason in (
+        (r".*", r"(.*\[.*\].*)?", _unserved, "the region does not serve the model"),
+        (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
+        (r"GpuNodePool/Node", r"", _own_node, "the nodes are the place's own"),
+        (r"ModelCache/.*", r"(.*\.storage|.*\.disk_budget_gib)", _always, "disks differ in size"),
+        (r"ModelCache/PersistentVolume(Claim)?", r"", _lacks("cluster_scope"), "no cache there"),
+        (r"ModelCache/.*", r"", _other_models, "none of the models there is cached"),
+        (r".*/ServiceAccount", r".*role-arn.*", _provider, "only AWS has IAM roles"),
+        (r".*", _STORE, _store, "only an own store needs its endpoint named"),
+        (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
+        (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),
+        (_PODS, r".*\.topologySpreadConstraints", _zones, "one zone needs no spread"),
+        (r".*/(Namespace|PriorityClass)", r"", _lacks("cluster_scope"), "namespace rights only"),
+        (r".*", r"", _own_space, "the platform has no namespace of its own there"),
+        (_SCALERS, r"", _lacks("keda"), "KEDA's objects need KEDA"),
+        (_SCALERS, r"", _less("spot nodes"), "a model without spot is one Deployment"),
+        (_SCALERS, r"spec\.m(ax|in)Replica(s|Count)", _less("spot nodes"), "as above"),
+        (_SCALERS, r"spec\.triggers\[\d+\].*", _less("spot nodes"), "as above"),
+        (_SCALERS, r"spec\.metrics\[.*", _lacks("custom_metrics"), "scales on CPU"),
+        (r"ModelServer/Deployment", r"", _less("spot nodes"), "no Deployment of spot replicas"),
+        (r"ModelServer/Deployment", r"spec\.replicas", _less("spot nodes"), "as above"),
+        (r"ModelServer/Deployment", r"spec\.replicas", _lacks("keda"), "an HPA keeps one at least"),
+        (r".*/(PodMonitor|PrometheusRule|Probe|ConfigMap)", r"", _lacks("prometheus_operator"),
+         "rules are handed over in a ConfigMap"),
+        (r".*", r".*prometheus\.io/.*", _lacks("prometheus_operator"), "pods are found by labels"),
+        (r"SyntheticProbe/Deployment", r".*config-sha256.*", _always,
+         "it follows the config, which is compared itself"),
+        (r"SyntheticProbe/.*", _TOKEN, _other_models, "a token for public models only"),
+    )
+)  # fmt: skip
+"""A difference without a row here is an error."""
+
+_PATTERNS: Final = [(re.compile(row.objects), re.compile(row.path), row) for row in DECLARED]
+
+
+def declared(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> Declared | None:
+    """The row that declares this difference, if any."""
+    name = f"{key.noun}/{key.kind}"
+    for objects, paths, row in _PATTERNS:
+        if objects.fullmatch(name) and paths.fullmatch(path) and row.when(here, there, key, path):
+            return row
+    return None

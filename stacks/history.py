@@ -1,0 +1,56 @@
+"""Reads the specs and profiles of a git revision, without touching the work tree."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+from model_specs.errors import SpecErrors
+from stacks.outcome import InputErrors, refusal
+from stacks.tree import Tree, read_tree
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    """What git prints. Raises InputErrors with git's own last line when it refuses."""
+    command = ["git", "-C", str(folder), *words]
+    try:
+        return subprocess.run(command, capture_output=True, check=True).stdout
+    except FileNotFoundError:
+        raise refusal("git", "E100", "no git here; install it to compare revisions") from None
+    except subprocess.CalledProcessError as failed:
+        said = failed.stderr.decode(errors="replace").strip().splitlines()
+        message = said[-1] if said else f"git {words[0]} failed"
+        raise refusal("git", "E100", f"{message}; name a revision that git has") from None
+
+
+def _take(folder: Path, revision: str, target: Path) -> None:
+    """Put what `folder` held at `revision` into `target`; nothing when it was not there."""
+    target.mkdir(parents=True)
+    if not _git(folder, "ls-tree", "--name-only", revision, "."):
+        return
+    packed = _git(folder, "archive", "--format=tar", revision, ".")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(target, filter="data")
+
+
+def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | None:
+    """The tree of two directories at a revision, read in `scratch`; None where it had no region.
+
+    Raises InputErrors when there is no such revision, or when it could not be loaded itself.
+    """
+    commit = _git(specs, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    name = commit.decode().strip()
+    old_specs, old_regions = scratch / "specs" / specs.name, scratch / "regions" / regions.name
+    _take(specs, name, old_specs)
+    _take(regions, name, old_regions)
+    if not any(old_regions.glob("*.yaml")):
+        return None
+    try:
+        return read_tree(old_specs, old_regions, [])
+    except SpecErrors as refused:
+        raise InputErrors(
+            replace(error, file=f"{revision}:{error.file}") for error in refused.errors
+        ) from None

@@ -1,0 +1,167 @@
+"""Proves that all regions get the same objects, but for a place's own values and what is declared.
+
+A value that comes from the profile may stand for the other region's value of the same name, in any
+text; every other difference needs a row in `stacks.declared`.
+"""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from components.kube import Object
+from components.parts import parts
+from regions.plan import RegionPlan
+from regions.profile import RegionProfile
+from stacks.compare import ABSENT, Absent, Change, Key, changes, keyed, shown
+from stacks.declared import declared
+from stacks.outcome import FINDINGS, OK, Outcome
+from stacks.tree import tree_of
+
+# What a place is called and where it is: these values of a profile may differ wherever they occur.
+_PLACES: Final = (
+    "region", "account", "agent_image", "cluster", "domain", "gateway_class", "grafana_url",
+    "machines", "prober_image", "prometheus_url", "registry", "runbook_url", "sign_in",
+    "tls_secret", "zones",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """One region as rendered: its plan, its profile's values by name, its objects."""
+
+    plan: RegionPlan
+    values: dict[str, str]
+    objects: dict[Key, Object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A leaf that differs without a reason; `values` by region."""
+
+    key: Key
+    path: str
+    values: dict[str, Any]
+
+
+def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from _strings(below, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, below in enumerate(value):
+            yield from _strings(below, f"{name}[{index}]")
+
+
+def rendering(plan: RegionPlan, profile: RegionProfile) -> Rendering:
+    """A region's objects beside the values that are its own."""
+    facts = {**profile.model_dump(), "region": plan.region}
+    values = dict(pair for name in _PLACES for pair in _strings(facts[name], name))
+    return Rendering(plan=plan, values=values, objects=keyed(parts(plan)))
+
+
+class _Places:
+    """Tells whether a text of one region is that of another but for the places' values.
+
+    A value may have several names (`us-east-1` is a region and a context); any of them may do.
+    """
+
+    def __init__(self, here: Mapping[str, str], there: Mapping[str, str]) -> None:
+        self.others: dict[str, set[str]] = defaultdict(set)
+        for name, value in here.items():
+            self.others[value] |= {value, there[name]} if name in there else {value}
+        longest_first = sorted(filter(None, self.others), key=len, reverse=True)
+        self.finder = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    def explain(self, change: Change) -> bool:
+        """Whether the places alone make this change."""
+        here, there = change.old, change.new
+        if not isinstance(here, str) or not isinstance(there, str):
+            return False
+        if not here:
+            return there in self.others.get("", ())
+        ends = {0}
+        for index, piece in enumerate(self.finder.split(here)):
+            choices = self.others[piece] if index % 2 else {piece}
+            ends = {at + len(text) for at in ends for text in choices if there.startswith(text, at)}
+        return len(there) in ends
+
+
+def _pair(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool]]:
+    """Every change against the reference that no place explains, and whether it is declared."""
+    places = _Places(here.values, there.values)
+    for key in sorted({*here.objects, *there.objects}):
+        old, new = here.objects.get(key, ABSENT), there.objects.get(key, ABSENT)
+        if old == new:
+            continue
+        for change in changes(old, new, ""):
+            if not places.explain(change):
+                row = declared(here.plan, there.plan, key, change.path)
+                yield key, change, row is not None
+
+
+def _lacking(one: Rendering) -> tuple[int, str]:
+    return len(one.plan.gaps) + len(one.plan.downgrades), one.plan.region
+
+
+def compare(renderings: list[Rendering]) -> tuple[int, list[Difference]]:
+    """The number of declared differences, and all that nothing declares.
+
+    Every region is held against the one that lacks least.
+    """
+    ordered = sorted(renderings, key=_lacking)
+    reference, others = ordered[0], ordered[1:]
+    number = 0
+    found: dict[tuple[Key, str], dict[str, Any]] = {}
+    for other in others:
+        for key, change, is_declared in _pair(reference, other):
+            if is_declared:
+                number += 1
+                continue
+            row = found.setdefault((key, change.path), {reference.plan.region: change.old})
+            row[other.plan.region] = change.new
+    return number, [
+        Difference(key=key, path=path, values=values) for (key, path), values in found.items()
+    ]
+
+
+def _said(value: Any) -> str:
+    return "an object" if isinstance(value, dict) and "kind" in value else shown(value)
+
+
+def _text(summary: str, found: list[Difference]) -> Iterator[str]:
+    for row in found:
+        yield f"{row.key.owner}  {row.key.label}  {row.path or '(object)'}\n"
+        for region, value in row.values.items():
+            yield f"    {region}: {_said(value)}\n"
+    yield f"{summary}\n"
+
+
+def _plain(row: Difference) -> dict[str, Any]:
+    values = {r: None if isinstance(v, Absent) else v for r, v in row.values.items()}
+    return {"object": row.key._asdict(), "path": row.path, "values": values}
+
+
+def run(args: Namespace) -> Outcome:
+    """Render every region and compare."""
+    tree = tree_of(args)
+    renderings = [rendering(plan, tree.profiles[plan.region]) for plan in tree.plans()]
+    number, found = compare(renderings)
+    total = max(len(one.objects) for one in renderings)
+    summary = (
+        f"parity: {total} objects x {len(renderings)} regions, {number} declared differences, "
+        f"{len(found)} undeclared"
+    )
+    data = {
+        "objects": total,
+        "regions": [one.plan.region for one in renderings],
+        "declared": number,
+        "undeclared": [_plain(row) for row in found],
+    }
+    return Outcome(data=data, text=_text(summary, found), code=FINDINGS if found else OK)

@@ -1,0 +1,64 @@
+"""Shows what each region would run: the plan as JSON, or its servers as a table."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from regions.plan import RegionPlan
+from stacks.outcome import OK, Outcome, table
+from stacks.tree import tree_of
+
+_HEAD = (
+    "MODEL", "TRACK", "POOL", "MACHINE", "REPLICAS", "SURGE", "FILES", "STARTUP/PROGRESS/GATE",
+    "ENDPOINT",
+)  # fmt: skip
+
+
+def _pool(plan: RegionPlan, machine: str) -> str:
+    return next((pool.name for pool in plan.pools if pool.machine_type == machine), "-")
+
+
+def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
+    for server in plan.servers:
+        for track in server.tracks:
+            clocks = track.startup
+            yield (
+                server.workload.id,
+                track.track,
+                _pool(plan, track.placement.machine_type),
+                track.placement.machine_type,
+                f"{track.scaler.min}..{track.scaler.max}",
+                str(track.surge),
+                track.weights.mode,
+                f"{clocks.budget_seconds}/{clocks.progress_deadline_seconds}"
+                f"/{clocks.gate_timeout_seconds} s",
+                server.access.endpoint,
+            )
+    for job in plan.jobs:
+        yield (
+            job.workload.id,
+            "job",
+            _pool(plan, job.placement.machine_type),
+            job.placement.machine_type,
+            str(job.parallelism),
+            "-",
+            job.weights.mode,
+            f"{job.deadline_seconds} s",
+            job.schedule or "once",
+        )
+
+
+def _text(plans: list[RegionPlan]) -> Iterator[str]:
+    for plan in plans:
+        yield f"{plan.region}  ({plan.provider})\n"
+        yield from table(_HEAD, list(_rows(plan)))
+        yield "\n"
+
+
+def run(args: Namespace) -> Outcome:
+    """Resolve and show."""
+    plans = list(tree_of(args).plans())
+    data = {plan.region: asdict(plan) for plan in plans} if args.json else {}
+    return Outcome(data=data, text=_text(plans), code=OK)

@@ -1,0 +1,227 @@
+"""The whole path on the real engine: from the example specs to running objects in two regions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from components.kube import Object
+from components.parts import parts
+from model_specs.load import load
+from regions.plan import RegionPlan
+from regions.profile import load_profiles
+from regions.resolve import resolve
+from tests.engine.world import REGIONS, World
+
+pytestmark = pytest.mark.engine
+
+MACHINE = "isoserve.dev/machine-type"
+_PLURALS = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
+            "SecurityPolicy": "securitypolicies", "BackendTrafficPolicy": "backendtrafficpolicies",
+            "Gateway": "gateways"}  # fmt: skip
+
+
+def plan_of(world: World, region: str) -> RegionPlan:
+    profile = load_profiles(world.root / "regions", (region,))[region]
+    return resolve(load(world.root / "model_specs"), profile, region)
+
+
+def path_of(made: Object) -> str:
+    group, metadata = made["apiVersion"], made["metadata"]
+    plural = _PLURALS.get(made["kind"], made["kind"].lower() + "s")
+    base = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{base}{space}/{plural}/{metadata['name']}"
+
+
+def bare(live: Object) -> Object:
+    """An object without what the API server keeps for itself."""
+    kept = ("managedFields", "resourceVersion")
+    metadata = {k: v for k, v in live["metadata"].items() if k not in kept}
+    return {**live, "metadata": metadata}
+
+
+def get(world: World, region: str, path: str) -> Object:
+    found = world.cluster(region).get(path)
+    assert found is not None, f"{region} has no {path}"
+    return found
+
+
+def patch(world: World, region: str, path: str, change: Any) -> None:
+    """What `kubectl patch` does."""
+    cluster = world.cluster(region)
+    answer = cluster.session.patch(
+        cluster.url + path,
+        data=json.dumps(change),
+        headers={"Content-Type": "application/merge-patch+json"},
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+
+
+def shared_or_of(model: str, urn: str) -> bool:
+    """Whether a URN belongs to `model`, or to what lists all models by its nature."""
+    name = urn.rsplit("::", 1)[1]
+    project = model.split("/")[0]
+    lists = ("isoserve-cache/cache-", f"{project}/prober", "rollout", "isoserve-sandbox-")
+    return name == model or name.startswith((f"{model}-", *lists))
+
+
+def test_every_model_is_ready_in_both_regions(world: World) -> None:
+    rows = world.status()
+    assert {row["region"] for row in rows} == set(REGIONS), "two regions were asked for"
+    assert len(rows) == 12, "six servers in each region"
+    late = [row for row in rows if row["ready_replicas"] != row["desired_replicas"]]
+    assert not late, "a finished `up` serves: the RolloutGate promises it"
+
+
+def test_second_up_changes_nothing_and_says_so(world: World) -> None:
+    assert "nothing changed" in world.up(), "the same specs must render the same objects"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_plain_preview_expects_no_changes(world: World, region: str) -> None:
+    done = world.pulumi("preview", "--expect-no-changes", "-s", region)
+    assert done.returncode == 0, f"plain pulumi always suffices:\n{done.stdout[-3000:]}"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_model_pod_runs_on_a_node_of_its_machine_type(world: World, region: str) -> None:
+    nodes = {n["metadata"]["name"]: n for n in get(world, region, "/api/v1/nodes")["items"]}
+    query = "/api/v1/pods?labelSelector=isoserve.dev/role%3Dmodel-server"
+    pods = get(world, region, query)["items"]
+    assert len(pods) >= 7, "every server has pods, the canary two tracks"
+    machines = {t.name: t.placement.machine_type
+                for s in plan_of(world, region).servers for t in s.tracks}  # fmt: skip
+    for pod in pods:
+        owner = pod["metadata"]["ownerReferences"][0]["name"].rsplit("-", 1)[0]
+        node = nodes[pod["spec"]["nodeName"]]
+        assert pod["status"]["phase"] == "Running", pod["metadata"]["name"]
+        assert node["metadata"]["labels"][MACHINE] == machines[owner], "a pool is one machine type"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_api_server_holds_exactly_what_render_writes(world: World, region: str) -> None:
+    cluster = world.cluster(region)
+    query = "fieldManager=isoserve&dryRun=All&fieldValidation=Strict&force=true"
+    different = []
+    objects = [made for part in parts(plan_of(world, region)) for made in part.objects]
+    assert len(objects) > 120, "all nouns are rendered"
+    for made in objects:
+        path = path_of(made)
+        answer = cluster.session.patch(
+            f"{cluster.url}{path}?{query}",
+            data=json.dumps(made),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+            timeout=30,
+        )
+        # Applying what is rendered, strictly validated and as a dry run, must change nothing.
+        assert answer.ok, f"{path} is refused by the real schema: {answer.text}"
+        assert "Warning" not in answer.headers, f"{path}: {answer.headers.get('Warning')}"
+        if bare(answer.json()) != bare(get(world, region, path)):
+            different.append(path)
+    assert not different, "`pulumi up` applies the same dicts that `isoserve render` writes"
+
+
+def test_region_without_keda_gets_no_keda_object(world: World) -> None:
+    groups = {
+        region: {g["name"] for g in get(world, region, "/apis")["groups"]} for region in REGIONS
+    }
+    assert "keda.sh" in groups["sandbox-aws"], "the AWS-shaped region has the real CRDs"
+    assert "keda.sh" not in groups["sandbox-onprem"], "the on-prem-shaped one lacks them"
+    path = "/apis/autoscaling/v2/horizontalpodautoscalers"
+    scalers = get(world, "sandbox-onprem", path)["items"]
+    assert scalers, "its declared downgrade is the HorizontalPodAutoscaler"
+
+
+def test_edit_by_hand_is_seen_and_restored(world: World) -> None:
+    region, path = "sandbox-aws", "/apis/apps/v1/namespaces/search/deployments/sentiment"
+    before = get(world, region, path)["spec"]["progressDeadlineSeconds"]
+    patch(world, region, path, {"spec": {"progressDeadlineSeconds": before + 7}})
+    seen = world.pulumi("preview", "--refresh", "--expect-no-changes", "-s", region)
+    assert seen.returncode != 0, "drift must not pass a check that expects no changes"
+    done = world.pulumi("up", "--yes", "--skip-preview", "--refresh", "-s", region)
+    assert done.returncode == 0, done.stdout[-3000:]
+    now = get(world, region, path)["spec"]["progressDeadlineSeconds"]
+    assert now == before, "every field that is rendered is ours"
+
+
+def test_scaling_by_an_autoscaler_is_no_drift(world: World) -> None:
+    region, path = "sandbox-aws", "/apis/apps/v1/namespaces/search/deployments/ranker"
+    patch(world, region, path, {"spec": {"replicas": 2}})
+    seen = world.pulumi("preview", "--refresh", "--expect-no-changes", "-s", region)
+    assert seen.returncode == 0, f"KEDA owns the replicas:\n{seen.stdout[-3000:]}"
+    patch(world, region, path, {"spec": {"replicas": 1}})
+
+
+def test_added_model_changes_only_its_own_objects_and_goes_without_a_trace(world: World) -> None:
+    text = world.spec("search/ranker").read_text()
+    world.spec("search/second").write_text(text)
+    for region in REGIONS:
+        steps = world.steps(region)
+        strangers = [urn for urn in steps if not shared_or_of("search/second", urn)]
+        assert not strangers, "no other model's objects may move"
+        created = [urn for urn, op in steps.items() if op == "create"]
+        assert len(created) >= 9, "the model gets all of its nouns"
+        assert not {op for op in steps.values()} - {"create", "update"}, "nothing is replaced"
+    world.up()
+    assert get(world, REGIONS[1], "/apis/apps/v1/namespaces/search/deployments/second")
+    world.spec("search/second").unlink()
+    for region in REGIONS:
+        gone = {urn for urn, op in world.steps(region).items() if op == "delete"}
+        assert gone, "its objects go"
+        assert all(shared_or_of("search/second", urn) for urn in gone), "and nobody else's"
+    world.up()
+    path = "/apis/apps/v1/namespaces/search/deployments/second"
+    assert world.cluster(REGIONS[0]).get(path) is None, "a removed model leaves nothing running"
+
+
+def test_protected_bucket_refuses_deletion(world: World) -> None:
+    stack = json.loads(world.pulumi("stack", "export", "-s", "sandbox-aws").stdout)
+    rows = {r["urn"]: r for r in stack["deployment"]["resources"]}
+    (bucket,) = [urn for urn, row in rows.items() if row["type"] == "aws:s3/bucket:Bucket"]
+    assert rows[bucket]["protect"], "what holds models is protected, unconditionally"
+    assert rows[bucket]["retainOnDelete"], "and kept even when it leaves the stack"
+    done = world.pulumi(
+        "destroy", "--yes", "--skip-preview", "--target", bucket, "--target-dependents",
+        "-s", "sandbox-aws",
+    )  # fmt: skip
+    assert done.returncode != 0, "the engine must refuse"
+    assert "protect" in done.stdout + done.stderr, "and say why"
+    assert "nothing changed" in world.up(), "nothing was deleted on the way to the refusal"
+
+
+def test_rollout_gate_names_the_broken_pod_and_fails_up(world: World) -> None:
+    region, model = "sandbox-onprem", "search/embedder"
+    path = "/apis/apps/v1/namespaces/search/deployments/embedder"
+    before = world.spec(model).read_text()
+    fails = {"metadata": {"annotations": {"isoserve.dev/sandbox-fail": "ImagePullBackOff"}}}
+    patch(world, region, path, {"spec": {"template": fails}})
+    world.edit_spec(model, env={"LEVEL": "1"})
+    done = world.sandbox("up", "--region", region)
+    assert done.returncode == 2, "a model that does not serve must fail `up`"
+    told = done.stdout + done.stderr
+    assert "Deployment search/embedder: pod embedder-" in told, told[-2000:]
+    assert "ImagePullBackOff" in told, "the reason is the pod's own"
+    assert "Traceback" not in told, "people need the reason, not our call stack"
+    world.spec(model).write_text(before)
+    heals = {"metadata": {"annotations": {"isoserve.dev/sandbox-fail": None}}}
+    patch(world, region, path, {"spec": {"template": heals}})
+    world.up()
+
+
+def test_killed_up_can_be_run_again_and_down_leaves_nothing(world: World) -> None:
+    assert world.sandbox("down").returncode == 0
+    assert not world.processes(), "`down` leaves no process"
+    world.killed_up(r"up +[1-9][0-9]+ of [0-9]+ resources")
+    world.up()
+    assert "nothing changed" in world.up(), "the interrupted run was completed, not doubled"
+    late = [r for r in world.status() if r["ready_replicas"] != r["desired_replicas"]]
+    assert not late, "every model serves after the second try"
+    assert world.sandbox("down").returncode == 0
+    assert not world.processes(), "`down` leaves no process"
+    locks = list((world.root / ".isoserve").glob("state/.pulumi/locks/**/*.json"))
+    assert not locks, "`down` leaves no lock"
+    world.up()

@@ -1,0 +1,139 @@
+"""A copy of this tree with a sandbox of its own: what the engine tests work on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from regions.sandbox.kube import Cluster, connect
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
+_KEPT: Final = ("bin", "venv")
+_LIMIT_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The copied tree at `root`; every command runs in it."""
+
+    root: Path
+
+    def run(
+        self, *argv: str, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the tree and keep what it prints."""
+        return subprocess.run(
+            argv,
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+            check=False,
+        )
+
+    def sandbox(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m regions.sandbox ...`."""
+        return self.run(sys.executable, "-m", "regions.sandbox", *arguments)
+
+    def up(self, *arguments: str) -> str:
+        """Bring the sandbox up; what it printed."""
+        done = self.sandbox("up", *arguments)
+        assert done.returncode == 0, f"`up` failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    def engine_env(self) -> dict[str, str]:
+        """What plain `pulumi` needs, as `env` prints it."""
+        lines = self.sandbox("env").stdout.splitlines()
+        pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
+        return {name: value.strip("'") for name, value in pairs}
+
+    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Plain `pulumi` against the sandbox's backend."""
+        env = self.engine_env()
+        program = shutil.which("pulumi", path=env["PATH"])
+        assert program, "the toolchain has a pulumi"
+        return self.run(program, *arguments, "--non-interactive", env=env)
+
+    def steps(self, region: str, *arguments: str) -> dict[str, str]:
+        """What `pulumi preview` would do: operation by URN, `same` and `read` left out."""
+        done = self.pulumi("preview", "--json", "-s", region, *arguments)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        steps = json.loads(done.stdout)["steps"]
+        return {s["urn"]: s["op"] for s in steps if s["op"] not in ("same", "read", "refresh")}
+
+    def cluster(self, region: str) -> Cluster:
+        """The region's API server."""
+        return connect(region, self.root / ".isoserve" / region / "kubeconfig")
+
+    def status(self) -> list[dict[str, Any]]:
+        """The table of `up`, as data."""
+        rows: list[dict[str, Any]] = json.loads(self.sandbox("status", "--json").stdout)
+        return rows
+
+    def spec(self, model: str) -> Path:
+        """The file of a model."""
+        return self.root / "model_specs" / f"{model}.yaml"
+
+    def edit_spec(self, model: str, **fields: Any) -> None:
+        """Write a spec with some of its fields changed."""
+        values = yaml.safe_load(self.spec(model).read_text())
+        self.spec(model).write_text(yaml.safe_dump({**values, **fields}))
+
+    def processes(self) -> list[str]:
+        """Command lines of every process that was started from this tree."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if str(self.root) in line:
+                    found.append(line)
+        return found
+
+    def killed_up(self, pattern: str) -> None:
+        """Start `up`, wait until a line of it matches `pattern`, and kill it with SIGKILL."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "regions.sandbox", "up"],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            deadline = time.monotonic() + _LIMIT_SECONDS
+            for line in process.stdout:
+                if re.search(pattern, line) or time.monotonic() > deadline:
+                    break
+            process.kill()
+        assert process.returncode == -9, f"`up` ended before a line matched {pattern}"
+
+
+def copy_tree(root: Path) -> World:
+    """Copy what git would commit; built programs and packages are shared by links."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in listed.splitlines():
+        source, target = ROOT / name, root / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    (root / ".isoserve").mkdir()
+    for name in _KEPT:
+        (root / ".isoserve" / name).symlink_to(ROOT / ".isoserve" / name)
+    return World(root)
