@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 from pulumi_aws import Provider, ec2, eks, iam
 
+from components.aws_policies import assume
 from components.gpu_node_pool import node_labels
 from model_specs.names import LABEL_CAPACITY
 from regions.plan import AccountPlan, NodeGroupPlan, PoolPlan, RegionPlan
@@ -38,12 +39,6 @@ def provider(plan: AccountPlan) -> Provider:
         skip_region_validation=compatible,
         skip_requesting_account_id=compatible,
     )
-
-
-def assume(principal: dict[str, Any], action: str, condition: dict[str, Any]) -> dict[str, Any]:
-    """A trust policy of one statement."""
-    statement = {"Action": action, "Effect": "Allow", "Principal": principal}
-    return {"Statement": [statement | condition], "Version": "2012-10-17"}
 
 
 class NodeRole(pulumi.ComponentResource):

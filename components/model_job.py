@@ -6,8 +6,9 @@ import hashlib
 import json
 
 from components.kube import Object, head
+from components.model_network import wall
 from components.model_pod import container, pod
-from components.model_server import account, wall
+from components.model_server import account
 from model_specs.names import LABEL_ROLE
 from regions.plan import JobPlan
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from components.kube import GATEWAY_NAMESPACE, Object, head
+from components.kube import Object, head
+from components.model_network import LABEL_VERSION, services, wall
 from components.model_pod import container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
 from regions.plan import ServerPlan, TrackPlan, WorkloadPlan
 
 _STARTUP_PERIOD_SECONDS: Final = 10
-_ROLE: Final = "isoserve.dev/version"
-"""Which version a pod serves, `stable` or `candidate`: what Services select on."""
 
 
 def account(work: WorkloadPlan) -> Object:
@@ -95,33 +94,12 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
             "template": {
                 "metadata": {
                     "annotations": {"isoserve.dev/model-digest": track.weights.digest},
-                    "labels": {**labels, _ROLE: track.role},
+                    "labels": {**labels, LABEL_VERSION: track.role},
                 },
                 "spec": whole,
             },
         }
     }
-
-
-def service(plan: ServerPlan, name: str, role: str) -> Object:
-    """A stable name for the pods of one version."""
-    work = plan.workload
-    return head("v1", "Service", name, work.namespace, work.labels, {}) | {
-        "spec": {
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
-            "selector": {**work.labels, LABEL_ROLE: "model-server", _ROLE: role},
-            "type": "ClusterIP",
-        }
-    }
-
-
-def _services(plan: ServerPlan) -> list[Object]:
-    """The model's own Service, and the candidate's where requests are split or copied to it."""
-    name = plan.workload.model
-    rows = {name: plan.live_role, **{b.service: b.role for b in plan.access.backends}}
-    if plan.access.mirror_service:
-        rows[plan.access.mirror_service] = "candidate"
-    return [service(plan, service_name, role) for service_name, role in rows.items()]
 
 
 def _budget(plan: ServerPlan) -> list[Object]:
@@ -141,42 +119,13 @@ def _budget(plan: ServerPlan) -> list[Object]:
     ]
 
 
-def _from_namespace(name: str) -> Object:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
-
-
-def wall(work: WorkloadPlan, ports: set[int], callers: tuple[str, ...], gateway: bool) -> Object:
-    """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
-
-    DNS is open by the namespace's default policy. Where the registry is outside the cluster its
-    addresses are not known here, so out is bounded by port (443, and 9000 of S3-compatible stores).
-    """
-    sources = [_from_namespace(name) for name in callers]
-    sources += [_from_namespace(GATEWAY_NAMESPACE)] if gateway else []
-    sources.append(_from_namespace("monitoring"))
-    registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
-    inward: Object = {
-        "from": sources,
-        "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
-    }
-    kind = "NetworkPolicy"
-    return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
-        "spec": {
-            "egress": [{"ports": registry}],
-            "ingress": [inward] if ports else [],
-            "podSelector": {"matchLabels": work.labels},
-            "policyTypes": ["Egress", "Ingress"],
-        }
-    }
-
-
 def objects(plan: ServerPlan) -> list[Object]:
     """Everything that runs and guards one model."""
     access, ports = plan.access, {plan.port, plan.metrics_port}
     return [
         account(plan.workload),
         *(deployment(plan, track) for track in plan.tracks),
-        *_services(plan),
+        *services(plan),
         *_budget(plan),
         wall(plan.workload, ports, access.caller_namespaces, bool(access.gateway)),
     ]

@@ -60,6 +60,8 @@ def build(plan: RegionPlan, root: Path) -> None:
         kubeconfig=kubeconfig,
         context=plan.cluster.context,
         cluster_identifier=plan.cluster.name,
+        # Else a changed ConfigMap is deleted and made anew, under pods that mount it by name.
+        enable_config_map_mutable=True,
     )
     account = aws.provider(_account(root, plan.account))
     ModelRegistry(plan.registry, account)

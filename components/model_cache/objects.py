@@ -11,13 +11,12 @@ import json
 from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, Object, head, tolerations
-from model_specs.names import LABEL_MACHINE, LABEL_PROJECT, LABEL_ROLE
-from regions.plan import CachePlan, ClaimPlan
+from components.model_cache.volumes import ROOT, claim_of, volume
+from model_specs.names import LABEL_MACHINE, LABEL_ROLE
+from regions.plan import CachePlan
 
-ROOT: Final = "/var/lib/isoserve"
 SERVICE_ACCOUNT: Final = "cache-agent"
 _METRICS_PORT: Final = 9091
-_STORAGE_CLASS: Final = "isoserve-cache"  # names no provisioner: volumes are bound by hand
 
 
 def _labels(plan: CachePlan) -> dict[str, str]:
@@ -120,35 +119,6 @@ def _agent(plan: CachePlan) -> Object:
     }
 
 
-def _volume(plan: CachePlan, claim: ClaimPlan) -> Object:
-    """The project's directory on whichever node the pod stands: one volume for all of them."""
-    where: Object = {"key": LABEL_MACHINE, "operator": "In", "values": [plan.machine_type]}
-    labels = {LABEL_PROJECT: claim.project}
-    return head("v1", "PersistentVolume", f"{claim.project}-{claim.name}", "", labels, {}) | {
-        "spec": {
-            "accessModes": ["ReadOnlyMany"],
-            "capacity": {"storage": f"{claim.gib}Gi"},
-            "claimRef": {"name": claim.name, "namespace": claim.namespace},
-            "local": {"path": f"{ROOT}/{claim.project}"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [where]}]}},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": _STORAGE_CLASS,
-        }
-    }
-
-
-def _claim(claim: ClaimPlan) -> Object:
-    labels = {LABEL_PROJECT: claim.project}
-    return head("v1", "PersistentVolumeClaim", claim.name, claim.namespace, labels, {}) | {
-        "spec": {
-            "accessModes": ["ReadOnlyMany"],
-            "resources": {"requests": {"storage": f"{claim.gib}Gi"}},
-            "storageClassName": _STORAGE_CLASS,
-            "volumeName": f"{claim.project}-{claim.name}",
-        }
-    }
-
-
 def account(namespace: str, role_arn: str) -> Object:
     """The agents' one ServiceAccount; on AWS it assumes the reader role."""
     role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
@@ -160,5 +130,5 @@ def account(namespace: str, role_arn: str) -> Object:
 
 def objects(plan: CachePlan) -> list[Object]:
     """Agent, what it holds, and one volume and claim per project."""
-    windows = [made for c in plan.claims for made in (_volume(plan, c), _claim(c))]
+    windows = [made for c in plan.claims for made in (volume(plan, c), claim_of(c))]
     return [_config(plan), _agent(plan), *windows]

@@ -1,0 +1,62 @@
+"""How requests reach a model's pods inside the cluster, and what may not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.kube import GATEWAY_NAMESPACE, Object, head
+from model_specs.names import LABEL_ROLE
+from regions.plan import ServerPlan, WorkloadPlan
+
+LABEL_VERSION: Final = "isoserve.dev/version"
+"""Which version a pod serves, `stable` or `candidate`: what Services select on."""
+
+
+def service(plan: ServerPlan, name: str, role: str) -> Object:
+    """A stable name for the pods of one version."""
+    work = plan.workload
+    return head("v1", "Service", name, work.namespace, work.labels, {}) | {
+        "spec": {
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            "selector": {**work.labels, LABEL_ROLE: "model-server", LABEL_VERSION: role},
+            "type": "ClusterIP",
+        }
+    }
+
+
+def services(plan: ServerPlan) -> list[Object]:
+    """The model's own Service, and the candidate's where requests are split or copied to it."""
+    name = plan.workload.model
+    rows = {name: plan.live_role, **{b.service: b.role for b in plan.access.backends}}
+    if plan.access.mirror_service:
+        rows[plan.access.mirror_service] = "candidate"
+    return [service(plan, service_name, role) for service_name, role in rows.items()]
+
+
+def _from_namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def wall(work: WorkloadPlan, ports: set[int], callers: tuple[str, ...], gateway: bool) -> Object:
+    """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
+
+    DNS is open by the namespace's default policy. Where the registry is outside the cluster its
+    addresses are not known here, so out is bounded by port (443, and 9000 of S3-compatible stores).
+    """
+    sources = [_from_namespace(name) for name in callers]
+    sources += [_from_namespace(GATEWAY_NAMESPACE)] if gateway else []
+    sources.append(_from_namespace("monitoring"))
+    registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
+    inward: Object = {
+        "from": sources,
+        "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
+    }
+    kind = "NetworkPolicy"
+    return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
+        "spec": {
+            "egress": [{"ports": registry}],
+            **({"ingress": [inward]} if ports else {}),  # policyTypes without rules lets nothing in
+            "podSelector": {"matchLabels": work.labels},
+            "policyTypes": ["Egress", "Ingress"],
+        }
+    }

@@ -1,0 +1,128 @@
+"""Judges whether workloads serve, and finds the pod and the reason where one does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from components.kube import Object
+from components.parts import Part
+from regions.plan import RegionPlan
+
+_BROKEN: Final = (
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A workload that must be ready: at least `least` pods of its newest template."""
+
+    kind: str
+    namespace: str
+    name: str
+    least: int
+    timeout_seconds: int
+
+    @property
+    def id(self) -> str:
+        """`Kind namespace/name`."""
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def targets(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Target]:
+    """Every Deployment and DaemonSet of the parts, with the clock the plan gives it."""
+    tracks = {(s.workload.namespace, t.name): t for s in plan.servers for t in s.tracks}
+    clocks = [track.startup.gate_timeout_seconds for track in tracks.values()]
+    slowest = max(clocks, default=300)
+    for part in parts:
+        for made in part.objects:
+            if made["kind"] in ("DaemonSet", "Deployment"):
+                key = (made["metadata"]["namespace"], made["metadata"]["name"])
+                track = tracks.get(key)
+                least = track.scaler.min if track else made["spec"].get("replicas", 1)
+                limit = track.startup.gate_timeout_seconds if track else slowest
+                yield Target(made["kind"], *key, least, limit)
+
+
+def digest(parts: Iterable[Part]) -> str:
+    """The digest of all pod templates: the gate looks again exactly when one has changed."""
+    templates = [
+        [made["kind"], made["metadata"], made["spec"]["template"]]
+        for part in parts
+        for made in part.objects
+        if made["kind"] in ("DaemonSet", "Deployment")
+    ]
+    return hashlib.sha256(json.dumps(templates, sort_keys=True).encode()).hexdigest()
+
+
+def is_ready(target: Target, live: Object) -> bool:
+    """Whether the newest template serves and no older pod is left."""
+    status = live.get("status", {})
+    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+        return False
+    if target.kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return bool(
+            status.get("updatedNumberScheduled", 0) >= wanted
+            and status.get("numberAvailable", 0) >= wanted
+        )
+    updated = status.get("updatedReplicas", 0)
+    return bool(
+        updated >= target.least
+        and status.get("replicas", 0) == updated
+        and status.get("availableReplicas", 0) >= target.least
+    )
+
+
+def gave_up(live: Object) -> str:
+    """Why the controller itself gave up on the workload; empty if it did not."""
+    for condition in live.get("status", {}).get("conditions", ()):
+        late = condition["type"] == "Progressing" and condition["status"] == "False"
+        refused = condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+        if late or refused:
+            return f"{condition['reason']}: {condition.get('message', '')}"
+    return ""
+
+
+def pod_trouble(pod: Object) -> str:
+    """What holds a pod back: a container's waiting reason, or why no node takes it."""
+    status = pod.get("status", {})
+    states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    for container in states:
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in _BROKEN:
+            detail = f": {waiting['message']}" if waiting.get("message") else ""
+            return f"container {container['name']} {waiting['reason']}{detail}"
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"
+    return ""
+
+
+def _owned(pod: Object, target: Target) -> bool:
+    owners = pod["metadata"].get("ownerReferences", ())
+    return any(
+        owner["name"] == target.name or owner["name"].rsplit("-", 1)[0] == target.name
+        for owner in owners
+    )
+
+
+def explain(target: Target, live: Object, pods: Iterable[Object]) -> tuple[str, bool]:
+    """Why a workload is not ready, and whether waiting cannot mend it."""
+    for pod in pods:
+        trouble = pod_trouble(pod) if _owned(pod, target) else ""
+        if trouble:
+            broken = any(reason in trouble for reason in _BROKEN)
+            return f"pod {pod['metadata']['name']}: {trouble}", broken
+    why = gave_up(live)
+    return why or "its pods are not ready yet", bool(why)
