@@ -29,6 +29,7 @@ from regions.tracks import (
     weights,
 )
 
+CACHE_NAMESPACE: Final = "isoserve-cache"
 GATEWAYS: Final = {"private": "", "permissive": "internal", "public": "public"}
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from model_specs.load import Model, Specs
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_PROJECT
 from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime
-from model_specs.schema import ModelSpec
+from model_specs.schema import ModelSpec, Schedule
 from regions.abilities import Abilities
 from regions.clocks import scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
@@ -162,6 +162,15 @@ def _kind(abilities: Abilities, model: Model, least: int, most: int) -> str:
     return "hpa_queue" if abilities.allow("queue metric", model.id, "scaling") else "hpa_cpu"
 
 
+def _schedules(windows: list[tuple[Schedule, int]], least: int) -> tuple[SchedulePlan, ...]:
+    """The windows that raise the floor at all."""
+    return tuple(
+        SchedulePlan(start=w.start, end=w.end, timezone=w.timezone, replicas=replicas)
+        for w, replicas in windows
+        if replicas > least
+    )
+
+
 def scaler(
     abilities: Abilities,
     profile: RegionProfile,
@@ -193,16 +202,7 @@ def scaler(
         threshold=scaling.queue_depth,
         wake_query=_wake_query(model) if to_zero else "",
         idle_seconds=scaling.idle_seconds,
-        schedules=tuple(
-            SchedulePlan(
-                start=window.start,
-                end=window.end,
-                timezone=window.timezone,
-                replicas=replicas,
-            )
-            for window, replicas in windows
-            if kind == "scaled_object" and replicas > least
-        ),
+        schedules=_schedules(windows, least) if kind == "scaled_object" else (),
         prometheus_url=profile.prometheus_url,
         metric=what.runtime.queue_metric.replace(":", "_"),
         scale_down_seconds=scale_down_seconds(clocks),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model_specs.errors import SpecError, SpecErrors, nearest
 from model_specs.load import Specs, load
+from regions.limits import unknown_regions
 from regions.plan import RegionPlan
 from regions.profile import RegionProfile, load_profiles
-from regions.resolve import resolve, unknown_regions
+from regions.resolve import resolve
 from stacks.outcome import InputErrors, refusal
 
 PROJECT_FILE: Final = "Pulumi.yaml"
@@ -25,10 +25,18 @@ class Tree:
     specs: Specs
     profiles: dict[str, RegionProfile]
 
-    def plans(self) -> Iterator[RegionPlan]:
-        """The regions' plans, made one by one so that a large tree is never held as a whole."""
+    def plans(self) -> list[RegionPlan]:
+        """The regions' plans. Raises SpecErrors with what is wrong in any of them."""
+        found: list[RegionPlan] = []
+        errors: list[SpecError] = []
         for region, profile in self.profiles.items():
-            yield resolve(self.specs, profile, region)
+            try:
+                found.append(resolve(self.specs, profile, region))
+            except SpecErrors as refused:
+                errors += refused.errors
+        if errors:
+            raise SpecErrors(errors)
+        return found
 
 
 def project_root() -> Path:

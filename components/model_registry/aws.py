@@ -15,9 +15,12 @@ from components.aws_policies import (
 from regions.plan import ReaderPlan, RegistryPlan
 
 Below = pulumi.ResourceOptions
+"""Options that place a resource under the registry; `kept` ones also protect it."""
 
 
-def replicate(plan: RegistryPlan, versioned: s3.BucketVersioning, below: Below) -> None:
+def replicate(
+    plan: RegistryPlan, versioned: s3.BucketVersioning, below: Below, kept: Below
+) -> None:
     """The home region copies every new object to the others; old ones need a batch job."""
     role = iam.Role(
         "replication",
@@ -55,7 +58,7 @@ def replicate(plan: RegistryPlan, versioned: s3.BucketVersioning, below: Below) 
             )
             for priority, (region, bucket) in enumerate(plan.replicate_to)
         ],
-        opts=below,
+        opts=kept,
     )
 
 

@@ -22,34 +22,38 @@ class ModelRegistry(pulumi.ComponentResource):
     def __init__(self, plan: RegistryPlan, aws: Provider) -> None:
         options = pulumi.ResourceOptions(providers={"aws": aws})
         super().__init__("isoserve:index:ModelRegistry", "models", None, options)
-        self.below = pulumi.ResourceOptions(parent=self)
         self.plan = plan
-        # What holds data is kept whatever happens to the stack; undoing that is a human's act.
-        kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
-        self.key = self._key(kept) if plan.kms else None
-        self.bucket = s3.Bucket("models", bucket=plan.bucket, opts=kept)
+        # What holds data is kept whatever happens to the stack, and its bounds with it: a refused
+        # `destroy --target-dependents` would still strip a bucket of its walls. Undoing that is a
+        # human's act.
+        self.kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
+        self.key = self._key() if plan.kms else None
+        self.bucket = s3.Bucket("models", bucket=plan.bucket, opts=self.kept)
         self._bounds()
+        self._encryption()
+        self._lifecycle()
         versioned = self._versioning()
+        below = pulumi.ResourceOptions(parent=self)
         if plan.replicate_to:
-            replicate(plan, versioned, self.below)
+            replicate(plan, versioned, below, self.kept)
         for reader in plan.readers:
-            grant(plan, reader, self.key.arn if self.key else None, self.below)
+            grant(plan, reader, self.key.arn if self.key else None, below)
         self.register_outputs({})
 
-    def _key(self, kept: pulumi.ResourceOptions) -> kms.Key:
+    def _key(self) -> kms.Key:
         key = kms.Key(
             "models",
             description="isoserve: encrypts the model registry",
             deletion_window_in_days=_KEY_WINDOW_DAYS,
             enable_key_rotation=True,
-            opts=kept,
+            opts=self.kept,
         )
-        kms.Alias("models", name="alias/isoserve-models", target_key_id=key.key_id, opts=self.below)
+        kms.Alias("models", name="alias/isoserve-models", target_key_id=key.key_id, opts=self.kept)
         return key
 
     def _bounds(self) -> None:
-        """Nobody outside, nothing in the clear, no forgotten parts, old versions for 90 days."""
-        bucket, below = self.bucket.id, self.below
+        """Nobody outside, one owner, nothing in the clear."""
+        bucket, kept = self.bucket.id, self.kept
         walls = s3.BucketPublicAccessBlock(
             "models",
             bucket=bucket,
@@ -57,16 +61,23 @@ class ModelRegistry(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=below,
+            opts=kept,
         )
         owner = s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced")
-        s3.BucketOwnershipControls("models", bucket=bucket, rule=owner, opts=below)
+        s3.BucketOwnershipControls("models", bucket=bucket, rule=owner, opts=kept)
         s3.BucketPolicy(
             "models",
             bucket=bucket,
             policy=pulumi.Output.json_dumps(tls_only(self.plan.bucket)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[walls]),
+            # After the public-access block: a policy is refused while it is being put on.
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[walls], protect=True, retain_on_delete=True
+            ),
         )
+
+    def _encryption(self) -> None:
+        """Our key where the store has keys, else the store's own."""
+        bucket, kept = self.bucket.id, self.kept
         by_default = (
             s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
                 kms_master_key_id=self.key.arn if self.key else None,
@@ -76,9 +87,11 @@ class ModelRegistry(pulumi.ComponentResource):
         rule = s3.BucketServerSideEncryptionConfigurationRuleArgs(
             apply_server_side_encryption_by_default=by_default, bucket_key_enabled=bool(self.key)
         )
-        s3.BucketServerSideEncryptionConfiguration(
-            "models", bucket=bucket, rules=[rule], opts=below
-        )
+        s3.BucketServerSideEncryptionConfiguration("models", bucket=bucket, rules=[rule], opts=kept)
+
+    def _lifecycle(self) -> None:
+        """No forgotten parts of uploads, old versions for 90 days."""
+        bucket, kept = self.bucket.id, self.kept
         abort = s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
             days_after_initiation=_ABORT_DAYS
         )
@@ -93,10 +106,10 @@ class ModelRegistry(pulumi.ComponentResource):
             abort_incomplete_multipart_upload=abort,
             noncurrent_version_expiration=old,
         )
-        s3.BucketLifecycleConfiguration("models", bucket=bucket, rules=[tidy], opts=below)
+        s3.BucketLifecycleConfiguration("models", bucket=bucket, rules=[tidy], opts=kept)
 
     def _versioning(self) -> s3.BucketVersioning:
         enabled = s3.BucketVersioningVersioningConfigurationArgs(status="Enabled")
         return s3.BucketVersioning(
-            "models", bucket=self.bucket.id, versioning_configuration=enabled, opts=self.below
+            "models", bucket=self.bucket.id, versioning_configuration=enabled, opts=self.kept
         )

@@ -77,6 +77,7 @@ def _container(image: str, volumes: Iterable[Object]) -> Object:
     health = {"httpGet": {"path": "/healthz", "port": "metrics"}, "timeoutSeconds": 2}
     return {
         "image": image,
+        "imagePullPolicy": "Always",
         "livenessProbe": {**health, "failureThreshold": 3, "periodSeconds": 10},
         "name": _NAME,
         "ports": [{"containerPort": METRICS_PORT, "name": "metrics", "protocol": "TCP"}],

@@ -1,0 +1,73 @@
+"""Decides what the nodes of each machine type keep, and who sees it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from regions.machines import MACHINES
+from regions.plan import CachePlan, ClaimPlan, HeldModelPlan, JobPlan, ServerPlan, WeightsPlan
+from regions.profile import RegionProfile
+from regions.servers import CACHE_NAMESPACE, reader_role, role_arn
+from regions.tracks import claim_name, taints
+
+
+def held(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> dict[str, list[HeldModelPlan]]:
+    """By machine type, every version its nodes keep, in order and once."""
+    rows: dict[str, dict[str, HeldModelPlan]] = defaultdict(dict)
+
+    def add(machine: str, project: str, model: str, files: WeightsPlan) -> None:
+        if files.mode == "cache":
+            rows[machine][files.address] = HeldModelPlan(
+                project=project,
+                model=model,
+                address=files.address,
+                digest=files.digest,
+                bytes=files.bytes,
+            )
+
+    for row in servers:
+        for track in row.tracks:
+            work = row.workload
+            add(track.placement.machine_type, work.project, work.model, track.weights)
+    for row_job in jobs:
+        work = row_job.workload
+        add(row_job.placement.machine_type, work.project, work.model, row_job.weights)
+    return {machine: [kept[key] for key in sorted(kept)] for machine, kept in rows.items()}
+
+
+def caches(
+    profile: RegionProfile, region: str, wanted: Mapping[str, list[HeldModelPlan]]
+) -> tuple[CachePlan, ...]:
+    """One agent for each machine type whose nodes keep models."""
+    found = []
+    for machine, models in sorted(wanted.items()):
+        offer, row = profile.machines[machine], MACHINES[machine]
+        projects = sorted({model.project for model in models})
+        slug = machine.replace(".", "-")
+        found.append(
+            CachePlan(
+                name=f"cache-{slug}",
+                namespace=CACHE_NAMESPACE,
+                machine_type=machine,
+                node_selector={"isoserve.dev/machine-type": machine},
+                tolerations=taints(row),
+                image=profile.agent_image,
+                models=tuple(models),
+                claims=tuple(
+                    ClaimPlan(
+                        name=claim_name(machine),
+                        project=project,
+                        namespace=project,
+                        gib=offer.cache_disk_gib,
+                    )
+                    for project in projects
+                ),
+                disk_budget_gib=offer.cache_disk_gib,
+                registry_url=f"s3://{profile.registry.bucket}",
+                registry_endpoint=profile.registry.endpoint,
+                registry_region=profile.account.region,
+                reader_role_arn=role_arn(profile, reader_role(region, CACHE_NAMESPACE)),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,110 @@
+"""What no single model can mend: unknown names, quotas, and more than the nodes can hold."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from model_specs.errors import SpecError, nearest
+from model_specs.load import Specs
+from model_specs.source import Where
+from regions.machines import MACHINES
+from regions.plan import CachePlan, JobPlan, ServerPlan
+from regions.profile import RegionProfile
+
+_GIB: Final = 1024**3
+_DISK_SLACK: Final = 1.2  # room for a download beside what is held
+
+
+def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]:
+    """Regions that a spec names and no profile describes."""
+    known = tuple(regions)
+    for model in specs.models:
+        for index, name in enumerate(model.spec.regions):
+            if name not in known:
+                message = f"no such region, got {name!r}; {nearest(name, known)}"
+                yield model.source.error(("regions", index), "E333", message)
+
+
+def unknown_machines(specs: Specs) -> Iterator[SpecError]:
+    """Machine types that are in no row of the catalogue."""
+    for model in specs.models:
+        wish = model.spec.machine_type
+        if wish not in MACHINES:
+            message = f"no such machine type, got {wish!r}; {nearest(wish, MACHINES)}"
+            yield model.source.error(("machine_type",), "E331", message)
+    for project in specs.projects.values():
+        for wish in project.spec.gpu_quota:
+            if wish not in MACHINES:
+                message = f"no such machine type, got {wish!r}; {nearest(wish, MACHINES)}"
+                yield project.source.error(("gpu_quota", wish), "E331", message)
+
+
+def _use(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Iterator[tuple[str, str, int]]:
+    """Project, machine type and the most replicas, for each workload."""
+    for row in servers:
+        for track in row.tracks:
+            yield row.workload.project, track.placement.machine_type, track.scaler.max
+    for row_job in jobs:
+        yield row_job.workload.project, row_job.placement.machine_type, row_job.parallelism
+
+
+def over_quota(
+    specs: Specs, region: str, servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]
+) -> Iterator[SpecError]:
+    """Projects whose models together may ask for more GPUs of a type than their quota."""
+    used: dict[tuple[str, str], int] = defaultdict(int)
+    for project, machine, replicas in _use(servers, jobs):
+        used[project, machine] += replicas * MACHINES[machine].gpus
+    for (project, machine), gpus in sorted(used.items()):
+        quota = specs.projects[project].spec.gpu_quota.get(machine, 0)
+        if gpus > quota:
+            who = ", ".join(
+                model.name
+                for model in specs.models
+                if (not model.spec.regions or region in model.spec.regions)
+                and model.project == project
+                and model.spec.machine_type == machine
+            )
+            where: Where = ("gpu_quota", machine)
+            yield specs.projects[project].source.error(
+                where,
+                "E381",
+                f"{who} may use {gpus} GPUs of {machine} in {region}, got a quota of {quota}; "
+                f"raise it or lower scaling.max",
+            )
+
+
+def over_capacity(
+    profile: RegionProfile,
+    region: str,
+    plan_rows: Mapping[tuple[str, str], tuple[int, int, int]],
+    caches: Iterable[CachePlan],
+) -> Iterator[SpecError]:
+    """Pools whose nodes cannot hold the least replicas, disks that cannot hold the models."""
+    for (machine, capacity), (least, _, _) in sorted(plan_rows.items()):
+        offer = profile.machines[machine]
+        nodes = offer.spot if capacity == "spot" else offer.on_demand
+        slots = nodes.max * offer.replicas_per_node
+        if least > slots:
+            message = (
+                f"all models together keep {least} {capacity} replicas of {machine}, got room for "
+                f"{slots}; add nodes or lower scaling.min"
+            )
+            yield _region_error(region, f"machines.{machine}", message)
+    for cache in caches:
+        need = math.ceil(_DISK_SLACK * sum(model.bytes for model in cache.models) / _GIB)
+        if need > cache.disk_budget_gib:
+            message = (
+                f"the cached models of {cache.machine_type} need {need} GiB of every node, got "
+                f"{cache.disk_budget_gib}; give larger disks or cache fewer (`cache: never`)"
+            )
+            yield _region_error(region, f"machines.{cache.machine_type}.cache_disk_gib", message)
+
+
+def _region_error(region: str, path: str, message: str) -> SpecError:
+    return SpecError(
+        file=f"regions/{region}.yaml", line=1, column=1, path=path, code="E381", message=message
+    )
