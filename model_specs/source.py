@@ -60,7 +60,7 @@ class _Reader:
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
 
     def refuse(self, event: Any, where: Where, code: str, message: str) -> SpecError:
-        self.source.places.setdefault(where, _place(event))
+        self.source.places[where] = _place(event)  # more exact than where the whole began
         return self.source.error(where, code, message)
 
     def document(self) -> Value:

@@ -98,7 +98,7 @@ def _pair(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool
     places = _Places(here.values, there.values)
     for key in sorted({*here.objects, *there.objects}):
         old, new = here.objects.get(key, ABSENT), there.objects.get(key, ABSENT)
-        if old == new:
+        if repr(old) == repr(new):  # unlike ==, tells 1 from true and from 1.0
             continue
         for change in changes(old, new, ""):
             if not places.explain(change):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -54,14 +54,15 @@ def home(part: Part) -> str:
     return f"{only}/_project.yaml" if only else "_region.yaml"
 
 
-def texts(plan: RegionPlan) -> dict[str, str]:
-    """The text of each file of a region, by its path below the region's directory."""
+def texts(plan: RegionPlan) -> Iterator[tuple[str, str]]:
+    """The files of a region: path below the region's directory, and text."""
     documents: dict[str, list[str]] = {}
     for part in parts(plan):
         pieces = documents.setdefault(home(part), [])
         for made in part.objects:
             pieces += ("---\n", document(made))
-    return {path: "".join(pieces) for path, pieces in documents.items()}
+    for path in list(documents):
+        yield path, "".join(documents.pop(path))
 
 
 def _is_ours(path: Path) -> bool:
@@ -106,7 +107,7 @@ def write_region(plan: RegionPlan, output: Path) -> Written:
     temporary = output / f".isoserve-{os.getpid()}.tmp"
     kept: set[str] = set()
     try:
-        for name, text in texts(plan).items():
+        for name, text in texts(plan):
             changed = _write(output / plan.region / name, text, temporary)
             (done.written if changed else done.unchanged).append(f"{plan.region}/{name}")
             kept.add(name)
@@ -116,48 +117,55 @@ def write_region(plan: RegionPlan, output: Path) -> Written:
     return done
 
 
-def _plans(tree: Tree) -> list[RegionPlan]:
-    """All plans, or all errors: nothing is written while something is wrong."""
-    plans: list[RegionPlan] = []
-    errors: list[SpecError] = []
-    for region, profile in tree.profiles.items():
-        try:
-            plans.append(resolve(tree.specs, profile, region))
-        except SpecErrors as refused:
-            errors += refused.errors
+# What a forked process finds in its memory: a tree of a thousand models is dear to send, and as
+# plans of all regions it would be held by every process.
+_inherited: list[Tree] = []
+
+
+def _plan(region: str) -> RegionPlan:
+    tree = _inherited[0]
+    return resolve(tree.specs, tree.profiles[region], region)
+
+
+def _errors(region: str) -> tuple[SpecError, ...]:
+    try:
+        _plan(region)
+    except SpecErrors as refused:
+        return refused.errors
+    return ()
+
+
+def _write_region(region: str, output: Path) -> Written:
+    return write_region(_plan(region), output)
+
+
+def _each(work: Callable[..., Iterable[Any]], regions: list[str], output: Path) -> Written:
+    """All regions by `work`, which is `map` or a pool's; nothing while something is wrong."""
+    errors = [error for found in work(_errors, regions) for error in found]
     if errors:
         raise SpecErrors(errors)
-    return plans
-
-
-# What a forked process finds in its memory; a plan of a thousand models is dear to send.
-_inherited: list[RegionPlan] = []
-
-
-def _write_inherited(index: int, output: Path) -> Written:
-    return write_region(_inherited[index], output)
-
-
-def write(plans: list[RegionPlan], output: Path) -> Written:
-    """Bring the files of all regions up to date, on every core where that is quicker."""
     done = Written()
-    processes = min(os.cpu_count() or 1, len(plans))
-    files = sum(len(plan.servers) + len(plan.jobs) for plan in plans)
-    if processes < 2 or files < _POOL_FROM_FILES:
-        for plan in plans:
-            done.add(write_region(plan, output))
-        return done
+    for result in work(_write_region, regions, [output] * len(regions)):
+        done.add(result)
+    return done
+
+
+def write(tree: Tree, output: Path) -> Written:
+    """Bring the files of all regions up to date, on every core where that is quicker."""
+    output.mkdir(parents=True, exist_ok=True)
+    _inherited[:] = [tree]
+    regions = list(tree.profiles)
+    processes = min(os.cpu_count() or 1, len(regions))
+    if processes < 2 or len(tree.specs.models) * len(regions) < _POOL_FROM_FILES:
+        return _each(map, regions, output)
     # A small tree needs neither, and they take longer to import than it takes to write.
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    _inherited[:] = plans
     # An interrupt reaches every process; only this one may speak about it.
     quiet = (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(processes, get_context("fork"), signal.signal, quiet) as pool:
-        for result in pool.map(_write_inherited, range(len(plans)), [output] * len(plans)):
-            done.add(result)
-    return done
+        return _each(pool.map, regions, output)
 
 
 def _remove_regions(output: Path, known: Iterable[str]) -> Iterator[str]:
@@ -169,7 +177,7 @@ def _remove_regions(output: Path, known: Iterable[str]) -> Iterator[str]:
 
 def _stream(plans: Iterable[RegionPlan]) -> Iterator[str]:
     for plan in plans:
-        for name, text in texts(plan).items():
+        for name, text in texts(plan):
             yield f"# {plan.region}/{name}\n{text}"
 
 
@@ -186,12 +194,11 @@ def _objects(plans: Iterable[RegionPlan]) -> dict[str, list[dict[str, Any]]]:
 def run(args: Namespace) -> Outcome:
     """Render to files or to standard output."""
     tree = tree_of(args)
-    plans = _plans(tree)
     if args.output is None:
+        plans = tree.plans()
         data = _objects(plans) if args.json else {}
         return Outcome(data=data, text=_stream(plans), code=OK)
-    args.output.mkdir(parents=True, exist_ok=True)
-    done = write(plans, args.output)
+    done = write(tree, args.output)
     if not args.region:
         done.removed += _remove_regions(args.output, tree.profiles)
     numbers = {"written": done.written, "unchanged": done.unchanged, "removed": done.removed}

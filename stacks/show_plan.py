@@ -59,6 +59,6 @@ def _text(plans: list[RegionPlan]) -> Iterator[str]:
 
 def run(args: Namespace) -> Outcome:
     """Resolve and show."""
-    plans = list(tree_of(args).plans())
+    plans = tree_of(args).plans()
     data = {plan.region: asdict(plan) for plan in plans} if args.json else {}
     return Outcome(data=data, text=_text(plans), code=OK)

@@ -1,0 +1,338 @@
+"""A server's Deployments, Services, budget and wall, over all examples and for each cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.kube import Object
+from components.model_server import objects
+from regions.plan import ServerPlan, StartupPlan, TrackPlan
+from tests.builders import a_scaler, a_server, a_track, an_access
+from tests.examples import (
+    REGIONS,
+    a_model,
+    a_profile,
+    identity,
+    objects_of,
+    of_kind,
+    plan_of,
+    planned,
+    selects,
+    template,
+)
+
+every_region = pytest.mark.parametrize("region", REGIONS)
+CANDIDATE = {"strategy": "canary", "candidate": {"image": "triton"}}
+
+
+def one(kind: str, found: list[Object]) -> Object:
+    (made,) = of_kind(kind, found)
+    return made
+
+
+def deployments_of(region: str) -> list[tuple[ServerPlan, TrackPlan, Object]]:
+    rows = []
+    for server in plan_of(region).servers:
+        made = {identity(o).name: o for o in of_kind("Deployment", objects(server))}
+        assert set(made) == {track.name for track in server.tracks}, "one Deployment a track"
+        rows += [(server, track, made[track.name]) for track in server.tracks]
+    assert rows, "a region without servers proves nothing"
+    return rows
+
+
+def served(**fields: Any) -> ServerPlan:
+    (server,) = planned(a_model(**fields)).servers
+    return server
+
+
+def pod_labels(made: Object) -> dict[str, str]:
+    labels: dict[str, str] = template(made)["metadata"]["labels"]
+    return labels
+
+
+def receivers(service: Object, found: list[Object]) -> list[str]:
+    """Names of the Deployments whose pods get the Service's requests."""
+    selector = service["spec"]["selector"]
+    return [
+        identity(o).name for o in of_kind("Deployment", found) if selects(selector, pod_labels(o))
+    ]
+
+
+# -- Deployment ------------------------------------------------------------------------------
+
+
+@every_region
+def test_who_scales_owns_the_replicas(region: str) -> None:
+    for _, track, made in deployments_of(region):
+        if track.scaler.kind == "fixed":
+            assert made["spec"]["replicas"] == track.scaler.min, "nobody else would set them"
+        else:
+            assert "replicas" not in made["spec"], "every `up` would undo the autoscaler"
+
+
+@every_region
+def test_the_startup_probe_lasts_as_long_as_the_budget_and_ends_before_the_deadline(
+    region: str,
+) -> None:
+    for _, track, made in deployments_of(region):
+        probe = template(made)["spec"]["containers"][0]["startupProbe"]
+        lasts = probe["periodSeconds"] * probe["failureThreshold"]
+        assert lasts >= track.startup.budget_seconds, "a slow load would be restarted for ever"
+        assert lasts < made["spec"]["progressDeadlineSeconds"], (
+            "the Deployment would give up on a pod that may still load"
+        )
+
+
+@pytest.mark.parametrize("budget", [300, 301, 309, 4242])
+def test_a_budget_between_two_periods_is_rounded_up(budget: int) -> None:
+    clocks = StartupPlan(
+        budget_seconds=budget,
+        progress_deadline_seconds=2 * budget,
+        gate_timeout_seconds=3 * budget,
+    )
+    made = one("Deployment", objects(a_server(tracks=(a_track(startup=clocks),))))
+    probe = template(made)["spec"]["containers"][0]["startupProbe"]
+    assert budget <= probe["periodSeconds"] * probe["failureThreshold"] < budget + 10
+
+
+@every_region
+def test_a_pod_drains_before_it_stops(region: str) -> None:
+    for server, _, made in deployments_of(region):
+        pod = template(made)["spec"]
+        (main,) = pod["containers"]
+        sleep = main["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert sleep == server.drain.pre_stop_seconds > 0, "balancers send for a while yet"
+        assert pod["terminationGracePeriodSeconds"] > sleep + server.drain.shutdown_seconds, (
+            "requests in flight would be killed"
+        )
+
+
+@every_region
+def test_a_rollout_takes_what_the_plan_gives_it(region: str) -> None:
+    for _, track, made in deployments_of(region):
+        strategy = made["spec"]["strategy"]
+        assert strategy["type"] == "RollingUpdate"
+        assert strategy["rollingUpdate"] == {
+            "maxSurge": track.surge,
+            "maxUnavailable": track.unavailable,
+        }, "Kubernetes' own 25 % deadlocks a full GPU pool"
+
+
+@every_region
+def test_a_pod_stands_where_its_track_stands(region: str) -> None:
+    for _, track, made in deployments_of(region):
+        pod = template(made)["spec"]
+        assert pod["nodeSelector"] == track.placement.node_selector
+        assert [(t["key"], t["value"], t["effect"]) for t in pod["tolerations"]] == [
+            (t.key, t.value, "NoSchedule") for t in track.placement.tolerations
+        ]
+
+
+@every_region
+def test_replicas_spread_over_zones_without_insisting(region: str) -> None:
+    for server, _, made in deployments_of(region):
+        spread = template(made)["spec"].get("topologySpreadConstraints", [])
+        assert bool(spread) == server.spread_zones
+        for constraint in spread:
+            assert constraint["whenUnsatisfiable"] == "ScheduleAnyway", (
+                "a GPU in the wrong zone is better than none"
+            )
+            assert constraint["matchLabelKeys"] == ["pod-template-hash"], (
+                "old and new pods counted together push the new into one zone"
+            )
+            assert selects(constraint["labelSelector"]["matchLabels"], pod_labels(made))
+
+
+def test_a_change_of_the_model_is_a_change_of_the_pod() -> None:
+    digests = {
+        template(one("Deployment", objects(served(model=f"search/m:v1@sha256:{n:064x}"))))[
+            "metadata"
+        ]["annotations"]["isoserve.dev/model-digest"]
+        for n in (1, 2)
+    }
+    assert len(digests) == 2, "a new model under an unchanged template would never be loaded"
+
+
+@every_region
+def test_the_version_is_no_part_of_the_selector(region: str) -> None:
+    for _, track, made in deployments_of(region):
+        assert pod_labels(made)["isoserve.dev/version"] == track.role
+        assert "isoserve.dev/version" not in made["spec"]["selector"]["matchLabels"], (
+            "a selector cannot be changed once it is made"
+        )
+
+
+@every_region
+def test_ports_are_opened_once_each(region: str) -> None:
+    for server, _, made in deployments_of(region):
+        ports = template(made)["spec"]["containers"][0]["ports"]
+        numbers = [port["containerPort"] for port in ports]
+        assert sorted(numbers) == sorted({server.port, server.metrics_port}), (
+            "a port that is listed twice is two endpoints of one server"
+        )
+        assert {p["name"]: p["containerPort"] for p in ports}["http"] == server.port
+
+
+# -- Services --------------------------------------------------------------------------------
+
+
+@every_region
+def test_a_models_service_reaches_exactly_the_live_version(region: str) -> None:
+    for server in plan_of(region).servers:
+        found = objects(server)
+        services = {identity(o).name: o for o in of_kind("Service", found)}
+        own = services[server.workload.model]
+        live = [track.name for track in server.tracks if track.role == server.live_role]
+        assert receivers(own, found) == live, "callers get the version that is in force"
+
+
+@every_region
+def test_a_service_reaches_no_pod_of_another_model(region: str) -> None:
+    everything = objects_of(region)
+    for service in of_kind("Service", everything):
+        namespace = service["metadata"]["namespace"]
+        here = [o for o in everything if o["metadata"].get("namespace") == namespace]
+        model = service["metadata"]["labels"]["isoserve.dev/model"]
+        hit = receivers(service, here)
+        assert hit, f"{identity(service)} reaches nobody"
+        assert all(name == model or name.startswith(f"{model}-") for name in hit)
+
+
+def test_spot_replicas_get_their_share() -> None:
+    found = objects(served(scaling={"max": 3}, capacity={"spot": True}))
+    assert receivers(one("Service", found), found) == ["sentiment", "sentiment-spot"]
+
+
+def test_a_canary_has_a_service_of_its_own() -> None:
+    found = objects(served(access="permissive", rollout=CANDIDATE, capacity={"spot": True}))
+    reached = {identity(o).name: receivers(o, found) for o in of_kind("Service", found)}
+    assert reached == {
+        "sentiment": ["sentiment", "sentiment-spot"],
+        "sentiment-candidate": ["sentiment-candidate"],
+    }, "the route splits by Service, so no pod may stand behind both"
+
+
+def test_a_shadow_has_a_service_of_its_own() -> None:
+    rollout = {"strategy": "shadow", "candidate": {"image": "triton"}}
+    found = objects(served(access="permissive", rollout=rollout))
+    reached = {identity(o).name: receivers(o, found) for o in of_kind("Service", found)}
+    assert reached["sentiment-candidate"] == ["sentiment-candidate"]
+    assert reached["sentiment"] == ["sentiment"], "a shadow answers nobody"
+
+
+@pytest.mark.parametrize(("step", "live"), [(0, "sentiment"), (1, "sentiment-candidate")])
+def test_blue_green_moves_the_one_service(step: int, live: str) -> None:
+    rollout = {"strategy": "blue_green", "candidate": {"image": "triton"}, "step": step}
+    found = objects(served(rollout=rollout))
+    assert receivers(one("Service", found), found) == [live]
+
+
+def test_a_blue_green_switch_touches_no_pod() -> None:
+    rollout = {"strategy": "blue_green", "candidate": {"image": "triton"}}
+    before, after = (objects(served(rollout={**rollout, "step": step})) for step in (0, 1))
+    changed = [identity(a).kind for a, b in zip(before, after, strict=True) if a != b]
+    assert changed == ["Service"], "a switch that restarts pods is an outage"
+
+
+# -- budget ----------------------------------------------------------------------------------
+
+
+@every_region
+def test_a_drain_takes_one_pod_at_a_time_and_always_ends(region: str) -> None:
+    for server in plan_of(region).servers:
+        most = sum(track.scaler.max for track in server.tracks)
+        budgets = of_kind("PodDisruptionBudget", objects(server))
+        assert len(budgets) == (1 if most > 1 else 0)
+        for budget in budgets:
+            spec = budget["spec"]
+            assert spec["maxUnavailable"] == 1, "0 would block every drain of its node"
+            assert "minAvailable" not in spec, "at the least replicas it blocks every drain"
+            assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow", (
+                "a broken pod would hold its node for ever"
+            )
+            for made in of_kind("Deployment", objects(server)):
+                assert selects(spec["selector"]["matchLabels"], pod_labels(made))
+
+
+def test_a_single_pod_has_no_budget() -> None:
+    assert not of_kind("PodDisruptionBudget", objects(served(scaling={"min": 1, "max": 1}))), (
+        "a budget over one pod only stops people from draining its node"
+    )
+
+
+# -- wall ------------------------------------------------------------------------------------
+
+
+def named_namespaces(wall: Object) -> set[str]:
+    return {
+        source["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for rule in wall["spec"]["ingress"]
+        for source in rule["from"]
+    }
+
+
+@every_region
+def test_every_server_stands_behind_a_wall(region: str) -> None:
+    for server in plan_of(region).servers:
+        found = objects(server)
+        wall = one("NetworkPolicy", found)
+        assert wall["spec"]["policyTypes"] == ["Egress", "Ingress"], "both ways, or it is half"
+        for made in of_kind("Deployment", found):
+            assert selects(wall["spec"]["podSelector"]["matchLabels"], pod_labels(made))
+
+
+@every_region
+def test_only_callers_the_gateway_and_metrics_come_in(region: str) -> None:
+    for server in plan_of(region).servers:
+        wall = one("NetworkPolicy", objects(server))
+        wanted = {*server.access.caller_namespaces, "monitoring"}
+        wanted |= {"isoserve-gateway"} if server.access.gateway else set()
+        assert named_namespaces(wall) == wanted, f"{server.workload.id} lets in whom it should not"
+        ports = {p["port"] for rule in wall["spec"]["ingress"] for p in rule["ports"]}
+        assert ports == {server.port, server.metrics_port}
+
+
+def test_a_private_model_lets_in_its_callers_and_not_the_gateway() -> None:
+    access = an_access(caller_namespaces=("chat", "search"))
+    wall = one("NetworkPolicy", objects(a_server(access=access)))
+    assert named_namespaces(wall) == {"chat", "search", "monitoring"}
+
+
+@every_region
+def test_a_source_is_never_everybody(region: str) -> None:
+    for wall in of_kind("NetworkPolicy", objects_of(region)):
+        if identity(wall).name == "prober":
+            continue  # whoever scrapes may read what a probe found; see test_synthetic_probe.py
+        for rule in wall["spec"].get("ingress", ()):
+            assert rule["from"], "an empty list of sources is everybody"
+            assert all(source not in ({}, {"namespaceSelector": {}}) for source in rule["from"])
+
+
+def test_a_server_reaches_the_registry_and_nothing_else() -> None:
+    wall = one("NetworkPolicy", objects(a_server()))
+    ports = [port for rule in wall["spec"]["egress"] for port in rule["ports"]]
+    assert sorted(p["port"] for p in ports) == [443, 9000]
+
+
+def test_the_account_has_the_readers_role_on_aws_only() -> None:
+    key = "eks.amazonaws.com/role-arn"
+    aws, metal = (
+        one("ServiceAccount", objects(planned(a_model(), profile=a_profile(like)).servers[0]))
+        for like in ("us-east-1", "sandbox-onprem")
+    )
+    assert aws["metadata"]["annotations"][key].endswith(":role/isoserve.test-region.search")
+    assert key not in metal["metadata"]["annotations"]
+
+
+def test_replicas_come_back_when_the_autoscaler_goes() -> None:
+    fixed = a_track(scaler=a_scaler(kind="fixed", min=2, max=2))
+    owned = a_track(scaler=a_scaler(kind="hpa_cpu", min=2, max=4))
+    first, second = (
+        one("Deployment", objects(replace(a_server(), tracks=(track,))))["spec"]
+        for track in (fixed, owned)
+    )
+    assert first["replicas"] == 2
+    assert "replicas" not in second

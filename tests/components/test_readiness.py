@@ -1,0 +1,235 @@
+"""A workload is ready when its newest template serves; if not, the pod and the reason are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.kube import Object
+from components.parts import parts
+from components.readiness import Target, digest, explain, is_ready, targets
+from regions.plan import RegionPlan
+from tests.examples import REGIONS, identity, objects_of, parts_of, plan_of
+
+SERVER = Target("Deployment", "search", "sentiment", 2, 600)
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600)
+
+
+def live(generation: int = 3, **status: Any) -> Object:
+    seen = {"observedGeneration": generation, **status}
+    return {"metadata": {"generation": 3, "name": "sentiment"}, "status": seen}
+
+
+def serving(**status: Any) -> Object:
+    whole = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, **status}
+    return live(**whole)
+
+
+def a_pod(owner: str = "sentiment-7d9f", name: str = "pod-1", **status: Any) -> Object:
+    owners = [{"kind": "ReplicaSet", "name": owner}]
+    return {"metadata": {"name": name, "ownerReferences": owners}, "status": status}
+
+
+def waiting(reason: str, message: str = "", container: str = "model-server") -> Object:
+    state = {"waiting": {"message": message, "reason": reason}}
+    return {"name": container, "state": state}
+
+
+# -- what is watched -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_deployment_and_daemonset_is_watched(region: str) -> None:
+    wanted = {
+        f"{kind} {namespace}/{name}"
+        for kind, namespace, name in map(identity, objects_of(region))
+        if kind in ("DaemonSet", "Deployment")
+    }
+    found = list(targets(parts_of(region), plan_of(region)))
+    assert {target.id for target in found} == wanted, "what is not watched need not serve"
+    assert len(found) == len(wanted)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_server_has_the_time_and_the_least_of_its_plan(region: str) -> None:
+    plan = plan_of(region)
+    found = {(t.namespace, t.name): t for t in targets(parts_of(region), plan)}
+    for server in plan.servers:
+        for track in server.tracks:
+            target = found[server.workload.namespace, track.name]
+            assert target.least == track.scaler.min
+            assert target.timeout_seconds == track.startup.gate_timeout_seconds
+            assert target.timeout_seconds > track.startup.progress_deadline_seconds, (
+                "the Deployment's own reason comes first"
+            )
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_part_of_the_platform_has_as_long_as_the_slowest_server(region: str) -> None:
+    plan = plan_of(region)
+    slowest = max(t.startup.gate_timeout_seconds for s in plan.servers for t in s.tracks)
+    own = [t for t in targets(parts_of(region), plan) if t.name == "prober"]
+    assert own
+    assert {(t.least, t.timeout_seconds) for t in own} == {(1, slowest)}
+
+
+def with_track(plan: RegionPlan, **over: Any) -> RegionPlan:
+    """The plan with its first server's first track changed."""
+    first, *others = plan.servers
+    track, *tracks = first.tracks
+    changed = replace(first, tracks=(replace(track, **over), *tracks))
+    return replace(plan, servers=(changed, *others))
+
+
+def test_the_digest_follows_the_pod_templates_and_nothing_else() -> None:
+    plan = plan_of("sandbox-aws")
+    whole = digest(parts(plan))
+    assert digest(parts(plan)) == whole, "the gate would run at every `up`"
+    surge = with_track(plan, surge=1 - plan.servers[0].tracks[0].surge)
+    assert digest(parts(surge)) == whole, "another strategy starts no pod"
+    image = with_track(plan, image=f"registry.example.com/other@sha256:{'0' * 64}")
+    assert digest(parts(image)) != whole, "another image starts every pod anew"
+    priced = replace(plan, priority_classes=(*plan.priority_classes, ("isoserve-more", 5)))
+    assert digest(parts(priced)) == whole
+
+
+# -- ready or not ----------------------------------------------------------------------------
+
+
+def test_a_workload_that_serves_its_newest_template_is_ready() -> None:
+    assert is_ready(SERVER, serving())
+    assert is_ready(SERVER, serving(replicas=5, updatedReplicas=5, availableReplicas=3)), (
+        "the autoscaler may be starting more; what was promised serves"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"generation": 2}, "the controller has not seen the new template"),
+        ({"availableReplicas": 1}, "one of two serves"),
+        ({"updatedReplicas": 1}, "an old pod still answers"),
+        ({"replicas": 3}, "an old pod is still there"),
+        ({"availableReplicas": 0}, "nothing serves"),
+    ],
+)
+def test_a_workload_that_does_not_serve_is_not_ready(status: dict[str, Any], why: str) -> None:
+    assert not is_ready(SERVER, serving(**status)), why
+
+
+def test_a_workload_that_no_controller_has_seen_is_not_ready() -> None:
+    fresh = {"metadata": {"generation": 1, "name": "sentiment"}}
+    assert not is_ready(SERVER, fresh)
+    assert not is_ready(replace(SERVER, least=0), fresh), "least 0 is no excuse either"
+
+
+def test_a_model_at_zero_is_ready_without_a_pod_and_not_with_an_old_one() -> None:
+    asleep = replace(SERVER, least=0)
+    assert is_ready(asleep, live()), "Kubernetes leaves zeros out of the status"
+    assert not is_ready(asleep, live(replicas=1)), "an old pod would answer the next request"
+
+
+@pytest.mark.parametrize(
+    ("updated", "available", "ready"), [(3, 3, True), (2, 3, False), (3, 2, False)]
+)
+def test_a_daemonset_is_ready_on_all_its_nodes(updated: int, available: int, ready: bool) -> None:
+    status = {"desiredNumberScheduled": 3, "updatedNumberScheduled": updated}
+    assert is_ready(AGENT, live(**status, numberAvailable=available)) is ready
+
+
+def test_a_daemonset_without_nodes_is_ready() -> None:
+    assert is_ready(AGENT, live(desiredNumberScheduled=0)), "a pool may be at zero nodes"
+
+
+# -- why not ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reason", ["CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"]
+)
+def test_a_broken_container_is_named_with_its_pod_and_message(reason: str) -> None:
+    pod = a_pod(containerStatuses=[waiting(reason, "no such digest")])
+    why, broken = explain(SERVER, live(), [pod])
+    assert why == f"pod pod-1: container model-server {reason}: no such digest"
+    assert broken, "no waiting mends it"
+
+
+def test_an_init_container_is_looked_at_first() -> None:
+    states = {
+        "containerStatuses": [waiting("PodInitializing")],
+        "initContainerStatuses": [waiting("CrashLoopBackOff", container="model")],
+    }
+    why, broken = explain(SERVER, live(), [a_pod(**states)])
+    assert "container model CrashLoopBackOff" in why
+    assert broken
+
+
+def test_a_container_that_is_only_starting_is_no_trouble() -> None:
+    pod = a_pod(containerStatuses=[waiting("ContainerCreating")])
+    assert explain(SERVER, live(), [pod]) == ("its pods are not ready yet", False)
+
+
+def test_a_pod_that_no_node_takes_is_told_but_may_yet_find_one() -> None:
+    message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
+    unplaced = {"message": message, "reason": "Unschedulable", "status": "False"}
+    pod = a_pod(conditions=[{**unplaced, "type": "PodScheduled"}])
+    why, broken = explain(SERVER, live(), [pod])
+    assert why == f"pod pod-1: Unschedulable: {message}"
+    assert not broken, "the cluster autoscaler may be bringing a node"
+
+
+def test_a_quota_that_refuses_pods_is_told_by_the_deployment() -> None:
+    refused = {
+        "message": "exceeded quota: project",
+        "reason": "FailedCreate",
+        "status": "True",
+        "type": "ReplicaFailure",
+    }
+    why, broken = explain(SERVER, live(conditions=[refused]), [])
+    assert why == "FailedCreate: exceeded quota: project", "there is no pod that could tell"
+    assert broken
+
+
+def test_a_deployment_past_its_deadline_has_given_up() -> None:
+    late = {
+        "message": "ReplicaSet has timed out progressing.",
+        "reason": "ProgressDeadlineExceeded",
+        "status": "False",
+        "type": "Progressing",
+    }
+    why, broken = explain(SERVER, live(conditions=[late]), [])
+    assert why.startswith("ProgressDeadlineExceeded: ")
+    assert broken
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
+        {"type": "ReplicaFailure", "status": "False", "reason": "FailedCreate"},
+        {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"},
+    ],
+)
+def test_a_healthy_condition_is_no_trouble(condition: dict[str, str]) -> None:
+    assert explain(SERVER, live(conditions=[condition]), []) == (
+        "its pods are not ready yet",
+        False,
+    )
+
+
+@pytest.mark.parametrize("owner", ["sentiment-candidate-7d9f", "other-7d9f", "sentimental"])
+def test_the_trouble_of_another_workloads_pod_is_not_ours(owner: str) -> None:
+    pod = a_pod(owner=owner, containerStatuses=[waiting("CrashLoopBackOff")])
+    assert explain(SERVER, live(), [pod]) == ("its pods are not ready yet", False)
+
+
+def test_a_pod_of_a_daemonset_is_its_own() -> None:
+    pod = a_pod(owner=AGENT.name, containerStatuses=[waiting("CrashLoopBackOff")])
+    _, broken = explain(AGENT, live(), [pod])
+    assert broken
+
+
+def test_a_workload_that_is_not_there_is_not_ready_yet() -> None:
+    assert explain(SERVER, {}, []) == ("its pods are not ready yet", False)

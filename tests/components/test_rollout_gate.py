@@ -1,0 +1,228 @@
+"""The gate returns when everything serves, and otherwise names what does not, with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.kube import Object
+from components.readiness import Target
+from components.rollout_gate import GateError, wait
+
+ONE = Target("Deployment", "search", "sentiment", 1, 600)
+TWO = Target("Deployment", "search", "ranker", 1, 600)
+OTHER = Target("Deployment", "chat", "helper", 1, 600)
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600)
+Script = Callable[[float, str, str], list[Object]]
+
+
+def workload(name: str, ready: bool, **status: Any) -> Object:
+    counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": int(ready)}
+    return {
+        "metadata": {"generation": 1, "name": name},
+        "status": {"observedGeneration": 1, **counts, **status},
+    }
+
+
+def broken_pod(owner: str, reason: str = "ImagePullBackOff") -> Object:
+    state = {"waiting": {"message": "no such digest", "reason": reason}}
+    owners = [{"kind": "ReplicaSet", "name": f"{owner}-7d9f"}]
+    return {
+        "metadata": {"name": f"{owner}-7d9f-x1", "ownerReferences": owners},
+        "status": {"containerStatuses": [{"name": "model-server", "state": state}]},
+    }
+
+
+class World:
+    """A cluster that changes by the clock, and a clock that only moves when somebody sleeps."""
+
+    def __init__(self, script: Script) -> None:
+        self.now = 1000.0
+        self.calls: list[tuple[float, str, str]] = []
+        self.script = script
+
+    @property
+    def waited(self) -> float:
+        return self.now - 1000.0
+
+    def list(self, kind: str, namespace: str) -> list[Object]:
+        self.calls.append((self.waited, kind, namespace))
+        return self.script(self.waited, kind, namespace)
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0, "a busy loop asks the API server without end"
+        self.now += seconds
+        assert self.waited < 10_000, "the gate never ends"
+
+    def run(self, *wanted: Target) -> None:
+        wait(wanted, self.list, lambda: self.now, self.sleep)
+
+    def failure(self, *wanted: Target) -> str:
+        with pytest.raises(GateError) as failed:
+            self.run(*wanted)
+        return str(failed.value)
+
+
+def ready_from(seconds: dict[str, float]) -> Script:
+    """Workloads that serve from so many seconds on, with pods that have no trouble."""
+
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind == "Pod":
+            return []
+        return [workload(name, now >= at) for name, at in seconds.items()]
+
+    return script
+
+
+def test_what_serves_already_is_not_waited_for() -> None:
+    world = World(ready_from({"sentiment": 0}))
+    world.run(ONE)
+    assert world.waited == 0
+    assert world.calls == [(0, "Deployment", "search")], "one look is enough"
+
+
+def test_nothing_to_wait_for_is_nothing_to_ask() -> None:
+    world = World(ready_from({}))
+    world.run()
+    assert world.calls == []
+
+
+def test_it_returns_as_soon_as_the_last_one_serves() -> None:
+    world = World(ready_from({"sentiment": 3, "ranker": 42}))
+    world.run(ONE, TWO)
+    assert world.waited == pytest.approx(42, abs=1)
+
+
+def test_workloads_of_a_namespace_are_listed_together() -> None:
+    world = World(ready_from({"sentiment": 0, "ranker": 0, "helper": 0}))
+    world.run(ONE, TWO, OTHER)
+    assert sorted(world.calls) == [(0, "Deployment", "chat"), (0, "Deployment", "search")], (
+        "a thousand models are a handful of requests"
+    )
+
+
+def test_what_serves_is_not_looked_at_again() -> None:
+    world = World(ready_from({"sentiment": 0, "helper": 30}))
+    world.run(ONE, OTHER)
+    later = {namespace for at, _, namespace in world.calls if at > 0}
+    assert later == {"chat"}
+
+
+def test_a_quick_start_lists_no_pods() -> None:
+    world = World(ready_from({"sentiment": 4}))
+    world.run(ONE)
+    assert {kind for _, kind, _ in world.calls} == {"Deployment"}, "most starts need no reason"
+
+
+def test_a_broken_pod_is_named_after_a_little_patience() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        return [broken_pod("sentiment")] if kind == "Pod" else [workload("sentiment", False)]
+
+    world = World(script)
+    why = world.failure(ONE)
+    assert "Deployment search/sentiment: pod sentiment-7d9f-x1: container model-server" in why
+    assert "ImagePullBackOff: no such digest" in why
+    assert 15 <= world.waited <= 30, "a pull may fail once, and nobody waits ten minutes for this"
+
+
+def test_trouble_that_passes_is_forgiven() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind == "Pod":
+            # Broken for 10 s, well for 10 s, broken for 10 s: never for 15 s at a stretch.
+            return [broken_pod("sentiment")] if 5 <= now < 15 or 25 <= now < 35 else []
+        return [workload("sentiment", now >= 60)]
+
+    world = World(script)
+    world.run(ONE)
+    assert world.waited == pytest.approx(60, abs=1)
+
+
+def test_a_deployment_that_gave_up_is_reported() -> None:
+    late = {
+        "message": "timed out",
+        "reason": "ProgressDeadlineExceeded",
+        "status": "False",
+        "type": "Progressing",
+    }
+
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        found = workload("sentiment", False, conditions=[late] if now >= 20 else [])
+        return [] if kind == "Pod" else [found]
+
+    world = World(script)
+    assert "ProgressDeadlineExceeded: timed out" in world.failure(ONE)
+    assert world.waited < ONE.timeout_seconds
+
+
+def test_a_workload_without_trouble_may_take_its_time_and_no_more() -> None:
+    world = World(ready_from({"sentiment": 10_000}))
+    why = world.failure(ONE)
+    assert world.waited == pytest.approx(600, abs=1)
+    assert why.splitlines()[0] == "Deployment search/sentiment: its pods are not ready yet"
+
+
+def test_each_workload_has_its_own_time() -> None:
+    world = World(ready_from({"sentiment": 500, "ranker": 10_000}))
+    why = world.failure(ONE, replace(TWO, timeout_seconds=100))
+    assert "search/ranker" in why
+    assert "search/sentiment" not in why
+    assert "1 more were still starting" in why, "a person knows that this is not all"
+
+
+def test_a_pod_without_a_node_is_named_when_its_time_is_up() -> None:
+    unplaced = {
+        "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu",
+        "reason": "Unschedulable",
+        "status": "False",
+        "type": "PodScheduled",
+    }
+    pod = broken_pod("sentiment") | {"status": {"conditions": [unplaced]}}
+
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        return [pod] if kind == "Pod" else [workload("sentiment", False)]
+
+    world = World(script)
+    assert "Unschedulable: 0/3 nodes are available" in world.failure(ONE)
+    assert world.waited == pytest.approx(600, abs=1), "a node may come as long as there is time"
+
+
+def test_all_that_is_broken_is_told_at_once() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        names = ("ranker", "sentiment")
+        return [broken_pod(n) if kind == "Pod" else workload(n, False) for n in names]
+
+    lines = World(script).failure(ONE, TWO).splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == [
+        "Deployment search/ranker",
+        "Deployment search/sentiment",
+    ]
+
+
+def test_a_workload_that_appears_late_is_waited_for() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        return [] if kind == "Pod" or now < 20 else [workload("sentiment", True)]
+
+    world = World(script)
+    world.run(ONE)
+    assert world.waited == pytest.approx(20, abs=1)
+
+
+def test_a_daemonset_is_waited_for_on_all_its_nodes() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        counts = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
+        found = workload(AGENT.name, True, **counts, numberAvailable=2 if now >= 9 else 1)
+        return [] if kind == "Pod" else [found]
+
+    world = World(script)
+    world.run(AGENT)
+    assert world.waited == pytest.approx(9, abs=1)
+
+
+def test_a_cluster_that_does_not_answer_ends_the_wait_with_its_reason() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        raise GateError(f"cannot list {kind} in {namespace}: Forbidden")
+
+    assert World(script).failure(ONE) == "cannot list Deployment in search: Forbidden"

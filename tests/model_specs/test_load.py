@@ -1,0 +1,167 @@
+"""A tree of specs loads as a whole, or every fault in it is told at its place with a way out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_specs.errors import SpecError, SpecErrors
+from model_specs.load import load
+from stacks.emit import document
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGEST = "sha256:" + "0" * 64
+GOOD = f"machine_type: gpu.l4.1\nimage: vllm\nmodel: team/m:v1@{DIGEST}\n"
+
+
+@pytest.fixture
+def specs(tmp_path: Path) -> Path:
+    folder = tmp_path / "model_specs"
+    (folder / "team").mkdir(parents=True)
+    (folder / "team/project.yaml").write_text("members: {}\n")
+    (folder / "team/good.yaml").write_text(GOOD)
+    return folder
+
+
+def faults(specs: Path) -> tuple[SpecError, ...]:
+    with pytest.raises(SpecErrors) as caught:
+        load(specs)
+    return caught.value.errors
+
+
+def test_the_examples_load() -> None:
+    found = load(ROOT / "model_specs")
+    assert [m.id for m in found.models] == sorted(m.id for m in found.models), "in a fixed order"
+    assert {"chat", "search", "vision"} <= set(found.projects), "all projects"
+    assert all(m.spec.model in found.facts for m in found.models), "sizes are known offline"
+
+
+def test_three_lines_are_enough(specs: Path) -> None:
+    (model,) = load(specs).models
+    assert (model.id, model.spec.access, model.spec.scaling.max) == ("team/good", "private", 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "code", "said"),
+    [
+        ("acess: public", "acess", "E201", "did you mean access?"),
+        ("queue_depth: 3", "queue_depth", "E201", "it belongs at scaling.queue_depth"),
+        ("scaling: {maxi: 3}", "scaling.maxi", "E201", "did you mean max?"),
+        ("scaling: {max: three}", "scaling.max", "E204", 'got "three"'),
+        ("scaling: {max: 0}", "scaling.max", "E301", "got 0"),
+        ("scaling: {min: 5}", "scaling", "E302", "raise max or lower min"),
+        ("access: open", "access", "E204", 'got "open"'),
+        ("regions: []", "regions", "E333", "name one"),
+        ("env: {path: x}", "env", "E342", "'path'"),
+        ("env: {AWS_REGION: x}", "env", "E342", "set by the platform"),
+        ("batch: {command: [a], schedule: daily}", "batch.schedule", "E304", "five cron fields"),
+        ("rollout: {strategy: canary}", "rollout", "E353", "every other strategy has one"),
+        ("secrets: [{name: a}]", "secrets[0].mount", "E203", "missing"),
+        ("share_with: [serch]", "share_with[0]", "E353", "no such project"),
+        ("share_with: [team]", "share_with[0]", "E353", "shares with itself"),
+        ("ttl: tomorrow", "ttl", "E204", 'got "tomorrow"'),
+    ],
+)
+def test_a_wrong_field_is_told_with_place_and_cure(
+    specs: Path, line: str, path: str, code: str, said: str
+) -> None:
+    (specs / "team/bad.yaml").write_text(GOOD + line + "\n")
+    (error,) = faults(specs)
+    assert (error.file, error.line) == ("model_specs/team/bad.yaml", 4), "the line that was added"
+    assert (error.path, error.code) == (path, code), error.message
+    assert said in error.message, "what was got, or what to do"
+    assert "; " in error.message, "every message ends with a way out"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("image: vllm", "image: vlm", "E331"),
+        ("image: vllm", "image: vllm/vllm-openai:latest", "E324"),
+        (f"@{DIGEST}", "", "E323"),
+        (f"@{DIGEST}", f":v1@{DIGEST}", "E321"),
+        ("model: team/", "model: other/", "E322"),
+        ("image: vllm\n", "", "E203"),
+    ],
+)
+def test_a_wrong_reference_is_told(specs: Path, old: str, new: str, code: str) -> None:
+    (specs / "team/bad.yaml").write_text(GOOD.replace(old, new))
+    assert [error.code for error in faults(specs)] == [code], "one fault, one message"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Good", "E311"),
+        ("a--b", "E311"),
+        ("a" * 31, "E312"),
+        ("modèle", "E313"),
+        ("kube-x", "E314"),
+    ],
+)
+def test_a_name_that_no_address_can_hold_is_refused(specs: Path, name: str, code: str) -> None:
+    (specs / f"team/{name}.yaml").write_text(GOOD)
+    assert [error.code for error in faults(specs)] == [code], "names become hosts and labels"
+
+
+def test_all_faults_of_all_files_are_told_at_once(specs: Path) -> None:
+    (specs / "team/one.yaml").write_text(GOOD + "acess: public\nscaling: {max: 0}\n")
+    (specs / "team/two.yaml").write_text("- list\n")
+    (specs / "orphan").mkdir()
+    (specs / "orphan/three.yaml").write_text(GOOD.replace("team/", "orphan/"))
+    found = [(error.file.split("/", 1)[1], error.code) for error in faults(specs)]
+    assert found == [
+        ("orphan/project.yaml", "E203"),
+        ("team/one.yaml", "E201"),
+        ("team/one.yaml", "E301"),
+        ("team/two.yaml", "E104"),
+    ], "a person mends them in one go"
+
+
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert faults(tmp_path / "nowhere")[0].code == "E100", "no traceback"
+
+
+def test_an_error_has_the_one_form(specs: Path) -> None:
+    (specs / "team/bad.yaml").write_text(GOOD + "acess: public\n")
+    with pytest.raises(SpecErrors) as caught:
+        load(specs)
+    assert str(caught.value) == (
+        "model_specs/team/bad.yaml:4:1  acess  E201  no such field, got 'acess'; "
+        "did you mean access?"
+    ), "file:line:col  path  CODE  what is wrong; what to do"
+
+
+FIELDS = [
+    "machine_type", "image", "model", "access", "scaling", "probe", "rollout", "batch", "env",
+    "args", "regions", "ttl",
+]  # fmt: skip
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text("ab:/@ ", max_size=6)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from([*FIELDS, "min", "max", "request", "x"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), VALUES, min_size=1, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_no_values_raise_anything_but_spec_errors(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any" / "model_specs"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "team").mkdir(parents=True)
+    (folder / "team/project.yaml").write_text("members: {}\n")
+    (folder / "team/bad.yaml").write_text(document(values))
+    with pytest.raises(SpecErrors) as caught:
+        load(folder)
+    assert all(error.message.strip() for error in caught.value.errors), "each says something"

@@ -1,0 +1,146 @@
+"""A region profile says everything once, and a contradiction is refused with its place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model_specs.errors import SpecError, SpecErrors
+from model_specs.source import read
+from regions.profile import CAPABILITIES, RegionProfile, load_profile, load_profiles
+from tests.examples import REGIONS, ROOT, profiles
+
+Mutate = Callable[[dict[str, Any]], object]
+
+
+def values_of(region: str) -> dict[str, Any]:
+    """The profile's plain values, read as the product reads them."""
+    found = read(ROOT / "regions" / f"{region}.yaml", region).values
+    assert isinstance(found, dict)
+    return copy.deepcopy(found)
+
+
+def written(folder: Path, values: dict[str, Any], name: str = "here") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def refusal(path: Path) -> SpecError:
+    with pytest.raises(SpecErrors) as refused:
+        load_profile(path)
+    return refused.value.errors[0]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_profile_is_what_its_file_says(region: str, tmp_path: Path) -> None:
+    again = load_profile(written(tmp_path, values_of(region)))
+    assert again == profiles()[region]
+    assert isinstance(again, RegionProfile)
+
+
+def test_the_examples_show_both_providers_and_a_guest() -> None:
+    found = profiles().values()
+    assert {profile.provider for profile in found} == {"aws", "on_prem"}
+    assert any("cluster_scope" not in profile.capabilities for profile in found), (
+        "a region with namespace rights only is what downgrades are for"
+    )
+
+
+def test_every_capability_says_what_it_means() -> None:
+    for name, meaning in CAPABILITIES.items():
+        assert meaning, f"{name} is claimed by people who must know what they claim"
+
+
+BAD: list[tuple[str, str, Mutate, str, str, str]] = [
+    ("unknown machine", "us-east-1",
+     lambda v: v["machines"].update({"gpu.l4.2": v["machines"].pop("gpu.l4.1")}),
+     "E331", "machines", "no such machine type"),
+    ("unknown capability", "us-east-1", lambda v: v["capabilities"].append("kedda"),
+     "E371", "capabilities[8]", "did you mean keda?"),
+    ("both kinds of nodes", "us-east-1",
+     lambda v: v["machines"]["cpu.4"].update(node_names=["a"]),
+     "E371", "machines.cpu.4", "either instance_types or node_names"),
+    ("no nodes", "us-east-1", lambda v: v["machines"]["cpu.4"].update(instance_types=[]),
+     "E371", "machines.cpu.4", "either instance_types or node_names"),
+    ("min above max", "us-east-1",
+     lambda v: v["machines"]["cpu.4"]["on_demand"].update(min=21),
+     "E371", "machines.cpu.4", "node min is above max, got 21 over 20"),
+    ("listed nodes and their number", "sandbox-onprem",
+     lambda v: v["machines"]["cpu.4"]["on_demand"].update(max=3),
+     "E371", "machines.cpu.4", "on_demand.max is their number"),
+    ("spot on own metal", "sandbox-onprem",
+     lambda v: v["machines"]["cpu.4"]["spot"].update(max=1),
+     "E371", "machines.cpu.4", "all on-demand"),
+    ("instance types on own metal", "sandbox-onprem",
+     lambda v: v["machines"].update({"cpu.8": values_of("us-east-1")["machines"]["cpu.4"]}),
+     "E371", "", "does not fit provider on_prem"),
+    ("one subnet", "us-east-1", lambda v: v["account"].update(subnet_ids=["one"]),
+     "E371", "", "two zones or more"),
+    ("a tag instead of a digest", "us-east-1", lambda v: v.update(agent_image="agent:latest"),
+     "E301", "agent_image", "pattern"),
+    ("plain HTTP sign-in", "us-east-1",
+     lambda v: v["sign_in"].update(jwks_uri="http://login.example.com"),
+     "E301", "sign_in.jwks_uri", "pattern"),
+    ("no zones", "us-east-1", lambda v: v.update(zones=[]), "E301", "zones", "at least 1"),
+    ("something unknown", "us-east-1", lambda v: v.update(capabilitys=[]),
+     "E201", "capabilitys", "did you mean capabilities?"),
+    ("something missing", "us-east-1", lambda v: v.pop("domain"), "E203", "domain", "missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("like", "mutate", "code", "path", "words"), [row[1:] for row in BAD], ids=[r[0] for r in BAD]
+)
+def test_a_contradiction_is_refused_with_its_place(
+    tmp_path: Path, like: str, mutate: Mutate, code: str, path: str, words: str
+) -> None:
+    values = values_of(like)
+    mutate(values)
+    error = refusal(written(tmp_path, values))
+    assert (error.code, error.file) == (code, f"{tmp_path.name}/here.yaml")
+    assert error.path.startswith(path), f"{error}: the place is what a person looks for"
+    assert words in error.message
+
+
+@pytest.mark.parametrize("name", ["Here", "1st", "a" * 21, "here-", "here_too"])
+def test_a_region_name_must_fit_into_an_iam_role(tmp_path: Path, name: str) -> None:
+    error = refusal(written(tmp_path, values_of("us-east-1"), name))
+    assert error.code == "E312", "it becomes part of isoserve.<region>.<project>, 64 at most"
+
+
+def test_all_files_are_judged_at_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        values = values_of("us-east-1")
+        values["provider"] = "cloud"
+        written(tmp_path, values, name)
+    with pytest.raises(SpecErrors) as refused:
+        load_profiles(tmp_path)
+    files = {error.file.split("/")[-1] for error in refused.value.errors}
+    assert files == {"one.yaml", "two.yaml"}, "a person mends them in one go"
+
+
+def test_only_the_wanted_regions_are_read(tmp_path: Path) -> None:
+    written(tmp_path, values_of("us-east-1"), "good")
+    (tmp_path / "broken.yaml").write_text("{")
+    assert set(load_profiles(tmp_path, ("good",))) == {"good"}, (
+        "a broken neighbour stops no other region"
+    )
+
+
+def test_an_unknown_region_is_named_with_the_nearest(tmp_path: Path) -> None:
+    written(tmp_path, values_of("us-east-1"), "us-east-1")
+    with pytest.raises(SpecErrors, match="did you mean us-east-1") as refused:
+        load_profiles(tmp_path, ("us-east-2",))
+    assert [error.code for error in refused.value.errors] == ["E333"]
+
+
+def test_a_directory_without_profiles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecErrors, match="no region profile here") as refused:
+        load_profiles(tmp_path)
+    assert [error.code for error in refused.value.errors] == ["E333"]

@@ -1,0 +1,219 @@
+"""Every command answers offline, in two forms, with the right exit code and without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks import cli
+from stacks.cli import COMMANDS, main
+from stacks.explain import fields
+from tests.stacks.conftest import ROOT, Isoserve, edit
+
+SENTIMENT = "model_specs/search/sentiment.yaml"
+OFFLINE = [
+    ["check"], ["plan"], ["render"], ["parity"], ["machines"], ["explain", "scaling.max"],
+]  # fmt: skip
+
+
+def test_no_command_loads_pulumi() -> None:
+    program = (
+        "import sys, stacks.cli\n"
+        "for words in (['check'], ['render'], ['plan', '--json'], ['parity']):\n"
+        "    assert stacks.cli.main(words) == 0, words\n"
+        "sys.exit(str([m for m in sys.modules if m.startswith('pulumi')] or ''))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert not done.stderr.strip(), f"the engine costs a second and 100 MB: {done.stderr}"
+
+
+def test_help_imports_nothing_of_ours() -> None:
+    program = (
+        "import sys, stacks.cli; stacks.cli.main(['--help']); print(*sys.modules, file=sys.stderr)"
+    )
+    out = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    heavy = {"pydantic", "yaml", "rich", "regions", "model_specs"} & set(out.stderr.split())
+    assert not heavy, f"--help must answer in a blink, it loaded {heavy}"
+
+
+@pytest.mark.parametrize("words", OFFLINE, ids=" ".join)
+def test_every_command_answers_in_both_forms(
+    isoserve: Isoserve, here: Path, words: list[str]
+) -> None:
+    text, data = isoserve(*words), isoserve(*words, "--json")
+    assert (text.code, data.code) == (0, 0), "the examples are without findings"
+    assert text.out.strip(), "a command that says nothing leaves a person guessing"
+    assert data.data, "programs need the same answer"
+    assert not text.err + data.err, "messages only when there is something to say"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "COMMAND"),
+        (["chek"], "invalid choice"),
+        (["check", "--frobnicate"], "--frobnicate"),
+        (["check", "--reg", "us-east-1"], "--reg"),
+        (["check", "--region", "us-est-1"], "did you mean us-east-1?"),
+        (["check", "--specs", "nowhere"], "no such directory"),
+        (["render", "--regions", "nowhere"], "no such directory"),
+        (["explain", "scaling.maxx"], "did you mean scaling.max?"),
+        (["explain", "queue_depth"], "did you mean scaling.queue_depth?"),
+        (["explain", "E999"], "no such code"),
+        (["machines", "--fits", "search/sentimant"], "did you mean search/sentiment?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_call_is_two_and_says_what_to_do(
+    isoserve: Isoserve, here: Path, words: list[str], said: str
+) -> None:
+    answer = isoserve(*words)
+    assert answer.code == 2, "scripts tell a wrong call from a finding"
+    assert said in answer.err, "the message must help"
+    assert not answer.out, "messages go to stderr"
+
+
+def test_all_errors_of_all_files_come_at_once(isoserve: Isoserve, here: Path) -> None:
+    edit(here / SENTIMENT, "gpu.l4.1", "gpu.l4.9")
+    (here / "model_specs/chat/helper.yaml").write_text("machine_type: cpu.4\nimge: vllm\n")
+    edit(here / "regions/us-east-1.yaml", "keda, custom", "kedda, custom")
+    answer = isoserve("check")
+    assert answer.code == 1, "a wrong file is a finding"
+    assert "model_specs/chat/helper.yaml:2:1  imge  E201" in answer.out, "with its place"
+    assert "did you mean image?" in answer.out, "and the nearest name"
+    assert "regions/us-east-1.yaml" in answer.out, "profiles are judged in the same run"
+    assert answer.out.endswith("errors\n"), "the last line counts them"
+
+
+def test_resolve_errors_of_all_regions_come_once_each(isoserve: Isoserve, here: Path) -> None:
+    edit(here / SENTIMENT, "gpu.l4.1", "gpu.l4.9")
+    answer = isoserve("check", "--json")
+    found = [(e["path"], e["code"]) for e in answer.data["errors"]]
+    assert found == [("machine_type", "E331")], "three regions have the same complaint"
+
+
+def test_errors_are_json_for_programs(isoserve: Isoserve, here: Path) -> None:
+    edit(here / SENTIMENT, "machine_type", "machine_typ")
+    answer = isoserve("render", "--json")
+    rows = answer.data["errors"]
+    assert answer.code == 1, "the file is the finding"
+    assert set(rows[0]) == {"file", "line", "column", "path", "code", "message"}, "a stable form"
+
+
+def test_a_region_that_lacks_something_is_a_note_until_all_do(
+    isoserve: Isoserve, here: Path
+) -> None:
+    before = isoserve("check")
+    assert "seoul-dc1: 5 servers, 1 job, 1 gap" in before.out, "the gap is shown"
+    assert before.code == 0, "one region's gap is no error"
+    edit(here / SENTIMENT, "gpu.l4.1", "gpu.l4.4")
+    edit(here / "model_specs/search/project.yaml", "gpu.l4.1: 8", "{gpu.l4.1: 8, gpu.l4.4: 8}")
+    edit(here / "model_specs/search/project.yaml", "gpu_quota:\n  {", "gpu_quota: {")
+    after = isoserve("check")
+    assert after.code == 1, "a model that nobody serves is an error"
+    assert "no region can serve it" in after.out, "and says so"
+    assert isoserve("check", "-r", "us-east-1").code == 0, "one region cannot speak for all"
+
+
+def test_an_expired_model_is_listed(isoserve: Isoserve, here: Path) -> None:
+    path = here / SENTIMENT
+    path.write_text(path.read_text() + "ttl: 2020-01-01T00:00:00Z\n")
+    answer = isoserve("check")
+    assert "search/sentiment  ttl  expired at 2020-01-01" in answer.out, "someone must delete it"
+
+
+def test_regions_can_be_chosen(isoserve: Isoserve, here: Path) -> None:
+    answer = isoserve("plan", "--json", "-r", "seoul-dc1", "-r", "us-east-1")
+    assert set(answer.data) == {"seoul-dc1", "us-east-1"}, "--region repeats"
+
+
+def test_the_project_is_found_from_below(
+    isoserve: Isoserve, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "model_specs/vision/tagger.yaml").unlink()
+    monkeypatch.chdir(tree / "model_specs" / "search")
+    assert "vision/tagger" not in isoserve("plan").out, "the nearest Pulumi.yaml is the project"
+
+
+def test_machines_say_what_fits_and_why_not(isoserve: Isoserve, here: Path) -> None:
+    rows = isoserve("machines", "--fits", "chat/assistant", "--json").data
+    by_name = {row["machine_type"]: row for row in rows if row["region"] != "seoul-dc1"}
+    assert by_name["gpu.l40s.4"]["fits"], "its own machine holds it"
+    assert "131.4 GiB" in by_name["gpu.l4.1"]["reason"], "the reason names the size"
+    table = isoserve("machines").out
+    assert "n/a" in table, "an unknown price is not zero"
+    assert "2026-11-01" in table, "a price without a date is worthless"
+
+
+@pytest.mark.parametrize("path", sorted(fields()))
+def test_every_field_is_explained(isoserve: Isoserve, path: str) -> None:
+    row = fields()[path]
+    assert row["text"], f"{path} has no docstring"
+    assert isoserve("explain", path).code == 0, "text form"
+    known = row["example"] is not None or row["required"] or row["default"] is None
+    assert known, f"{path} has neither example nor default"
+
+
+def test_every_required_field_of_a_model_has_an_example() -> None:
+    bare = [p for p, row in fields().items() if row["required"] and row["example"] is None]
+    ours = [path for path in bare if not path.startswith("region.")]
+    assert not ours, f"an example says more than a pattern: add {ours} to stacks.explain"
+
+
+def test_a_reader_that_leaves_gets_no_traceback() -> None:
+    program = f"{sys.executable} -m stacks.cli render | head -1"
+    done = subprocess.run(program, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert not done.stderr, "`| head` is everyday use"
+
+
+def test_an_interrupt_is_one_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert main(["check"]) == 130, "as shells expect"
+    assert capsys.readouterr().err == "interrupted\n", "no traceback"
+
+
+def test_another_locale_changes_nothing(tree: Path) -> None:
+    path = tree / SENTIMENT
+    path.write_text(path.read_text() + "env: {GREETING: 안녕하세요}\n")
+    words = [sys.executable, "-m", "stacks.cli", "render", "--specs", str(tree / "model_specs")]
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, cwd=ROOT, env=ascii_only, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "안녕하세요".encode() in done.stdout, "YAML is UTF-8 whatever the locale"
+
+
+def test_a_project_that_cannot_be_listed_is_not_taken_for_empty(
+    isoserve: Isoserve, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.iterdir
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder.name == "search":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    answer = isoserve("render", "-o", here / "out")
+    assert answer.code == 1, "its models would be removed as if someone had deleted them"
+    assert "model_specs/search:1:1  (file)  E100  cannot be listed" in answer.err, "say which"
+
+
+def test_an_output_that_is_a_file_is_an_input_error(isoserve: Isoserve, here: Path) -> None:
+    (here / "out").write_text("mine")
+    answer = isoserve("render", "-o", here / "out")
+    assert answer.code == 2, "the call is wrong"
+    assert "out" in answer.err, "say what is in the way"
+
+
+def test_every_command_is_helped() -> None:
+    assert all(row.help for row in COMMANDS), "a command without a line in --help is not found"
