@@ -21,18 +21,15 @@ up: setup
 down: setup
 	@$(RUN) -m regions.sandbox down
 
+test: unit engine
+
 unit: setup
-	$(RUN) -m regions.sandbox.promtool
+	@$(RUN) -m regions.sandbox.promtool
 	$(RUN) -m pytest -n 2 -m "not engine" $(ARGS)
 
 engine: setup
-	$(RUN) -m regions.sandbox build
+	@$(RUN) -m regions.sandbox build
 	$(RUN) -m pytest -m engine $(ARGS)
-
-test: setup
-	$(RUN) -m regions.sandbox.promtool
-	$(RUN) -m regions.sandbox build
-	$(RUN) -m pytest $(ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

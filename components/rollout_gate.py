@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import cache, partial
 from typing import Any, Final
 
 import pulumi
@@ -49,17 +50,17 @@ def wait(
     broken_since: dict[str, float] = {}
     while pending:
         failed = []
+        pods_in = cache(partial(lister, "Pod"))  # once a namespace and look, however many wait
         for target, live in _look(pending.values(), lister):
             if live is not None and is_ready(target, live):
                 del pending[target.id]
                 continue
-            pods = lister("Pod", target.namespace) if _stale(target, clock() - start) else []
+            pods = pods_in(target.namespace) if _stale(target, clock() - start) else []
             why, broken = explain(target, live or {}, pods)
             since = broken_since.setdefault(target.id, clock()) if broken else clock()
             if not broken:
                 broken_since.pop(target.id, None)
-            late = clock() - start >= target.timeout_seconds
-            if late or clock() - since >= _PATIENCE_SECONDS:
+            if clock() - start >= target.timeout_seconds or clock() - since >= _PATIENCE_SECONDS:
                 failed.append(f"{target.id}: {why}")
         if failed:
             rest = len(pending) - len(failed)
@@ -102,8 +103,7 @@ def lister_of(kubeconfig: str, context: str) -> Lister:
             answer: Any = calls[kind](namespace, label_selector=selector, _preload_content=False)
         except client.ApiException as error:
             raise GateError(f"cannot list {kind} in {namespace}: {error.reason}") from error
-        items: list[Object] = json.loads(answer.data)["items"]
-        return items
+        return list(json.loads(answer.data)["items"])
 
     return listed
 

@@ -79,4 +79,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A quota, a pool or a disk is too small for all models together.",
         "Raise it, or lower what the models ask for.",
     ),
+    "E382": (
+        "A project at its largest size costs more than its cap.",
+        "Raise `cost_cap_usd_per_month`, or lower `scaling.max` of its models.",
+    ),
 }

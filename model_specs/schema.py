@@ -181,15 +181,6 @@ class Candidate(Part):
         return self
 
 
-class Gates(Part):
-    """What must hold before a person raises `step`."""
-
-    probe_success: Annotated[float, Field(gt=0, le=1)] = 0.99
-    """The least share of the candidate's probes that succeeded."""
-    bake_seconds: Seconds = 900
-    """How long it must have held."""
-
-
 class Rollout(Part):
     """How a new version takes over."""
 
@@ -203,8 +194,6 @@ class Rollout(Part):
     """`canary`: the step now in force, from 0. `blue_green`: 0 is old, 1 is new."""
     mirror_percent: Percent = 100
     """`shadow`: the share of requests copied to the candidate."""
-    gates: Gates = Gates()
-    """What must hold before the next step."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -15,6 +15,7 @@ from regions.plan import CachePlan, JobPlan, ServerPlan
 from regions.profile import RegionProfile
 
 _GIB: Final = 1024**3
+_HOURS_PER_MONTH: Final = 730
 _DISK_SLACK: Final = 1.2  # room for a download beside what is held
 
 
@@ -74,6 +75,33 @@ def over_quota(
                 "E381",
                 f"{who} may use {gpus} GPUs of {machine} in {region}, got a quota of {quota}; "
                 f"raise it or lower scaling.max",
+            )
+
+
+def over_budget(
+    specs: Specs,
+    profile: RegionProfile,
+    region: str,
+    servers: Iterable[ServerPlan],
+    jobs: Iterable[JobPlan],
+) -> Iterator[SpecError]:
+    """Projects whose largest size costs more than their cap; what has no known price is left out.
+
+    A replica costs its share of a node: price of the node / replicas per node * 730 h.
+    """
+    spent: dict[str, float] = defaultdict(float)
+    for project, machine, replicas in _use(servers, jobs):
+        offer = profile.machines[machine]
+        hourly = offer.price_usd_per_hour.on_demand or 0.0
+        spent[project] += replicas * hourly / offer.replicas_per_node * _HOURS_PER_MONTH
+    for project, dollars in sorted(spent.items()):
+        cap = specs.projects[project].spec.cost_cap_usd_per_month
+        if cap is not None and dollars > cap:
+            yield specs.projects[project].source.error(
+                ("cost_cap_usd_per_month",),
+                "E382",
+                f"at most replicas {project} costs {dollars:,.0f} USD a month in {region} at "
+                f"on-demand prices, got a cap of {cap:,.0f}; raise it or lower scaling.max",
             )
 
 

@@ -11,7 +11,8 @@ from model_specs.load import Model, Specs
 from regions.abilities import Abilities
 from regions.caches import caches as caches_of
 from regions.caches import held
-from regions.limits import over_capacity, over_quota, unknown_machines
+from regions.clashes import clashes
+from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
 from regions.plan import (
     AccountPlan,
@@ -193,7 +194,9 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
             ]
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
+    errors += clashes(specs, servers)
     errors += over_quota(specs, region, servers, jobs)
+    errors += over_budget(specs, profile, region, servers, jobs)
     errors += over_capacity(profile, region, wanted, caches)
     if errors:
         raise SpecErrors(errors)

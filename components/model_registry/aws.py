@@ -22,20 +22,18 @@ def replicate(
     plan: RegistryPlan, versioned: s3.BucketVersioning, below: Below, kept: Below
 ) -> None:
     """The home region copies every new object to the others; old ones need a batch job."""
+    trust = assume({"Service": "s3.amazonaws.com"}, "sts:AssumeRole", {})
+    copying = may_replicate(plan.bucket, [bucket for _, bucket in plan.replicate_to])
     role = iam.Role(
         "replication",
         name=f"isoserve.{plan.bucket}.replication"[:64],
-        assume_role_policy=pulumi.Output.json_dumps(
-            assume({"Service": "s3.amazonaws.com"}, "sts:AssumeRole", {})
-        ),
+        assume_role_policy=pulumi.Output.json_dumps(trust),
         opts=below,
     )
     iam.RolePolicy(
         "replication",
         role=role.name,
-        policy=pulumi.Output.json_dumps(
-            may_replicate(plan.bucket, [bucket for _, bucket in plan.replicate_to])
-        ),
+        policy=pulumi.Output.json_dumps(copying),
         opts=below,
     )
     s3.BucketReplicationConfig(

@@ -157,7 +157,7 @@ def test_a_broken_container_is_named_with_its_pod_and_message(reason: str) -> No
 
 
 def test_an_init_container_is_looked_at_first() -> None:
-    states = {
+    states: dict[str, Any] = {
         "containerStatuses": [waiting("PodInitializing")],
         "initContainerStatuses": [waiting("CrashLoopBackOff", container="model")],
     }

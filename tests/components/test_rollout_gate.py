@@ -104,6 +104,14 @@ def test_workloads_of_a_namespace_are_listed_together() -> None:
     )
 
 
+def test_pods_of_a_namespace_are_listed_once_a_look() -> None:
+    world = World(ready_from({"sentiment": 8, "ranker": 8}))
+    world.run(ONE, TWO)
+    pods = [call for call in world.calls if call[1] == "Pod"]
+    assert pods, "after a while the reason is looked for"
+    assert len(pods) == len(set(pods)), "a hundred models that start are one request a second"
+
+
 def test_what_serves_is_not_looked_at_again() -> None:
     world = World(ready_from({"sentiment": 0, "helper": 30}))
     world.run(ONE, OTHER)

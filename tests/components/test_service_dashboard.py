@@ -100,8 +100,7 @@ def test_model_has_the_same_dashboard_in_every_region() -> None:
     assert content(model_dashboard(here)) == content(model_dashboard(there)), (
         "what a region lacks must not change what a person sees"
     )
-    guarded = a_scaler(query=f"{a_scaler().query} or vector(0)")
-    asleep = a_server(tracks=(a_track(scaler=guarded),))
+    asleep = a_server(tracks=(a_track(scaler=a_scaler(min=0, wake_query="vector(1)")),))
     assert content(model_dashboard(here)) == content(model_dashboard(asleep)), (
         "the guard for scale to zero is in some regions only"
     )

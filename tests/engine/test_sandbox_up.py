@@ -13,7 +13,7 @@ from model_specs.load import load
 from regions.plan import RegionPlan
 from regions.profile import load_profiles
 from regions.resolve import resolve
-from tests.engine.world import REGIONS, World
+from tests.engine.world import REGIONS, World, copy_tree
 
 pytestmark = pytest.mark.engine
 
@@ -216,6 +216,23 @@ def test_rollout_gate_names_the_broken_pod_and_fails_up(world: World) -> None:
     world.up()
 
 
+def test_existing_cluster_is_used_instead_of_a_built_one(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = copy_tree(tmp_path_factory.mktemp("adopting") / "tree")
+    cluster = world.root / ".isoserve" / "sandbox-onprem" / "kubeconfig"
+    try:
+        given = f"sandbox-onprem={cluster}:sandbox-onprem"
+        told = other.up("--region", "sandbox-onprem", "--kubeconfig", given)
+        started = [line for line in other.processes() if "kube-apiserver" in line]
+        assert not started, "a region with a given cluster needs no control plane of ours"
+        assert world.cluster("sandbox-onprem").url in told, "it works on the cluster it was given"
+        assert all(row["ready_replicas"] for row in other.status()), "and its models serve there"
+    finally:
+        other.sandbox("down")
+    assert "nothing changed" in world.up(), "the same specs are the same objects, whoever applies"
+
+
 def test_killed_up_can_be_run_again_and_down_leaves_nothing(world: World) -> None:
     assert world.sandbox("down").returncode == 0
     assert not world.processes(), "`down` leaves no process"
@@ -228,4 +245,3 @@ def test_killed_up_can_be_run_again_and_down_leaves_nothing(world: World) -> Non
     assert not world.processes(), "`down` leaves no process"
     locks = list((world.root / ".isoserve").glob("state/.pulumi/locks/**/*.json"))
     assert not locks, "`down` leaves no lock"
-    world.up()

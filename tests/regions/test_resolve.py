@@ -250,6 +250,44 @@ def test_an_unknown_machine_in_a_quota_is_refused_too() -> None:
     assert (error.code, error.file) == ("E331", "model_specs/search/project.yaml")
 
 
+# -- names -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("owner", "taken"),
+    [
+        ({"scaling": {"max": 3}, "capacity": {"spot": True}}, "sentiment-spot"),
+        (
+            {"rollout": {"strategy": "blue_green", "candidate": {"image": "triton"}}},
+            "sentiment-candidate",
+        ),
+    ],
+)
+def test_a_model_named_like_anothers_deployment_is_refused(
+    owner: dict[str, Any], taken: str
+) -> None:
+    error = refusal(a_tree(a_model(**owner), a_model(name=taken)))
+    assert (error.code, error.file) == ("E314", f"model_specs/search/{taken}.yaml")
+    assert "search/sentiment has a Deployment of this name" in error.message, (
+        "the one that comes last would take the other's place without a word"
+    )
+    assert len(planned(a_model(), a_model(name=taken)).servers) == 2, "alone the name is free"
+    elsewhere = a_model(project="chat", name=taken)
+    assert len(planned(a_model(**owner), elsewhere).servers) == 2, "another project is elsewhere"
+
+
+def test_a_model_named_like_the_prober_is_refused() -> None:
+    error = refusal(a_tree(a_model(name="prober")))
+    assert (error.code, error.file) == ("E314", "model_specs/search/prober.yaml")
+
+
+def test_a_project_named_like_the_scrapers_namespace_is_refused() -> None:
+    error = refusal(a_tree(a_model(project="monitoring", name="model")))
+    assert (error.code, error.file) == ("E314", "model_specs/monitoring/project.yaml"), (
+        "its pods would be let in by every private model"
+    )
+
+
 # -- what does not fit -----------------------------------------------------------------------
 
 

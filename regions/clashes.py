@@ -1,0 +1,38 @@
+"""Finds names that two owners would both give to an object: the second would replace the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from model_specs.errors import SpecError
+from model_specs.load import Specs
+from regions.plan import ServerPlan
+
+_PROBER: Final = "prober"
+_SCRAPER: Final = "monitoring"
+
+
+def clashes(specs: Specs, servers: Iterable[ServerPlan]) -> Iterator[SpecError]:
+    """Models named like a part of the platform or like another model's second Deployment."""
+    sources = {model.id: model.source for model in specs.models}
+    for model in specs.models:
+        if model.name == _PROBER:
+            message = f"{_PROBER} is the project's own prober, got {model.name!r}; rename the file"
+            yield model.source.error((), "E314", message)
+    for project in specs.projects.values():
+        if project.name == _SCRAPER:
+            message = (
+                f"every model lets in the namespace {_SCRAPER}, which scrapes metrics, got "
+                f"{project.name!r}; rename the folder"
+            )
+            yield project.source.error((), "E314", message)
+    for server in servers:
+        for track in server.tracks:
+            other = f"{server.workload.project}/{track.name}"
+            if other != server.workload.id and other in sources:
+                message = (
+                    f"{server.workload.id} has a Deployment of this name, got {track.name!r}; "
+                    f"rename the file"
+                )
+                yield sources[other].error((), "E314", message)
