@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from components.kube import GATEWAY_NAMESPACE, Object, head
-from regions.plan import GatewayPlan, ServerPlan
+from model_specs.names import PROBE_HEADER
+from regions.plan import ServerPlan
 
 _CALLER_HEADER: Final = "x-isoserve-caller"
 _GROUP: Final = "gateway.networking.k8s.io"
@@ -14,28 +15,11 @@ _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
 _REQUEST_TIMEOUT_SECONDS: Final = 300
 
 
-def gateway(plan: GatewayPlan) -> list[Object]:
-    """One of the region's entrances: TLS where it has a certificate, any project's routes."""
-    selector = {"matchExpressions": [{"key": "isoserve.dev/project", "operator": "Exists"}]}
-    tls = {"certificateRefs": [{"kind": "Secret", "name": plan.tls_secret}], "mode": "Terminate"}
-    secure: Object = {"port": 443, "protocol": "HTTPS", "tls": tls}
-    listener: Object = {
-        "allowedRoutes": {"namespaces": {"from": "Selector", "selector": selector}},
-        "hostname": plan.hostname,
-        "name": "models",
-        **(secure if plan.tls_secret else {"port": 80, "protocol": "HTTP"}),
-    }
-    return [
-        head(f"{_GROUP}/v1", "Gateway", plan.name, plan.namespace, {}, {})
-        | {"spec": {"gatewayClassName": plan.gateway_class, "listeners": [listener]}}
-    ]
-
-
 def _backend(service: str, weight: int) -> Object:
     return {"kind": "Service", "name": service, "port": 80, "weight": weight}
 
 
-def _rule(plan: ServerPlan) -> Object:
+def _rule(plan: ServerPlan, match: Object) -> Object:
     access = plan.access
     copy = {
         "requestMirror": {
@@ -48,19 +32,23 @@ def _rule(plan: ServerPlan) -> Object:
     return {
         **mirror,
         "backendRefs": [_backend(b.service, b.weight) for b in access.backends],
-        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "matches": [match],
         "timeouts": {"request": f"{_REQUEST_TIMEOUT_SECONDS}s"},
     }
 
 
 def _route(plan: ServerPlan) -> Object:
     work, access = plan.workload, plan.access
+    path = {"path": {"type": "PathPrefix", "value": "/"}}
+    probe = {"headers": [{"name": PROBE_HEADER, "type": "Exact", "value": "true"}]}
     parent = {"kind": "Gateway", "name": access.gateway, "namespace": GATEWAY_NAMESPACE}
     return head(f"{_GROUP}/v1", "HTTPRoute", work.model, work.namespace, work.labels, {}) | {
         "spec": {
             "hostnames": [access.hostname],
             "parentRefs": [parent],
-            "rules": [_rule(plan)],
+            # Envoy counts each rule by itself: the first is the prober's, so that its requests
+            # wake no model that sleeps; the second is everybody's.
+            "rules": [_rule(plan, path | probe), _rule(plan, path)],
         }
     }
 

@@ -60,6 +60,16 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
     return {"topologySpreadConstraints": [constraint]}
 
 
+def _notes(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
+    """The version, and where a Prometheus without an operator finds the metrics."""
+    return {
+        "isoserve.dev/model-digest": track.weights.digest,
+        "prometheus.io/path": plan.metrics_path,
+        "prometheus.io/port": str(plan.metrics_port),
+        "prometheus.io/scrape": "true",
+    }
+
+
 def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
     """One track's Deployment; its replicas are left out where an autoscaler owns them."""
     labels = _labels(plan, track)
@@ -93,7 +103,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
             },
             "template": {
                 "metadata": {
-                    "annotations": {"isoserve.dev/model-digest": track.weights.digest},
+                    "annotations": _notes(plan, track),
                     "labels": {**labels, LABEL_VERSION: track.role},
                 },
                 "spec": whole,

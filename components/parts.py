@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from components import gateway as entrance
 from components import (
     gpu_node_pool,
     model_job,
@@ -53,14 +54,14 @@ def _pools(plan: RegionPlan) -> Iterator[Part]:
 def _caches(plan: RegionPlan) -> Iterator[Part]:
     accounts = {cache.namespace: cache.reader_role_arn for cache in plan.caches}
     for namespace, role_arn in accounts.items():
-        yield _own("ModelCache", "cache", [model_cache.account(namespace, role_arn)])
+        yield _own("ModelCache", "cache", model_cache.shared(namespace, role_arn))
     for cache in plan.caches:
         yield _own("ModelCache", cache.name, model_cache.objects(cache))
 
 
 def _gateways(plan: RegionPlan) -> Iterator[Part]:
     for gateway in plan.gateways:
-        yield _own("Gateway", gateway.name, model_route.gateway(gateway))
+        yield _own("Gateway", gateway.name, entrance.objects(gateway))
 
 
 def _own(noun: str, name: str, objects: list[Object]) -> Part:

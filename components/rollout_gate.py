@@ -19,6 +19,7 @@ import pulumi
 from pulumi import dynamic
 
 from components.kube import Object
+from components.live_objects import Lister, ListError, lister_of
 from components.parts import Part
 from components.readiness import Target, digest, explain, is_ready, targets
 from regions.plan import RegionPlan
@@ -26,9 +27,6 @@ from regions.plan import RegionPlan
 _PERIOD_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 15.0
 """A pull or a start may fail once; what still fails after this long is reported."""
-
-Lister = Callable[[str, str], list[Object]]
-"""(kind, namespace) -> the live objects of ours: Deployment, DaemonSet or Pod."""
 
 
 class GateError(Exception):
@@ -84,30 +82,6 @@ def _look(pending: Iterable[Target], lister: Lister) -> Iterator[tuple[Target, O
                 yield target, found.get(target.name)
 
 
-def lister_of(kubeconfig: str, context: str) -> Lister:
-    """Lists live objects of ours through one API client."""
-    from kubernetes import client, config
-
-    api = config.new_client_from_config(config_file=kubeconfig, context=context)
-    apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
-    calls: dict[str, Callable[..., Any]] = {
-        "DaemonSet": apps.list_namespaced_daemon_set,
-        "Deployment": apps.list_namespaced_deployment,
-        "Pod": core.list_namespaced_pod,
-    }
-
-    def listed(kind: str, namespace: str) -> list[Object]:
-        selector = "" if kind == "Pod" else "app.kubernetes.io/managed-by=isoserve"
-        try:
-            # Plain JSON: the client's typed models cost more than the request.
-            answer: Any = calls[kind](namespace, label_selector=selector, _preload_content=False)
-        except client.ApiException as error:
-            raise GateError(f"cannot list {kind} in {namespace}: {error.reason}") from error
-        return list(json.loads(answer.data)["items"])
-
-    return listed
-
-
 class _GateProvider(dynamic.ResourceProvider):
     """Runs the wait on creation and whenever the digest changes."""
 
@@ -116,7 +90,7 @@ class _GateProvider(dynamic.ResourceProvider):
         lister = lister_of(props["kubeconfig"], props["context"])
         try:
             wait(wanted, lister, time.monotonic, time.sleep)
-        except GateError:
+        except (GateError, ListError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise
 

@@ -44,6 +44,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "E312": ("A name is too long.", "Shorten it; it becomes part of host names and roles."),
     "E313": ("A name is not plain ASCII.", "Use a-z, 0-9 and hyphens."),
     "E314": ("A name belongs to the platform.", "Choose one that starts otherwise."),
+    "E315": (
+        "A file's ending would let one model stand in two files.",
+        "Rename it to end in .yaml.",
+    ),
     "E321": (
         "A model's address has not its form.",
         "Copy project/model:version@sha256:<64 hex digits> from the registry.",

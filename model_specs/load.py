@@ -207,6 +207,10 @@ def _load_project(
     project: Project | None = None
     for path in _files(folder, label, errors):
         name = f"{label}/{path.name}"
+        if path.suffix == ".yml":
+            message = f"specs end in .yaml, got {path.name}; rename it"
+            errors.append(Source(name).error((), "E315", message))
+            continue
         try:
             if path.name == PROJECT_FILE:
                 source = read(path, name)

@@ -15,6 +15,8 @@ LABEL_TRACK: Final = f"{DOMAIN}/track"
 LABEL_MACHINE: Final = f"{DOMAIN}/machine-type"
 LABEL_CAPACITY: Final = f"{DOMAIN}/capacity"
 LABEL_ROLE: Final = f"{DOMAIN}/role"
+PROBE_HEADER: Final = "x-isoserve-probe"
+"""The prober sends it as `true`: its requests are routed alike and counted apart."""
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
 
 # A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from model_specs.errors import SpecError, nearest
 from model_specs.load import Specs
+from model_specs.schema import ProjectSpec
 from model_specs.source import Where
 from regions.machines import MACHINES
 from regions.plan import CachePlan, JobPlan, ServerPlan
@@ -43,38 +45,65 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
                 yield project.source.error(("gpu_quota", wish), "E331", message)
 
 
-def _use(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Iterator[tuple[str, str, int]]:
-    """Project, machine type and the most replicas, for each workload."""
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """The most replicas of one workload on one machine type."""
+
+    project: str
+    model: str
+    machine: str
+    replicas: int
+
+
+def _uses(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Iterator[_Use]:
     for row in servers:
         for track in row.tracks:
-            yield row.workload.project, track.placement.machine_type, track.scaler.max
+            work, machine = row.workload, track.placement.machine_type
+            yield _Use(work.project, work.model, machine, track.scaler.max)
     for row_job in jobs:
-        yield row_job.workload.project, row_job.placement.machine_type, row_job.parallelism
+        work, machine = row_job.workload, row_job.placement.machine_type
+        yield _Use(work.project, work.model, machine, row_job.parallelism)
+
+
+def _asked(use: _Use) -> dict[Where, int]:
+    """What a workload takes of each quota, by the quota's field."""
+    machine = MACHINES[use.machine]
+    whole: dict[Where, int] = {
+        ("cpu_quota",): use.replicas * machine.cpu,
+        ("memory_quota_gib",): use.replicas * machine.memory_gib,
+    }
+    return whole | (
+        {("gpu_quota", use.machine): use.replicas * machine.gpus} if machine.gpus else {}
+    )
+
+
+def _quota(spec: ProjectSpec, where: Where) -> int:
+    if where[0] == "gpu_quota":
+        return spec.gpu_quota.get(str(where[1]), 0)
+    return spec.cpu_quota if where[0] == "cpu_quota" else spec.memory_quota_gib
+
+
+_UNITS: Final = {"cpu_quota": "cores", "gpu_quota": "GPUs", "memory_quota_gib": "GiB of memory"}
 
 
 def over_quota(
     specs: Specs, region: str, servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]
 ) -> Iterator[SpecError]:
-    """Projects whose models together may ask for more GPUs of a type than their quota."""
-    used: dict[tuple[str, str], int] = defaultdict(int)
-    for project, machine, replicas in _use(servers, jobs):
-        used[project, machine] += replicas * MACHINES[machine].gpus
-    for (project, machine), gpus in sorted(used.items()):
-        quota = specs.projects[project].spec.gpu_quota.get(machine, 0)
-        if gpus > quota:
-            who = ", ".join(
-                model.name
-                for model in specs.models
-                if (not model.spec.regions or region in model.spec.regions)
-                and model.project == project
-                and model.spec.machine_type == machine
-            )
-            where: Where = ("gpu_quota", machine)
-            yield specs.projects[project].source.error(
+    """Projects whose models together may ask for more than their quota."""
+    used: dict[tuple[str, Where], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for use in _uses(servers, jobs):
+        for where, amount in _asked(use).items():
+            used[use.project, where][use.model] += amount
+    for (project, where), models in sorted(used.items(), key=str):
+        owner = specs.projects[project]
+        quota, asked = _quota(owner.spec, where), sum(models.values())
+        if asked > quota:
+            of = f" of {where[1]}" if len(where) > 1 else ""
+            yield owner.source.error(
                 where,
                 "E381",
-                f"{who} may use {gpus} GPUs of {machine} in {region}, got a quota of {quota}; "
-                f"raise it or lower scaling.max",
+                f"{', '.join(sorted(models))} may use {asked} {_UNITS[str(where[0])]}{of} in "
+                f"{region}, got a quota of {quota}; raise it or lower scaling.max",
             )
 
 
@@ -90,10 +119,10 @@ def over_budget(
     A replica costs its share of a node: price of the node / replicas per node * 730 h.
     """
     spent: dict[str, float] = defaultdict(float)
-    for project, machine, replicas in _use(servers, jobs):
-        offer = profile.machines[machine]
+    for use in _uses(servers, jobs):
+        offer = profile.machines[use.machine]
         hourly = offer.price_usd_per_hour.on_demand or 0.0
-        spent[project] += replicas * hourly / offer.replicas_per_node * _HOURS_PER_MONTH
+        spent[use.project] += use.replicas * hourly / offer.replicas_per_node * _HOURS_PER_MONTH
     for project, dollars in sorted(spent.items()):
         cap = specs.projects[project].spec.cost_cap_usd_per_month
         if cap is not None and dollars > cap:

@@ -39,6 +39,9 @@ _PRIORITIES: Final = (
     ("isoserve-standard", 1_000_000),
 )
 _CACHE_ACCOUNT: Final = "cache-agent"
+_PROBER_CPU: Final = 1
+_PROBER_GIB: Final = 1
+"""Two probers during its rollout, far below this."""
 
 
 def _wanted(specs: Specs, region: str) -> tuple[Model, ...]:
@@ -61,6 +64,14 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
             f"of {wish}; lower max"
         )
         abilities.lack(model.id, "scaling.max", "E302", reason)
+    rest = model.spec.scaling.max - model.spec.capacity.on_demand_base
+    room = offer.spot.max * offer.replicas_per_node
+    if model.spec.capacity.spot and room and rest > room:
+        reason = (
+            f"{rest} replicas above on_demand_base would stand on spot nodes and region "
+            f"{abilities.region} holds {room}; raise capacity.on_demand_base"
+        )
+        abilities.lack(model.id, "capacity.on_demand_base", "E302", reason)
     for what in versions(specs, model.spec).values():
         reason = fits_memory(MACHINES[wish], what.bytes)
         if reason:
@@ -123,11 +134,21 @@ def _registry(
     )
 
 
-def _projects(specs: Specs, abilities: Abilities, names: Iterable[str]) -> tuple[ProjectPlan, ...]:
+def _projects(
+    specs: Specs, abilities: Abilities, names: Iterable[str], servers: Iterable[ServerPlan]
+) -> tuple[ProjectPlan, ...]:
+    """The tenants. A rollout's surge stands on top of the quota, or the quota would stall it."""
     owns = abilities.allow("namespaces", "", "project")
+    surge: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in servers:
+        for track in row.tracks:
+            place, sums = track.placement, surge[row.workload.project]
+            for index, amount in enumerate((place.gpus, place.cpu, place.memory_gib)):
+                sums[index] += track.surge * amount
     found = []
     for name in names:
         spec = specs.projects[name].spec
+        gpus, cpu, memory_gib = surge[name]
         found.append(
             ProjectPlan(
                 name=name,
@@ -136,9 +157,9 @@ def _projects(specs: Specs, abilities: Abilities, names: Iterable[str]) -> tuple
                 admins=spec.members.admins,
                 developers=spec.members.developers,
                 viewers=spec.members.viewers,
-                gpus=sum(spec.gpu_quota.values()),
-                cpu=spec.cpu_quota,
-                memory_gib=spec.memory_quota_gib,
+                gpus=sum(spec.gpu_quota.values()) + gpus,
+                cpu=spec.cpu_quota + cpu + _PROBER_CPU,
+                memory_gib=spec.memory_quota_gib + memory_gib + _PROBER_GIB,
                 pods=500,
                 claims=20,
             )
@@ -231,6 +252,7 @@ def _plan(
     """All parts together, in their fixed order."""
     servers, jobs, caches = parts
     wanted = demand(servers, jobs)
+    servers = [with_surge(row, profile, wanted) for row in servers]
     used = {row.workload.project for row in servers} | {row.workload.project for row in jobs}
     names = sorted(used)
     whole = abilities.allow("region dashboard", "", "slo")  # and all else with cluster rights
@@ -247,11 +269,11 @@ def _plan(
         prometheus_url=profile.prometheus_url,
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
         priority_classes=_PRIORITIES if whole else (),
-        projects=_projects(specs, abilities, names),
+        projects=_projects(specs, abilities, names, servers),
         pools=pools(profile, abilities, wanted),
         caches=caches,
         gateways=_gateways(profile, abilities),
-        servers=tuple(with_surge(row, profile, wanted) for row in servers),
+        servers=tuple(servers),
         jobs=tuple(jobs),
         probers=_probers(profile, servers),
         downgrades=abilities.replaced(),

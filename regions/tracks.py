@@ -133,13 +133,15 @@ def placement(machine: MachineType, capacity: str, model_bytes: int, cached: boo
 
 
 def _wake_query(model: Model) -> str:
-    """Requests at the gateway that are not the prober's: the one signal when no pod is there."""
-    cluster = f'envoy_cluster_name=~"httproute/{model.project}/{model.name}/.*"'
-    probe = f'project="{model.project}",model="{model.name}"'
+    """Requests at the gateway, the prober's left out: the one signal when no pod is there.
+
+    The prober's go by the route's first rule, everybody's by the second (see model_route).
+    """
+    cluster = f'envoy_cluster_name=~"httproute/{model.project}/{model.name}/rule/1"'
     return (
         f"(sum(rate(envoy_cluster_upstream_rq_total{{{cluster}}}[2m])) or vector(0))"
         f" + (sum(rate(envoy_cluster_upstream_cx_none_healthy{{{cluster}}}[2m])) or vector(0))"
-        f" - (sum(rate(probe_attempts_total{{{probe}}}[2m])) or vector(0)) > bool 0.005"
+        f" > bool 0"
     )
 
 

@@ -101,6 +101,12 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
     Declared(objects=objects, path=path, when=when, reason=reason)
     for objects, path, when, reason in (
         (r".*", r"(.*\[.*\].*)?", _unserved, "the region does not serve the model"),
+        (
+            "ProjectSpace/ResourceQuota",
+            r"spec\.hard\..*|spec\.hard\[.*",
+            _always,
+            "the quota leaves room for the surge, which follows the pool's room",
+        ),
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
         (r"GpuNodePool/Node", r"", _own_node, "the nodes are the place's own"),
         (r"ModelCache/.*", r"(.*\.storage|.*\.disk_budget_gib)", _always, "disks differ in size"),

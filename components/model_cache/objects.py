@@ -119,13 +119,21 @@ def _agent(plan: CachePlan) -> Object:
     }
 
 
-def account(namespace: str, role_arn: str) -> Object:
-    """The agents' one ServiceAccount; on AWS it assumes the reader role."""
+def shared(namespace: str, role_arn: str) -> list[Object]:
+    """What all agents have in common: their account, which on AWS may read, and their wall."""
     role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
     labels = {LABEL_ROLE: "cache-agent"}
-    return head("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace, labels, role) | {
-        "automountServiceAccountToken": False
+    account = head("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace, labels, role)
+    scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    outward = [(53, "UDP"), (53, "TCP"), (443, "TCP"), (9000, "TCP")]  # DNS and the registry
+    spec = {
+        "egress": [{"ports": [{"port": port, "protocol": kind} for port, kind in outward]}],
+        "ingress": [{"from": [scraper], "ports": [{"port": _METRICS_PORT, "protocol": "TCP"}]}],
+        "podSelector": {},
+        "policyTypes": ["Egress", "Ingress"],
     }
+    wall = head("networking.k8s.io/v1", "NetworkPolicy", SERVICE_ACCOUNT, namespace, labels, {})
+    return [account | {"automountServiceAccountToken": False}, wall | {"spec": spec}]
 
 
 def objects(plan: CachePlan) -> list[Object]:

@@ -1,7 +1,8 @@
 """Renders the prober of one project: what it asks, how it runs, whom it reaches, who reads it.
 
 The contract with the prober's program. It reads CONFIG_PATH once, asks every `probes` row at its
-own interval (start to start) and gives an answer `latency_seconds` at most. On METRICS_PORT it
+own interval (start to start), gives an answer `latency_seconds` at most, and sends each request
+with the header PROBE_HEADER. On METRICS_PORT it
 serves `/healthz` (200 while its own loop turns, whatever the models do) and `/metrics`:
 
     probe_success{project,model}                  1 or 0: the last finished probe

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from components.gateway import objects as gateway
 from components.kube import Object
-from components.model_route import gateway, objects
+from components.model_route import objects
 from regions.plan import BackendPlan, ServerPlan
 from tests.builders import a_gateway, a_public_access, a_server, an_access
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
@@ -52,7 +53,8 @@ def test_every_backend_of_a_route_is_there(region: str) -> None:
         if made["kind"] != "HTTPRoute":
             continue
         namespace = made["metadata"]["namespace"]
-        (rule,) = made["spec"]["rules"]
+        probe, rule = made["spec"]["rules"]
+        assert probe["backendRefs"] == rule["backendRefs"], "a probe takes the way a user takes"
         mirrors = [f["requestMirror"]["backendRef"] for f in rule.get("filters", ())]
         for backend in [*rule["backendRefs"], *mirrors]:
             key = Identity("Service", namespace, backend["name"])
@@ -200,7 +202,7 @@ def test_weights_are_the_plans(share: int) -> None:
         BackendPlan(service="sentiment-candidate", role="candidate", weight=share),
     )
     access = an_access(**{**vars_of(INSIDE), "backends": backends})
-    (rule,) = routed(access)["HTTPRoute"]["spec"]["rules"]
+    _, rule = routed(access)["HTTPRoute"]["spec"]["rules"]
     assert [(b["name"], b["weight"]) for b in rule["backendRefs"]] == [
         ("sentiment", 100 - share),
         ("sentiment-candidate", share),
@@ -214,7 +216,7 @@ def vars_of(access: Any) -> dict[str, Any]:
 def test_a_shadow_is_a_copy_of_its_share() -> None:
     over = {"mirror_service": "sentiment-candidate", "mirror_percent": 25}
     access = an_access(**{**vars_of(INSIDE), **over})
-    (rule,) = routed(access)["HTTPRoute"]["spec"]["rules"]
+    _, rule = routed(access)["HTTPRoute"]["spec"]["rules"]
     (copy,) = rule["filters"]
     assert copy["requestMirror"]["percent"] == 25
     assert copy["requestMirror"]["backendRef"]["name"] == "sentiment-candidate"
@@ -222,5 +224,5 @@ def test_a_shadow_is_a_copy_of_its_share() -> None:
 
 
 def test_without_a_shadow_nothing_is_copied() -> None:
-    (rule,) = routed(INSIDE)["HTTPRoute"]["spec"]["rules"]
+    _, rule = routed(INSIDE)["HTTPRoute"]["spec"]["rules"]
     assert "filters" not in rule

@@ -166,7 +166,8 @@ def test_another_model_changes_its_own_objects_and_the_lists_it_stands_in() -> N
         ("ConfigMap", "isoserve-cache", "cache-gpu-l4-1"),
         ("ConfigMap", "search", "prober"),
         ("Deployment", "search", "prober"),
-    }, "the cache holds it and the prober asks it; everything else stays as it is"
+        ("ResourceQuota", "search", "project"),
+    }, "the cache holds it, the prober asks it, its surge has room; everything else stays"
 
 
 def test_the_first_model_of_a_machine_type_brings_its_pool_and_cache() -> None:

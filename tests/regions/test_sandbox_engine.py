@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,9 @@ def test_a_lock_whose_number_is_now_another_program_is_cleared(locks: Path) -> N
 def test_a_lock_of_a_living_engine_is_an_error_naming_it(locks: Path) -> None:
     living = subprocess.Popen(["pulumi", "30"], executable="/bin/sleep")
     try:
+        # The kernel lets the parent go on a moment before the new command line can be read.
+        while not Path(f"/proc/{living.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
         (locks / "a.json").write_text(json.dumps({"pid": living.pid}))
         with pytest.raises(SandboxError, match=f"process {living.pid}"):
             engine.clear_locks(REGION)

@@ -143,15 +143,15 @@ def test_a_model_at_zero_is_woken_by_requests_seen_outside_its_pods() -> None:
     assert "envoy_cluster_upstream_rq_total" in scaler.wake_query, (
         "with no pod there is no pod metric: only the gateway sees who calls"
     )
-    assert 'envoy_cluster_name=~"httproute/search/sentiment/.*"' in scaler.wake_query
+    assert 'envoy_cluster_name=~"httproute/search/sentiment/rule/1"' in scaler.wake_query
     assert "vllm" not in scaler.wake_query, "a metric of the pod is gone with the pod"
 
 
 def test_the_probers_own_requests_wake_nobody() -> None:
     zero = {"max": 2, "scale_to_zero": True}
     query = the_scaler(access="permissive", scaling=zero).wake_query
-    probe = '- (sum(rate(probe_attempts_total{project="search",model="sentiment"}[2m])) or'
-    assert probe in query, "a probed model would never sleep"
+    assert "rule/0" not in query, "the prober's rule is the first: it would keep the model awake"
+    assert "sentiment/.*" not in query, "and so would every rule together"
 
 
 def test_a_signal_that_is_missing_counts_as_nothing() -> None:
