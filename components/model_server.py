@@ -26,7 +26,7 @@ def _get(path: str) -> Object:
 
 
 def _probes(plan: ServerPlan, track: TrackPlan) -> Object:
-    """Startup as long as the plan's budget; then KServe's split: ready 1 s x 2, live 10 s x 10."""
+    """Startup as long as the plan's budget; then ready is quick (5 s x 2) and live patient."""
     failures = math.ceil(track.startup.budget_seconds / _STARTUP_PERIOD_SECONDS)
     live = {"failureThreshold": 10, "periodSeconds": 10, "timeoutSeconds": 5}
     ready = {"failureThreshold": 2, "periodSeconds": 5, "timeoutSeconds": 2}

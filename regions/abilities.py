@@ -77,6 +77,11 @@ FEATURES: Final[dict[str, Feature]] = {
         ),
         Feature(name="registry key", capability="kms", outcome="the store encrypts with its key"),
         Feature(
+            name="registry walls",
+            capability="s3_access_control",
+            outcome="the store itself must keep its buckets private",
+        ),
+        Feature(
             name="registry replication",
             capability="s3_replication",
             outcome="the registry is filled by `isoserve model push`, not by replication",

@@ -81,6 +81,8 @@ class RegistryPlan:
     endpoint: str
     region: str
     kms: bool
+    access_control: bool
+    """Whether the store knows public-access blocks and bucket ownership."""
     replicate_to: tuple[tuple[str, str], ...]
     """Pairs of region and bucket."""
     oidc_issuer: str

@@ -27,6 +27,7 @@ CAPABILITIES: Final[dict[str, str]] = {
     "prometheus_operator": "the operator turns Probe, PodMonitor and PrometheusRule into config",
     "cluster_scope": "we may create namespaces, persistent volumes, priority classes, node labels",
     "kms": "the object store encrypts with keys of ours",
+    "s3_access_control": "the object store knows public-access blocks and bucket ownership",
     "s3_replication": "the object store replicates buckets between regions",
 }
 """Everything a profile may claim, with what it means."""

@@ -127,6 +127,7 @@ def _registry(
         endpoint=registry.endpoint,
         region=profile.account.region,
         kms=abilities.allow("registry key", "", "registry"),
+        access_control=abilities.allow("registry walls", "", "registry"),
         replicate_to=tuple((copy.region, copy.bucket) for copy in registry.replicate_to),
         oidc_issuer=profile.cluster.oidc_issuer,
         account_id=profile.account.account_id,

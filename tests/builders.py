@@ -241,6 +241,7 @@ def a_registry(**over: Any) -> RegistryPlan:
         url="s3://isoserve-models",
         endpoint="",
         region="us-east-1",
+        access_control=True,
         kms=True,
         replicate_to=(),
         oidc_issuer="",

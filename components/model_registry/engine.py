@@ -29,7 +29,7 @@ class ModelRegistry(pulumi.ComponentResource):
         self.kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
         self.key = self._key() if plan.kms else None
         self.bucket = s3.Bucket("models", bucket=plan.bucket, opts=self.kept)
-        self._bounds()
+        self._tls(self._walls() if plan.access_control else [])
         self._encryption()
         self._lifecycle()
         versioned = self._versioning()
@@ -51,27 +51,31 @@ class ModelRegistry(pulumi.ComponentResource):
         kms.Alias("models", name="alias/isoserve-models", target_key_id=key.key_id, opts=self.kept)
         return key
 
-    def _bounds(self) -> None:
-        """Nobody outside, one owner, nothing in the clear."""
+    def _walls(self) -> list[pulumi.Resource]:
+        """Nobody outside, and one owner."""
         bucket, kept = self.bucket.id, self.kept
-        walls = s3.BucketPublicAccessBlock(
-            "models",
-            bucket=bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=kept,
-        )
         owner = s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced")
-        s3.BucketOwnershipControls("models", bucket=bucket, rule=owner, opts=kept)
+        return [
+            s3.BucketPublicAccessBlock(
+                "models",
+                bucket=bucket,
+                block_public_acls=True,
+                block_public_policy=True,
+                ignore_public_acls=True,
+                restrict_public_buckets=True,
+                opts=kept,
+            ),
+            s3.BucketOwnershipControls("models", bucket=bucket, rule=owner, opts=kept),
+        ]
+
+    def _tls(self, walls: list[pulumi.Resource]) -> None:
+        """Nothing in the clear. After the walls: a policy is refused while they are put up."""
         s3.BucketPolicy(
             "models",
-            bucket=bucket,
+            bucket=self.bucket.id,
             policy=pulumi.Output.json_dumps(tls_only(self.plan.bucket)),
-            # After the public-access block: a policy is refused while it is being put on.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[walls], protect=True, retain_on_delete=True
+                parent=self, depends_on=walls, protect=True, retain_on_delete=True
             ),
         )
 
