@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from model_specs.names import MANAGED_BY
-from regions.plan import Toleration
+from regions.model_plan import Toleration
 
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""

@@ -10,7 +10,7 @@ from components.model_network import wall
 from components.model_pod import container, pod
 from components.model_server import account
 from model_specs.names import LABEL_ROLE
-from regions.plan import JobPlan
+from regions.model_plan import JobPlan
 
 
 def _job_spec(plan: JobPlan) -> Object:

@@ -6,7 +6,7 @@ from typing import Final
 
 from components.kube import GATEWAY_NAMESPACE, Object, head
 from model_specs.names import LABEL_ROLE
-from regions.plan import ServerPlan, WorkloadPlan
+from regions.model_plan import ServerPlan, WorkloadPlan
 
 LABEL_VERSION: Final = "isoserve.dev/version"
 """Which version a pod serves, `stable` or `candidate`: what Services select on."""

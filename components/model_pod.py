@@ -6,7 +6,7 @@ from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, tolerations
 from model_specs.runtimes import MODEL_PATH
-from regions.plan import PlacementPlan, WeightsPlan, WorkloadPlan
+from regions.model_plan import PlacementPlan, WeightsPlan, WorkloadPlan
 
 _SHARED_MEMORY_GIB: Final = 8
 """Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from components.kube import GATEWAY_NAMESPACE, Object, head
 from model_specs.names import PROBE_HEADER
-from regions.plan import ServerPlan
+from regions.model_plan import ServerPlan
 
 _CALLER_HEADER: Final = "x-isoserve-caller"
 _GROUP: Final = "gateway.networking.k8s.io"

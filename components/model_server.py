@@ -9,7 +9,7 @@ from components.kube import Object, head
 from components.model_network import LABEL_VERSION, services, wall
 from components.model_pod import container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
-from regions.plan import ServerPlan, TrackPlan, WorkloadPlan
+from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
 
 _STARTUP_PERIOD_SECONDS: Final = 10
 

@@ -21,7 +21,8 @@ from components.kube import Object
 from components.model_cache import objects as model_cache
 from components.synthetic_probe import objects as synthetic_probe
 from components.synthetic_probe import rules
-from regions.plan import RegionPlan, ServerPlan
+from regions.model_plan import ServerPlan
+from regions.plan import RegionPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

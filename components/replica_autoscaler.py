@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from components.kube import Object, head
-from regions.plan import ScalerPlan, ServerPlan, TrackPlan
+from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
 
 _POLL_SECONDS: Final = 30
 _FALLBACK_AFTER: Final = 3

@@ -8,7 +8,8 @@ from typing import Final
 
 from components.kube import SYSTEM_NAMESPACE, Object, head
 from model_specs.names import LABEL_ROLE
-from regions.plan import RegionPlan, ServerPlan
+from regions.model_plan import ServerPlan
+from regions.plan import RegionPlan
 
 REGION_UID: Final = "isoserve-region"
 # Grafana's sidecar loads every ConfigMap that carries it (kiwigrid/k8s-sidecar, `LABEL`).

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from regions.machines import MACHINES
-from regions.plan import CachePlan, ClaimPlan, HeldModelPlan, JobPlan, ServerPlan, WeightsPlan
+from regions.model_plan import JobPlan, ServerPlan, WeightsPlan
+from regions.plan import CachePlan, ClaimPlan, HeldModelPlan
 from regions.profile import RegionProfile
 from regions.servers import CACHE_NAMESPACE, reader_role, role_arn
 from regions.tracks import claim_name, taints

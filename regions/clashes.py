@@ -7,7 +7,7 @@ from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Specs
-from regions.plan import ServerPlan
+from regions.model_plan import ServerPlan
 
 _PROBER: Final = "prober"
 _SCRAPER: Final = "monitoring"

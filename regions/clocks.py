@@ -7,7 +7,7 @@ from typing import Final
 
 from model_specs.runtimes import Runtime
 from regions.machines import MachineType
-from regions.plan import DrainPlan, StartupPlan
+from regions.model_plan import DrainPlan, StartupPlan
 
 # Load balancers and the route's proxies need this long to stop sending (KServe's preStop).
 PRE_STOP_SECONDS: Final = 15

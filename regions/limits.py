@@ -13,7 +13,8 @@ from model_specs.load import Specs
 from model_specs.schema import ProjectSpec
 from model_specs.source import Where
 from regions.machines import MACHINES
-from regions.plan import CachePlan, JobPlan, ServerPlan
+from regions.model_plan import JobPlan, ServerPlan
+from regions.plan import CachePlan
 from regions.profile import RegionProfile
 
 _GIB: Final = 1024**3

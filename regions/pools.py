@@ -10,7 +10,8 @@ from dataclasses import replace
 from model_specs.names import LABEL_MACHINE
 from regions.abilities import Abilities
 from regions.machines import MACHINES
-from regions.plan import JobPlan, NodeGroupPlan, PoolPlan, ServerPlan, TrackPlan
+from regions.model_plan import JobPlan, ServerPlan, TrackPlan
+from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import Nodes, Offer, RegionProfile
 from regions.tracks import taints
 

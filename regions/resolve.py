@@ -14,18 +14,17 @@ from regions.caches import held
 from regions.clashes import clashes
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
+from regions.model_plan import JobPlan, ServerPlan
 from regions.plan import (
     AccountPlan,
     CachePlan,
     ClusterPlan,
     GatewayPlan,
-    JobPlan,
     ProberPlan,
     ProjectPlan,
     ReaderPlan,
     RegionPlan,
     RegistryPlan,
-    ServerPlan,
 )
 from regions.pools import demand, pools, with_surge
 from regions.profile import RegionProfile

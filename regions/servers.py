@@ -9,7 +9,7 @@ from model_specs.runtimes import CUSTOM, RUNTIMES, V2_INFER, Runtime
 from regions.abilities import Abilities
 from regions.clocks import drain
 from regions.machines import MACHINES
-from regions.plan import (
+from regions.model_plan import (
     AccessPlan,
     BackendPlan,
     JobPlan,

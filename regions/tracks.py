@@ -13,7 +13,7 @@ from model_specs.schema import ModelSpec, Schedule
 from regions.abilities import Abilities
 from regions.clocks import scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
-from regions.plan import (
+from regions.model_plan import (
     PlacementPlan,
     ScalerPlan,
     SchedulePlan,

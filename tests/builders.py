@@ -11,19 +11,12 @@ from model_specs.names import (
     LABEL_MODEL,
     LABEL_PROJECT,
 )
-from regions.plan import (
+from regions.model_plan import (
     AccessPlan,
-    AccountPlan,
     BackendPlan,
-    ClusterPlan,
     DrainPlan,
-    GatewayPlan,
     PlacementPlan,
     ProbePlan,
-    ProberPlan,
-    ProjectPlan,
-    RegionPlan,
-    RegistryPlan,
     ScalerPlan,
     ServerPlan,
     SloPlan,
@@ -32,6 +25,15 @@ from regions.plan import (
     TrackPlan,
     WeightsPlan,
     WorkloadPlan,
+)
+from regions.plan import (
+    AccountPlan,
+    ClusterPlan,
+    GatewayPlan,
+    ProberPlan,
+    ProjectPlan,
+    RegionPlan,
+    RegistryPlan,
 )
 
 DIGEST: Final = "9f0c" * 16

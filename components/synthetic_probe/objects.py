@@ -24,7 +24,8 @@ from typing import Final
 from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, head
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
 from model_specs.names import LABEL_PROJECT, LABEL_ROLE
-from regions.plan import ProberPlan, RegionPlan, ServerPlan
+from regions.model_plan import ServerPlan
+from regions.plan import ProberPlan, RegionPlan
 
 CONFIG_PATH: Final = "/etc/prober/config.json"
 TOKEN_PATH: Final = "/var/run/secrets/prober/token"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from components.kube import GATEWAY_NAMESPACE, Object, head
-from regions.plan import ServerPlan
+from regions.model_plan import ServerPlan
 
 METRICS_PORT: Final = 9090
 

@@ -10,7 +10,8 @@ from components.service_dashboard import dashboard_uid, dashboard_url
 from components.synthetic_probe import signals
 from components.synthetic_probe.objects import SCRAPE_SECONDS
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_TRACK
-from regions.plan import RegionPlan, ServerPlan
+from regions.model_plan import ServerPlan
+from regions.plan import RegionPlan
 
 Group = dict[str, Any]
 

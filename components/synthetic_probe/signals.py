@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.synthetic_probe.objects import SCRAPE_SECONDS
-from regions.plan import ServerPlan
+from regions.model_plan import ServerPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

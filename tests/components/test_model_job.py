@@ -9,7 +9,7 @@ import pytest
 
 from components.kube import Object
 from components.model_job import objects
-from regions.plan import JobPlan
+from regions.model_plan import JobPlan
 from tests.examples import a_model, identity, of_kind, planned, selects, template
 
 ONCE: dict[str, Any] = {"command": ["python", "-m", "indexer"], "parallelism": 2, "completions": 4}

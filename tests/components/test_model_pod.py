@@ -9,7 +9,7 @@ import pytest
 from components.kube import Object
 from components.model_pod import container, pod, resources
 from model_specs.runtimes import MODEL_PATH
-from regions.plan import SecretPlan, WeightsPlan
+from regions.model_plan import SecretPlan, WeightsPlan
 from tests.builders import DIGEST, PINNED, a_placement, a_track, a_workload
 
 CACHED = a_track().weights

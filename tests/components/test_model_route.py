@@ -9,7 +9,7 @@ import pytest
 from components.gateway import objects as gateway
 from components.kube import Object
 from components.model_route import objects
-from regions.plan import BackendPlan, ServerPlan
+from regions.model_plan import BackendPlan, ServerPlan
 from tests.builders import a_gateway, a_public_access, a_server, an_access
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.kube import Object
 from components.model_server import objects
-from regions.plan import ServerPlan, StartupPlan, TrackPlan
+from regions.model_plan import ServerPlan, StartupPlan, TrackPlan
 from tests.builders import a_scaler, a_server, a_track, an_access
 from tests.examples import (
     REGIONS,

@@ -6,7 +6,7 @@ import pytest
 
 from components.kube import Object
 from components.replica_autoscaler import objects
-from regions.plan import ScalerPlan, SchedulePlan
+from regions.model_plan import ScalerPlan, SchedulePlan
 from tests.builders import a_scaler, a_server, a_track
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
 

@@ -19,7 +19,7 @@ from components.service_dashboard import (
     region_dashboard,
 )
 from components.synthetic_probe.rules import rule_groups
-from regions.plan import ServerPlan
+from regions.model_plan import ServerPlan
 from tests.builders import (
     a_placement,
     a_region_plan,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from regions.clocks import PRE_STOP_SECONDS, drain, scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
-from regions.plan import StartupPlan
+from regions.model_plan import StartupPlan
 from tests.examples import GIB, REGIONS, plan_of
 
 ALL_RUNTIMES = (*RUNTIMES.values(), CUSTOM)

@@ -62,7 +62,7 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
      lambda v: v["machines"].update({"gpu.l4.2": v["machines"].pop("gpu.l4.1")}),
      "E331", "machines", "no such machine type"),
     ("unknown capability", "us-east-1", lambda v: v["capabilities"].append("kedda"),
-     "E371", "capabilities[8]", "did you mean keda?"),
+     "E371", "capabilities[9]", "did you mean keda?"),
     ("both kinds of nodes", "us-east-1",
      lambda v: v["machines"]["cpu.4"].update(node_names=["a"]),
      "E371", "machines.cpu.4", "either instance_types or node_names"),

@@ -12,7 +12,7 @@ from model_specs.load import Model
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
 from model_specs.runtimes import CUSTOM, RUNTIMES
 from regions.machines import MACHINES
-from regions.plan import ScalerPlan, ServerPlan, TrackPlan
+from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
 from regions.tracks import CACHE_FROM_BYTES, fits_memory, version
 from tests.builders import DIGEST
 from tests.examples import GIB, a_model, a_profile, a_tree, address, an_offer, planned

@@ -1,0 +1,236 @@
+"""What is decided of one model: plain values, nothing left to decide (see regions.plan)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toleration:
+    """A taint that a pod may stand on, and that a pool carries (effect NoSchedule)."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementPlan:
+    """Where a pod may stand and what it is given there. `cpu` in cores."""
+
+    machine_type: str
+    node_selector: dict[str, str]
+    tolerations: tuple[Toleration, ...]
+    gpus: int
+    cpu: int
+    memory_gib: int
+    ephemeral_gib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartupPlan:
+    """The three clocks, in seconds, in their order: budget < progress deadline < gate timeout."""
+
+    budget_seconds: int
+    progress_deadline_seconds: int
+    gate_timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainPlan:
+    """How a pod goes: grace > pre-stop + shutdown."""
+
+    pre_stop_seconds: int
+    shutdown_seconds: int
+    grace_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsPlan:
+    """How the model's files reach the pod: `cache` from the node, `download` by the pod itself."""
+
+    mode: str
+    address: str
+    digest: str
+    bytes: int
+    claim: str
+    """PVC of the cache; empty with `download`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePlan:
+    """A window with a higher floor of replicas."""
+
+    start: str
+    end: str
+    timezone: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerPlan:
+    """Who sets the replicas of one track, and by what.
+
+    `kind` is `fixed` (the Deployment does), `scaled_object` (KEDA), `hpa_queue` or `hpa_cpu`.
+    """
+
+    kind: str
+    min: int
+    max: int
+    query: str
+    """PromQL: requests waiting, all replicas together; no series where no pod runs."""
+    threshold: int
+    wake_query: str
+    """PromQL seen outside the pod that is above 0 when someone calls; empty if min > 0."""
+    idle_seconds: int
+    schedules: tuple[SchedulePlan, ...]
+    prometheus_url: str
+    metric: str
+    """The pods metric an HPA reads."""
+    scale_down_seconds: int
+    """Stabilisation before a replica goes: twice the cold start, 300 to 3600."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackPlan:
+    """One Deployment of a model: the stable on-demand or spot replicas, or the candidate."""
+
+    name: str
+    """Name of the Deployment."""
+    track: str
+    """`stable`, `spot` or `candidate`."""
+    role: str
+    """`stable` or `candidate`: what the Services select on."""
+    image: str
+    command_args: tuple[str, ...]
+    weights: WeightsPlan
+    placement: PlacementPlan
+    startup: StartupPlan
+    scaler: ScalerPlan
+    surge: int
+    unavailable: int
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendPlan:
+    """A Service behind the route and its share of the requests, in percent."""
+
+    service: str
+    role: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPlan:
+    """Who reaches the model, and where."""
+
+    mode: str
+    endpoint: str
+    """The base URL for callers."""
+    hostname: str
+    """Host of the route; empty when private."""
+    gateway: str
+    """Gateway of the route; empty when private."""
+    caller_namespaces: tuple[str, ...]
+    """Namespaces that may reach the pods directly, besides the platform's."""
+    requests_per_minute: int
+    backends: tuple[BackendPlan, ...]
+    mirror_service: str
+    """Service that gets copies; empty without a shadow."""
+    mirror_percent: int
+    issuer: str
+    jwks_uri: str
+    audience: str
+    """Who signs callers' tokens; all three are empty but for public models."""
+    prober_issuer: str
+    prober_jwks_uri: str
+    """Who signs the prober's token: the cluster itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePlan:
+    """The synthetic request and what its answer must be."""
+
+    url: str
+    body: dict[str, Any]
+    status: int
+    json_path: str
+    matches: str
+    latency_seconds: float
+    interval_seconds: int
+    needs_token: bool
+    """Public routes answer only to a token, which the prober holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloPlan:
+    """What alerts hold the model to, over 28 days."""
+
+    availability: float
+    latency_seconds: float
+    runbook_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretPlan:
+    """A Secret of the project, mounted as files."""
+
+    name: str
+    mount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadPlan:
+    """What a server and a job have in common: whose it is and what its pod holds."""
+
+    id: str
+    project: str
+    model: str
+    namespace: str
+    labels: dict[str, str]
+    env: dict[str, str]
+    secrets: tuple[SecretPlan, ...]
+    priority_class: str
+    """Empty where we may not create priority classes."""
+    agent_image: str
+    registry_url: str
+    registry_endpoint: str
+    registry_region: str
+    reader_role_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPlan:
+    """One model as an endpoint."""
+
+    workload: WorkloadPlan
+    port: int
+    live_path: str
+    ready_path: str
+    metrics_path: str
+    metrics_port: int
+    live_role: str
+    """The role that the model's Service sends requests to."""
+    tracks: tuple[TrackPlan, ...]
+    drain: DrainPlan
+    access: AccessPlan
+    probe: ProbePlan
+    slo: SloPlan
+    spread_zones: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """One model as a batch job. `schedule` is empty for a single run."""
+
+    workload: WorkloadPlan
+    image: str
+    command: tuple[str, ...]
+    weights: WeightsPlan
+    placement: PlacementPlan
+    schedule: str
+    parallelism: int
+    completions: int
+    retries: int
+    deadline_seconds: int
