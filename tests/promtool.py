@@ -68,6 +68,8 @@ def check_alerts(
     }
     test = {
         "evaluation_interval": f"{step}s",
+        # Without it promtool takes the groups in another order at every run.
+        "group_eval_order": [group["name"] for group in groups],
         "rule_files": ["rules.yaml"],
         "tests": [
             {
