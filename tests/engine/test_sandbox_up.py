@@ -37,10 +37,10 @@ def path_of(made: Object) -> str:
 
 
 def bare(live: Object) -> Object:
-    """An object without what the API server keeps for itself."""
+    """An object without what the API server keeps for itself and controllers report."""
     kept = ("managedFields", "resourceVersion")
     metadata = {k: v for k, v in live["metadata"].items() if k not in kept}
-    return {**live, "metadata": metadata}
+    return {**live, "metadata": metadata, "status": None}
 
 
 def get(world: World, region: str, path: str) -> Object:
