@@ -11,10 +11,6 @@ from regions.model_plan import Toleration
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""
 
-SYSTEM_NAMESPACE: Final = "isoserve-system"
-CACHE_NAMESPACE: Final = "isoserve-cache"
-GATEWAY_NAMESPACE: Final = "isoserve-gateway"
-
 _TO_PROVIDER: Final = {
     # One owner's name for every field we set: the provider's own is random for each creation, so
     # an `up` that was killed and run again would find its own fields owned by a stranger.
@@ -57,6 +53,11 @@ def head(
     if namespace:
         metadata["namespace"] = namespace
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def namespace_named(name: str) -> Object:
+    """A network policy's peer: every pod of one namespace."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def tolerations(taints: Iterable[Toleration]) -> list[Object]:

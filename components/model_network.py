@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import GATEWAY_NAMESPACE, Object, head
-from model_specs.names import LABEL_ROLE
+from components.kube import Object, head, namespace_named
+from model_specs.names import GATEWAY_NAMESPACE, LABEL_ROLE, SCRAPER_NAMESPACE
 from regions.model_plan import ServerPlan, WorkloadPlan
 
 LABEL_VERSION: Final = "isoserve.dev/version"
@@ -33,19 +33,15 @@ def services(plan: ServerPlan) -> list[Object]:
     return [service(plan, service_name, role) for service_name, role in rows.items()]
 
 
-def _from_namespace(name: str) -> Object:
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
-
-
 def wall(work: WorkloadPlan, ports: set[int], callers: tuple[str, ...], gateway: bool) -> Object:
     """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
 
     DNS is open by the namespace's default policy. Where the registry is outside the cluster its
     addresses are not known here, so out is bounded by port (443, and 9000 of S3-compatible stores).
     """
-    sources = [_from_namespace(name) for name in callers]
-    sources += [_from_namespace(GATEWAY_NAMESPACE)] if gateway else []
-    sources.append(_from_namespace("monitoring"))
+    sources = [namespace_named(name) for name in callers]
+    sources += [namespace_named(GATEWAY_NAMESPACE)] if gateway else []
+    sources.append(namespace_named(SCRAPER_NAMESPACE))
     registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
     inward: Object = {
         "from": sources,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from components.kube import GATEWAY_NAMESPACE, Object, head
-from model_specs.names import PROBE_HEADER
+from components.kube import Object, head
+from model_specs.names import GATEWAY_NAMESPACE, PROBE_HEADER
 from regions.model_plan import ServerPlan
 
 _CALLER_HEADER: Final = "x-isoserve-caller"

@@ -91,8 +91,7 @@ def _servers(plan: RegionPlan) -> Iterator[Part]:
 
 def _probers(plan: RegionPlan) -> Iterator[Part]:
     for prober in plan.probers:
-        servers = [s for s in plan.servers if s.workload.id in prober.servers]
-        objects = synthetic_probe.objects(prober, servers, plan)
+        objects = synthetic_probe.objects(prober, plan.servers, plan)
         yield _own("SyntheticProbe", prober.project, objects)
 
 

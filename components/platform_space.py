@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import CACHE_NAMESPACE, Object, head
+from components.kube import Object, head
+from model_specs.names import CACHE_NAMESPACE
 from regions.plan import RegionPlan
 
 # The cache agent writes to node disk (hostPath), which `restricted` forbids; nothing else may.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import Object, head
+from components.kube import Object, head, namespace_named
 from components.platform_space import namespace
 from model_specs.names import LABEL_PROJECT
 from regions.plan import ProjectPlan
@@ -63,10 +63,9 @@ def _limits(plan: ProjectPlan) -> Object:
 
 def _default_deny(plan: ProjectPlan) -> Object:
     """Nothing in, nothing out but DNS; each model opens what its access allows."""
-    system = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
     dns: Object = {
         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
-        "to": [{"namespaceSelector": system}],
+        "to": [namespace_named("kube-system")],
     }
     return head(
         "networking.k8s.io/v1", "NetworkPolicy", "default-deny", plan.namespace, _labels(plan), {}

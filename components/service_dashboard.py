@@ -6,8 +6,8 @@ import hashlib
 from functools import cache
 from typing import Final
 
-from components.kube import SYSTEM_NAMESPACE, Object, head
-from model_specs.names import LABEL_ROLE
+from components.kube import Object, head
+from model_specs.names import LABEL_ROLE, SYSTEM_NAMESPACE
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 

@@ -17,6 +17,14 @@ LABEL_CAPACITY: Final = f"{DOMAIN}/capacity"
 LABEL_ROLE: Final = f"{DOMAIN}/role"
 PROBE_HEADER: Final = "x-isoserve-probe"
 """The prober sends it as `true`: its requests are routed alike and counted apart."""
+SYSTEM_NAMESPACE: Final = "isoserve-system"
+CACHE_NAMESPACE: Final = "isoserve-cache"
+GATEWAY_NAMESPACE: Final = "isoserve-gateway"
+SCRAPER_NAMESPACE: Final = "monitoring"
+"""Where the Prometheus runs that every wall lets in."""
+CACHE_ACCOUNT: Final = "cache-agent"
+"""ServiceAccount of the cache agents, which their IAM role trusts by name."""
+PROBER: Final = "prober"
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
 
 # A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from model_specs.names import CACHE_NAMESPACE
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, WeightsPlan
 from regions.plan import CachePlan, ClaimPlan, HeldModelPlan
 from regions.profile import RegionProfile
-from regions.servers import CACHE_NAMESPACE, reader_role, role_arn
+from regions.servers import reader_role, role_arn
 from regions.tracks import claim_name, taints
 
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Specs
+from model_specs.names import PROBER, SCRAPER_NAMESPACE
 from regions.model_plan import ServerPlan
-
-_PROBER: Final = "prober"
-_SCRAPER: Final = "monitoring"
 
 
 def clashes(specs: Specs, servers: Iterable[ServerPlan]) -> Iterator[SpecError]:
     """Models named like a part of the platform or like another model's second Deployment."""
     sources = {model.id: model.source for model in specs.models}
     for model in specs.models:
-        if model.name == _PROBER:
-            message = f"{_PROBER} is the project's own prober, got {model.name!r}; rename the file"
+        if model.name == PROBER:
+            message = f"{PROBER} is the project's own prober, got {model.name!r}; rename the file"
             yield model.source.error((), "E314", message)
     for project in specs.projects.values():
-        if project.name == _SCRAPER:
+        if project.name == SCRAPER_NAMESPACE:
             message = (
-                f"every model lets in the namespace {_SCRAPER}, which scrapes metrics, got "
-                f"{project.name!r}; rename the folder"
+                f"every model lets in the namespace {SCRAPER_NAMESPACE}, which scrapes metrics, "
+                f"got {project.name!r}; rename the folder"
             )
             yield project.source.error((), "E314", message)
     for server in servers:

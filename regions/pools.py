@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from model_specs.names import LABEL_MACHINE
@@ -69,18 +69,15 @@ def _group(offer: Offer, capacity: str, wanted: Demand, machine: str) -> NodeGro
     return NodeGroupPlan(capacity=capacity, min=bounds.min, max=bounds.max, desired=desired)
 
 
-def pools(
-    profile: RegionProfile, abilities: Abilities, wanted: Mapping[tuple[str, str], tuple[int, ...]]
-) -> tuple[PoolPlan, ...]:
+def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple[PoolPlan, ...]:
     """One pool for each machine type that a workload wants."""
-    demand_rows: Demand = {key: (row[0], row[1], row[2]) for key, row in wanted.items()}
     found = []
     for machine in sorted({machine for machine, _ in wanted}):
         offer, row = profile.machines[machine], MACHINES[machine]
         if offer.node_names and not abilities.allow("node labels", "", "machines"):
             continue
         groups = tuple(
-            _group(offer, capacity, demand_rows, machine)
+            _group(offer, capacity, wanted, machine)
             for capacity in ("on_demand", "spot")
             if nodes_of(offer, capacity).max
         )
@@ -95,9 +92,7 @@ def pools(
                 labels={LABEL_MACHINE: machine},
                 taints=taints(row),
                 replicas_per_node=offer.replicas_per_node,
-                replicas_wanted=sum(
-                    demand_rows.get((machine, g.capacity), (0,))[0] for g in groups
-                ),
+                replicas_wanted=sum(wanted.get((machine, g.capacity), (0,))[0] for g in groups),
                 replicas_most=sum(g.max for g in groups) * offer.replicas_per_node,
                 disk_gib=offer.cache_disk_gib,
             )

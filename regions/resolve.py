@@ -8,6 +8,12 @@ from typing import Final
 
 from model_specs.errors import SpecErrors, nearest
 from model_specs.load import Model, Specs
+from model_specs.names import (
+    CACHE_ACCOUNT,
+    CACHE_NAMESPACE,
+    GATEWAY_NAMESPACE,
+    SYSTEM_NAMESPACE,
+)
 from regions.abilities import Abilities
 from regions.caches import caches as caches_of
 from regions.caches import held
@@ -28,16 +34,15 @@ from regions.plan import (
 )
 from regions.pools import demand, pools, with_surge
 from regions.profile import RegionProfile
-from regions.servers import CACHE_NAMESPACE, job, reader_role, server
+from regions.servers import job, reader_role, server
 from regions.tracks import fits_memory, versions
 
-_SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, "isoserve-gateway", "isoserve-system")
+_SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
 _PRIORITIES: Final = (
     ("isoserve-node", 2_000_000),
     ("isoserve-preemptible", 1000),
     ("isoserve-standard", 1_000_000),
 )
-_CACHE_ACCOUNT: Final = "cache-agent"
 _PROBER_CPU: Final = 1
 _PROBER_GIB: Final = 1
 """Two probers during its rollout, far below this."""
@@ -98,7 +103,7 @@ def _readers(profile: RegionProfile, region: str, projects: Iterable[str]) -> li
     agents = ReaderPlan(
         role=reader_role(region, CACHE_NAMESPACE),
         namespace=CACHE_NAMESPACE,
-        service_account=_CACHE_ACCOUNT,
+        service_account=CACHE_ACCOUNT,
         prefix="",
     )
     return [

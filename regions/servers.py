@@ -29,7 +29,6 @@ from regions.tracks import (
     weights,
 )
 
-CACHE_NAMESPACE: Final = "isoserve-cache"
 GATEWAYS: Final = {"private": "", "permissive": "internal", "public": "public"}
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, head, tolerations
+from components.kube import RESTRICTED_CONTAINER, Object, head, namespace_named, tolerations
 from components.model_cache.volumes import ROOT, claim_of, volume
-from model_specs.names import LABEL_MACHINE, LABEL_ROLE
+from model_specs.names import CACHE_ACCOUNT, LABEL_MACHINE, LABEL_ROLE, SCRAPER_NAMESPACE
 from regions.plan import CachePlan
 
-SERVICE_ACCOUNT: Final = "cache-agent"
 _METRICS_PORT: Final = 9091
 
 
@@ -97,7 +96,7 @@ def _agent(plan: CachePlan) -> Object:
         "nodeSelector": plan.node_selector,
         "priorityClassName": "isoserve-node",
         "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
-        "serviceAccountName": SERVICE_ACCOUNT,
+        "serviceAccountName": CACHE_ACCOUNT,
         "terminationGracePeriodSeconds": 30,
         # Any capacity type: the agent goes wherever its models' pods may go.
         "tolerations": [
@@ -123,8 +122,8 @@ def shared(namespace: str, role_arn: str) -> list[Object]:
     """What all agents have in common: their account, which on AWS may read, and their wall."""
     role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
     labels = {LABEL_ROLE: "cache-agent"}
-    account = head("v1", "ServiceAccount", SERVICE_ACCOUNT, namespace, labels, role)
-    scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    account = head("v1", "ServiceAccount", CACHE_ACCOUNT, namespace, labels, role)
+    scraper = namespace_named(SCRAPER_NAMESPACE)
     outward = [(53, "UDP"), (53, "TCP"), (443, "TCP"), (9000, "TCP")]  # DNS and the registry
     spec = {
         "egress": [{"ports": [{"port": port, "protocol": kind} for port, kind in outward]}],
@@ -132,7 +131,7 @@ def shared(namespace: str, role_arn: str) -> list[Object]:
         "podSelector": {},
         "policyTypes": ["Egress", "Ingress"],
     }
-    wall = head("networking.k8s.io/v1", "NetworkPolicy", SERVICE_ACCOUNT, namespace, labels, {})
+    wall = head("networking.k8s.io/v1", "NetworkPolicy", CACHE_ACCOUNT, namespace, labels, {})
     return [account | {"automountServiceAccountToken": False}, wall | {"spec": spec}]
 
 

@@ -23,7 +23,7 @@ from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, head
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
-from model_specs.names import LABEL_PROJECT, LABEL_ROLE
+from model_specs.names import LABEL_PROJECT, LABEL_ROLE, PROBER
 from regions.model_plan import ServerPlan
 from regions.plan import ProberPlan, RegionPlan
 
@@ -33,7 +33,6 @@ TOKEN_PATH: Final = "/var/run/secrets/prober/token"
 # two scrapes and an evaluation must fit in the 20 s that are left (see rules.py).
 SCRAPE_SECONDS: Final = 5
 
-_NAME: Final = "prober"
 _RESOURCES: Final = {"cpu": "100m", "ephemeral-storage": "64Mi", "memory": "128Mi"}
 # Without the operator a plain Prometheus finds pods by these, as its own example config does.
 _DISCOVERY: Final = {
@@ -66,7 +65,7 @@ def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
 def _volumes(audiences: Sequence[str]) -> list[Object]:
     tokens = [{"audience": a, "expirationSeconds": 3600, "path": "token"} for a in audiences]
     return [
-        {"configMap": {"name": _NAME}, "name": "config"},
+        {"configMap": {"name": PROBER}, "name": "config"},
         *(
             {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
             for token in tokens
@@ -81,7 +80,7 @@ def _container(image: str, volumes: Iterable[Object]) -> Object:
         "image": image,
         "imagePullPolicy": "Always",
         "livenessProbe": {**health, "failureThreshold": 3, "periodSeconds": 10},
-        "name": _NAME,
+        "name": PROBER,
         "ports": [{"containerPort": METRICS_PORT, "name": "metrics", "protocol": "TCP"}],
         "readinessProbe": {**health, "failureThreshold": 1, "periodSeconds": 5},
         "resources": {"limits": _RESOURCES, "requests": _RESOURCES},
@@ -107,7 +106,7 @@ def _deployment(
     digest = hashlib.sha256(probe_config(prober.project, servers).encode()).hexdigest()
     # The program reads its config once: a changed config must be a changed pod template.
     annotations = {"isoserve.dev/config-sha256": digest, **({} if operator else _DISCOVERY)}
-    return head("apps/v1", "Deployment", _NAME, prober.namespace, labels, {}) | {
+    return head("apps/v1", "Deployment", PROBER, prober.namespace, labels, {}) | {
         "spec": {
             "replicas": 1,
             "revisionHistoryLimit": 2,
@@ -119,7 +118,7 @@ def _deployment(
                     "containers": [_container(prober.image, volumes)],
                     "enableServiceLinks": False,
                     "securityContext": RESTRICTED_POD,
-                    "serviceAccountName": _NAME,
+                    "serviceAccountName": PROBER,
                     "terminationGracePeriodSeconds": 10,
                     "volumes": volumes,
                 },
@@ -130,18 +129,19 @@ def _deployment(
 
 def objects(prober: ProberPlan, servers: Sequence[ServerPlan], plan: RegionPlan) -> list[Object]:
     """The prober of one project; of `servers`, it asks those that `prober` names."""
-    asked = [server for server in servers if server.workload.id in prober.servers]
-    labels = {LABEL_PROJECT: prober.project, LABEL_ROLE: _NAME}
+    named = frozenset(prober.servers)
+    asked = [server for server in servers if server.workload.id in named]
+    labels = {LABEL_PROJECT: prober.project, LABEL_ROLE: PROBER}
     operator = "prometheus_operator" in plan.capabilities
-    account = head("v1", "ServiceAccount", _NAME, prober.namespace, labels, {})
-    config = head("v1", "ConfigMap", _NAME, prober.namespace, labels, {})
-    monitor = head("monitoring.coreos.com/v1", "PodMonitor", _NAME, prober.namespace, labels, {})
+    account = head("v1", "ServiceAccount", PROBER, prober.namespace, labels, {})
+    config = head("v1", "ConfigMap", PROBER, prober.namespace, labels, {})
+    monitor = head("monitoring.coreos.com/v1", "PodMonitor", PROBER, prober.namespace, labels, {})
     endpoint = {"interval": f"{SCRAPE_SECONDS}s", "path": "/metrics", "port": "metrics"}
     spec = {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}
     return [
         account | {"automountServiceAccountToken": False},
         config | {"data": {"config.json": probe_config(prober.project, asked)}},
         _deployment(prober, asked, labels, operator),
-        network_policy(_NAME, prober.namespace, asked, labels),
+        network_policy(PROBER, prober.namespace, asked, labels),
         *([monitor | {"spec": spec}] if operator else []),
     ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import GATEWAY_NAMESPACE, Object, head
+from components.kube import Object, head, namespace_named
+from model_specs.names import GATEWAY_NAMESPACE
 from regions.model_plan import ServerPlan
 
 METRICS_PORT: Final = 9090
-
-_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
 def network_policy(
@@ -30,14 +29,12 @@ def network_policy(
         for scheme, port in (("http", 80), ("https", 443))
         if scheme in schemes
     ]
-    gateway = {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: GATEWAY_NAMESPACE}}}
-    system = {"namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: "kube-system"}}}
     ingress = [{"from": [{"namespaceSelector": {}}], "ports": [{"port": METRICS_PORT}]}]
     return head("networking.k8s.io/v1", "NetworkPolicy", name, namespace, labels, {}) | {
         "spec": {
             "egress": [
-                {"ports": dns, "to": [system]},
-                {"to": [gateway, {"podSelector": {}}]},
+                {"ports": dns, "to": [namespace_named("kube-system")]},
+                {"to": [namespace_named(GATEWAY_NAMESPACE), {"podSelector": {}}]},
                 *outside,
             ],
             "ingress": ingress,
