@@ -79,6 +79,31 @@ COMMANDS: Final[tuple[Command, ...]] = (
         options=_TREE,
     ),
     Command(
+        name="policy",
+        module="stacks.policy",
+        help="judge what every region would have by the rules of policies/",
+        options=_TREE,
+    ),
+    Command(
+        name="review",
+        module="stacks.review",
+        help="write the pull-request comment from two git revisions",
+        options=(
+            *_TREE,
+            (("--base",), {"default": "HEAD", "metavar": "REV", "help": "git revision (HEAD)"}),
+            (
+                ("--preview",),
+                {
+                    "action": "append",
+                    "default": [],
+                    "type": Path,
+                    "metavar": "EVENTS.json",
+                    "help": "what the engine's preview of a region said; repeatable",
+                },
+            ),
+        ),
+    ),
+    Command(
         name="machines",
         module="stacks.show_machines",
         help="list machine types with their nodes and prices",

@@ -35,7 +35,14 @@ ROOMS_SEEN: Final[dict[str, frozenset[str]]] = {
 """The rooms that a room may import from; one direction, and nobody from stacks or tests."""
 MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("components", "regions"): ("regions.model_plan", "regions.plan"),
-    ("policies", "model_specs"): ("model_specs.names",),
+    # The judge reads what people wrote, never what was decided of it.
+    ("policies", "model_specs"): (
+        "model_specs.errors",
+        "model_specs.load",
+        "model_specs.names",
+        "model_specs.schema",
+        "model_specs.source",
+    ),  # fmt: skip
     ("policies", "regions"): ("regions.machines", "regions.profile"),
 }
 """Where a room sees only some files of another: components get a plan, policies get facts."""

@@ -41,11 +41,13 @@ def isoserve(capsys: pytest.CaptureFixture[str]) -> Isoserve:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A project of its own with the example specs and regions."""
+    """A project of its own with the example specs, regions and exceptions."""
     root = tmp_path / "project"
     only_yaml = shutil.ignore_patterns("*.py", "*.json", "__pycache__", "sandbox", "sandbox-*")
     shutil.copytree(ROOT / "model_specs", root / "model_specs", ignore=only_yaml)
     shutil.copytree(ROOT / "regions", root / "regions", ignore=only_yaml)
+    (root / "policies").mkdir()
+    shutil.copy2(ROOT / "policies" / "waivers.yaml", root / "policies")
     (root / "Pulumi.yaml").touch()
     return root
 

@@ -1,0 +1,65 @@
+"""The CrossGuard pack: every rule at every preview and `up`, mandatory, for each resource first."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# The engine runs this folder as the pack: the root is put first, so that the rooms are found and
+# no file beside this one shadows the standard library.
+sys.path[0] = str(ROOT)
+
+from pulumi_policy import (  # noqa: E402
+    EnforcementLevel,
+    PolicyPack,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UnknownValueError  # noqa: E402
+
+from policies.pack import Court, plain  # noqa: E402
+from policies.resource import Resource  # noqa: E402
+
+COURT = Court(ROOT, datetime.now(UTC).date())
+
+
+def _resource(args: ResourceValidationArgs) -> Resource:
+    return Resource(
+        type=args.resource_type,
+        name=args.name,
+        values=plain(args.props, UnknownValueError, ""),
+        protected=args.opts.protect,
+        provider=args.provider.name if args.provider else "",
+    )
+
+
+def _each(args: ResourceValidationArgs, report: ReportViolation) -> None:
+    for message in COURT.one(args.urn, _resource(args)):
+        report(message, None)
+
+
+def _whole(args: StackValidationArgs, report: ReportViolation) -> None:
+    for message in COURT.whole():
+        report(message, None)
+
+
+# Two policies and not one a rule: the engine decodes every resource anew for each of them.
+PolicyPack(
+    name="isoserve",
+    enforcement_level=EnforcementLevel.MANDATORY,
+    policies=[
+        ResourceValidationPolicy(
+            name="resource",
+            description="every resource meets the rules of policies/rules.md",
+            validate=_each,
+        ),
+        StackValidationPolicy(
+            name="region",
+            description="all resources together meet the rules of policies/rules.md",
+            validate=_whole,
+        ),
+    ],
+)

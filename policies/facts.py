@@ -1,0 +1,63 @@
+"""What rules may hold a resource against: the region's profile, and what people asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from model_specs.errors import SpecError
+from model_specs.load import Model, Project, Specs, load
+from model_specs.source import Source, read
+from policies.resource import Resource
+from regions.profile import RegionProfile, load_profiles
+
+_STEPS: Final = re.compile(r"\[([^\]]+)\]|([^.\[\]]+)")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One region's profile, the specs as their authors wrote them, and the day of judgement."""
+
+    region: str
+    profile: RegionProfile
+    profile_source: Source
+    specs: Specs
+    today: date
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        """Models by id."""
+        return {model.id: model for model in self.specs.models}
+
+    @property
+    def projects(self) -> dict[str, Project]:
+        """Projects by name, which is also that of their namespace."""
+        return self.specs.projects
+
+    def place(self, resource: Resource, field: str, code: str, message: str) -> SpecError:
+        """`message` at the line that a person would change.
+
+        `field` is a path in the model's spec, in the project's, or in the region's profile,
+        whichever the resource belongs to; a field that is not written is placed at its parent. A
+        step that holds dots itself stands in brackets: `gpu_quota[gpu.l4.1]`.
+        """
+        source = self.profile_source
+        if resource.model in self.models:
+            source = self.models[resource.model].source
+        elif resource.project in self.projects:
+            source = self.projects[resource.project].source
+        steps = (dotted or plain for dotted, plain in _STEPS.findall(field))
+        where = tuple(int(step) if step.isdigit() else step for step in steps)
+        return source.error(where, code, message)
+
+
+def read_facts(specs: Path, regions: Path, region: str, today: date) -> Facts:
+    """Facts of one region. Raises SpecErrors when specs or profile are refused."""
+    profile = load_profiles(regions, (region,))[region]
+    name = f"{regions.name}/{region}.yaml"
+    source = read(regions / f"{region}.yaml", name)
+    return Facts(region, profile, source, load(specs), today)

@@ -1,0 +1,106 @@
+"""Applies rules to resources. It fails closed: what cannot be judged is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from model_specs.errors import SpecError
+from policies.facts import Facts
+from policies.resource import NotKnown, Resource
+from policies.rule import MANDATORY, Estate, Fault, Rule
+from policies.waivers import Waiver, Waivers
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """A fault with the line of the spec that would mend it."""
+
+    place: SpecError
+    region: str
+    row: str
+    rule: str
+    level: str
+    resource: str
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judgement found, and which findings an exception covers."""
+
+    findings: tuple[Finding, ...]
+    waived: tuple[tuple[Finding, Waiver], ...]
+
+    @property
+    def blocks(self) -> bool:
+        """Whether something mandatory was found."""
+        return any(finding.level == MANDATORY for finding in self.findings)
+
+
+def _finding(rule: Rule, fault: Fault, level: str, facts: Facts) -> Finding:
+    name = str(fault.resource)
+    message = f"{rule.name}: {name} {fault.what}; {fault.fix}"
+    place = facts.place(fault.resource, fault.field, rule.row, message)
+    return Finding(place, facts.region, rule.row, rule.name, level, name)
+
+
+def _guarded(
+    rule: Rule, run: Callable[[], Iterable[Fault]], subject: Resource, facts: Facts
+) -> Iterator[Finding]:
+    """The rule's findings; that it could not finish is one, and never an advisory one."""
+    try:
+        for fault in run():
+            yield _finding(rule, fault, rule.level, facts)
+    except NotKnown as why:
+        fault = Fault(subject, f"cannot be judged: {why}", "make the value known in the plan", "")
+        yield _finding(rule, fault, MANDATORY, facts)
+    except Exception as error:
+        what = f"cannot be judged: the rule failed with {type(error).__name__}: {error}"
+        yield _finding(
+            rule, Fault(subject, what, "mend the object or the rule", ""), MANDATORY, facts
+        )
+
+
+_EVERYTHING = Resource(type="region", name="", values={}, protected=False, provider="")
+"""What a rule about everything is said of when it fails."""
+
+
+def judge_one(resource: Resource, facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
+    """What the rules for single resources say of one."""
+    for rule in rules:
+        if resource.kind in rule.kinds:
+            yield from _guarded(rule, partial(rule.judge, resource, facts), resource, facts)
+
+
+def judge_whole(
+    resources: Sequence[Resource], facts: Facts, rules: Iterable[Rule]
+) -> Iterator[Finding]:
+    """What the rules about everything say."""
+    estate = Estate(resources, facts)
+    for rule in rules:
+        if rule.is_whole:
+            yield from _guarded(rule, partial(rule.judge_whole, estate), _EVERYTHING, facts)
+
+
+def judge(
+    resources: Sequence[Resource], facts: Facts, rules: Sequence[Rule], waivers: Waivers
+) -> Verdict:
+    """Everything the rules say of one region, sorted by place."""
+    by_kind = {kind: [r for r in rules if kind in r.kinds] for kind in {r.kind for r in resources}}
+    said: list[Finding] = []
+    for resource in resources:
+        said += judge_one(resource, facts, by_kind[resource.kind])
+    said += judge_whole(resources, facts, rules)
+    findings: list[Finding] = []
+    waived: list[tuple[Finding, Waiver]] = []
+    for finding in sorted(set(said)):
+        row = waivers.holds(finding.rule, finding.resource, facts.today)
+        if row is None:
+            findings.append(finding)
+        else:
+            waived.append((finding, row))
+    return Verdict(tuple(findings), tuple(waived))

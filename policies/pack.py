@@ -1,0 +1,89 @@
+"""Turns what the engine shows a policy into resources, and keeps them until all can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from model_specs.errors import SpecErrors
+from policies.catalogue import RULES
+from policies.facts import Facts, read_facts
+from policies.judge import Finding, judge_one, judge_whole
+from policies.resource import Resource, Unknown
+from policies.waivers import Waivers, read_waivers, refused
+
+
+def plain(value: Any, not_known: type[Exception], path: str) -> Any:
+    """The engine's values as plain ones.
+
+    A mapping or list raises `not_known` for what only exists later: that becomes an Unknown. The
+    protocol carries whole numbers as floats.
+    """
+    if isinstance(value, Mapping):
+        return {key: _item(value, key, not_known, f"{path}.{key}") for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_item(value, at, not_known, f"{path}[{at}]") for at in range(len(value))]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _item(holder: Any, key: Any, not_known: type[Exception], path: str) -> Any:
+    try:
+        return plain(holder[key], not_known, path)
+    except not_known:
+        return Unknown(path.lstrip("."))
+
+
+def region_of(urn: str) -> str:
+    """The stack in `urn:pulumi:STACK::PROJECT::...`, which is the region."""
+    return urn.removeprefix("urn:pulumi:").partition("::")[0]
+
+
+class Court:
+    """Judges one region's resources one by one as they come, then all together.
+
+    `root` is the tree whose specs, profile and exceptions count.
+    """
+
+    def __init__(self, root: Path, today: date) -> None:
+        self.root = root
+        self.today = today
+        self._seen: dict[str, Resource] = {}
+        self._law: tuple[Facts, Waivers] | None = None
+
+    def _read(self, region: str) -> tuple[Facts, Waivers]:
+        if self._law is None:
+            waivers = read_waivers(self.root / "policies" / "waivers.yaml")
+            refused(waivers.faults((rule.name for rule in RULES), self.today))
+            facts = read_facts(self.root / "model_specs", self.root / "regions", region, self.today)
+            self._law = facts, waivers
+        return self._law
+
+    def _said(self, region: str, findings: Callable[[Facts], Iterator[Finding]]) -> Iterator[str]:
+        """What no exception covers; that the law itself cannot be read is a finding."""
+        try:
+            facts, waivers = self._read(region)
+        except SpecErrors as errors:
+            yield str(errors)
+            return
+        for finding in findings(facts):
+            if waivers.holds(finding.rule, finding.resource, self.today) is None:
+                yield str(finding)
+
+    def one(self, urn: str, resource: Resource) -> Iterator[str]:
+        """What is wrong with one resource. It is kept for `whole`."""
+        self._seen[urn] = resource
+        yield from self._said(region_of(urn), lambda facts: judge_one(resource, facts, RULES))
+
+    def whole(self) -> Iterator[str]:
+        """What is wrong with all of them together.
+
+        They are judged by their inputs: outputs are unknown when a region is first previewed.
+        """
+        if not self._seen:
+            yield "nothing was seen, so nothing can be judged"
+            return
+        region = region_of(next(iter(self._seen)))
+        everything = list(self._seen.values())
+        yield from self._said(region, lambda facts: judge_whole(everything, facts, RULES))

@@ -1,0 +1,124 @@
+"""What a rule looks at: one thing that would be made, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from model_specs.names import LABEL_MODEL, LABEL_PROJECT
+
+_KUBERNETES: Final = "kubernetes:"
+_PATCH: Final = "Patch"
+
+
+class NotKnown(Exception):
+    """A rule needs a value that exists only after something else is made."""
+
+
+class Unknown:
+    """Stands for a value that is not known yet: it is there, and any other use of it raises.
+
+    A rule that cannot see a value must not pass it, so that no judgement rests on a guess.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def _raise(self, *args: Any) -> Any:
+        path = object.__getattribute__(self, "_path")
+        raise NotKnown(f"{path} is not known before something else is made")
+
+    def __bool__(self) -> bool:
+        return True
+
+    __class__ = property(_raise)  # isinstance() must not say no either
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _raise
+    __contains__ = __getitem__ = __iter__ = __len__ = __str__ = __format__ = __hash__ = _raise
+    __getattr__ = _raise
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """A Kubernetes object or an AWS resource.
+
+    `type` is Pulumi's token (`kubernetes:apps/v1:Deployment`, `aws:s3/bucket:Bucket`). `values`
+    is the object itself, or the AWS inputs in the provider's camelCase. `protected`: Pulumi
+    refuses to delete it. `provider`: logical name of its provider, empty where nobody chose one.
+    """
+
+    type: str
+    name: str
+    values: Mapping[str, Any]
+    protected: bool
+    provider: str
+
+    @cached_property
+    def is_object(self) -> bool:
+        """Whether it is a Kubernetes object."""
+        return self.type.startswith(_KUBERNETES)
+
+    @cached_property
+    def kind(self) -> str:
+        """`Deployment` for a Kubernetes object, the whole token for anything else."""
+        if not self.is_object:
+            return self.type
+        return self.type.rsplit(":", 1)[1].removesuffix(_PATCH)
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """Metadata of a Kubernetes object; empty for anything else."""
+        return (self.values.get("metadata") or {}) if self.is_object else {}
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of a Kubernetes object; empty for anything else."""
+        return self.metadata.get("labels") or {}
+
+    @cached_property
+    def namespace(self) -> str:
+        """Namespace of a Kubernetes object; empty where it has none."""
+        return str(self.metadata.get("namespace") or "")
+
+    @cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """`spec` of a Kubernetes object; empty where it has none."""
+        return self.values.get("spec") or {}
+
+    @cached_property
+    def project(self) -> str:
+        """The project it says it is of, or empty."""
+        return str(self.labels.get(LABEL_PROJECT, ""))
+
+    @cached_property
+    def model(self) -> str:
+        """Id of the model it says it is of (`search/embedder`), or empty."""
+        name = self.labels.get(LABEL_MODEL, "")
+        return f"{self.project}/{name}" if name else ""
+
+    def __str__(self) -> str:
+        """`Deployment search/embedder`, `aws:s3/bucket:Bucket models`."""
+        if not self.is_object:
+            return f"{self.kind} {self.name}"
+        name = self.metadata.get("name", self.name)
+        return f"{self.kind} {self.namespace}/{name}" if self.namespace else f"{self.kind} {name}"
+
+
+def of_object(made: Mapping[str, Any], provider: str) -> Resource:
+    """A rendered Kubernetes object as the engine would send it to `provider`."""
+    version = made["apiVersion"]
+    group = version if "/" in version else f"core/{version}"
+    return Resource(
+        type=f"{_KUBERNETES}{group}:{made['kind']}",
+        name=made["metadata"]["name"],
+        values=made,
+        protected=False,
+        provider=provider,
+    )
+
+
+def absent(kind: str, namespace: str, name: str, labels: Mapping[str, str]) -> Resource:
+    """Stands for an object that should be there, so that a finding can name and place it."""
+    metadata = {"labels": labels, "name": name, "namespace": namespace}
+    return of_object({"apiVersion": "v1", "kind": kind, "metadata": metadata}, "")

@@ -1,0 +1,115 @@
+"""Judges what every region would have by the rules of policies/, without engine or cluster."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from components.parts import parts
+from model_specs.errors import SpecError
+from model_specs.source import read
+from policies.catalogue import RULES
+from policies.facts import Facts
+from policies.judge import Finding, Verdict, judge
+from policies.resource import Resource, of_object
+from policies.waivers import Waivers, read_waivers
+from regions.plan import RegionPlan
+from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
+from stacks.tree import Tree, directories, project_root, read_tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the rules say of all regions that were asked for, and what is wrong with exceptions."""
+
+    resources: int
+    verdicts: dict[str, Verdict]
+    faults: tuple[SpecError, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every finding no exception covers, by place."""
+        return sorted(f for verdict in self.verdicts.values() for f in verdict.findings)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing may reach a region."""
+        return bool(self.faults) or any(verdict.blocks for verdict in self.verdicts.values())
+
+
+def resources(plan: RegionPlan) -> list[Resource]:
+    """Everything `up` would make of a region, as rules see it."""
+    return [of_object(made, "cluster") for part in parts(plan) for made in part.objects]
+
+
+def judged(
+    tree: Tree, regions: Path, waivers: Waivers, today: date, *, whole_tree: bool
+) -> Judgement:
+    """Judge every region of `tree`; with the `whole_tree` an exception must be needed somewhere.
+
+    Raises SpecErrors when a region has no plan.
+    """
+    verdicts: dict[str, Verdict] = {}
+    number = 0
+    for plan in tree.plans():
+        source = read(regions / f"{plan.region}.yaml", f"{regions.name}/{plan.region}.yaml")
+        facts = Facts(plan.region, tree.profiles[plan.region], source, tree.specs, today)
+        found = resources(plan)
+        number += len(found)
+        verdicts[plan.region] = judge(found, facts, RULES, waivers)
+    faults = waivers.faults((rule.name for rule in RULES), today)
+    if whole_tree:
+        faults += waivers.unused(row for one in verdicts.values() for _, row in one.waived)
+    return Judgement(resources=number, verdicts=verdicts, faults=tuple(sorted(faults)))
+
+
+def waivers_file() -> Path:
+    """Where the exceptions stand."""
+    return project_root() / "policies" / "waivers.yaml"
+
+
+def _lines(found: Judgement) -> Iterator[str]:
+    """Regions that say the same share a line."""
+    regions: dict[SpecError, list[str]] = {}
+    for finding in found.findings:
+        regions.setdefault(finding.place, []).append(finding.region)
+    for place, names in regions.items():
+        yield f"{place}  ({', '.join(names)})\n"
+    for verdict in found.verdicts.values():
+        for finding, waiver in verdict.waived:
+            said = f"{finding.region}: {finding.rule} {finding.resource}"
+            yield f"waived  {said}, until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
+    yield from error_lines(found.faults) if found.faults else ()
+    yield (
+        f"policy: {count(len(RULES), 'rule')}, {found.resources} resources in "
+        f"{count(len(found.verdicts), 'region')}, {count(len(found.findings), 'finding')}\n"
+    )
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    row = asdict(finding)
+    place: dict[str, Any] = row.pop("place")
+    return place | row
+
+
+def run(args: Namespace) -> Outcome:
+    """Judge and tell."""
+    specs, regions = directories(args)
+    tree = read_tree(specs, regions, args.region)
+    today = datetime.now(UTC).date()
+    waivers = read_waivers(waivers_file())
+    found = judged(tree, regions, waivers, today, whole_tree=not args.region)
+    waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]
+    data = {
+        "rules": len(RULES),
+        "resources": found.resources,
+        "regions": list(found.verdicts),
+        "findings": [_plain(finding) for finding in found.findings],
+        "waived": [_plain(f) | {"waiver": w.model_dump(mode="json")} for f, w in waived],
+        "waivers": error_rows(found.faults),
+    }
+    return Outcome(data=data, text=_lines(found), code=FINDINGS if found.blocks else OK)

@@ -1,0 +1,97 @@
+"""The pack judges what the engine shows it as the offline judge does, and keeps all for the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from policies.pack import Court, plain, region_of
+from policies.resource import Unknown
+from tests.examples import ROOT
+from tests.policies.estate import TODAY, changed, good, named
+
+SPECS: Final = tuple(ROOT.glob("model_specs/*/*.yaml"))
+URN: Final = "urn:pulumi:sandbox-aws::isoserve::kubernetes:apps/v1:Deployment::search/embedder"
+
+
+class NotYet(Exception):
+    """What the engine's values raise for what only exists later."""
+
+
+@dataclass
+class Shown(Mapping[str, Any]):
+    """Values as the engine shows them to a policy."""
+
+    inputs: dict[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        if self.inputs[key] is NotYet:
+            raise NotYet
+        return self.inputs[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.inputs)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def broken() -> Any:
+    def unpin(values: Any) -> None:
+        values["spec"]["template"]["spec"]["containers"][0]["image"] = "vllm:latest"
+
+    return changed(named("Deployment search/embedder"), unpin)
+
+
+def test_whole_numbers_come_back_as_such() -> None:
+    shown = Shown({"replicas": 2.0, "share": 0.5, "name": "a", "on": True, "ports": [80.0]})
+    assert plain(shown, NotYet, "") == {
+        "replicas": 2, "share": 0.5, "name": "a", "on": True, "ports": [80]
+    }  # fmt: skip
+    assert isinstance(plain(shown, NotYet, "")["replicas"], int)
+    assert plain(shown, NotYet, "")["on"] is True
+
+
+def test_what_is_not_known_yet_is_kept_as_such() -> None:
+    found = plain(Shown({"rule": Shown({"key": NotYet})}), NotYet, "")
+    assert type(found["rule"]["key"]) is Unknown
+    assert isinstance(found, dict), "rules see plain values"
+    assert isinstance([found], Sequence)
+
+
+def test_a_stack_is_a_region() -> None:
+    assert region_of(URN) == "sandbox-aws"
+
+
+def test_a_good_resource_passes_and_a_bad_one_is_told_with_its_line() -> None:
+    court = Court(ROOT, TODAY)
+    assert list(court.one(URN, named("Deployment search/embedder"))) == []
+    (said,) = court.one(URN, broken())
+    assert said.startswith("model_specs/search/embedder.yaml:3:1  image  P02  image-digest: ")
+
+
+def test_everything_good_passes_together() -> None:
+    court = Court(ROOT, TODAY)
+    said = [m for n, one in enumerate(good("sandbox-aws")) for m in court.one(f"{URN}{n}", one)]
+    assert [*said, *court.whole()] == []
+
+
+def test_a_region_of_which_nothing_was_seen_does_not_pass() -> None:
+    (said,) = Court(ROOT, TODAY).whole()
+    assert "nothing was seen" in said
+
+
+@pytest.mark.parametrize("missing", ["policies/waivers.yaml", "regions/sandbox-aws.yaml"])
+def test_law_that_cannot_be_read_lets_nothing_pass(tmp_path: Path, missing: str) -> None:
+    for path in (*ROOT.glob("regions/*.yaml"), *ROOT.glob("policies/*.yaml"), *SPECS):
+        copy = tmp_path / path.relative_to(ROOT)
+        if copy != tmp_path / missing:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
+    (said,) = Court(tmp_path, TODAY).one(URN, named("Deployment search/embedder"))
+    assert Path(missing).stem in said, "a person must see what is missing"
