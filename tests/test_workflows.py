@@ -1,0 +1,245 @@
+"""The workflows that a user copies are sound, and their scripts run the commands tested here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.examples import REGIONS, ROOT
+
+WORKFLOWS: Final = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SCRIPTS: Final = ROOT / ".github" / "scripts"
+ACTION: Final = ROOT / ".github" / "actions" / "region" / "action.yml"
+ACTIONLINT: Final = ROOT / ".isoserve" / "bin" / "actionlint"
+REAL: Final = [name for name in REGIONS if not name.startswith("sandbox-")]
+BROKEN: Final = """
+on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo ${{ github.event.pull_request.title }} ${{ matrix.region }}
+"""
+
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+
+
+def values(path: Path) -> Any:
+    return yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # `on` is a word here
+
+
+def lint(path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(ACTIONLINT), "-no-color", "-shellcheck=", "-pyflakes=", str(path)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+# -- the workflows ---------------------------------------------------------------------------
+
+
+@pytest.mark.judge
+@each_workflow
+def test_actionlint_finds_nothing(path: Path) -> None:
+    done = lint(path, ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.judge
+def test_actionlint_can_say_no(tmp_path: Path) -> None:
+    (tmp_path / "broken.yml").write_text(BROKEN)
+    done = lint(tmp_path / "broken.yml", tmp_path)
+    assert done.returncode == 1
+    assert "potentially untrusted" in done.stdout
+    assert "matrix" in done.stdout, "a job without a matrix has no region"
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit(path: Path) -> None:
+    for used in re.findall(r"uses: (\S+)(.*)", path.read_text()):
+        pinned = used[0].startswith("./") or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", used[0])
+        assert pinned, f"{used[0]}: a tag can be moved under us"
+        assert used[0].startswith("./") or " # v" in used[1], "people read versions"
+
+
+@each_workflow
+def test_a_workflow_may_read_and_a_job_asks_for_more(path: Path) -> None:
+    assert values(path)["permissions"] == {"contents": "read"}
+
+
+@each_workflow
+def test_no_step_takes_text_of_others_into_a_shell(path: Path) -> None:
+    for job in values(path)["jobs"].values():
+        for step in job.get("steps", ()):
+            inserted = re.findall(r"\$\{\{(.*?)\}\}", step.get("run", ""))
+            assert not inserted, f"{inserted}: give it by `env`, which a shell does not parse"
+
+
+@each_workflow
+def test_every_job_ends(path: Path) -> None:
+    for name, job in values(path)["jobs"].items():
+        assert "uses" in job or "timeout-minutes" in job, f"{name} could hang for six hours"
+
+
+def test_what_a_stranger_wrote_never_runs_beside_a_credential() -> None:
+    workflow = values(ROOT / ".github/workflows/review.yml")
+    assert list(workflow["on"]) == ["pull_request"], "pull_request_target would hand out secrets"
+    for name, job in workflow["jobs"].items():
+        trusted = "head.repo.full_name == github.repository" in job.get("if", "")
+        text = json.dumps(job)
+        has_credentials = "secrets." in text or "id-token" in text or "environment" in job
+        assert trusted or not has_credentials, f"{name} gives a fork what is ours"
+
+
+def test_a_preview_has_a_role_that_only_reads_and_never_the_one_that_deploys() -> None:
+    for name in ("review", "drift"):
+        text = (ROOT / f".github/workflows/{name}.yml").read_text()
+        assert "vars.PREVIEW_ROLE_ARN" in text
+        assert "DEPLOY_ROLE" not in text
+        assert "pulumi up" not in text
+
+
+def test_every_region_is_deployed_once_in_some_wave() -> None:
+    jobs = values(ROOT / ".github/workflows/deploy.yml")["jobs"]
+    waves = [json.loads(job["with"]["regions"]) for job in jobs.values()]
+    assert sorted(region for wave in waves for region in wave) == REAL
+    first, *later = jobs
+    assert all("needs" in jobs[name] for name in later), "a wave waits for the one before it"
+    assert len(waves[0]) == 1, f"{first}: a bad change meets one region first"
+
+
+def test_a_deploy_waits_for_people_and_is_never_cut_off() -> None:
+    wave = values(ROOT / ".github/workflows/wave.yml")["jobs"]["up"]
+    assert wave["environment"] == "deploy-${{ matrix.region }}"
+    deploy = values(ROOT / ".github/workflows/deploy.yml")
+    assert deploy["concurrency"]["cancel-in-progress"] == "false"
+
+
+def test_drift_is_looked_for_every_night() -> None:
+    workflow = values(ROOT / ".github/workflows/drift.yml")
+    assert workflow["on"]["schedule"][0]["cron"]
+    assert "--expect-no-changes" in (SCRIPTS / "drift.sh").read_text()
+
+
+def test_every_script_is_called_and_every_call_has_its_script() -> None:
+    texts = [path.read_text() for path in (*WORKFLOWS, ACTION, *SCRIPTS.glob("*.sh"))]
+    called = {name for text in texts for name in re.findall(r"/(\w+\.sh)\b", text)}
+    assert called == {path.name for path in SCRIPTS.glob("*.sh")}
+
+
+# -- their scripts ---------------------------------------------------------------------------
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Runs a script with stand-ins for the programs of GitHub, AWS and Pulumi, which log calls."""
+    stand_in = '#!/bin/sh\necho "$(basename "$0") $*" >>"$CALLS"\n'
+    for name, more in {
+        "gh": 'case "$*" in *--jq*) echo "$COMMENT";; esac\n',
+        "aws": "",
+        "isoserve": 'case "$1" in plan) cat "$PLAN";; *) exit "${REVIEW:-0}";; esac\n',
+        "pulumi": 'echo "{}"; exit "${PULUMI:-0}"\n',
+    }.items():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(stand_in + more)
+        program.chmod(0o755)
+
+    def run(script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            [str(SCRIPTS / script), *arguments],
+            cwd=ROOT, env={"PATH": path, "CALLS": str(tmp_path / "calls"), "COMMENT": "", **env},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def calls(tmp_path: Path) -> list[str]:
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def test_the_regions_of_the_tree_are_a_matrix(shell: Shell) -> None:
+    assert json.loads(shell("regions.sh").stdout) == REAL
+
+
+def test_a_failed_preview_fails_and_leaves_what_was_said(shell: Shell, tmp_path: Path) -> None:
+    events = tmp_path / "events" / "us-east-1.json"
+    assert shell("preview.sh", "us-east-1", str(events), PULUMI="255").returncode == 255
+    assert events.read_text() == "{}\n"
+    assert calls(tmp_path) == [
+        "pulumi preview --stack us-east-1 --policy-pack policies --non-interactive --json"
+    ]
+
+
+def test_a_region_without_a_preview_is_a_row_of_the_review(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    folder.mkdir()
+    (folder / "us-east-1.json").write_text("{}")
+    assert shell("review.sh", "abc", "false", str(folder)).returncode == 0
+    (call,) = calls(tmp_path)
+    assert call.startswith("isoserve review --base abc ")
+    for region in REAL:
+        assert f"--region {region} --preview {folder}/{region}.json" in call
+    assert (folder / "seoul-dc1.json").read_text() == "", "an empty file is a failed preview"
+
+
+def test_a_fork_is_reviewed_without_previews(shell: Shell, tmp_path: Path) -> None:
+    shell("review.sh", "abc", "true", str(tmp_path / "events"))
+    assert "--preview" not in calls(tmp_path)[0]
+
+
+def test_the_review_says_no_by_its_code(shell: Shell, tmp_path: Path) -> None:
+    assert shell("review.sh", "abc", "true", str(tmp_path), REVIEW="1").returncode == 1
+
+
+def test_nothing_goes_up_that_the_gate_refuses(shell: Shell, tmp_path: Path) -> None:
+    done = shell("deploy.sh", "us-east-1", str(tmp_path / "e" / "us-east-1.json"), REVIEW="1")
+    assert done.returncode == 1
+    assert not [call for call in calls(tmp_path) if call.startswith("pulumi up")]
+
+
+def test_what_passes_the_gate_goes_up_under_the_rules(shell: Shell, tmp_path: Path) -> None:
+    assert shell("deploy.sh", "us-east-1", str(tmp_path / "e" / "us-east-1.json")).returncode == 0
+    preview, review, up = calls(tmp_path)
+    assert preview.startswith("pulumi preview")
+    assert "review --base HEAD --region us-east-1 --preview" in review
+    assert up.startswith("pulumi up --stack us-east-1 --yes")
+    assert "--policy-pack policies" in up
+
+
+@pytest.mark.parametrize(("comment", "method"), [("", "POST"), ("17", "PATCH")])
+def test_one_comment_is_made_and_then_edited(
+    shell: Shell, tmp_path: Path, comment: str, method: str
+) -> None:
+    assert shell("comment.sh", "a/b", "3", "review.md", COMMENT=comment).returncode == 0
+    looked, wrote = calls(tmp_path)
+    assert "repos/a/b/issues/3/comments" in looked
+    assert f"--method {method} --field body=@review.md" in wrote
+    assert ("comments/17" in wrote) == bool(comment)
+
+
+@pytest.mark.parametrize(("provider", "called"), [("aws", True), ("on_prem", False)])
+def test_a_cluster_of_aws_is_reached_by_its_profile(
+    shell: Shell, tmp_path: Path, provider: str, called: bool
+) -> None:
+    plan = {
+        "provider": provider,
+        "cluster": {"name": "ml-serving", "context": "use1"},
+        "account": {"region": "us-east-1"},
+    }
+    (tmp_path / "plan.json").write_text(json.dumps({"r": plan}))
+    assert shell("kubeconfig.sh", "r", PLAN=str(tmp_path / "plan.json")).returncode == 0
+    wanted = "aws eks update-kubeconfig --name ml-serving --alias use1 --region us-east-1"
+    assert (wanted in calls(tmp_path)) == called
