@@ -28,15 +28,36 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "E109": ("A file is not UTF-8 text.", "Save it as UTF-8."),
     "E110": ("YAML tags are not read.", "Write a plain value without `!tag`."),
+    "E112": ("A file has more errors than are listed.", "Mend those that are, and run again."),
     "E201": ("There is no such field.", "Take the field that is proposed, or see schema.json."),
+    "E202": (
+        "A field belongs elsewhere.",
+        "Move it to the place that is named.",
+    ),
     "E203": ("Something needed is missing.", "Write it; the message names what."),
     "E204": ("A value has the wrong type.", "Write it in the type that is named."),
+    "E205": (
+        "A file has the envelope or the version of another tool's files.",
+        "Remove it; there is one schema, and the file's place says what it is.",
+    ),
     "E301": ("A value is out of its bounds or its pattern.", "Stay within what is named."),
     "E302": (
         "Replica numbers contradict each other or the region's nodes.",
-        "Keep min <= max, schedules <= max, and max within the nodes of the region.",
+        "Keep `min <= max`, schedules within max, and max within the nodes of the region.",
     ),
-    "E304": ("A schedule has no five cron fields.", "Write e.g. `0 8 * * 1-5`."),
+    "E303": (
+        "An amount is written with a unit.",
+        "Write the bare number; the field's name says what it counts.",
+    ),
+    "E304": (
+        "A time span is written with a unit.",
+        "Write the bare number of seconds; the message converts it where it can.",
+    ),
+    "E305": ("A schedule is not five cron fields.", "Write e.g. `0 8 * * 1-5`."),
+    "E306": (
+        "A regular expression cannot be read.",
+        "Mend it where the message says, or escape what is meant literally.",
+    ),
     "E311": (
         "A name has characters that an address cannot have.",
         "Use lower-case letters, digits and single hyphens, starting with a letter.",
@@ -45,19 +66,23 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "E313": ("A name is not plain ASCII.", "Use a-z, 0-9 and hyphens."),
     "E314": ("A name belongs to the platform.", "Choose one that starts otherwise."),
     "E315": (
-        "A file's ending would let one model stand in two files.",
-        "Rename it to end in .yaml.",
+        "One name would stand for two things.",
+        "Rename a file; the message names those that are in question.",
     ),
     "E321": (
         "A model's address has not its form.",
-        "Copy project/model:version@sha256:<64 hex digits> from the registry.",
+        "Copy `project/model:version@sha256:<64 hex digits>` from the registry.",
     ),
     "E322": ("A model belongs to another project.", "Copy it into this project's registry."),
-    "E323": ("A model is not pinned by its digest.", "Add @sha256:<manifest digest>."),
-    "E324": ("An image is not pinned by its digest.", "Resolve its tag to @sha256:<digest>."),
+    "E323": ("A model is not pinned by its digest.", "Add `@sha256:<manifest digest>`."),
+    "E324": ("An image is not pinned by its digest.", "Resolve its tag to `@sha256:<digest>`."),
     "E331": (
         "There is no such machine type or runtime.",
         "Take one of the catalogue: `isoserve machines`, or `isoserve explain image`.",
+    ),
+    "E332": (
+        "The arguments share a model over other GPUs than its machine type has.",
+        "Let the parallel sizes multiply to its GPUs, or leave them out.",
     ),
     "E333": (
         "There is no such region, or a region cannot give what is asked.",
@@ -67,13 +92,38 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model is larger than the memory of its machine type.",
         "Take a larger one: `isoserve machines --fits PROJECT/MODEL` says which.",
     ),
+    "E341": (
+        "A secret is written out in a file.",
+        "Revoke it, since it has been seen; keep the new one in a Secret and name that in "
+        "`secrets`.",
+    ),
     "E342": (
         "An environment variable has an illegal name, or one that the platform sets.",
         "Use A-Z, 0-9 and _, and no prefix that the message names.",
     ),
+    "E343": (
+        "An argument is shell, is refused, or is set by the platform.",
+        "Remove it; arguments are a list that no shell reads.",
+    ),
+    "E351": (
+        "Who may call, or under which host, is written by hand.",
+        "Choose `access`; hosts, walls and sign-in are made from it.",
+    ),
+    "E352": (
+        "A ttl is no moment with a time zone, is past, or is too far away.",
+        "Write one within two years, e.g. 2027-01-31T00:00:00Z; delete what has expired.",
+    ),
     "E353": (
         "Two fields contradict each other.",
         "Change one of them as the message says.",
+    ),
+    "E354": (
+        "Labels, annotations or placement are written by hand.",
+        "Remove them; they are made from names, machine type and region.",
+    ),
+    "E361": (
+        "A file leads out of its tree, or everyone may write it.",
+        "Put a plain copy there that only its owner writes.",
     ),
     "E371": (
         "A region profile contradicts itself.",

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from model_specs.secrets import mask
+
+_MOST_SHOWN: Final = 60
+_MOST_NAMES: Final = 30
+_PLAIN: Final = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -19,7 +31,7 @@ class SpecError:
     message: str
 
     def __str__(self) -> str:
-        return (
+        return _one_line(
             f"{self.file}:{self.line}:{self.column}  {self.path or '(file)'}  {self.code}  "
             f"{self.message}"
         )
@@ -36,16 +48,64 @@ class SpecErrors(Exception):
         return "\n".join(map(str, self.errors))
 
 
+def refuse(code: str, why: str) -> PydanticCustomError:
+    """The error a validator raises: `why` says what is wrong, what was got and what to do."""
+    return PydanticCustomError(code, "{why}", {"why": why})
+
+
+def refuse_all(findings: Iterable[tuple[tuple[str | int, ...], str, str]]) -> None:
+    """Raise all of a validator's findings (place inside its value, code, why) at once, if any."""
+    rows = [
+        InitErrorDetails(type=refuse(code, why), loc=where, input=None)
+        for where, code, why in findings
+    ]
+    if rows:
+        raise ValidationError.from_exception_data("findings", rows)
+
+
+def repeated(values: Iterable[Any]) -> Iterator[int]:
+    """Where a value stands that has stood before."""
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if repr(value) in seen:
+            yield index
+        seen.add(repr(value))
+
+
+def _one_line(text: str) -> str:
+    """`text` without what a terminal obeys: line breaks, escapes, changes of direction."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(value: Any) -> str:
+    """A value as messages repeat it: short, without secrets, and unmistakable letter by letter."""
+    if isinstance(value, str):
+        text = ascii(mask(value))
+    else:
+        text = "nothing" if value is None else mask(json.dumps(value, default=str))
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint for a name that is not known: the nearest known one, else all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(names)}"
+    close = difflib.get_close_matches(word[:_MOST_SHOWN], names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    more = ", ..." if len(names) > _MOST_NAMES else ""
+    return f"use one of {', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _letters(key: str) -> str:
+    """A key as paths repeat it: quoted where it could be taken for another, or for none."""
+    text = mask(key)[:_MOST_SHOWN]
+    return text if _PLAIN.fullmatch(text) else ascii(text)
 
 
 def dotted(path: Sequence[str | int]) -> str:
     """`("scaling", "schedules", 0, "start")` as `scaling.schedules[0].start`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        name = part if isinstance(part, int) else _letters(part)
+        text += f"[{name}]" if isinstance(part, int) else f".{name}" if text else str(name)
     return text

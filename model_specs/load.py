@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from model_specs.errors import SpecError, SpecErrors, nearest
+from model_specs.addresses import MODEL_ADDRESS
+from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.names import check_name
-from model_specs.schema import MODEL_ADDRESS, ModelFacts, ModelLock, ModelSpec, ProjectSpec
+from model_specs.schema import ModelFacts, ModelLock, ModelSpec, ProjectSpec
+from model_specs.secrets import secrets_in
 from model_specs.source import Source, Where, read
+from model_specs.wording import translate
 
 PROJECT_FILE: Final = "project.yaml"
 LOCK_FILE: Final = "models.lock.yaml"
@@ -55,132 +57,88 @@ class Specs:
     facts: dict[str, ModelFacts]
 
 
-def _got(details: ErrorDetails) -> str:
-    value = details["input"]
-    return json.dumps(value, default=str)[:60] if value is not None else "nothing"
-
-
-def _missing(details: ErrorDetails, part: type[BaseModel]) -> str:
-    return "missing; every one of these must be written"
-
-
-def _unknown(details: ErrorDetails, part: type[BaseModel]) -> str:
-    known = _fields(part, details["loc"][:-1])
-    word = str(details["loc"][-1])
-    if not difflib.get_close_matches(word, known, n=1, cutoff=0.6):
-        home = next((path for path in _all_fields(part) if path.split(".")[-1] == word), "")
-        if home:
-            return f"no such field here, got {word!r}; it belongs at {home}"
-    return f"no such field, got {word!r}; {nearest(word, known)}"
-
-
-def _typed(details: ErrorDetails, part: type[BaseModel]) -> str:
-    return f"{_lower(details['msg'])}, got {_got(details)}; write it in that type"
-
-
-def _bounded(details: ErrorDetails, part: type[BaseModel]) -> str:
-    return f"{_lower(details['msg'])}, got {_got(details)}; stay within the bounds"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:].replace("Input ", "")
-
-
-_BOUNDS: Final = (
-    "greater_than", "less_than", "too_short", "too_long", "string_pattern", "string_too",
-    "finite_number",
-)  # fmt: skip
-_MESSAGES: Final[tuple[tuple[tuple[str, ...], str, Callable[..., str]], ...]] = (
-    (("missing",), "E203", _missing),
-    (("extra_forbidden",), "E201", _unknown),
-    (_BOUNDS, "E301", _bounded),
-    (("",), "E204", _typed),
-)
-"""Prefixes of pydantic's error types, our code for them and the sentence; first match wins."""
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The part inside `Part`, `Part | None`, `tuple[Part, ...]` or an Annotated of these."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner(argument)
-        if found is not None:
-            return found
-    return None
-
-
-def _fields(part: type[BaseModel], where: Iterable[str | int]) -> tuple[str, ...]:
-    """The field names of the part that stands at `where` under `part`."""
-    for step in where:
-        field = part.model_fields.get(str(step))
-        found = _inner(field.annotation) if field else None
-        part = found or part
-    return tuple(part.model_fields)
-
-
-def _all_fields(part: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in part.model_fields.items():
-        yield f"{prefix}{name}"
-        inner = _inner(field.annotation)
-        if inner is not None:
-            yield from _all_fields(inner, f"{prefix}{name}.")
-
-
-def _translate(source: Source, error: ValidationError, part: type[BaseModel]) -> list[SpecError]:
-    """pydantic's findings in our form, at their places in the file."""
-    found: list[SpecError] = []
-    for details in error.errors(include_url=False):
-        where: Where = details["loc"]
-        kind = details["type"]
-        if "why" in details.get("ctx", {}):
-            found.append(source.error(where, kind, details["ctx"]["why"]))
-            continue
-        for prefixes, code, message in _MESSAGES:
-            if kind.startswith(prefixes):
-                found.append(source.error(where, code, message(details, part)))
-                break
-    return found
-
-
 def parse(source: Source, part: type[PartT]) -> PartT:
     """`source` as a `part`. Raises SpecErrors with all that is wrong in it."""
+    values = source.values if isinstance(source.values, dict) else {}
+    errors = [
+        source.error(
+            where,
+            "E341",
+            f"a secret in plain text, got {cut}; revoke it, keep the new one in a Secret of the "
+            f"project and mount that by `secrets`",
+        )
+        for where, cut in secrets_in(values)
+    ]
     try:
-        return part.model_validate_json(json.dumps(source.values))
+        made = part.model_validate_json(json.dumps(source.values))
     except ValidationError as error:
-        raise SpecErrors(_translate(source, error, part)) from None
+        errors += translate(source, error, part)
+    if errors:
+        raise source.refusal(errors)
+    return made
 
 
-def _named(kind: str, name: str, source: Source) -> None:
+def parse_named(source: Source, part: type[PartT], misnamed: Iterable[SpecError]) -> PartT:
+    """As `parse`, with what is wrong in the file's own name told in the same run."""
+    errors = list(misnamed)
+    try:
+        made = parse(source, part)
+    except SpecErrors as refused:
+        errors += refused.errors
+    if errors:
+        raise SpecErrors(errors)
+    return made
+
+
+def _misnamed(kind: str, name: str, source: Source) -> Iterator[SpecError]:
     try:
         check_name(name)
     except PydanticCustomError as error:
-        message = f"{kind} {error.message()}"
-        raise SpecErrors([source.error((), error.type, message)]) from None
+        yield source.error((), error.type, f"{kind} {error.message()}")
 
 
 def _load_model(path: Path, name: str, project: str) -> Model:
     source = read(path, name)
-    _named("file", path.stem, source)
-    spec = parse(source, ModelSpec)
-    model = Model(project=project, name=path.stem, spec=spec, source=source)
-    candidate = spec.rollout.candidate
+    spec = parse_named(source, ModelSpec, _misnamed("file", path.stem, source))
     addresses: dict[Where, str] = {("model",): spec.model}
+    candidate = spec.rollout.candidate
     if candidate is not None and candidate.model is not None:
         addresses[("rollout", "candidate", "model")] = candidate.model
-    foreign = [
+    foreign = _foreign(source, project, addresses)
+    if foreign:
+        raise SpecErrors(foreign)
+    return Model(project=project, name=path.stem, spec=spec, source=source)
+
+
+def _load_project_file(path: Path, name: str) -> Project:
+    source = read(path, name)
+    folder = path.parent.name
+    spec = parse_named(source, ProjectSpec, _misnamed("folder", folder, source))
+    return Project(name=folder, spec=spec, source=source)
+
+
+def _load_lock(path: Path, name: str) -> dict[str, ModelFacts]:
+    source = read(path, name)
+    facts = parse(source, ModelLock).models
+    # Facts are known by address in the whole tree: nobody states another project's.
+    errors = _foreign(source, path.parent.name, {("models", address): address for address in facts})
+    if errors:
+        raise source.refusal(errors)
+    return facts
+
+
+def _foreign(source: Source, project: str, addresses: dict[Where, str]) -> list[SpecError]:
+    """An error for every address that is another project's."""
+    return [
         source.error(
             where,
             "E322",
-            f"the model belongs to another project, got {address.split('/')[0]}; "
+            f"the model belongs to another project, got {_project_of(address)}; "
             f"copy it into {project} in the registry",
         )
         for where, address in addresses.items()
         if _project_of(address) != project
     ]
-    if foreign:
-        raise SpecErrors(foreign)
-    return model
 
 
 def _project_of(address: str) -> str:
@@ -208,16 +166,14 @@ def _load_project(
     for path in _files(folder, label, errors):
         name = f"{label}/{path.name}"
         if path.suffix == ".yml":
-            message = f"specs end in .yaml, got {path.name}; rename it"
+            message = f"specs end in .yaml, got {shown(path.name)}; rename it"
             errors.append(Source(name).error((), "E315", message))
             continue
         try:
             if path.name == PROJECT_FILE:
-                source = read(path, name)
-                _named("folder", folder.name, source)
-                project = Project(name=folder.name, spec=parse(source, ProjectSpec), source=source)
+                project = _load_project_file(path, name)
             elif path.name == LOCK_FILE:
-                facts = parse(read(path, name), ModelLock).models
+                facts = _load_lock(path, name)
             else:
                 models.append(_load_model(path, name, folder.name))
         except SpecErrors as refused:
@@ -241,7 +197,7 @@ def _strangers(specs: Specs) -> Iterator[SpecError]:
                 yield source.error(where, "E353", f"shares with itself, got {other}; remove it")
             elif other not in specs.projects:
                 hint = nearest(other, specs.projects)
-                yield source.error(where, "E353", f"no such project, got {other!r}; {hint}")
+                yield source.error(where, "E353", f"no such project, got {shown(other)}; {hint}")
 
 
 def load(directory: Path) -> Specs:

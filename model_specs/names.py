@@ -6,7 +6,8 @@ import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+
+from model_specs.errors import refuse, shown
 
 DOMAIN: Final = "isoserve.dev"
 LABEL_PROJECT: Final = f"{DOMAIN}/project"
@@ -46,20 +47,17 @@ def check_name(name: str) -> str:
     Raises PydanticCustomError with the code, the rule and a legal name near it.
     """
     if not name.isascii():
-        shown = name.encode("ascii", "backslashreplace").decode()
-        raise PydanticCustomError("E313", "{why}", {"why": f"names are plain ASCII, got {shown}"})
+        why = f"names are plain ASCII, got {shown(name)}"
+        raise refuse("E313", f"{why}; type it anew with a-z, 0-9 and hyphens")
     if not _NAME.fullmatch(name) or "--" in name:
-        why = (
-            f"names are lower-case letters, digits and single hyphens and start with a letter, "
-            f"got {name!r}; use {_slug(name)}"
-        )
-        raise PydanticCustomError("E311", "{why}", {"why": why})
+        rule = "names are lower-case letters, digits and single hyphens and start with a letter"
+        raise refuse("E311", f"{rule}, got {shown(name)}; use {_slug(name)}")
     if len(name) > MAX_NAME:
-        why = f"names have at most {MAX_NAME} characters, got {len(name)}; use {_slug(name)}"
-        raise PydanticCustomError("E312", "{why}", {"why": why})
+        why = "names share <model>--<project>, one DNS label of 63 characters"
+        raise refuse("E312", f"{why}, at most {MAX_NAME} each, got {len(name)}; use {_slug(name)}")
     if name.split("-")[0] in RESERVED:
-        why = f"names starting with {', '.join(RESERVED)} belong to the platform; choose another"
-        raise PydanticCustomError("E314", "{why}", {"why": why})
+        why = f"names starting with {', '.join(RESERVED)} belong to the platform"
+        raise refuse("E314", f"{why}, got {shown(name)}; choose another")
     return name
 
 

@@ -193,3 +193,10 @@ CUSTOM: Final = Runtime(
     shutdown_seconds=30,
 )
 """The contract of an image of one's own: the Open Inference Protocol v2 on port 8080."""
+
+
+def own_flags(runtime: Runtime) -> frozenset[str]:
+    """The flags that a runtime's command line already has, with hyphens."""
+    launch = Launch(served_name="", gpus=1, port=runtime.port, shutdown_seconds=1)
+    words = [word for word in runtime.args(launch) if word.startswith("--")]
+    return frozenset(word.partition("=")[0].replace("_", "-") for word in words)

@@ -7,7 +7,9 @@ fields, a region profile and the catalogues.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -20,86 +22,70 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from model_specs.errors import nearest
+from model_specs.addresses import Image, ModelAddress
+from model_specs.arguments import check_argument, flag_of, shares
+from model_specs.cron import check_cron
+from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.names import Name
-from model_specs.runtimes import RUNTIMES
+from model_specs.runtimes import RUNTIMES, own_flags
 
-_SHA256 = r"sha256:[0-9a-f]{64}"
-_IMAGE = re.compile(rf"[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@{_SHA256}")
-MODEL_ADDRESS: Final = re.compile(
-    r"(?P<project>[a-z][a-z0-9-]*)/(?P<model>[a-z][a-z0-9-]*)"
-    r":(?P<version>[A-Za-z0-9][A-Za-z0-9._-]{0,62})@sha256:(?P<digest>[0-9a-f]{64})"
-)
 _ENV = re.compile(r"[A-Z][A-Z0-9_]*")
-_CRON = re.compile(r"(\S+ ){4}\S+")
 _RESERVED_ENV = ("NVIDIA_", "AWS_", "LD_", "ISOSERVE_", "PATH", "HOME")
+MAX_TTL: Final = timedelta(days=731)
+"""What shall stay for longer needs no `ttl`."""
 
 
 class Part(BaseModel):
     """The manner of every part: typed, closed, unchangeable."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
-def refuse(code: str, why: str) -> PydanticCustomError:
-    """The error a validator raises: `why` says what is wrong, what was got and what to do."""
-    return PydanticCustomError(code, "{why}", {"why": why})
+def _check_env(name: str) -> str:
+    if not _ENV.fullmatch(name):
+        raise refuse("E342", f"not an environment name, got {shown(name)}; use A-Z, 0-9 and _")
+    if name.startswith(_RESERVED_ENV):
+        why = f"names starting with {', '.join(_RESERVED_ENV)} are the platform's"
+        raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
+    return name
 
 
-def _check_image(image: str) -> str:
-    if image in RUNTIMES or _IMAGE.fullmatch(image):
-        return image
-    if "/" in image or ":" in image:
-        why = f"an image is pinned as registry/name@sha256:<64 hex digits>, got {image!r}"
-        raise refuse("E324", f"{why}; resolve the tag to its digest")
-    raise refuse("E331", f"no such runtime, got {image!r}; {nearest(image, RUNTIMES)}")
-
-
-def _check_model(address: str) -> str:
-    if MODEL_ADDRESS.fullmatch(address):
-        return address
-    form = "project/model:version@sha256:<64 hex digits>"
-    if "@sha256:" not in address:
-        raise refuse("E323", f"a model is pinned by its digest as {form}, got {address!r}; pin it")
-    raise refuse("E321", f"a model's address is {form}, got {address!r}; copy it from the registry")
-
-
-def _check_env(env: dict[str, str]) -> dict[str, str]:
-    for name in env:
-        if not _ENV.fullmatch(name):
-            raise refuse("E342", f"not an environment name, got {name!r}; use A-Z, 0-9 and _")
-        if name.startswith(_RESERVED_ENV):
-            raise refuse("E342", f"{name} is set by the platform; choose another name")
-    return env
-
-
-def _check_cron(cron: str) -> str:
-    if not _CRON.fullmatch(cron):
-        raise refuse("E304", f"a schedule has five cron fields, got {cron!r}; e.g. '0 8 * * 1-5'")
-    return cron
+def _check_pattern(pattern: str) -> str:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about what a later Python may read anew
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = f"no regular expression ({error}), got {shown(pattern)}"
+        raise refuse("E306", f"{why}; mend it, or escape what is meant literally") from None
+    return pattern
 
 
 def _check_regions(regions: Any) -> Any:
     if regions == "all":
         return ()
     if not isinstance(regions, list) or not regions:
-        raise refuse("E333", f"regions is `all` or a list of names, got {regions!r}; name one")
+        raise refuse("E333", f"regions is `all` or a list of names, got {shown(regions)}; name one")
+    refuse_all(
+        ((index,), "E333", f"a region named twice, got {shown(regions[index])}; keep one")
+        for index in repeated(regions)
+    )
     return tuple(regions)
 
 
-Image = Annotated[str, AfterValidator(_check_image)]
-ModelAddress = Annotated[
-    str,
-    AfterValidator(_check_model),
-    WithJsonSchema(
-        # Python and JavaScript name groups differently, and both know unnamed ones.
-        {"type": "string", "pattern": re.sub(r"\?P<\w+>", "", f"^{MODEL_ADDRESS.pattern}$")}
-    ),
-]
+def _check_group(group: str) -> str:
+    if group.startswith("system:"):
+        why = f"groups starting with system: are Kubernetes' own, got {shown(group)}"
+        raise refuse("E314", f"{why}; name a group of the identity provider")
+    return group
+
+
 Regions = Annotated[
     tuple[Name, ...],
     BeforeValidator(_check_regions),
@@ -107,8 +93,10 @@ Regions = Annotated[
         {"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     ),
 ]
-Env = Annotated[dict[str, str], AfterValidator(_check_env)]
-Cron = Annotated[str, AfterValidator(_check_cron)]
+Env = dict[Annotated[str, AfterValidator(_check_env)], str]
+Cron = Annotated[str, AfterValidator(check_cron)]
+Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
+Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
 Replicas = Annotated[int, Field(ge=1, le=1000)]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -121,7 +109,7 @@ class Schedule(Part):
     """When the window opens, five cron fields."""
     end: Cron
     """When the window closes, five cron fields."""
-    timezone: str = "UTC"
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")] = "UTC"
     """An IANA time zone; both ends are read in it."""
     replicas: Replicas
     """Replicas kept while the window is open."""
@@ -225,7 +213,7 @@ class Expectation(Part):
     """HTTP status."""
     json_path: Annotated[str, Field(max_length=256)] = ""
     """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""
-    matches: Annotated[str, Field(max_length=1024)] = ""
+    matches: Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)] = ""
     """A regular expression that the answer must match; empty asks nothing."""
     latency_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """The longest time to the whole answer."""
@@ -254,7 +242,7 @@ class Slo(Part):
 class Batch(Part):
     """A job over the model instead of a server."""
 
-    command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(min_length=1)]
+    command: Annotated[tuple[Argument, ...], Field(min_length=1)]
     """The program and its arguments; never a shell line."""
     schedule: Cron | None = None
     """When it runs, five cron fields; without it once per change of the spec."""
@@ -310,7 +298,7 @@ class ModelSpec(Part):
     """Where it is served: `all`, or a list of region names; without it everywhere."""
     env: Env = {}
     """Environment variables of the server; no secrets."""
-    args: tuple[Annotated[str, Field(max_length=4096)], ...] = ()
+    args: tuple[Argument, ...] = ()
     """Further arguments of the runtime."""
     secrets: tuple[Secret, ...] = ()
     """Secrets mounted as files."""
@@ -319,25 +307,38 @@ class ModelSpec(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        refuse_all(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Fields that are right alone and wrong together."""
         if self.batch and (self.rollout.candidate or self.access != "private"):
-            raise refuse("E353", "a batch job has no route and no candidate; remove them")
+            yield (), "E353", "a batch job has no route and no candidate; remove them"
         if self.scaling.scale_to_zero and self.access == "private":
             why = "scale_to_zero needs a gateway that sees the first request, got access private"
-            raise refuse("E353", f"{why}; use permissive or public, or a schedule")
+            yield (), "E353", f"{why}; use permissive or public, or a schedule"
         if self.rollout.strategy in ("canary", "shadow") and self.access == "private":
             why = f"{self.rollout.strategy} splits requests at a gateway, got access private"
-            raise refuse("E353", f"{why}; use permissive or public, or blue_green")
-        return self
+            yield (), "E353", f"{why}; use permissive or public, or blue_green"
+        mounts = [secret.mount for secret in self.secrets]
+        for index in repeated(mounts):
+            why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
+            yield ("secrets", index, "mount"), "E353", why
+        taken = own_flags(RUNTIMES[self.image]) if self.image in RUNTIMES else ()
+        for index, word in enumerate(self.args):
+            if flag_of(word) in taken and not shares(word):
+                why = f"the platform sets this flag itself, got {shown(word)}; remove it"
+                yield ("args", index), "E343", why
 
 
 class Members(Part):
     """Groups of the identity provider, by what they may do in the project's namespace."""
 
-    admins: tuple[str, ...] = ()
+    admins: tuple[Group, ...] = ()
     """May change secrets and read everything."""
-    developers: tuple[str, ...] = ()
+    developers: tuple[Group, ...] = ()
     """May read everything but secrets, and restart pods."""
-    viewers: tuple[str, ...] = ()
+    viewers: tuple[Group, ...] = ()
     """May read everything but secrets."""
 
 

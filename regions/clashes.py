@@ -30,6 +30,6 @@ def clashes(specs: Specs, servers: Iterable[ServerPlan]) -> Iterator[SpecError]:
             if other != server.workload.id and other in sources:
                 message = (
                     f"{server.workload.id} has a Deployment of this name, got {track.name!r}; "
-                    f"rename the file"
+                    f"rename this file or {sources[server.workload.id].file}"
                 )
-                yield sources[other].error((), "E314", message)
+                yield sources[other].error((), "E315", message)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.errors import SpecError, nearest
-from model_specs.load import Specs
+from model_specs.arguments import gpus_shared, shares
+from model_specs.errors import SpecError, nearest, shown
+from model_specs.load import Model, Specs
 from model_specs.schema import ProjectSpec
 from model_specs.source import Where
 from regions.machines import MACHINES
@@ -18,7 +19,7 @@ from regions.plan import CachePlan
 from regions.profile import RegionProfile
 
 _GIB: Final = 1024**3
-_HOURS_PER_MONTH: Final = 730
+HOURS_PER_MONTH: Final = 730
 _DISK_SLACK: Final = 1.2  # room for a download beside what is held
 
 
@@ -28,22 +29,37 @@ def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]
     for model in specs.models:
         for index, name in enumerate(model.spec.regions):
             if name not in known:
-                message = f"no such region, got {name!r}; {nearest(name, known)}"
+                message = f"no such region, got {shown(name)}; {nearest(name, known)}"
                 yield model.source.error(("regions", index), "E333", message)
 
 
 def unknown_machines(specs: Specs) -> Iterator[SpecError]:
-    """Machine types that are in no row of the catalogue."""
+    """Machine types that are in no row of the catalogue, and GPUs that a row does not have."""
     for model in specs.models:
         wish = model.spec.machine_type
         if wish not in MACHINES:
-            message = f"no such machine type, got {wish!r}; {nearest(wish, MACHINES)}"
+            message = f"no such machine type, got {shown(wish)}; {nearest(wish, MACHINES)}"
             yield model.source.error(("machine_type",), "E331", message)
+        else:
+            yield from _misfits(model, max(MACHINES[wish].gpus, 1))
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
             if wish not in MACHINES:
-                message = f"no such machine type, got {wish!r}; {nearest(wish, MACHINES)}"
+                message = f"no such machine type, got {shown(wish)}; {nearest(wish, MACHINES)}"
                 yield project.source.error(("gpu_quota", wish), "E331", message)
+
+
+def _misfits(model: Model, gpus: int) -> Iterator[SpecError]:
+    """Arguments that share a model over more GPUs than its machine has, or over an odd number."""
+    asked = gpus_shared(model.spec.args, gpus)
+    if asked == 0 or gpus % asked:
+        for index, word in enumerate(model.spec.args):
+            if shares(word):
+                message = (
+                    f"the arguments share the model over {asked} GPUs, got {gpus} on "
+                    f"{model.spec.machine_type}; let the sizes multiply to {gpus}, or remove them"
+                )
+                yield model.source.error(("args", index), "E332", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +135,21 @@ def over_budget(
 
     A replica costs its share of a node: price of the node / replicas per node * 730 h.
     """
-    spent: dict[str, float] = defaultdict(float)
+    spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for use in _uses(servers, jobs):
         offer = profile.machines[use.machine]
         hourly = offer.price_usd_per_hour.on_demand or 0.0
-        spent[use.project] += use.replicas * hourly / offer.replicas_per_node * _HOURS_PER_MONTH
-    for project, dollars in sorted(spent.items()):
-        cap = specs.projects[project].spec.cost_cap_usd_per_month
+        share = use.replicas * hourly / offer.replicas_per_node
+        spent[use.project][use.model] += share * HOURS_PER_MONTH
+    for project, models in sorted(spent.items()):
+        cap, dollars = specs.projects[project].spec.cost_cap_usd_per_month, sum(models.values())
         if cap is not None and dollars > cap:
             yield specs.projects[project].source.error(
                 ("cost_cap_usd_per_month",),
                 "E382",
-                f"at most replicas {project} costs {dollars:,.0f} USD a month in {region} at "
-                f"on-demand prices, got a cap of {cap:,.0f}; raise it or lower scaling.max",
+                f"at most replicas {', '.join(sorted(models))} cost {dollars:,.0f} USD a month in "
+                f"{region} at on-demand prices, got a cap of {cap:,.0f}; raise it or lower "
+                f"scaling.max",
             )
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model_specs.errors import SpecError, SpecErrors
-from model_specs.schema import is_expired
+from model_specs.schema import MAX_TTL, is_expired
 from regions.plan import RegionPlan
 from regions.resolve import resolve
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_lines, error_rows
@@ -42,16 +42,20 @@ def _nowhere(tree: Tree, regions: list[dict[str, Any]]) -> Iterator[SpecError]:
             yield model.source.error(where, gaps[0]["code"], f"no region can serve it: {why}")
 
 
-def _expired(tree: Tree) -> list[dict[str, str]]:
+def _ttls(tree: Tree) -> Iterator[SpecError]:
+    """Models that are no longer wanted. Only here a clock speaks: a plan is the same tomorrow."""
     now = datetime.now(UTC)
-    return [
-        {"model": model.id, "ttl": str(model.spec.ttl)}
-        for model in tree.specs.models
-        if is_expired(model.spec, now)
-    ]
+    for model in tree.specs.models:
+        ttl = model.spec.ttl
+        if is_expired(model.spec, now):
+            message = f"expired, got {ttl}; delete the spec or extend its ttl"
+            yield model.source.error(("ttl",), "E352", message)
+        elif ttl is not None and ttl > now + MAX_TTL:
+            message = f"more than {MAX_TTL.days} days away, got {ttl}; leave it out or shorten it"
+            yield model.source.error(("ttl",), "E352", message)
 
 
-def _lines(regions: Iterable[dict[str, Any]], expired: Iterable[dict[str, str]]) -> Iterator[str]:
+def _lines(regions: Iterable[dict[str, Any]]) -> Iterator[str]:
     for row in regions:
         numbers = (
             count(row["servers"], "server"),
@@ -65,18 +69,15 @@ def _lines(regions: Iterable[dict[str, Any]], expired: Iterable[dict[str, str]])
         for less in row["downgrades"]:
             whose = less["model"] or row["region"]
             yield f"  {whose}  {less['feature']} (no {less['capability']}): {less['outcome']}\n"
-    for row in expired:
-        yield f"{row['model']}  ttl  expired at {row['ttl']}; delete the spec or extend its ttl\n"
 
 
 def run(args: Namespace) -> Outcome:
     """Load everything, resolve every region, and tell."""
     regions: list[dict[str, Any]] = []
-    expired: list[dict[str, str]] = []
     errors: set[SpecError] = set()
     try:
         tree = tree_of(args)
-        expired = _expired(tree)
+        errors.update(_ttls(tree))
         for region, profile in tree.profiles.items():
             try:
                 regions.append(_summary(resolve(tree.specs, profile, region)))
@@ -90,7 +91,7 @@ def run(args: Namespace) -> Outcome:
         errors.update(refused.errors)
     found = sorted(errors)
     return Outcome(
-        data={"errors": error_rows(found), "regions": regions, "expired": expired},
-        text=[*_lines(regions, expired), *error_lines(found)],
+        data={"errors": error_rows(found), "regions": regions},
+        text=[*_lines(regions), *error_lines(found)],
         code=FINDINGS if found else OK,
     )

@@ -1,6 +1,7 @@
 """Writes the JSON Schemas with which editors complete and check specs, projects and profiles.
 
-Run `python -m stacks.schema` after a change of a field, a runtime or a machine type.
+Run `python -m stacks.schema` after a change of a field, a runtime, a machine type or an error code:
+it writes the pages of `stacks.pages` too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from model_specs.runtimes import RUNTIMES
 from model_specs.schema import ModelSpec, Part, ProjectSpec
 from regions.machines import MACHINES
 from regions.profile import CAPABILITIES, RegionProfile
+from stacks.pages import page_texts
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -60,5 +62,5 @@ def schema_texts() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for name, text in schema_texts().items():
+    for name, text in {**schema_texts(), **page_texts()}.items():
         (_ROOT / name).write_text(text, encoding="utf-8")

@@ -47,9 +47,10 @@ def _profile(name: str, index: int) -> str:
     text = text.replace("example.com", f"r{index}.example.com")
     values = yaml.safe_load(text)
     values["registry"] |= {"bucket": f"models-r{index}", "replicate_to": []}
-    for offer in values["machines"].values():
+    for machine, offer in values["machines"].items():
         offer["replicas_per_node"], offer["cache_disk_gib"] = 64, 1_000_000
-        names = [f"r{index}-node-{number}" for number in range(100)] if offer["node_names"] else []
+        words = [f"r{index}-{machine}-{number}" for number in range(100)]
+        names = words if offer["node_names"] else []
         offer["node_names"], offer["on_demand"]["max"] = names, len(names) or 10_000
         offer["price_usd_per_hour"]["as_of"] = str(offer["price_usd_per_hour"]["as_of"])
     return yaml.safe_dump(values)

@@ -79,9 +79,16 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
      "E371", "machines.cpu.4", "all on-demand"),
     ("instance types on own metal", "sandbox-onprem",
      lambda v: v["machines"].update({"cpu.8": values_of("us-east-1")["machines"]["cpu.4"]}),
-     "E371", "", "does not fit provider on_prem"),
+     "E371", "machines.cpu.8", "does not fit provider on_prem"),
     ("one subnet", "us-east-1", lambda v: v["account"].update(subnet_ids=["one"]),
-     "E371", "", "two zones or more"),
+     "E371", "account.subnet_ids", "subnets in two zones"),
+    ("a copy without a key", "us-east-1",
+     lambda v: v["registry"]["replicate_to"][0].update(key_arn=""),
+     "E371", "registry.replicate_to[0].key_arn", "only to a key"),
+    ("an alias where S3 wants a key", "us-east-1",
+     lambda v: v["registry"]["replicate_to"][0].update(
+         key_arn="arn:aws:kms:eu-central-1:111122223333:alias/isoserve-models"),
+     "E301", "registry.replicate_to[0].key_arn", "pattern"),
     ("a tag instead of a digest", "us-east-1", lambda v: v.update(agent_image="agent:latest"),
      "E301", "agent_image", "pattern"),
     ("plain HTTP sign-in", "us-east-1",
@@ -108,10 +115,27 @@ def test_a_contradiction_is_refused_with_its_place(
     assert words in error.message
 
 
-@pytest.mark.parametrize("name", ["Here", "1st", "a" * 21, "here-", "here_too"])
-def test_a_region_name_must_fit_into_an_iam_role(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("Here", "E311"), ("1st", "E311"), ("here-", "E311"), ("here_too", "E311"),
+     ("a" * 21, "E312")],
+)  # fmt: skip
+def test_a_region_name_must_fit_into_an_iam_role(tmp_path: Path, name: str, code: str) -> None:
     error = refusal(written(tmp_path, values_of("us-east-1"), name))
-    assert error.code == "E312", "it becomes part of isoserve.<region>.<project>, 64 at most"
+    assert error.code == code, "it becomes part of isoserve.<region>.<project>, 64 at most"
+
+
+def test_all_contradictions_of_a_profile_are_told_at_once(tmp_path: Path) -> None:
+    values = values_of("us-east-1")
+    values["zones"].append("eu-west-1a")
+    values["account"]["subnet_ids"] = ["one"]
+    values["gateway_class"] = ""
+    with pytest.raises(SpecErrors) as refused:
+        load_profile(written(tmp_path, values, "Here"))
+    paths = [error.path for error in refused.value.errors]
+    assert sorted(paths) == ["", "account.subnet_ids", "gateway_class", "zones[3]"], (
+        "the file's own name is judged in the same run"
+    )
 
 
 def test_all_files_are_judged_at_once(tmp_path: Path) -> None:

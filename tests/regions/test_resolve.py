@@ -268,7 +268,7 @@ def test_a_model_named_like_anothers_deployment_is_refused(
     owner: dict[str, Any], taken: str
 ) -> None:
     error = refusal(a_tree(a_model(**owner), a_model(name=taken)))
-    assert (error.code, error.file) == ("E314", f"model_specs/search/{taken}.yaml")
+    assert (error.code, error.file) == ("E315", f"model_specs/search/{taken}.yaml")
     assert "search/sentiment has a Deployment of this name" in error.message, (
         "the one that comes last would take the other's place without a word"
     )

@@ -124,7 +124,8 @@ def test_an_expired_model_is_listed(isoserve: Isoserve, here: Path) -> None:
     path = here / SENTIMENT
     path.write_text(path.read_text() + "ttl: 2020-01-01T00:00:00Z\n")
     answer = isoserve("check")
-    assert "search/sentiment  ttl  expired at 2020-01-01" in answer.out, "someone must delete it"
+    assert "ttl  E352  expired, got 2020-01-01" in answer.out, "someone must delete it"
+    assert isoserve("plan").code == 0, "nothing that runs breaks because a day has come"
 
 
 def test_regions_can_be_chosen(isoserve: Isoserve, here: Path) -> None:

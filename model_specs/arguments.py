@@ -1,0 +1,64 @@
+"""What the arguments of a server may say, and over how many GPUs they share a model."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from model_specs.errors import refuse, shown
+
+_SHELL: Final = re.compile(r"[\x00-\x1f;`]|\$\(|&&|\|\|")
+_DENIED: Final = {
+    "--trust-remote-code": "it runs code that came with the model",
+    "--allowed-local-media-path": "it serves files of the pod",
+}
+_SHORTEST: Final = len("--trust")
+"""Argument parsers take the beginning of a flag for the flag."""
+_SHARED: Final = {
+    "--tensor-parallel-size": "tensor",
+    "-tp": "tensor",
+    "--pipeline-parallel-size": "pipeline",
+    "-pp": "pipeline",
+    "--data-parallel-size": "data",
+    "-dp": "data",
+}
+"""vLLM's flags that share a model over GPUs; what they say is multiplied."""
+
+
+def flag_of(word: str) -> str:
+    """The flag in an argument; vLLM takes `_` for `-` in one."""
+    return word.partition("=")[0].replace("_", "-")
+
+
+def check_argument(word: str) -> str:
+    """`word` itself. Raises PydanticCustomError for shell and for flags that open too much."""
+    shell = _SHELL.search(word)
+    if shell:
+        why = f"no shell reads arguments, got {shown(shell[0])} in one"
+        raise refuse("E343", f"{why}; write every argument as an item of its own")
+    flag = flag_of(word)
+    for denied, why in _DENIED.items():
+        if len(flag) >= _SHORTEST and denied.startswith(flag):
+            raise refuse("E343", f"{denied} is refused, for {why}, got {shown(word)}; remove it")
+    return word
+
+
+def shares(word: str) -> bool:
+    """Whether the argument says how a model is shared over GPUs."""
+    return flag_of(word) in _SHARED
+
+
+def gpus_shared(args: Sequence[str], gpus: int) -> int:
+    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked.
+
+    What is no number counts as none.
+    """
+    sizes = {"tensor": gpus}
+    for index, word in enumerate(args):
+        if shares(word):
+            value = word.partition("=")[2] or "".join(args[index + 1 : index + 2])
+            number = value.isascii() and value.isdecimal()
+            sizes[_SHARED[flag_of(word)]] = int(value) if number else 0
+    return math.prod(sizes.values())
