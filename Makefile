@@ -2,15 +2,23 @@
 PYTHON ?= python3
 VENV := .isoserve/venv
 RUN := $(VENV)/bin/python
+JUDGES := .isoserve/judges/venv
+JUDGES_PINS := regions/sandbox/toolchain/judges/requirements.txt
 ARGS ?=
 
-.PHONY: up down test unit engine check bench golden setup
+.PHONY: up down test unit judge engine check bench golden setup
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@echo "venv  installing the pinned packages"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(JUDGES)/.ready: $(JUDGES_PINS)
+	@echo "venv  installing the judges' pinned packages"
+	@$(PYTHON) -m venv --clear $(JUDGES)
+	@$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(JUDGES_PINS)
 	@touch $@
 
 setup: $(VENV)/.ready
@@ -21,21 +29,27 @@ up: setup
 down: setup
 	@$(RUN) -m regions.sandbox down
 
-test: unit engine
+test: unit judge engine
 
 unit: setup
 	@$(RUN) -m regions.sandbox.promtool
-	$(RUN) -m pytest -n 2 -m "not engine" $(ARGS)
+	$(RUN) -m pytest -n 2 -m "not engine and not judge" $(ARGS)
+
+# Third-party judges over every object of every example; waivers: tests/judge/waivers.yaml.
+judge: setup $(JUDGES)/.ready
+	@$(RUN) -m regions.sandbox.judges
+	$(RUN) -m pytest -m judge $(ARGS)
 
 engine: setup
 	@$(RUN) -m regions.sandbox build
-	$(RUN) -m pytest -m engine $(ARGS)
+	$(RUN) -m pytest -m "engine and not judge" $(ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/isoserve check
+	$(VENV)/bin/isoserve policy
 	$(VENV)/bin/isoserve parity
 
 bench: setup

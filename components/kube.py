@@ -55,9 +55,28 @@ def head(
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
+def apart(labels: dict[str, str]) -> Object:
+    """A pod's wish for a node without another pod of `labels`: a node that dies takes one.
+
+    A wish and not a condition: a pool may have a single node, and two replicas still serve more.
+    """
+    term: Object = {
+        "labelSelector": {"matchLabels": labels},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    wish = {"podAffinityTerm": term, "weight": 100}
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}
+
+
 def namespace_named(name: str) -> Object:
     """A network policy's peer: every pod of one namespace."""
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def resolver() -> Object:
+    """A network policy's way out to the cluster's DNS, and to nothing else."""
+    ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    return {"ports": ports, "to": [namespace_named("kube-system")]}
 
 
 def tolerations(taints: Iterable[Toleration]) -> list[Object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Final
 
 from components.kube import Object, head
 from components.model_network import wall
@@ -11,6 +12,10 @@ from components.model_pod import container, pod
 from components.model_server import account
 from model_specs.names import LABEL_ROLE
 from regions.model_plan import JobPlan
+
+_LATEST_START_SECONDS: Final = 3600
+"""An hour late is better than never; and after 100 missed starts, which is more than an hour's
+worth even of one a minute, the controller would give up for good."""
 
 
 def _job_spec(plan: JobPlan) -> Object:
@@ -45,6 +50,7 @@ def _run(plan: JobPlan) -> Object:
                 "failedJobsHistoryLimit": 3,
                 "jobTemplate": {"metadata": {"labels": labels}, "spec": spec},
                 "schedule": plan.schedule,
+                "startingDeadlineSeconds": _LATEST_START_SECONDS,
                 "successfulJobsHistoryLimit": 1,
                 "timeZone": "Etc/UTC",
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from components.kube import Object, head
+from components.kube import Object, apart, head
 from components.model_network import LABEL_VERSION, services, wall
 from components.model_pod import container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
@@ -47,9 +47,11 @@ def _labels(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
 
 
 def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
-    """Over zones where there are several; GPUs are scarce, so a wish and not a condition."""
+    """Over nodes, and zones where there are several; GPUs are scarce, so only wishes."""
+    # Of all tracks: a candidate's or a spot node's pod is a replica of the same model.
+    nodes = {"affinity": apart({**plan.workload.labels, LABEL_ROLE: "model-server"})}
     if not plan.spread_zones:
-        return {}
+        return nodes
     constraint = {
         "labelSelector": {"matchLabels": labels},
         "matchLabelKeys": ["pod-template-hash"],
@@ -57,7 +59,7 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
         "topologyKey": "topology.kubernetes.io/zone",
         "whenUnsatisfiable": "ScheduleAnyway",
     }
-    return {"topologySpreadConstraints": [constraint]}
+    return {**nodes, "topologySpreadConstraints": [constraint]}
 
 
 def _notes(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:

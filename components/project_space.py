@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import Object, head, namespace_named
+from components.kube import Object, head, resolver
 from components.platform_space import namespace
 from model_specs.names import LABEL_PROJECT
 from regions.plan import ProjectPlan
@@ -24,7 +24,7 @@ _RESTART: Final[tuple[Rule, ...]] = (
 )
 _SECRETS: Final[tuple[Rule, ...]] = (
     # Write without read: an admin replaces a secret, nobody lists what is in them.
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete", "patch", "update"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete", "update"]},
 )
 _ROLES: Final[dict[str, tuple[Rule, ...]]] = {
     "admin": (*_VIEW, *_RESTART, *_SECRETS),
@@ -63,14 +63,10 @@ def _limits(plan: ProjectPlan) -> Object:
 
 def _default_deny(plan: ProjectPlan) -> Object:
     """Nothing in, nothing out but DNS; each model opens what its access allows."""
-    dns: Object = {
-        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
-        "to": [namespace_named("kube-system")],
-    }
     return head(
         "networking.k8s.io/v1", "NetworkPolicy", "default-deny", plan.namespace, _labels(plan), {}
     ) | {
-        "spec": {"egress": [dns], "podSelector": {}, "policyTypes": ["Egress", "Ingress"]},
+        "spec": {"egress": [resolver()], "podSelector": {}, "policyTypes": ["Egress", "Ingress"]},
     }
 
 

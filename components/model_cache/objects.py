@@ -10,7 +10,14 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, head, namespace_named, tolerations
+from components.kube import (
+    RESTRICTED_CONTAINER,
+    Object,
+    head,
+    namespace_named,
+    resolver,
+    tolerations,
+)
 from components.model_cache.volumes import ROOT, claim_of, volume
 from model_specs.names import CACHE_ACCOUNT, LABEL_MACHINE, LABEL_ROLE, SCRAPER_NAMESPACE
 from regions.plan import CachePlan
@@ -124,9 +131,9 @@ def shared(namespace: str, role_arn: str) -> list[Object]:
     labels = {LABEL_ROLE: "cache-agent"}
     account = head("v1", "ServiceAccount", CACHE_ACCOUNT, namespace, labels, role)
     scraper = namespace_named(SCRAPER_NAMESPACE)
-    outward = [(53, "UDP"), (53, "TCP"), (443, "TCP"), (9000, "TCP")]  # DNS and the registry
+    registry = [{"port": port, "protocol": "TCP"} for port in (443, 9000)]
     spec = {
-        "egress": [{"ports": [{"port": port, "protocol": kind} for port, kind in outward]}],
+        "egress": [resolver(), {"ports": registry}],
         "ingress": [{"from": [scraper], "ports": [{"port": _METRICS_PORT, "protocol": "TCP"}]}],
         "podSelector": {},
         "policyTypes": ["Egress", "Ingress"],

@@ -76,13 +76,15 @@ def _volumes(audiences: Sequence[str]) -> list[Object]:
 def _container(image: str, volumes: Iterable[Object]) -> Object:
     directories = {"config": CONFIG_PATH, "token": TOKEN_PATH}
     health = {"httpGet": {"path": "/healthz", "port": "metrics"}, "timeoutSeconds": 2}
+    # It lives while its loop turns, and is ready when what it found can be read.
+    readable = {"httpGet": {"path": "/metrics", "port": "metrics"}, "timeoutSeconds": 2}
     return {
         "image": image,
         "imagePullPolicy": "Always",
         "livenessProbe": {**health, "failureThreshold": 3, "periodSeconds": 10},
         "name": PROBER,
         "ports": [{"containerPort": METRICS_PORT, "name": "metrics", "protocol": "TCP"}],
-        "readinessProbe": {**health, "failureThreshold": 1, "periodSeconds": 5},
+        "readinessProbe": {**readable, "failureThreshold": 1, "periodSeconds": 5},
         "resources": {"limits": _RESOURCES, "requests": _RESOURCES},
         "securityContext": RESTRICTED_CONTAINER,
         "startupProbe": {**health, "failureThreshold": 30, "periodSeconds": 1},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import Object, head, namespace_named
-from model_specs.names import GATEWAY_NAMESPACE
+from components.kube import Object, head, namespace_named, resolver
+from model_specs.names import GATEWAY_NAMESPACE, SCRAPER_NAMESPACE
 from regions.model_plan import ServerPlan
 
 METRICS_PORT: Final = 9090
@@ -16,7 +16,6 @@ def network_policy(
     name: str, namespace: str, servers: Iterable[ServerPlan], labels: dict[str, str]
 ) -> Object:
     """Out to DNS, the gateways and the models of `servers`; in to the metrics."""
-    dns = [{"port": 53, "protocol": protocol} for protocol in ("TCP", "UDP")]
     schemes = {s.probe.url.split(":")[0] for s in servers if s.access.hostname}
     # The user's path leaves the cluster where the gateway's address is a load balancer's (an AWS
     # NLB has no in-cluster short cut), and that address is not known here. Never link-local: there
@@ -29,11 +28,12 @@ def network_policy(
         for scheme, port in (("http", 80), ("https", 443))
         if scheme in schemes
     ]
-    ingress = [{"from": [{"namespaceSelector": {}}], "ports": [{"port": METRICS_PORT}]}]
+    scraper = namespace_named(SCRAPER_NAMESPACE)
+    ingress = [{"from": [scraper], "ports": [{"port": METRICS_PORT, "protocol": "TCP"}]}]
     return head("networking.k8s.io/v1", "NetworkPolicy", name, namespace, labels, {}) | {
         "spec": {
             "egress": [
-                {"ports": dns, "to": [namespace_named("kube-system")]},
+                resolver(),
                 {"to": [namespace_named(GATEWAY_NAMESPACE), {"podSelector": {}}]},
                 *outside,
             ],

@@ -90,6 +90,20 @@ _KWOK: Final = Build(
     typical_minutes=2,
 )
 
+_JUDGES: Final = Build(
+    name="judges",
+    module="judges",
+    package="tool",
+    version_flags=(),
+    makes=("actionlint", "kube-score", "kubeconform"),
+    typical_minutes=2,
+)
+_FOR_JUDGES: Final = (_JUDGES, _CONTROL_PLANE, _KWOK)
+_CURE: Final = (
+    "Install Go 1.26 or newer and run this again, or install pulumi (3.200 or newer) with its "
+    "`kubernetes` plugin and name existing clusters by `--kubeconfig REGION=PATH`."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
@@ -122,13 +136,33 @@ def prepare(say: Say, *, own_clusters: bool) -> Toolchain:
     ]
     missing = [build for build in wanted if not is_current(build)]
     if missing:
-        _require_go(missing)
+        _require_go(missing, _CURE)
     BIN.mkdir(parents=True, exist_ok=True)
     for build in missing:
         _build(build, say)
     _complete(wanted)
     _write_aws_plugin()
     return _toolchain(user_pulumi, user_plugin)
+
+
+def has_judges() -> bool:
+    """Whether the tests' third-party judges are there: their programs, and a real API server."""
+    linked = all((BIN / name).exists() for name in _CONTROL_PLANE_NAMES)
+    return linked and all(map(is_current, _FOR_JUDGES))
+
+
+def prepare_judges(say: Say) -> None:
+    """Build what the tests' third-party judges lack; no other command needs these programs.
+
+    Raises SandboxError when something must be built and there is no Go, or a build fails.
+    """
+    missing = [build for build in _FOR_JUDGES if not is_current(build)]
+    if missing:
+        _require_go(missing, "Install Go 1.26 or newer and run this again.")
+    BIN.mkdir(parents=True, exist_ok=True)
+    for build in missing:
+        _build(build, say)
+    _complete([_CONTROL_PLANE])
 
 
 def locate() -> Toolchain:
@@ -235,13 +269,11 @@ def has_go() -> bool:
     return shutil.which("go") is not None
 
 
-def _require_go(missing: list[Build]) -> None:
+def _require_go(missing: list[Build], cure: str) -> None:
     if not has_go():
         names = ", ".join(build.name for build in missing)
         raise SandboxError(
-            f"the sandbox lacks {names}, and there is no `go` on PATH to build them. Install "
-            "Go 1.26 or newer and run this again, or install pulumi (3.200 or newer) with its "
-            "`kubernetes` plugin and name existing clusters by `--kubeconfig REGION=PATH`."
+            f"the sandbox lacks {names}, and there is no `go` on PATH to build them. {cure}"
         )
 
 

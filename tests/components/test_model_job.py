@@ -84,6 +84,9 @@ def test_a_schedule_runs_one_at_a_time_in_a_named_zone() -> None:
     assert spec["schedule"] == "30 2 * * *"
     assert spec["timeZone"] == "Etc/UTC", "without it the controller's own zone decides"
     assert spec["concurrencyPolicy"] == "Forbid", "two runs would exceed the GPU quota"
+    assert 0 < spec["startingDeadlineSeconds"] < 100 * 60, (
+        "after 100 missed starts of a job that is due each minute the controller gives up"
+    )
     assert spec["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] > 0, "pods of old runs pile up"
 
 

@@ -146,6 +146,23 @@ def test_replicas_spread_over_zones_without_insisting(region: str) -> None:
             assert selects(constraint["labelSelector"]["matchLabels"], pod_labels(made))
 
 
+@every_region
+def test_replicas_prefer_nodes_of_their_own_without_insisting(region: str) -> None:
+    for server, _, made in deployments_of(region):
+        away = template(made)["spec"]["affinity"]["podAntiAffinity"]
+        assert set(away) == {"preferredDuringSchedulingIgnoredDuringExecution"}, (
+            "a pool may have a single node"
+        )
+        (wish,) = away["preferredDuringSchedulingIgnoredDuringExecution"]
+        wanted = wish["podAffinityTerm"]
+        assert wanted["topologyKey"] == "kubernetes.io/hostname", "a node that dies takes one"
+        for track in deployments_of(region):
+            same = track[0].workload.id == server.workload.id
+            assert selects(wanted["labelSelector"]["matchLabels"], pod_labels(track[2])) is same, (
+                "of this model all tracks, and of other models none"
+            )
+
+
 def test_a_change_of_the_model_is_a_change_of_the_pod() -> None:
     digests = {
         template(one("Deployment", objects(served(model=f"search/m:v1@sha256:{n:064x}"))))[

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.kube import namespace_named
 from components.synthetic_probe.objects import SCRAPE_SECONDS, TOKEN_PATH, objects
 from components.synthetic_probe.rules import monitor, rule_groups, rules
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE
@@ -104,8 +105,15 @@ def test_prober_runs_under_the_restricted_standard() -> None:
     resources = container["resources"]
     assert resources["requests"] == resources["limits"], "a squeezed prober cries wolf"
     assert "nvidia.com/gpu" not in resources["limits"], "GPUs are for models"
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}, probe
+    asked = {
+        probe: container[probe]["httpGet"]["path"]
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+    }
+    assert asked == {
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/metrics",
+        "startupProbe": "/healthz",
+    }, "ready is what can be read; only a loop that stands still is worth a restart"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,8 @@ def test_prober_leaves_the_cluster_only_for_models_with_a_route(
         assert block["except"] == ["169.254.0.0/16"], "a cloud's credentials are link-local"
     assert policy["policyTypes"] == ["Egress", "Ingress"], "an unnamed direction is open"
     (ingress,) = policy["ingress"]
-    assert ingress["ports"] == [{"port": 9090}], "only metrics are read from it"
+    assert ingress["ports"] == [{"port": 9090, "protocol": "TCP"}], "only metrics are read from it"
+    assert ingress["from"] == [namespace_named("monitoring")], "and only by who scrapes"
 
 
 def test_no_object_of_a_kind_that_the_region_lacks() -> None:

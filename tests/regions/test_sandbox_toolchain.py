@@ -58,6 +58,15 @@ def test_without_go_the_error_names_what_is_missing_and_both_ways_out(folders: P
         toolchain.prepare(lambda _: None, own_clusters=False)
 
 
+def test_the_judges_are_built_for_their_own_tests_only(folders: Path) -> None:
+    with pytest.raises(SandboxError) as refused:
+        toolchain.prepare(lambda _: None, own_clusters=False)
+    assert "judges" not in str(refused.value), "`make up` waits for nothing that only tests need"
+    assert not toolchain.has_judges()
+    with pytest.raises(SandboxError, match=r"lacks judges, kube-control-plane, kwok, .*Go 1\.26"):
+        toolchain.prepare_judges(lambda _: None)
+
+
 def test_a_build_of_other_sources_is_not_current(folders: Path) -> None:
     build = toolchain._KWOK
     a_program(folders / "bin" / "kwok")
