@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pulumi
@@ -47,13 +48,9 @@ class NodeRole(pulumi.ComponentResource):
     def __init__(self, plan: RegionPlan, provider: Provider) -> None:
         super().__init__("isoserve:index:NodeRole", "nodes", None, _with(provider))
         below = pulumi.ResourceOptions(parent=self)
-        service = {"Service": "ec2.amazonaws.com"}
-        role = iam.Role(
-            "nodes",
-            name=f"isoserve.{plan.region}.isoserve-node",
-            assume_role_policy=pulumi.Output.json_dumps(assume(service, "sts:AssumeRole", {})),
-            opts=below,
-        )
+        trust = assume({"Service": "ec2.amazonaws.com"}, "sts:AssumeRole", {})
+        name = f"isoserve.{plan.region}.isoserve-node"
+        role = iam.Role("nodes", name=name, assume_role_policy=json.dumps(trust), opts=below)
         self.attached = [
             iam.RolePolicyAttachment(
                 f"nodes-{policy}",
@@ -120,11 +117,11 @@ class GpuNodePool(pulumi.ComponentResource):
     ) -> None:
         taints = [(t.key, t.value) for t in plan.taints]
         taints += [(LABEL_CAPACITY, "spot")] if group.capacity == "spot" else []
-        slug = group.capacity.replace("_", "-")
+        name = f"{plan.name}-{group.capacity.replace('_', '-')}"
         eks.NodeGroup(
-            f"{plan.name}-{slug}",
+            name,
             cluster_name=region.cluster.name,
-            node_group_name=f"isoserve-{plan.name}-{slug}",
+            node_group_name=f"isoserve-{name}",
             node_role_arn=role.arn,
             subnet_ids=list(region.account.subnet_ids),
             ami_type=_AMI[plan.gpus_per_node > 0],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from regions.plan import ReaderPlan
+from regions.plan import ReaderPlan, RegistryPlan
 
 Document = dict[str, Any]
+KEY_ALIAS: Final = "alias/isoserve-models"
+"""Under this name the key of a region's bucket is found, and granted."""
 
 
 def assume(principal: dict[str, Any], action: str, condition: dict[str, Any]) -> Document:
@@ -45,39 +46,81 @@ def tls_only(bucket: str) -> Document:
     return {"Statement": [deny], "Version": "2012-10-17"}
 
 
-def may_read(bucket: str, prefix: str, key: Any) -> Document:
-    """Get and list under `prefix`, and decrypt with the bucket's `key` (an ARN) if it has one."""
+def account_decides(account_id: str) -> Document:
+    """The key's policy: IAM of its account decides, so that it can lock nobody out.
+
+    It names no reader, though it could: a principal must exist before a key's policy may name it
+    and turns into a dead id when it is deleted, so each new project would change the one key that
+    all models rest on, and the key would wait for every project's role.
+    """
+    whole = {
+        "Action": "kms:*",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
+        "Resource": "*",  # in a key's policy that is the key itself
+        "Sid": "AccountDecides",
+    }
+    return {"Statement": [whole], "Version": "2012-10-17"}
+
+
+def _through_s3(actions: list[str], keys: str, region: str) -> Document:
+    """What a role may do with `keys`, and only while it reads or writes objects of `region`."""
+    condition: Document = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+    return {"Action": actions, "Condition": condition, "Effect": "Allow", "Resource": keys}
+
+
+def _decrypt(plan: RegistryPlan) -> list[Document]:
+    """Use of the bucket's key, by its alias: the ARN is known only after the key is made.
+
+    A document with the ARN could not be judged before the first `up`.
+    """
+    if not plan.kms:
+        return []
+    keys = f"arn:aws:kms:{plan.region}:{plan.account_id}:key/*"
+    statement = _through_s3(["kms:Decrypt"], keys, plan.region)
+    statement["Condition"]["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": KEY_ALIAS}
+    return [statement]
+
+
+def may_read(plan: RegistryPlan, prefix: str) -> Document:
+    """Get and list under `prefix`, and decrypt what is read."""
     objects = {
         "Action": ["s3:GetObject"],
         "Effect": "Allow",
-        "Resource": f"{bucket_arn(bucket)}/{prefix}*",
+        "Resource": f"{bucket_arn(plan.bucket)}/{prefix}*",
     }
     listing = {
         "Action": ["s3:ListBucket"],
         "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
         "Effect": "Allow",
-        "Resource": bucket_arn(bucket),
+        "Resource": bucket_arn(plan.bucket),
     }
-    decrypt = {"Action": ["kms:Decrypt"], "Effect": "Allow", "Resource": key}
-    statements = [objects, listing, *([decrypt] if key is not None else [])]
-    return {"Statement": statements, "Version": "2012-10-17"}
+    return {"Statement": [objects, listing, *_decrypt(plan)], "Version": "2012-10-17"}
 
 
-def may_replicate(source: str, targets: Iterable[str]) -> Document:
-    """What S3 itself needs to copy from the home bucket into the others."""
+def may_replicate(plan: RegistryPlan) -> Document:
+    """What S3 itself needs to copy from the home bucket into the others, key to key."""
     read = {
         "Action": [
+            "s3:GetObjectVersionAcl",
             "s3:GetObjectVersionForReplication",
             "s3:GetObjectVersionTagging",
             "s3:GetReplicationConfiguration",
             "s3:ListBucket",
         ],
         "Effect": "Allow",
-        "Resource": [bucket_arn(source), f"{bucket_arn(source)}/*"],
+        "Resource": [bucket_arn(plan.bucket), f"{bucket_arn(plan.bucket)}/*"],
     }
     write = {
         "Action": ["s3:ReplicateObject", "s3:ReplicateTags"],
         "Effect": "Allow",
-        "Resource": [f"{bucket_arn(bucket)}/*" for bucket in targets],
+        "Resource": [f"{bucket_arn(copy.bucket)}/*" for copy in plan.replicate_to],
     }
-    return {"Statement": [read, write], "Version": "2012-10-17"}
+    encrypt = [
+        _through_s3(
+            ["kms:Encrypt", "kms:GenerateDataKey"], copy.key_arn, copy.key_arn.split(":")[3]
+        )
+        for copy in plan.replicate_to
+        if copy.key_arn
+    ]
+    return {"Statement": [read, write, *_decrypt(plan), *encrypt], "Version": "2012-10-17"}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from components import gateway as entrance
 from components import (
+    admission_guard,
     gpu_node_pool,
     model_job,
     model_route,
@@ -17,6 +17,7 @@ from components import (
     replica_autoscaler,
     service_dashboard,
 )
+from components import gateway as entrance
 from components.kube import Object
 from components.model_cache import objects as model_cache
 from components.synthetic_probe import objects as synthetic_probe
@@ -40,6 +41,10 @@ class Part:
 
 def _platform(plan: RegionPlan) -> Iterator[Part]:
     yield _own("PlatformSpace", "platform", platform_space.objects(plan))
+
+
+def _guard(plan: RegionPlan) -> Iterator[Part]:
+    yield _own("AdmissionGuard", "guard", admission_guard.objects(plan))
 
 
 def _projects(plan: RegionPlan) -> Iterator[Part]:
@@ -108,6 +113,7 @@ def _jobs(plan: RegionPlan) -> Iterator[Part]:
 
 NOUNS: Final[tuple[Callable[[RegionPlan], Iterator[Part]], ...]] = (
     _platform,
+    _guard,
     _projects,
     _pools,
     _caches,

@@ -4,10 +4,56 @@ from __future__ import annotations
 
 from typing import Final
 
-from policies import images
+from policies import (
+    access,
+    availability,
+    gateways,
+    gpus,
+    images,
+    keys,
+    labels,
+    lifetime,
+    models,
+    network,
+    nodes,
+    pod_security,
+    providers,
+    registry,
+    rights,
+    roles,
+    rollout,
+    scaling,
+    secret_literals,
+    tenants,
+    versions,
+    watching,
+)
 from policies.rule import Rule
 
-RULES: Final[tuple[Rule, ...]] = (*images.RULES,)
+RULES: Final[tuple[Rule, ...]] = (
+    *images.RULES,
+    *models.RULES,
+    *pod_security.RULES,
+    *secret_literals.RULES,
+    *access.RULES,
+    *gateways.RULES,
+    *tenants.RULES,
+    *network.RULES,
+    *rights.RULES,
+    *labels.RULES,
+    *rollout.RULES,
+    *availability.RULES,
+    *scaling.RULES,
+    *gpus.RULES,
+    *lifetime.RULES,
+    *watching.RULES,
+    *versions.RULES,
+    *registry.RULES,
+    *keys.RULES,
+    *roles.RULES,
+    *nodes.RULES,
+    *providers.RULES,
+)
 """In the order of their subjects."""
 
 ELSEWHERE: Final[dict[str, str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from model_specs.errors import SpecError
@@ -56,13 +56,20 @@ def _guarded(
         for fault in run():
             yield _finding(rule, fault, rule.level, facts)
     except NotKnown as why:
-        fault = Fault(subject, f"cannot be judged: {why}", "make the value known in the plan", "")
-        yield _finding(rule, fault, MANDATORY, facts)
+        what, fix = f"cannot be judged: {why}", "make the value known in the plan"
+        yield _unjudged(rule, Fault(subject, what, fix, ""), facts)
     except Exception as error:
         what = f"cannot be judged: the rule failed with {type(error).__name__}: {error}"
-        yield _finding(
-            rule, Fault(subject, what, "mend the object or the rule", ""), MANDATORY, facts
-        )
+        yield _unjudged(rule, Fault(subject, what, "mend the object or the rule", ""), facts)
+
+
+def _unjudged(rule: Rule, fault: Fault, facts: Facts) -> Finding:
+    """That a rule could not finish, said of a thing whose own name may not be known yet."""
+    try:
+        return _finding(rule, fault, MANDATORY, facts)
+    except NotKnown:
+        bare = replace(fault.resource, values={})
+        return _finding(rule, replace(fault, resource=bare), MANDATORY, facts)
 
 
 _EVERYTHING = Resource(type="region", name="", values={}, protected=False, provider="")

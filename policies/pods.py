@@ -35,7 +35,7 @@ def containers(resource: Resource) -> Sequence[Block]:
 def option(words: Sequence[Any], name: str) -> str | None:
     """What a command line says last of `--name value` or `--name=value`; None if nothing."""
     found = None
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words[1:], ""], strict=False):
         if str(word) == name:
             found = str(after)
         elif str(word).startswith(f"{name}="):

@@ -56,6 +56,11 @@ FEATURES: Final[dict[str, Feature]] = {
             outcome="the project's namespace must exist already",
         ),
         Feature(
+            name="admission guard",
+            capability="cluster_scope",
+            outcome="a hand edit is undone by the next `up`, not refused",
+        ),
+        Feature(
             name="gateways",
             capability="cluster_scope",
             outcome="the gateways must stand in isoserve-gateway already",

@@ -53,11 +53,19 @@ class ReaderPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaPlan:
+    """A bucket elsewhere that receives every object. `key_arn` is empty without keys of ours."""
+
+    region: str
+    bucket: str
+    key_arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryPlan:
     """The region's bucket. `endpoint` is empty on AWS, `url` is `s3://bucket`.
 
     `access_control`: whether the store knows public-access blocks and bucket ownership.
-    `replicate_to`: pairs of region and bucket.
     """
 
     bucket: str
@@ -66,7 +74,7 @@ class RegistryPlan:
     region: str
     kms: bool
     access_control: bool
-    replicate_to: tuple[tuple[str, str], ...]
+    replicate_to: tuple[ReplicaPlan, ...]
     oidc_issuer: str
     account_id: str
     readers: tuple[ReaderPlan, ...]

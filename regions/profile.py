@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from model_specs.errors import SpecError, SpecErrors, nearest
-from model_specs.load import parse
+from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
+from model_specs.load import parse_named
 from model_specs.names import Name
-from model_specs.schema import Part, refuse
-from model_specs.source import read
+from model_specs.schema import Part
+from model_specs.source import Source, read
 from regions.machines import MACHINES
 
-# An IAM role is named isoserve.<region>.<project> and has at most 64 characters.
-_REGION = re.compile(r"[a-z][a-z0-9-]{0,18}[a-z0-9]")
+Finding = tuple[tuple[str | int, ...], str, str]
+
+_REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_KEY_ARN: Final = r"^(arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
+_MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
+_OLDEST_KUBERNETES: Final = 30
+"""The minor version, 1.30: the oldest that serves everything we render."""
 
 CAPABILITIES: Final[dict[str, str]] = {
     "keda": "KEDA scales on queue depth, on schedules and to zero",
@@ -25,7 +31,7 @@ CAPABILITIES: Final[dict[str, str]] = {
     "gateway_api": "Gateway API v1 with a controller",
     "envoy_gateway": "Envoy Gateway's SecurityPolicy and BackendTrafficPolicy",
     "prometheus_operator": "the operator turns Probe, PodMonitor and PrometheusRule into config",
-    "cluster_scope": "we may create namespaces, persistent volumes, priority classes, node labels",
+    "cluster_scope": "we may make what is the cluster's: namespaces, volumes, priorities, policies",
     "kms": "the object store encrypts with keys of ours",
     "s3_access_control": "the object store knows public-access blocks and bucket ownership",
     "s3_replication": "the object store replicates buckets between regions",
@@ -35,14 +41,41 @@ CAPABILITIES: Final[dict[str, str]] = {
 
 def _check_capability(name: str) -> str:
     if name not in CAPABILITIES:
-        raise refuse("E371", f"no such capability, got {name!r}; {nearest(name, CAPABILITIES)}")
+        hint = nearest(name, CAPABILITIES)
+        raise refuse("E371", f"no such capability, got {shown(name)}; {hint}")
     return name
 
 
 def _check_machine(name: str) -> str:
     if name not in MACHINES:
-        raise refuse("E331", f"no such machine type, got {name!r}; {nearest(name, MACHINES)}")
+        raise refuse("E331", f"no such machine type, got {shown(name)}; {nearest(name, MACHINES)}")
     return name
+
+
+def _check_kubernetes(version: str) -> str:
+    if int(version.removeprefix("1.")) < _OLDEST_KUBERNETES:
+        oldest = f"1.{_OLDEST_KUBERNETES}"
+        why = f"this version is no longer maintained, got {version}"
+        raise refuse("E371", f"{why}; upgrade the cluster to {oldest} or later")
+    return version
+
+
+def _check_day(day: date) -> date:
+    # A day is over at different times in different places.
+    if day > datetime.now(UTC).date() + timedelta(days=1):
+        raise refuse("E371", f"a price of the future, got {day}; write the day it was looked up")
+    return day
+
+
+def _check_once(values: Sequence[Any]) -> Any:
+    refuse_all(
+        ((index,), "E371", f"listed twice, got {shown(values[index])}; keep one")
+        for index in repeated(values)
+    )
+    return values
+
+
+Once = AfterValidator(_check_once)
 
 
 class Cluster(Part):
@@ -73,7 +106,7 @@ class Account(Part):
     """Shared config with the profile's endpoint_url, where there is one; empty is AWS's own."""
     credentials_file: str
     """Shared credentials; empty is AWS's own."""
-    subnet_ids: tuple[str, ...]
+    subnet_ids: Annotated[tuple[str, ...], Once]
     """Private subnets for node groups, two zones or more; empty on-prem."""
     node_security_group_ids: tuple[str, ...]
     """Security groups of the nodes; empty on-prem."""
@@ -86,6 +119,8 @@ class Replica(Part):
     """The region's name."""
     bucket: str
     """Its bucket."""
+    key_arn: Annotated[str, Field(pattern=_KEY_ARN)]
+    """Key of that bucket, its stack's output `registry_key_arn`; empty without kms."""
 
 
 class Registry(Part):
@@ -117,7 +152,7 @@ class Price(Part):
     """On-demand, or the accounting price of an own machine; null is unknown."""
     spot: Annotated[float, Field(gt=0)] | None
     """Typical spot price; null is unknown or not offered."""
-    as_of: date
+    as_of: Annotated[date, AfterValidator(_check_day)]
     """The day."""
 
 
@@ -129,13 +164,20 @@ class Nodes(Part):
     max: Annotated[int, Field(ge=0, le=10_000)]
     """Never more: quota or reservation."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            why = f"node min is above max, got {self.min} over {self.max}"
+            raise refuse("E371", f"{why}; raise max or lower min")
+        return self
+
 
 class Offer(Part):
     """How a region carries one machine type."""
 
-    instance_types: tuple[str, ...]
+    instance_types: Annotated[tuple[str, ...], Once]
     """AWS: instance types in order of preference, of equal shape."""
-    node_names: tuple[str, ...]
+    node_names: Annotated[tuple[str, ...], Once]
     """On-prem: the nodes, by name."""
     replicas_per_node: Annotated[int, Field(ge=1, le=64)]
     """How many replicas of this machine type one node holds."""
@@ -152,10 +194,6 @@ class Offer(Part):
     def _one_kind(self) -> Self:
         if bool(self.instance_types) == bool(self.node_names):
             raise refuse("E371", "an offer has either instance_types or node_names; write one")
-        for nodes in (self.on_demand, self.spot):
-            if nodes.min > nodes.max:
-                why = f"node min is above max, got {nodes.min} over {nodes.max}; raise max"
-                raise refuse("E371", why)
         if self.node_names and (self.on_demand.max != len(self.node_names) or self.spot.max):
             raise refuse("E371", "listed nodes are all on-demand: on_demand.max is their number")
         return self
@@ -168,15 +206,17 @@ class RegionProfile(Part):
     """What makes node pools: EKS node groups, or labels on listed nodes."""
     title: str
     """One line for people."""
-    kubernetes_version: Annotated[str, Field(pattern=r"^1\.[0-9]{2}$")]
+    kubernetes_version: Annotated[
+        str, Field(pattern=r"^1\.[0-9]{2}$"), AfterValidator(_check_kubernetes)
+    ]
     """Minor version of the API server."""
-    zones: Annotated[tuple[str, ...], Field(min_length=1)]
+    zones: Annotated[tuple[str, ...], Field(min_length=1), Once]
     """Failure zones of the nodes."""
     cluster: Cluster
     """The Kubernetes cluster."""
     account: Account
     """The AWS or S3 account."""
-    capabilities: tuple[Annotated[str, AfterValidator(_check_capability)], ...]
+    capabilities: Annotated[tuple[Annotated[str, AfterValidator(_check_capability)], ...], Once]
     """What the cluster and the store can do (see CAPABILITIES)."""
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\.[a-z]+$")]
     """Routes are `<model>--<project>.<domain>`, permissive ones below `internal.`."""
@@ -203,22 +243,77 @@ class RegionProfile(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
+        findings += self._keyless_copies()
+        refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
+        return self
+
+    def _misplaced_nodes(self) -> Iterator[Finding]:
+        homes: dict[str, str] = {}
         for name, offer in self.machines.items():
             if bool(offer.instance_types) != (self.provider == "aws"):
                 why = f"{name} does not fit provider {self.provider}"
-                raise refuse("E371", f"{why}; aws has instance_types, on_prem node_names")
-        if self.provider == "aws" and len(self.account.subnet_ids) < 2:
-            raise refuse("E371", "node groups need subnets in two zones or more; list them")
-        return self
+                cure = "aws has instance_types, on_prem node_names"
+                yield ("machines", name), "E371", f"{why}; {cure}"
+            for index, node in enumerate(offer.node_names):
+                if homes.setdefault(node, name) != name:
+                    why = f"a node has one machine type, got {shown(node)} of {homes[node]} too"
+                    place = ("machines", name, "node_names", index)
+                    yield place, "E371", f"{why}; list it once"
+
+    def _half_capabilities(self) -> Iterator[Finding]:
+        if "gateway_api" in self.capabilities and not self.gateway_class:
+            why = "gateway_api needs a GatewayClass, got an empty one"
+            yield ("gateway_class",), "E371", f"{why}; name it, or take the capability out"
+        if "envoy_gateway" in self.capabilities and "gateway_api" not in self.capabilities:
+            why = "envoy_gateway is a controller of gateway_api, got it alone"
+            yield ("capabilities",), "E371", f"{why}; add gateway_api"
+
+    def _shared_buckets(self) -> Iterator[Finding]:
+        buckets = [self.registry.bucket, *(copy.bucket for copy in self.registry.replicate_to)]
+        for index in repeated(buckets):
+            why = f"a copy has a bucket of its own, got {shown(buckets[index])} again"
+            place = ("registry", "replicate_to", index - 1, "bucket")
+            yield place, "E371", f"{why}; name another"
+
+    def _keyless_copies(self) -> Iterator[Finding]:
+        for index, copy in enumerate(self.registry.replicate_to):
+            if "kms" in self.capabilities and not copy.key_arn:
+                why = "S3 copies what a key encrypts only to a key, got none"
+                place = ("registry", "replicate_to", index, "key_arn")
+                yield place, "E371", f"{why}; write registry_key_arn of {copy.region}'s stack"
+
+    def _beyond_aws(self) -> Iterator[Finding]:
+        """What cannot be in one AWS region."""
+        region = self.account.region
+        if len(self.account.subnet_ids) < 2:
+            why = f"node groups need subnets in two zones, got {len(self.account.subnet_ids)}"
+            yield ("account", "subnet_ids"), "E371", f"{why}; list two or more"
+        for index, zone in enumerate(self.zones):
+            if not zone.startswith(region):
+                why = f"a zone of another region, got {shown(zone)} in {region}"
+                yield ("zones", index), "E371", f"{why}; correct the zone or account.region"
+        issuer = self.cluster.oidc_issuer
+        if issuer.startswith("oidc.eks.") and not issuer.startswith(f"oidc.eks.{region}."):
+            why = f"the cluster is in another region, got {shown(issuer)} in {region}"
+            place = ("cluster", "oidc_issuer")
+            yield place, "E371", f"{why}; correct the issuer or account.region"
 
 
 def load_profile(path: Path) -> RegionProfile:
     """The profile in `path`, whose stem is the region's name. Raises SpecErrors."""
     source = read(path, f"{path.parent.name}/{path.name}")
-    if not _REGION.fullmatch(path.stem):
-        rule = "a region's name is at most 20 lower-case letters, digits and hyphens"
-        raise SpecErrors([source.error((), "E312", f"{rule}, got {path.stem!r}; rename the file")])
-    return parse(source, RegionProfile)
+    return parse_named(source, RegionProfile, _misnamed(path.stem, source))
+
+
+def _misnamed(name: str, source: Source) -> Iterator[SpecError]:
+    if not _REGION.fullmatch(name):
+        rule = "a region's name is lower-case letters, digits and hyphens"
+        yield source.error((), "E311", f"{rule}, got {shown(name)}; rename the file")
+    elif len(name) > _MAX_REGION:
+        rule = f"isoserve.<region>.<project> names a role of 64, so a region has {_MAX_REGION}"
+        message = f"{rule} at most, got {len(name)} characters; rename the file"
+        yield source.error((), "E312", message)
 
 
 def load_profiles(directory: Path, names: tuple[str, ...] = ()) -> dict[str, RegionProfile]:
@@ -231,7 +326,7 @@ def load_profiles(directory: Path, names: tuple[str, ...] = ()) -> dict[str, Reg
     profiles: dict[str, RegionProfile] = {}
     for name in names:
         if name not in files:
-            message = f"no such region, got {name!r}; {nearest(name, files)}"
+            message = f"no such region, got {shown(name)}; {nearest(name, files)}"
             errors.append(
                 SpecError(
                     file=directory.name, line=1, column=1, path="", code="E333", message=message

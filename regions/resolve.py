@@ -31,6 +31,7 @@ from regions.plan import (
     ReaderPlan,
     RegionPlan,
     RegistryPlan,
+    ReplicaPlan,
 )
 from regions.pools import demand, pools, with_surge
 from regions.profile import RegionProfile
@@ -124,15 +125,22 @@ def _registry(
     profile: RegionProfile, abilities: Abilities, region: str, projects: Iterable[str]
 ) -> RegistryPlan:
     registry = profile.registry
-    abilities.allow("registry replication", "", "registry")
+    copied = abilities.allow("registry replication", "", "registry")
+    has_keys = abilities.allow("registry key", "", "registry")
     return RegistryPlan(
         bucket=registry.bucket,
         url=f"s3://{registry.bucket}",
         endpoint=registry.endpoint,
         region=profile.account.region,
-        kms=abilities.allow("registry key", "", "registry"),
+        kms=has_keys,
         access_control=abilities.allow("registry walls", "", "registry"),
-        replicate_to=tuple((copy.region, copy.bucket) for copy in registry.replicate_to),
+        replicate_to=tuple(
+            ReplicaPlan(
+                region=copy.region, bucket=copy.bucket, key_arn=copy.key_arn if has_keys else ""
+            )
+            for copy in registry.replicate_to
+            if copied
+        ),
         oidc_issuer=profile.cluster.oidc_issuer,
         account_id=profile.account.account_id,
         readers=tuple(_readers(profile, region, projects)),
@@ -260,6 +268,7 @@ def _plan(
     servers = [with_surge(row, profile, wanted) for row in servers]
     used = {row.workload.project for row in servers} | {row.workload.project for row in jobs}
     names = sorted(used)
+    abilities.allow("admission guard", "", "access")
     whole = abilities.allow("region dashboard", "", "slo")  # and all else with cluster rights
     return RegionPlan(
         region=region,

@@ -117,6 +117,7 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
         (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),
         (_PODS, r".*\.topologySpreadConstraints", _zones, "one zone needs no spread"),
+        (r"AdmissionGuard/.*", r"", _lacks("cluster_scope"), "namespace rights only"),
         (r".*/(Namespace|PriorityClass)", r"", _lacks("cluster_scope"), "namespace rights only"),
         (r".*", r"", _own_space, "the platform has no namespace of its own there"),
         (_SCALERS, r"", _lacks("keda"), "KEDA's objects need KEDA"),

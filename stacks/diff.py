@@ -19,8 +19,8 @@ from stacks.history import tree_at
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count
 from stacks.tree import Tree, directories, read_tree
 
-_ADDED, _REMOVED, _CHANGED = "+", "-", "~"
-_WORDS: Final = {_ADDED: "added", _REMOVED: "removed", _CHANGED: "changed"}
+ADDED, REMOVED, CHANGED = "+", "-", "~"
+_WORDS: Final = {ADDED: "added", REMOVED: "removed", CHANGED: "changed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +45,39 @@ def _edits(
     for key in sorted({*old, *new}):
         before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if before is ABSENT:
-            yield _ADDED, key, []
+            yield ADDED, key, []
         elif after is ABSENT:
-            yield _REMOVED, key, []
+            yield REMOVED, key, []
         # The texts tell quickly that nothing differs, and unlike == they tell 1 from true.
         elif repr(before) != repr(after) and (found := list(changes(before, after, ""))):
-            yield _CHANGED, key, found
+            yield CHANGED, key, found
 
 
-def edits(base: Tree | None, work: Tree, regions: Iterable[str]) -> list[Edit]:
-    """Every object that differs; regions with the very same change share one row."""
+def grouped(pairs: Iterable[tuple[str, dict[Key, Object], dict[Key, Object]]]) -> list[Edit]:
+    """Every object that differs between two renderings of a region.
+
+    `pairs` are region, old and new; regions with the very same change share one row.
+    """
     found: dict[tuple[str, Key, str], Edit] = {}
-    for region in regions:
-        try:
-            before = _objects(base, region)
-        except SpecErrors as refused:  # what git holds cannot be mended here
-            raise InputErrors(refused.errors) from None
-        for operation, key, changed in _edits(before, _objects(work, region)):
+    for region, before, after in pairs:
+        for operation, key, changed in _edits(before, after):
             same = json.dumps([plain(change) for change in changed], sort_keys=True)
             edit = Edit(operation=operation, key=key, changes=tuple(changed), regions=[])
             found.setdefault((operation, key, same), edit).regions.append(region)
     return sorted(found.values(), key=lambda edit: (edit.key, edit.operation, edit.regions))
+
+
+def edits(base: Tree | None, work: Tree, regions: Iterable[str]) -> list[Edit]:
+    """Every object that differs between two trees."""
+
+    def pair(region: str) -> tuple[str, dict[Key, Object], dict[Key, Object]]:
+        try:
+            before = _objects(base, region)
+        except SpecErrors as refused:  # what git holds cannot be mended here
+            raise InputErrors(refused.errors) from None
+        return region, before, _objects(work, region)
+
+    return grouped(map(pair, regions))
 
 
 def _where(edit: Edit) -> str:

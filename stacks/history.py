@@ -13,6 +13,10 @@ from stacks.outcome import InputErrors, refusal
 from stacks.tree import Tree, read_tree
 
 
+class BrokenBase(InputErrors):
+    """A revision is there, and what it holds is refused."""
+
+
 def _git(folder: Path, *words: str) -> bytes:
     """What git prints. Raises InputErrors with git's own last line when it refuses."""
     command = ["git", "-C", str(folder), *words]
@@ -39,7 +43,7 @@ def _take(folder: Path, revision: str, target: Path) -> None:
 def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | None:
     """The tree of two directories at a revision, read in `scratch`; None where it had no region.
 
-    Raises InputErrors when there is no such revision, or when it could not be loaded itself.
+    Raises InputErrors when there is no such revision, BrokenBase when it is refused itself.
     """
     commit = _git(specs, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     name = commit.decode().strip()
@@ -51,6 +55,6 @@ def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | 
     try:
         return read_tree(old_specs, old_regions, [])
     except SpecErrors as refused:
-        raise InputErrors(
+        raise BrokenBase(
             replace(error, file=f"{revision}:{error.file}") for error in refused.errors
         ) from None

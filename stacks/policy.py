@@ -41,9 +41,13 @@ class Judgement:
         return bool(self.faults) or any(verdict.blocks for verdict in self.verdicts.values())
 
 
-def resources(plan: RegionPlan) -> list[Resource]:
-    """Everything `up` would make of a region, as rules see it."""
-    return [of_object(made, "cluster") for part in parts(plan) for made in part.objects]
+def resources(plan: RegionPlan, root: Path) -> list[Resource]:
+    """Everything `up` would make of a region, as rules see it; `root` is the project's."""
+    # It loads the engine's packages, which takes longer than all else: only who judges pays.
+    from stacks.recorded import recorded
+
+    objects = [of_object(made, "cluster") for part in parts(plan) for made in part.objects]
+    return [*recorded(plan, root), *objects]
 
 
 def judged(
@@ -58,7 +62,7 @@ def judged(
     for plan in tree.plans():
         source = read(regions / f"{plan.region}.yaml", f"{regions.name}/{plan.region}.yaml")
         facts = Facts(plan.region, tree.profiles[plan.region], source, tree.specs, today)
-        found = resources(plan)
+        found = resources(plan, project_root())
         number += len(found)
         verdicts[plan.region] = judge(found, facts, RULES, waivers)
     faults = waivers.faults((rule.name for rule in RULES), today)

@@ -51,27 +51,38 @@ def models(plan: RegionPlan) -> list[dict[str, object]]:
     ]
 
 
-def build(plan: RegionPlan, root: Path) -> None:
-    """Register everything of `plan`; paths in it are taken from `root`."""
-    kubeconfig = located(root, plan.cluster.kubeconfig)
-    cluster = kubernetes.Provider(
+def cluster(plan: RegionPlan, root: Path) -> kubernetes.Provider:
+    """The region's one Kubernetes provider, which never follows the current context."""
+    return kubernetes.Provider(
         "cluster",
         # The path and not the text: with a fixed identifier a new token replaces nothing.
-        kubeconfig=kubeconfig,
+        kubeconfig=located(root, plan.cluster.kubeconfig),
         context=plan.cluster.context,
         cluster_identifier=plan.cluster.name,
         # Else a changed ConfigMap is deleted and made anew, under pods that mount it by name.
         enable_config_map_mutable=True,
     )
+
+
+def aws_part(plan: RegionPlan, root: Path) -> ModelRegistry:
+    """Everything that goes through the AWS provider; offline rules judge it too (recorded.py)."""
     account = aws.provider(_account(root, plan.account))
-    ModelRegistry(plan.registry, account)
+    registry = ModelRegistry(plan.registry, account)
     if plan.provider == "aws":
         role = aws.NodeRole(plan, account)
         for pool in plan.pools:
             aws.GpuNodePool(pool, plan, role, account)
+    return registry
+
+
+def build(plan: RegionPlan, root: Path) -> None:
+    """Register everything of `plan`; paths in it are taken from `root`."""
+    registry = aws_part(plan, root)
     rendered = list(parts(plan))
-    made = register(rendered, cluster)
-    RolloutGate(rendered, plan, made, kubeconfig)
+    made = register(rendered, cluster(plan, root))
+    RolloutGate(rendered, plan, made, located(root, plan.cluster.kubeconfig))
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
     pulumi.export("gaps", [f"{gap.model} {gap.code}: {gap.reason}" for gap in plan.gaps])
+    # The home region's profile names it, so that S3 may copy models to here.
+    pulumi.export("registry_key_arn", registry.key.arn if registry.key else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pulumi
 from pulumi_aws import iam, s3
 
@@ -12,10 +14,39 @@ from components.aws_policies import (
     may_read,
     may_replicate,
 )
-from regions.plan import ReaderPlan, RegistryPlan
+from regions.plan import ReaderPlan, RegistryPlan, ReplicaPlan
 
 Below = pulumi.ResourceOptions
 """Options that place a resource under the registry; `kept` ones also protect it."""
+
+
+def _rule(copy: ReplicaPlan, priority: int) -> s3.BucketReplicationConfigRuleArgs:
+    """All objects into one other bucket, under that region's key."""
+    keys = s3.BucketReplicationConfigRuleDestinationEncryptionConfigurationArgs(
+        replica_kms_key_id=copy.key_arn
+    )
+    # Without this S3 skips every object that our key encrypts, and says nothing.
+    encrypted = s3.BucketReplicationConfigRuleSourceSelectionCriteriaArgs(
+        sse_kms_encrypted_objects=(
+            s3.BucketReplicationConfigRuleSourceSelectionCriteriaSseKmsEncryptedObjectsArgs(
+                status="Enabled"
+            )
+        )
+    )
+    return s3.BucketReplicationConfigRuleArgs(
+        id=copy.region,
+        priority=priority,
+        status="Enabled",
+        filter=s3.BucketReplicationConfigRuleFilterArgs(prefix=""),
+        source_selection_criteria=encrypted if copy.key_arn else None,
+        # A deletion at home must not empty the other regions.
+        delete_marker_replication=s3.BucketReplicationConfigRuleDeleteMarkerReplicationArgs(
+            status="Disabled"
+        ),
+        destination=s3.BucketReplicationConfigRuleDestinationArgs(
+            bucket=bucket_arn(copy.bucket), encryption_configuration=keys if copy.key_arn else None
+        ),
+    )
 
 
 def replicate(
@@ -23,54 +54,29 @@ def replicate(
 ) -> None:
     """The home region copies every new object to the others; old ones need a batch job."""
     trust = assume({"Service": "s3.amazonaws.com"}, "sts:AssumeRole", {})
-    copying = may_replicate(plan.bucket, [bucket for _, bucket in plan.replicate_to])
     role = iam.Role(
         "replication",
         name=f"isoserve.{plan.bucket}.replication"[:64],
-        assume_role_policy=pulumi.Output.json_dumps(trust),
+        assume_role_policy=json.dumps(trust),
         opts=below,
     )
-    iam.RolePolicy(
-        "replication",
-        role=role.name,
-        policy=pulumi.Output.json_dumps(copying),
-        opts=below,
+    allowed = iam.RolePolicy(
+        "replication", role=role.name, policy=json.dumps(may_replicate(plan)), opts=below
     )
     s3.BucketReplicationConfig(
         "models",
         bucket=versioned.bucket,
         role=role.arn,
-        rules=[
-            s3.BucketReplicationConfigRuleArgs(
-                id=region,
-                priority=priority,
-                status="Enabled",
-                filter=s3.BucketReplicationConfigRuleFilterArgs(prefix=""),
-                # A deletion at home must not empty the other regions.
-                delete_marker_replication=(
-                    s3.BucketReplicationConfigRuleDeleteMarkerReplicationArgs(status="Disabled")
-                ),
-                destination=s3.BucketReplicationConfigRuleDestinationArgs(
-                    bucket=bucket_arn(bucket)
-                ),
-            )
-            for priority, (region, bucket) in enumerate(plan.replicate_to)
-        ],
-        opts=kept,
+        rules=[_rule(copy, priority) for priority, copy in enumerate(plan.replicate_to)],
+        # What is copied before S3 may decrypt it fails and is not tried again.
+        opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[allowed])),
     )
 
 
-def grant(
-    plan: RegistryPlan, reader: ReaderPlan, key: pulumi.Output[str] | None, below: Below
-) -> None:
+def grant(plan: RegistryPlan, reader: ReaderPlan, below: Below) -> None:
     """A role for ServiceAccounts of one namespace, bound to one prefix."""
     trust = assume_from_cluster(plan.account_id, plan.oidc_issuer, reader)
     name = f"reader-{reader.namespace}"
-    role = iam.Role(
-        name,
-        name=reader.role,
-        assume_role_policy=pulumi.Output.json_dumps(trust),
-        opts=below,
-    )
-    allowed = may_read(plan.bucket, reader.prefix, key)
-    iam.RolePolicy(name, role=role.name, policy=pulumi.Output.json_dumps(allowed), opts=below)
+    role = iam.Role(name, name=reader.role, assume_role_policy=json.dumps(trust), opts=below)
+    allowed = json.dumps(may_read(plan, reader.prefix))
+    iam.RolePolicy(name, role=role.name, policy=allowed, opts=below)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pulumi
 from pulumi_aws import Provider, kms, s3
 
-from components.aws_policies import tls_only
+from components.aws_policies import KEY_ALIAS, account_decides, tls_only
 from components.model_registry.aws import grant, replicate
 from regions.plan import RegistryPlan
 
@@ -29,6 +30,8 @@ class ModelRegistry(pulumi.ComponentResource):
         self.kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
         self.key = self._key() if plan.kms else None
         self.bucket = s3.Bucket("models", bucket=plan.bucket, opts=self.kept)
+        # The name and not the id: a preview of the first `up` knows it, and rules can judge it.
+        self.named = self.bucket.bucket
         self._tls(self._walls() if plan.access_control else [])
         self._encryption()
         self._lifecycle()
@@ -37,7 +40,7 @@ class ModelRegistry(pulumi.ComponentResource):
         if plan.replicate_to:
             replicate(plan, versioned, below, self.kept)
         for reader in plan.readers:
-            grant(plan, reader, self.key.arn if self.key else None, below)
+            grant(plan, reader, below)
         self.register_outputs({})
 
     def _key(self) -> kms.Key:
@@ -46,14 +49,16 @@ class ModelRegistry(pulumi.ComponentResource):
             description="isoserve: encrypts the model registry",
             deletion_window_in_days=_KEY_WINDOW_DAYS,
             enable_key_rotation=True,
+            is_enabled=True,
+            policy=json.dumps(account_decides(self.plan.account_id)),
             opts=self.kept,
         )
-        kms.Alias("models", name="alias/isoserve-models", target_key_id=key.key_id, opts=self.kept)
+        kms.Alias("models", name=KEY_ALIAS, target_key_id=key.key_id, opts=self.kept)
         return key
 
     def _walls(self) -> list[pulumi.Resource]:
         """Nobody outside, and one owner."""
-        bucket, kept = self.bucket.id, self.kept
+        bucket, kept = self.named, self.kept
         owner = s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced")
         return [
             s3.BucketPublicAccessBlock(
@@ -72,8 +77,8 @@ class ModelRegistry(pulumi.ComponentResource):
         """Nothing in the clear. After the walls: a policy is refused while they are put up."""
         s3.BucketPolicy(
             "models",
-            bucket=self.bucket.id,
-            policy=pulumi.Output.json_dumps(tls_only(self.plan.bucket)),
+            bucket=self.named,
+            policy=json.dumps(tls_only(self.plan.bucket)),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=walls, protect=True, retain_on_delete=True
             ),
@@ -81,7 +86,7 @@ class ModelRegistry(pulumi.ComponentResource):
 
     def _encryption(self) -> None:
         """Our key where the store has keys, else the store's own."""
-        bucket, kept = self.bucket.id, self.kept
+        bucket, kept = self.named, self.kept
         by_default = (
             s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
                 kms_master_key_id=self.key.arn if self.key else None,
@@ -95,7 +100,7 @@ class ModelRegistry(pulumi.ComponentResource):
 
     def _lifecycle(self) -> None:
         """No forgotten parts of uploads, old versions for 90 days."""
-        bucket, kept = self.bucket.id, self.kept
+        bucket, kept = self.named, self.kept
         abort = s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
             days_after_initiation=_ABORT_DAYS
         )
@@ -115,5 +120,5 @@ class ModelRegistry(pulumi.ComponentResource):
     def _versioning(self) -> s3.BucketVersioning:
         enabled = s3.BucketVersioningVersioningConfigurationArgs(status="Enabled")
         return s3.BucketVersioning(
-            "models", bucket=self.bucket.id, versioning_configuration=enabled, opts=self.kept
+            "models", bucket=self.named, versioning_configuration=enabled, opts=self.kept
         )

@@ -75,6 +75,7 @@ def run(models: int) -> list[dict[str, Any]]:
             rows = [
                 _timed(world, "up", "up", "--yes", "--skip-preview"),
                 _timed(world, "preview, no change", "preview", "--expect-no-changes"),
+                _timed(world, "the same under the rules", "preview", "--policy-pack", "policies"),
             ]
             resources = len(
                 json.loads(world.pulumi("stack", "export", "-s", _REGION).stdout)["deployment"][

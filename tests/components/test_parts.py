@@ -348,6 +348,8 @@ CAPABILITY_OF = {
     "PriorityClass": "cluster_scope",
     "PrometheusRule": "prometheus_operator",
     "ScaledObject": "keda",
+    "ValidatingAdmissionPolicy": "cluster_scope",
+    "ValidatingAdmissionPolicyBinding": "cluster_scope",
 }
 """Kinds that a region has or has not by one capability."""
 

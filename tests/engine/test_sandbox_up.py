@@ -13,27 +13,17 @@ from model_specs.load import load
 from regions.plan import RegionPlan
 from regions.profile import load_profiles
 from regions.resolve import resolve
-from tests.engine.world import REGIONS, World, copy_tree
+from tests.engine.world import REGIONS, World, copy_tree, path_of
 
 pytestmark = pytest.mark.engine
 
 MACHINE = "isoserve.dev/machine-type"
-_PLURALS = {"NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
-            "SecurityPolicy": "securitypolicies", "BackendTrafficPolicy": "backendtrafficpolicies",
-            "Gateway": "gateways"}  # fmt: skip
+
 
 
 def plan_of(world: World, region: str) -> RegionPlan:
     profile = load_profiles(world.root / "regions", (region,))[region]
     return resolve(load(world.root / "model_specs"), profile, region)
-
-
-def path_of(made: Object) -> str:
-    group, metadata = made["apiVersion"], made["metadata"]
-    plural = _PLURALS.get(made["kind"], made["kind"].lower() + "s")
-    base = f"/apis/{group}" if "/" in group else f"/api/{group}"
-    space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{base}{space}/{plural}/{metadata['name']}"
 
 
 def bare(live: Object) -> Object:

@@ -15,12 +15,26 @@ from typing import Any, Final
 
 import yaml
 
+from components.kube import Object
 from regions.sandbox.kube import Cluster, connect
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 _KEPT: Final = ("bin", "venv")
+_PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
+    "SecurityPolicy": "securitypolicies",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies"}  # fmt: skip
 _LIMIT_SECONDS: Final = 300
+
+
+def path_of(made: Object) -> str:
+    """Where the API server keeps an object."""
+    group, metadata = made["apiVersion"], made["metadata"]
+    plural = _PLURALS.get(made["kind"], made["kind"].lower() + "s")
+    base = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{base}{space}/{plural}/{metadata['name']}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tests.golden.reviews import reviews
 from tests.golden.texts import HERE, texts
 
 
 def main() -> None:
-    wanted = texts()
-    for path in sorted([*HERE.glob("plan/*"), *HERE.glob("objects/*/*")]):
+    wanted = texts() | reviews()
+    for path in sorted([*HERE.glob("plan/*"), *HERE.glob("objects/*/*"), *HERE.glob("review/*")]):
         if path.relative_to(HERE).as_posix() not in wanted:
             path.unlink()
     for name, text in wanted.items():

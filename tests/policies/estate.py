@@ -27,7 +27,7 @@ REGION: Final = "sandbox-aws"
 @cache
 def good(region: str) -> tuple[Resource, ...]:
     """Everything the examples would have in a region."""
-    return tuple(resources(plan_of(region)))
+    return tuple(resources(plan_of(region), ROOT))
 
 
 def facts(region: str = REGION, wished: Specs | None = None) -> Facts:

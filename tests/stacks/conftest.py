@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,3 +65,17 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text, f"{path.name} no longer holds {old!r}: mend the test"
     path.write_text(text.replace(old, new))
+
+
+def git(folder: Path, *words: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repo(here: Path) -> Path:
+    """The same, committed as `base`."""
+    git(here, "init", "-q")
+    git(here, "add", ".")
+    git(here, "commit", "-qm", "base")
+    return here

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.stacks.conftest import Isoserve, edit
+from tests.stacks.conftest import Isoserve, edit, git
 
 ASSISTANT = "model_specs/chat/assistant.yaml"
-
-
-def git(folder: Path, *words: str) -> None:
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture
-def repo(here: Path) -> Path:
-    git(here, "init", "-q")
-    git(here, "add", ".")
-    git(here, "commit", "-qm", "base")
-    return here
 
 
 def test_no_change_is_zero(isoserve: Isoserve, repo: Path) -> None:

@@ -1,0 +1,93 @@
+"""AdmissionGuard: the rules a hand edit could undo, held by the API server itself.
+
+A policy judges what is written and never who writes: what Pulumi and the controllers send passes
+because it is right. Deletions are not judged, since `pulumi destroy` deletes as the same person
+does, and neither is what only several objects show together: drift detection finds both.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.admission_pods import ROWS as POD_ROWS
+from components.admission_routes import ROWS as ROUTE_ROWS
+from components.admission_row import Check, Kinds, Row
+from components.admission_serving import ROWS as SERVING_ROWS
+from components.admission_walls import ROWS as WALL_ROWS
+from components.kube import Object, head
+from regions.plan import RegionPlan
+
+ROWS: Final[tuple[Row, ...]] = (*POD_ROWS, *WALL_ROWS, *ROUTE_ROWS, *SERVING_ROWS)
+"""All rules that are guarded, one policy each."""
+
+_API: Final = "admissionregistration.k8s.io/v1"
+
+
+def _rule(kinds: Kinds) -> Object:
+    return {
+        "apiGroups": [kinds.group],
+        "apiVersions": [kinds.version],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": list(kinds.resources),
+        "scope": "*",
+    }
+
+
+def _changes(judged: str) -> list[Object]:
+    """Only a change of what is judged is judged.
+
+    Else an object from before the guard could not even be emptied of its finalizers, nor an old
+    ReplicaSet's pods be cleaned away by their controllers.
+    """
+    if not judged:
+        return []
+    other = f"oldObject == null || dyn(object).{judged} != dyn(oldObject).{judged}"
+    return [{"expression": other, "name": "changed"}]
+
+
+def _validation(check: Check) -> Object:
+    text = f"{check.fault}; {check.cure}: change the spec, not the cluster"
+    return {"expression": check.holds, "message": text}
+
+
+def _policy(row: Row, name: str, labels: dict[str, str], domain: str) -> Object:
+    known = {**row.variables, "domain": f"'{domain}'"}
+    used = " ".join([check.holds for check in row.checks] + list(row.variables.values()))
+    variables = [
+        {"expression": expression, "name": variable}
+        for variable, expression in known.items()
+        if f"variables.{variable}" in used
+    ]
+    lists = {"matchConditions": _changes(row.judged), "variables": variables}
+    return head(_API, "ValidatingAdmissionPolicy", name, "", labels, {}) | {
+        "spec": {
+            **{field: found for field, found in lists.items() if found},
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "matchPolicy": "Equivalent",
+                "namespaceSelector": row.namespaces,
+                "objectSelector": row.objects,
+                "resourceRules": [_rule(kinds) for kinds in row.kinds],
+            },
+            "validations": [_validation(check) for check in row.checks],
+        }
+    }
+
+
+def _pair(row: Row, domain: str) -> list[Object]:
+    """The policy and what puts it into force; the cluster may hold policies of others."""
+    name = f"isoserve-{row.name}"
+    labels = {"isoserve.dev/rule": row.rule}
+    binding = head(_API, "ValidatingAdmissionPolicyBinding", name, "", labels, {})
+    force = {"policyName": name, "validationActions": ["Deny"]}
+    return [_policy(row, name, labels, domain), binding | {"spec": force}]
+
+
+def objects(plan: RegionPlan) -> list[Object]:
+    """Policies and bindings; none where the region gives namespace rights only.
+
+    The same in every region: a rule about a kind that a cluster lacks never comes into play.
+    """
+    if "cluster_scope" not in plan.capabilities:
+        return []
+    return [made for row in ROWS for made in _pair(row, plan.domain)]

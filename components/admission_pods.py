@@ -1,0 +1,119 @@
+"""Guarded rules about pods and whatever holds one.
+
+ReplicaSets are left to the rules on Deployments and Pods, of which they are made: to judge them
+too would stop a controller from scaling an old one down.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.admission_row import ANY, OF_A_PROJECT, SPACES, Check, Row, kinds
+from components.kube import Object
+from model_specs.names import LABEL_MACHINE
+
+_WORKLOADS: Final = (
+    kinds("", "v1", "pods", "pods/ephemeralcontainers"),
+    kinds("apps", "v1", "daemonsets", "deployments", "statefulsets"),
+    kinds("batch", "v1", "cronjobs", "jobs"),
+)
+_POD: Final = {
+    # dyn: one expression for kinds of different shape, which the type checker would refuse.
+    "pod": "object.kind == 'Pod' ? dyn(object).spec"
+    " : object.kind == 'CronJob' ? dyn(object).spec.jobTemplate.spec.template.spec"
+    " : dyn(object).spec.template.spec",
+    "own": "variables.pod.containers + variables.pod.?initContainers.orValue([])",
+    "all": "variables.own + variables.pod.?ephemeralContainers.orValue([])",
+}
+
+
+def _row(rule: str, name: str, namespaces: Object, *checks: Check) -> Row:
+    return Row(
+        rule=rule, name=name, namespaces=namespaces, objects=ANY, kinds=_WORKLOADS, judged="spec",
+        variables=_POD, checks=checks,
+    )  # fmt: skip
+
+
+_IMAGE: Final = "^[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{64}$"
+
+_VOLUMES: Final = (
+    "['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'image', 'name',"
+    " 'persistentVolumeClaim', 'projected', 'secret']"
+)
+
+ROWS: Final[tuple[Row, ...]] = (
+    # Pod Security refuses such pods but lets their Deployment through, whose rollout would then
+    # take the last good pod away. What it asks of a debugging container it asks of the pod itself.
+    _row(
+        "P01",
+        "pss-restricted",
+        OF_A_PROJECT,
+        Check(
+            holds="['hostIPC', 'hostNetwork', 'hostPID'].all(f, !variables.pod[?f].orValue(false))"
+            f" && variables.pod.?volumes.orValue([]).all(v, v.all(k, k in {_VOLUMES}))"
+            " && variables.own.all(c, c.?ports.orValue([]).all(p, !has(p.hostPort)))",
+            fault="a model's pod reaches for its node",
+            cure="leave out hostPath and the other host fields",
+        ),
+        Check(
+            holds="variables.pod.?automountServiceAccountToken.orValue(true) == false",
+            fault="a model's pod gets a token for the cluster's API",
+            cure="automountServiceAccountToken stays false",
+        ),
+        Check(
+            holds="variables.pod.?securityContext.?runAsNonRoot.orValue(false)"
+            " && variables.pod.securityContext.?seccompProfile.?type.orValue('') != ''"
+            " && variables.own.all(c, has(c.securityContext)"
+            " && c.securityContext.?runAsNonRoot.orValue(true)"
+            " && c.securityContext.?runAsUser.orValue(1) != 0"
+            " && c.securityContext.?seccompProfile.?type.orValue('') != 'Unconfined'"
+            " && !c.securityContext.?privileged.orValue(false)"
+            " && !c.securityContext.?allowPrivilegeEscalation.orValue(true)"
+            " && c.securityContext.?readOnlyRootFilesystem.orValue(false)"
+            " && 'ALL' in c.securityContext.?capabilities.?drop.orValue([])"
+            " && !has(c.securityContext.capabilities.add))",
+            fault="a container may do more than Pod Security's `restricted`",
+            cure="no root, no privileges, no capabilities, a read-only root file system",
+        ),
+    ),
+    _row(
+        "P02",
+        "image-digest",
+        SPACES,
+        Check(
+            holds=f"variables.all.all(c, c.?image.orValue('').matches('{_IMAGE}'))",
+            fault="an image is not pinned by its digest",
+            cure="write it as registry/name@sha256:<64 hex digits>",
+        ),
+    ),
+    # That a GPU's request equals its limit, the API server asks by itself.
+    _row(
+        "P17",
+        "gpu-shape",
+        OF_A_PROJECT,
+        Check(
+            holds="variables.pod.?tolerations.orValue([]).all(t, t.?key.orValue('') != '')",
+            fault="a pod tolerates every taint and may stand on any node",
+            cure="name the taint's key",
+        ),
+        Check(
+            holds="!variables.own.exists(c, c.?resources.?limits[?'nvidia.com/gpu'].hasValue())"
+            f" || variables.pod.?nodeSelector[?'{LABEL_MACHINE}'].hasValue()",
+            fault="a pod with GPUs may stand on nodes of any machine type",
+            cure="choose the nodes by machine_type",
+        ),
+    ),
+    _row(
+        "P22",
+        "no-secret-literal",
+        SPACES,
+        Check(
+            holds="variables.all.all(c,"
+            " c.?env.orValue([]).all(e, !has(e.valueFrom) || !has(e.valueFrom.secretKeyRef))"
+            " && c.?envFrom.orValue([]).all(e, !has(e.secretRef)))",
+            fault="a secret is handed over in the environment, where every child process reads it",
+            cure="name it under `secrets`, which mounts it as a file",
+        ),
+    ),
+)
+"""In the order of the catalogue."""

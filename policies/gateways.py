@@ -1,0 +1,141 @@
+"""The two entrances of a region, and what any other Gateway counts as.
+
+What stands behind a Gateway (the load balancer, its address) is not rendered. Assumed: whoever runs
+the gateway class gives `internal` an address that only the inside reaches, and `public` one that
+the internet reaches. Everything that could decide otherwise makes a Gateway count as internet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT
+from policies.facts import Facts
+from policies.resource import Resource
+from policies.rule import Estate, Fault, Rule, each
+from policies.selectors import takes
+from policies.walls import INSIDE, INTERNET, LABEL_NAMESPACE
+from regions.profile import RegionProfile
+
+Block = Mapping[str, Any]
+
+_WHO: Final = {"internal": INSIDE, "public": INTERNET}
+HOSTS: Final = {"internal": "*.internal.{domain}", "public": "*.{domain}"}
+_UNDERSTOOD: Final = frozenset({"gatewayClassName", "listeners"})
+"""Parts of a Gateway that cannot move its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A Gateway as a route names it: who stands before it, and whether it is one of the two."""
+
+    name: str
+    who: str
+    known: bool
+    made: Resource | None
+
+    def __str__(self) -> str:
+        return f"Gateway {self.name}"
+
+
+def is_ours(namespace: str, name: str) -> bool:
+    """Whether these are namespace and name of one of the region's two entrances."""
+    return namespace == GATEWAY_NAMESPACE and name in _WHO
+
+
+def _strange(gateway: Resource, profile: RegionProfile) -> Iterator[tuple[str, str]]:
+    """What makes a Gateway another than the platform's, and what would mend it."""
+    name = str(gateway.metadata["name"])
+    if not is_ours(gateway.namespace, name):
+        fix = f"remove it; routes go through {GATEWAY_NAMESPACE}/public or /internal"
+        yield "is an entrance of its own", fix
+        return
+    for part in sorted(set(gateway.spec) - _UNDERSTOOD):
+        yield f"sets {part}, which may move its address", f"remove {part}"
+    if gateway.spec.get("gatewayClassName") != profile.gateway_class:
+        given = gateway.spec.get("gatewayClassName")
+        yield f"is of class {given}", f"use gateway_class {profile.gateway_class}"
+    host = HOSTS[name].format(domain=profile.domain)
+    for listener in gateway.spec.get("listeners") or ():
+        if listener.get("hostname") != host:
+            yield f"listens for {listener.get('hostname') or 'every host'}", f"listen for {host}"
+        spaces = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
+        if spaces.get("from") == "All":
+            yield "takes routes from every namespace", f"select namespaces by {LABEL_PROJECT}"
+
+
+def unencrypted(gate: Gate) -> bool:
+    """Whether a listener of a gateway speaks without TLS; one that is not rendered is trusted."""
+    listeners = (gate.made.spec.get("listeners") or ()) if gate.made else ()
+    return any(
+        listener.get("protocol") != "HTTPS"
+        or (listener.get("tls") or {}).get("mode", "Terminate") != "Terminate"
+        or not (listener.get("tls") or {}).get("certificateRefs")
+        for listener in listeners
+    )
+
+
+def gate(estate: Estate, reference: Block, home: str) -> Gate:
+    """What a route's parentRef names; `home` is the route's namespace."""
+    namespace, name = reference.get("namespace") or home, str(reference.get("name"))
+    label = f"{namespace}/{name}"
+    if reference.get("kind", "Gateway") != "Gateway" or not is_ours(namespace, name):
+        return Gate(label, INTERNET, False, None)
+    found = [made for made in estate.of("Gateway") if str(made) == f"Gateway {label}"]
+    strange = any(any(_strange(made, estate.facts.profile)) for made in found)
+    made = found[0] if found else None
+    return Gate(label, INTERNET if strange else _WHO[name], not strange, made)
+
+
+def _meets(listener: str, host: str) -> bool:
+    return not listener or host == listener or host.endswith(listener.removeprefix("*"))
+
+
+def _takes_from(listener: Block, namespace: str, estate: Estate) -> bool:
+    """Whether a listener takes routes of a namespace; as the API has it, by default of its own."""
+    spaces = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
+    made = [one for one in estate.of("Namespace") if one.metadata["name"] == namespace]
+    labels = {LABEL_NAMESPACE: namespace, **(made[0].labels if made else {})}
+    return {
+        "All": True,
+        "Same": namespace == GATEWAY_NAMESPACE,
+        "Selector": takes(spaces.get("selector") or {}, labels),
+    }[spaces.get("from") or "Same"]
+
+
+def attaches(estate: Estate, route: Resource, reference: Block) -> bool:
+    """Whether a listener of the named gateway would take the route.
+
+    A gateway that the region may not make (no cluster_scope) is there by agreement.
+    """
+    found = gate(estate, reference, route.namespace)
+    if found.made is None:
+        return found.known and "cluster_scope" not in estate.facts.profile.capabilities
+    wish = reference.get("sectionName")
+    hosts = route.spec.get("hostnames") or [""]
+    return any(
+        (not wish or listener.get("name") == wish)
+        and reference.get("port", listener.get("port")) == listener.get("port")
+        and any(_meets(listener.get("hostname") or "", host) for host in hosts)
+        and _takes_from(listener, route.namespace, estate)
+        for listener in found.made.spec.get("listeners") or ()
+    )
+
+
+@each("P04", "known-gateways", "Gateway")
+def _known_gateways(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """The region has two entrances, `public` (TLS only) and `internal`, both the platform's.
+
+    A Gateway that somebody else makes has an address and rules that nobody here can judge.
+    """
+    for what, fix in _strange(resource, facts.profile):
+        yield Fault(resource, what, fix, "access")
+    name = f"{resource.namespace}/{resource.metadata['name']}"
+    if name == f"{GATEWAY_NAMESPACE}/public" and unencrypted(Gate(name, INTERNET, True, resource)):
+        fix = "terminate TLS with the profile's certificate on every listener"
+        yield Fault(resource, "listens without TLS", fix, "tls_secret")
+
+
+RULES: Final[tuple[Rule, ...]] = (_known_gateways,)

@@ -1,0 +1,147 @@
+"""What stands between a route and its model: who must sign in, and how often one may come.
+
+Envoy Gateway reads the policies of a route's own namespace; one for a rule of the route hides one
+for the whole route. Where several claim the same place the oldest wins, which nobody sees here, so
+all of them must be good. Policies on a Gateway do not count: a route's own would hide them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from model_specs.names import PROBER
+from policies.resource import Resource
+from policies.selectors import takes
+from regions.profile import RegionProfile
+
+Block = Mapping[str, Any]
+
+_GROUP: Final = "gateway.networking.k8s.io"
+ANY_ROUTE: Final = "*"
+_TARGETS: Final = frozenset({"targetRef", "targetRefs", "targetSelectors"})
+_SIGN_IN: Final = _TARGETS | {"authorization", "jwt"}
+_SECONDS: Final = {"Second": 60}
+"""How often a limit's unit begins anew in a minute; longer ones can be used up within one."""
+
+
+def _sections(policy: Resource, route: Resource) -> Iterator[str]:
+    """The parts of the route that a policy is for; an empty name is the whole route."""
+    spec, whole = policy.spec, (_GROUP, route.kind, route.metadata["name"])
+    single = [spec["targetRef"]] if spec.get("targetRef") else []
+    for target in (*single, *(spec.get("targetRefs") or ())):
+        if (target.get("group"), target.get("kind"), target.get("name")) == whole:
+            yield target.get("sectionName") or ""
+    for target in spec.get("targetSelectors") or ():
+        labels = {k: v for k, v in target.items() if k.startswith("match")}
+        here = (target.get("group", _GROUP), target.get("kind")) == (_GROUP, route.kind)
+        if here and takes(labels, route.labels):
+            yield ""
+
+
+def routes_of(policy: Resource) -> frozenset[str]:
+    """Names of the routes that a policy may be for; ANY_ROUTE where it finds them by labels."""
+    spec = policy.spec
+    targets = [spec.get("targetRef") or {}, *(spec.get("targetRefs") or ())]
+    by_labels = {ANY_ROUTE} if spec.get("targetSelectors") else set()
+    return frozenset({str(target.get("name", "")) for target in targets} | by_labels)
+
+
+def governing(policies: Iterable[Resource], route: Resource, rule: Block) -> list[Resource]:
+    """The policies that decide over one rule of the route."""
+    by_section: dict[str, list[Resource]] = {}
+    for policy in policies:
+        if policy.namespace == route.namespace:
+            for section in _sections(policy, route):
+                by_section.setdefault(section, []).append(policy)
+    own = by_section.get(rule.get("name") or "", [])
+    return own or by_section.get("", [])
+
+
+def _issuers(profile: RegionProfile) -> dict[str, str]:
+    """Issuers whose tokens may be taken, and where their keys are: people's and the prober's."""
+    cluster = {f"https://{profile.cluster.oidc_issuer}": profile.cluster.jwks_uri}
+    people = {profile.sign_in.issuer: profile.sign_in.jwks_uri} if profile.sign_in else {}
+    return cluster | people
+
+
+def _provider_faults(provider: Block, profile: RegionProfile) -> Iterator[str]:
+    issuer, keys = provider.get("issuer"), (provider.get("remoteJWKS") or {}).get("uri")
+    known = _issuers(profile)
+    if issuer not in known:
+        yield f"takes tokens of {issuer or 'any issuer'}"
+    elif keys != known[issuer] or provider.get("localJWKS"):
+        yield f"takes the keys of {issuer} from elsewhere"
+    audience = profile.sign_in.audience if profile.sign_in else ""
+    if list(provider.get("audiences") or ()) != [audience]:
+        yield "takes tokens that were made for others"
+
+
+def _who_faults(rule: Block, issuers: Mapping[str, str], people: str, home: str) -> Iterator[str]:
+    """What is wrong with one Allow. Anyone inside can have a token of the cluster's own issuer."""
+    token = (rule.get("principal") or {}).get("jwt") or {}
+    claims = [(one.get("name"), tuple(one.get("values") or ())) for one in token.get("claims", ())]
+    issuer = issuers.get(token.get("provider", ""))
+    if issuer is None or not claims:
+        yield f"allows {rule.get('name', 'somebody')} without a token's claims"
+    elif issuer != people and ("sub", (f"system:serviceaccount:{home}:{PROBER}",)) not in claims:
+        yield f"allows more of {issuer} than the project's prober"
+
+
+def sign_in_faults(policy: Resource, profile: RegionProfile) -> Iterator[str]:
+    """By what a SecurityPolicy lets somebody in who is nobody; nothing when it lets nobody."""
+    spec = policy.spec
+    token, bounds = spec.get("jwt") or {}, spec.get("authorization") or {}
+    providers = token.get("providers") or ()
+    if set(spec) - _SIGN_IN:
+        yield f"uses {', '.join(sorted(set(spec) - _SIGN_IN))}, which nobody here can judge"
+    if not providers or token.get("optional"):
+        yield "does not insist on a token"
+    for provider in providers:
+        yield from _provider_faults(provider, profile)
+    if bounds.get("defaultAction") != "Deny":
+        yield "does not deny by default"
+    issuers = {one.get("name"): one.get("issuer") for one in providers}
+    people = profile.sign_in.issuer if profile.sign_in else ""
+    for rule in bounds.get("rules") or ():
+        if rule.get("action") != "Deny":
+            yield from _who_faults(rule, issuers, people, policy.namespace)
+
+
+def _limits(policy: Resource, kinds: Sequence[str]) -> Iterator[tuple[Block, int]]:
+    """Rules of a rate limit that is in force, and how often a minute they let requests through."""
+    limit = policy.spec.get("rateLimit") or {}
+    if limit.get("type") in kinds:
+        for rule in (limit.get(str(limit["type"]).lower()) or {}).get("rules") or ():
+            most = rule.get("limit") or {}
+            if most.get("requests") is not None:
+                yield rule, most["requests"] * _SECONDS.get(most.get("unit", ""), 1)
+
+
+def is_bounded(policy: Resource, most: int) -> bool:
+    """Whether all callers together come `most` times a minute."""
+    return any(
+        set(rule) == {"limit"} and often <= most
+        for rule, often in _limits(policy, ("Global", "Local"))
+    )
+
+
+def is_counted(policy: Resource, most: int, signs: Sequence[Resource]) -> bool:
+    """Whether each caller comes `most` times a minute, counted by a name that nobody can choose.
+
+    That is a header which every issuer's token sets, in all `signs`: Envoy overwrites the caller's.
+    """
+    set_by_tokens = [
+        {h.get("header", "").lower() for h in provider.get("claimToHeaders") or ()
+         if h.get("claim") == "sub"}
+        for sign in signs
+        for provider in (sign.spec.get("jwt") or {}).get("providers") or ()
+    ]  # fmt: skip
+    names = set.intersection(*set_by_tokens) if set_by_tokens else set()
+    each_caller = [[{"headers": [{"name": name, "type": "Distinct"}]}] for name in names]
+    return any(
+        set(rule) == {"clientSelectors", "limit"}
+        and often <= most
+        and rule["clientSelectors"] in each_caller
+        for rule, often in _limits(policy, ("Global",))
+    )

@@ -1,0 +1,157 @@
+"""Rules about walls: nothing comes or goes but what somebody wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
+from typing import Any, Final
+
+from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT, LABEL_ROLE, PROBER
+from policies.facts import Facts
+from policies.pods import pod
+from policies.podsets import TCP
+from policies.resource import Resource, absent
+from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
+from policies.selectors import only_values
+from policies.walls import LABEL_NAMESPACE, directions
+
+Block = Mapping[str, Any]
+
+_DNS: Final = frozenset({(53, TCP), (53, "UDP")})
+_REGISTRY: Final = frozenset({(443, TCP), (9000, TCP)})
+_WEB: Final = frozenset({(80, TCP), (443, TCP)})
+_CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
+"""Where a cloud hands out its nodes' credentials to whoever asks."""
+_WAYS: Final = {"Egress": "out", "Ingress": "in"}
+
+
+def _is_for_all(policy: Resource) -> bool:
+    return not any((policy.spec.get("podSelector") or {}).values())
+
+
+def _walled(estate: Estate) -> Iterator[str]:
+    """Namespaces that need a wall: where a pod of ours stands, and every project's."""
+    projects = estate.facts.projects
+    ours = {one.namespace for one in estate.resources if one.namespace in projects}
+    yield from sorted(ours | {workload.namespace for workload in estate.of(*WORKLOADS)})
+
+
+@whole("P28", "netpol-default-deny")
+def _default_deny(estate: Estate) -> Iterator[Fault]:
+    """Where pods of ours stand, and in every project, one wall is around all pods, both ways.
+
+    In a project it lets nobody in. Without it a pod that no other policy selects is open to
+    everybody; and no wall holds for a pod on its node's own network.
+    """
+    for namespace in _walled(estate):
+        walls = [p for p in estate.of("NetworkPolicy") if p.namespace == namespace]
+        walls = [policy for policy in walls if _is_for_all(policy)]
+        open_ways = set(_WAYS).difference(*map(directions, walls))
+        if open_ways:
+            what = f"is missing: pods of {namespace} may go {_words(open_ways)} as they like"
+            lacking = absent("NetworkPolicy", namespace, "default-deny", {LABEL_PROJECT: namespace})
+            yield Fault(lacking, what, "render it with both policyTypes for all pods", "")
+        for policy in walls:
+            if policy.spec.get("ingress") and namespace in estate.facts.projects:
+                what = f"lets somebody in to every pod of {namespace}"
+                yield Fault(policy, what, "let each model's own wall do that", "")
+    for workload in estate.of(*WORKLOADS):
+        if pod(workload).get("hostNetwork"):
+            fix = "give its pods a network of their own"
+            yield Fault(workload, "stands on its node's network, before every wall", fix, "")
+
+
+def _words(ways: set[str]) -> str:
+    return " and ".join(sorted(_WAYS[way] for way in ways))
+
+
+def _ports(rule: Block) -> frozenset[tuple[Any, str]]:
+    """Ports that a rule names; a range is none of those that are allowed."""
+    return frozenset(
+        ("a range" if port.get("endPort") else port.get("port"), port.get("protocol") or TCP)
+        for port in rule.get("ports") or ()
+    )
+
+
+def _only_to(peers: list[Block], namespace: str) -> bool:
+    """Whether all of the peers are pods of one namespace."""
+    return bool(peers) and all(
+        "ipBlock" not in peer
+        and only_values(peer.get("namespaceSelector") or {}, LABEL_NAMESPACE)
+        == frozenset({namespace})
+        for peer in peers
+    )
+
+
+def _is_harmless(peer: Block) -> bool:
+    """Whether a block of addresses leaves out those that hand out credentials."""
+    if set(peer) != {"ipBlock"}:
+        return False
+    block = ip_network(peer["ipBlock"]["cidr"])
+    holes = [ip_network(hole) for hole in peer["ipBlock"].get("except") or ()]
+    risky = [one for one in _CREDENTIALS if one.version == block.version and one.overlaps(block)]
+    return all(
+        any(hole.version == one.version and one.subnet_of(hole) for hole in holes)  # type: ignore[arg-type]
+        for one in risky
+    )
+
+
+def _of_prober(policy: Resource) -> bool:
+    return only_values(policy.spec.get("podSelector") or {}, LABEL_ROLE) == frozenset({PROBER})
+
+
+def _to_dns(policy: Resource, rule: Block, facts: Facts) -> bool:
+    return bool(_ports(rule)) and _ports(rule) <= _DNS and _only_to(_to(rule), "kube-system")
+
+
+def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
+    return bool(_ports(rule)) and _ports(rule) <= _REGISTRY
+
+
+def _to_models(policy: Resource, rule: Block, facts: Facts) -> bool:
+    """The prober's way: pods of its own namespace, and the gateways."""
+    far = [peer for peer in _to(rule) if set(peer) != {"podSelector"}]
+    near = bool(_to(rule)) and (not far or _only_to(far, GATEWAY_NAMESPACE))
+    return _of_prober(policy) and near
+
+
+def _to_gateway_outside(policy: Resource, rule: Block, facts: Facts) -> bool:
+    """The prober's way to a gateway whose address is a load balancer's, where one is needed."""
+    if not (_of_prober(policy) and _to(rule) and all(map(_is_harmless, _to(rule)))):
+        return False
+    routed = any(
+        model.project == policy.namespace and model.spec.access != "private"
+        for model in facts.specs.models
+    )
+    return routed and bool(_ports(rule)) and _ports(rule) <= _WEB
+
+
+def _to(rule: Block) -> list[Block]:
+    return list(rule.get("to") or ())
+
+
+_MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
+    _to_dns,
+    _to_registry,
+    _to_models,
+    _to_gateway_outside,
+)
+
+
+@each("P28", "egress-allow-list", "NetworkPolicy")
+def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """Pods go out to DNS in kube-system and to the registry's ports (443, 9000); nowhere else.
+
+    A prober also goes to its project's pods, the gateways, and where a model has a route to the
+    web's ports outside, never to link-local addresses: there a cloud hands out credentials.
+    """
+    for rule in resource.spec.get("egress") or ():
+        if not any(may(resource, rule, facts) for may in _MAY_GO):
+            ports = ", ".join(sorted(f"{port}/{kind}" for port, kind in _ports(rule)))
+            where = "some addresses" if rule.get("to") else "every address"
+            what = f"lets pods out to {where} on {ports or 'all ports'}"
+            fix = "name DNS in kube-system, or only the registry's ports"
+            yield Fault(resource, what, fix, "access")
+
+
+RULES: Final[tuple[Rule, ...]] = (_default_deny, _egress_allow_list)

@@ -1,0 +1,138 @@
+"""Rules about the nodes that AWS makes. The cluster itself is not ours: it exists before us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
+from policies.documents import Block, is_on, listed
+from policies.facts import Facts
+from policies.pods import pod
+from policies.resource import Resource
+from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
+from regions.machines import MACHINES
+from regions.profile import Offer
+
+_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
+_METADATA: Final = {
+    "httpEndpoint": "enabled",
+    "httpPutResponseHopLimit": 1,
+    "httpTokens": "required",
+}
+_CAPACITY: Final = {"ON_DEMAND": "on_demand", "SPOT": "spot"}
+
+
+@each("P27", "node-machine", _TEMPLATE)
+def _machine(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A node's credentials are out of its pods' reach (IMDSv2, one hop), its disks are encrypted,
+    it has no public address, no SSH key, and the security groups of the profile.
+    """
+    values, place = resource.values, "machines"
+    metadata = values.get("metadataOptions") or {}
+    for field, wanted in _METADATA.items():
+        if metadata.get(field) != wanted:
+            what = f"has {field} {metadata.get(field)!r}, so pods may take the node's credentials"
+            yield Fault(resource, what, f"set it to {wanted!r}", place)
+    disks = [one.get("ebs") or {} for one in listed(values.get("blockDeviceMappings"))]
+    if not disks or not all(is_on(disk.get("encrypted")) for disk in disks):
+        yield Fault(resource, "has a disk in the clear", "set encrypted on each disk", place)
+    for interface in listed(values.get("networkInterfaces")):
+        # Left out, the subnet decides, and nobody here sees what it says.
+        if interface.get("associatePublicIpAddress") not in (False, "false"):
+            fix = "set associatePublicIpAddress to false"
+            yield Fault(resource, "may get a public address", fix, place)
+    if values.get("keyName"):
+        yield Fault(resource, "opens the nodes to an SSH key", "take keyName out", place)
+    groups = set(facts.profile.account.node_security_group_ids)
+    found = {*listed(values.get("vpcSecurityGroupIds"))}
+    if found != groups:
+        what = f"is in security groups {sorted(found)}"
+        yield Fault(resource, what, f"take {sorted(groups)}", "account.node_security_group_ids")
+
+
+def _wanted_taints(machine: str, capacity: str) -> set[tuple[str, str]]:
+    """What keeps other pods off the nodes."""
+    taints = {(LABEL_MACHINE, machine)} if MACHINES[machine].gpus else set()
+    return taints | ({(LABEL_CAPACITY, "spot")} if capacity == "spot" else set())
+
+
+def _pool_faults(values: Block, offer: Offer, machine: str, capacity: str) -> Iterator[str]:
+    """What a group has that its machine type does not say."""
+    most, least = getattr(offer, capacity).max, getattr(offer, capacity).min
+    sizes: Any = values.get("scalingConfig") or {}
+    if not least <= sizes["minSize"] <= sizes["maxSize"] <= most:
+        yield f"has {sizes['minSize']} to {sizes['maxSize']} nodes, the profile {least} to {most}"
+    others = set(listed(values.get("instanceTypes"))) ^ set(offer.instance_types)
+    if others:
+        yield f"differs in instance types {sorted(others)}"
+    taints = {
+        (taint.get("key"), taint.get("value"))
+        for taint in listed(values.get("taints"))
+        if taint.get("effect") == "NO_SCHEDULE"
+    }
+    if taints != _wanted_taints(machine, capacity):
+        yield f"has taints {sorted(map(str, taints))}, so the wrong pods stand there"
+
+
+@each("P27", "node-pool", _GROUP)
+def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A group's size, machines and taints are those of its machine type in the profile."""
+    values = resource.values
+    labels = values.get("labels") or {}
+    machine, capacity = labels.get(LABEL_MACHINE), _CAPACITY.get(str(values.get("capacityType")))
+    offer = facts.profile.machines.get(str(machine))
+    if offer is None or capacity is None or labels.get(LABEL_CAPACITY) != capacity:
+        what = f"is of machine type {machine!r} and capacity {values.get('capacityType')!r}"
+        fix = "label it with a machine type of the profile, and its capacity"
+        yield Fault(resource, what, fix, "machines")
+        return
+    for what in _pool_faults(values, offer, str(machine), capacity):
+        place = f"machines[{machine}].{capacity}"
+        yield Fault(resource, what, "take what the profile says", place)
+
+
+@each("P27", "node-group", _GROUP)
+def _group(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A group belongs to the profile's cluster, stands in all of its private subnets, two or more,
+    is made from a launch template, and nobody may log in.
+    """
+    values, account = resource.values, facts.profile.account
+    subnets = {*listed(values.get("subnetIds"))}
+    if subnets != set(account.subnet_ids) or len(subnets) < 2:
+        fix = f"take {sorted(account.subnet_ids)}"
+        yield Fault(resource, f"stands in {sorted(subnets)}", fix, "account.subnet_ids")
+    if values.get("clusterName") != facts.profile.cluster.name:
+        what = f"belongs to cluster {values.get('clusterName')!r}"
+        yield Fault(resource, what, "take cluster.name", "cluster.name")
+    if not (values.get("launchTemplate") or {}).get("id"):
+        fix = "make it from the pool's launch template"
+        yield Fault(resource, "is made without a launch template", fix, "machines")
+    if values.get("remoteAccess"):
+        yield Fault(resource, "lets people log in to nodes", "take remoteAccess out", "machines")
+
+
+@whole("P27", "node-present")
+def _present(estate: Estate) -> Iterator[Fault]:
+    """On AWS every machine type that a pod selects has nodes, made from a template of their own."""
+    if estate.facts.profile.provider != "aws":
+        return
+    groups = estate.of(_GROUP)
+    made = {(group.values.get("labels") or {}).get(LABEL_MACHINE) for group in groups}
+    templates = {template.name for template in estate.of(_TEMPLATE)}
+    for user in estate.of(*WORKLOADS):
+        machine = (pod(user).get("nodeSelector") or {}).get(LABEL_MACHINE)
+        if machine is not None and machine not in made:
+            fix = "render the pool of that machine type"
+            yield Fault(
+                user, f"waits for nodes of {machine} that nobody makes", fix, "machine_type"
+            )
+    for group in groups:
+        machine = (group.values.get("labels") or {}).get(LABEL_MACHINE)
+        if str(machine).replace(".", "-") not in templates:
+            what = "has no launch template that rules can read"
+            yield Fault(group, what, "register the pool's template", "machines")
+
+
+RULES: Final[tuple[Rule, ...]] = (_machine, _pool, _group, _present)

@@ -1,0 +1,143 @@
+"""Rules about who sets replicas: one hand a Deployment, within bounds, safe when it goes blind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from policies.facts import Facts
+from policies.pods import Block
+from policies.resource import Resource
+from policies.rule import Estate, Fault, Rule, each, whole
+from policies.tracks import BOUNDS, SCALERS, Track, by_model, slots, target, tracks
+
+_WINDOW_SECONDS: Final = 300
+_LONGEST_SECONDS: Final = 3600  # the most that Kubernetes takes
+_SHRINK: Final = "currentReplicasIfHigher"
+
+
+def _window(scaler: Resource) -> Any:
+    """For how long load must be low before a replica goes; None where it is not stated."""
+    spec: Block = scaler.spec
+    if scaler.kind == "ScaledObject":
+        spec = (spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}
+    down = (spec.get("behavior") or {}).get("scaleDown") or {}
+    return down.get("stabilizationWindowSeconds")
+
+
+@each("P14", "scaler-stated", *SCALERS)
+def _scaler_stated(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """An autoscaler states its least and most replicas in order and has a signal: left out, KEDA
+    takes 0 and 100."""
+    spec, fields = resource.spec, BOUNDS[resource.kind]
+    least, most = spec.get(fields.min_field), spec.get(fields.max_field)
+    if not (isinstance(least, int) and isinstance(most, int) and 0 <= least <= most > 0):
+        what = f"scales between {least} and {most}"
+        yield Fault(resource, what, "state both, the lower first", "scaling")
+    if len(spec.get("triggers") or spec.get("metrics") or ()) == 0:
+        yield Fault(resource, "has no signal", "give it a trigger or metric", "scaling.queue_depth")
+
+
+def _cold(track: Track) -> int:
+    """How long a pod of a Deployment is sure to be given to start: up to its last probe but one,
+    since the number of probes is rounded up."""
+    probes = [one.get("startupProbe") or {} for one in track.pod.get("containers") or ()]
+    given = [(p.get("failureThreshold", 1) - 1) * p.get("periodSeconds", 0) for p in probes]
+    return max(given, default=0)
+
+
+def _bound_faults(track: Track, estate: Estate) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with one track's bounds, what to do, and the field."""
+    room = slots(estate.facts.profile, track.machine, track.capacity)
+    if track.most > room:
+        what = f"may have {track.most} pods, {track.capacity} {track.machine} holds {room}"
+        yield what, "lower scaling.max, add nodes or leave the region out", "scaling.max"
+    if track.scaler is not None:
+        if track.deployment.spec.get("replicas") is not None:
+            what = f"sets its own replicas beside {track.scaler}"
+            yield what, "leave replicas out: each `up` would undo the autoscaler", "scaling"
+        window, cold = _window(track.scaler), 2 * _cold(track)
+        least = min(max(_WINDOW_SECONDS, cold), _LONGEST_SECONDS)
+        if window is None or window < least:
+            what = f"loses a pod after {window} s of low load, a new one takes {cold // 2} to start"
+            yield what, f"wait {least} s, which the plan derives", "scaling"
+    elif track.deployment.spec.get("replicas") is None:
+        what = "has neither replicas nor an autoscaler"
+        yield what, "render one of both", "scaling"
+
+
+@whole("P14", "scaler-bounds")
+def _scaler_bounds(estate: Estate) -> Iterator[Fault]:
+    """A server's replicas are set by its Deployment or by one autoscaler, never exceed its pool,
+    and fall only after twice the time that a new one would take to be back."""
+    wanted = {(d.namespace, d.metadata.get("name")) for d in estate.of("Deployment")}
+    scalers = estate.of(*SCALERS)
+    for pair, number in Counter(map(target, scalers)).items():
+        if number > 1 or pair not in wanted:
+            who = "which is not made" if pair not in wanted else f"as {number - 1} others do"
+            first = next(one for one in scalers if target(one) == pair)
+            what = f"scales Deployment {pair[0]}/{pair[1]}, {who}"
+            yield Fault(first, what, "render one autoscaler for each Deployment", "scaling")
+    for track in tracks(estate):
+        for what, fix, field in _bound_faults(track, estate):
+            yield Fault(track.deployment, what, fix, field)
+
+
+@whole("P14", "scaling-as-asked")
+def _as_asked(estate: Estate) -> Iterator[Fault]:
+    """A model's replicas, on all nodes together, stay between scaling.min and scaling.max; none
+    at all only where scale_to_zero is asked for, since nothing else wakes it."""
+    for found in by_model(estate).values():
+        spec = found[0].model.spec.scaling
+        stable = [track for track in found if not track.is_candidate]
+        awake = 0 if spec.scale_to_zero else 1
+        groups = [(stable, awake * spec.min)]
+        groups += [([track], awake) for track in found if track.is_candidate]
+        for group, asked in groups:
+            first = (group or found)[0].deployment
+            least, most = sum(t.least for t in group), sum(t.most for t in group)
+            if least < asked:
+                what = f"and its like keep {least} pods, the spec asks for {asked}"
+                yield Fault(first, what, "keep scaling.min or use scale_to_zero", "scaling.min")
+            if most > spec.max:
+                what = f"and its like may have {most} pods, the spec allows {spec.max}"
+                yield Fault(first, what, "keep to scaling.max, or raise it", "scaling.max")
+
+
+def _blind(trigger: Block) -> str:
+    """What a trigger does when its metric is lost; empty if the fallback hears of it."""
+    kind, metadata = trigger.get("type"), trigger.get("metadata") or {}
+    if kind == "cron":
+        return ""  # a floor, read from the clock
+    if kind != "prometheus":
+        return f"is scaled by {kind}, of which a loss is not noticed"
+    if metadata.get("ignoreNullValues") != "false":
+        return "takes a lost metric for 0"
+    if trigger.get("metricType") != "AverageValue":
+        return f"is scaled by {trigger.get('metricType')}, for which there is no fallback"
+    return ""
+
+
+@each("P15", "keda-fallback", "ScaledObject")
+def _keda_fallback(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """When its metrics are lost, KEDA keeps the replicas that run, and never fewer than the least:
+    its own default reads nothing as no load and takes pods away in the middle of an outage."""
+    spec, fallback = resource.spec, resource.spec.get("fallback") or {}
+    kept, least = fallback.get("replicas", 0), max(spec.get("minReplicaCount", 0), 1)
+    if kept < least:
+        what = f"keeps {kept} pods without metrics, its least is {least}"
+        yield Fault(resource, what, "let fallback.replicas be the least", "scaling.min")
+    if fallback.get("failureThreshold", 0) < 1:
+        what = "never falls back"
+        yield Fault(resource, what, "state fallback.failureThreshold", "scaling")
+    if fallback.get("behavior") != _SHRINK:
+        what = f"falls back to {fallback.get('behavior') or 'a fixed number'}"
+        yield Fault(resource, what, f"let fallback.behavior be {_SHRINK}", "scaling")
+    for trigger in spec.get("triggers") or ():
+        what = _blind(trigger)
+        if what:
+            yield Fault(resource, what, "make its loss an error", "scaling.queue_depth")
+
+
+RULES: Final[tuple[Rule, ...]] = (_scaler_stated, _scaler_bounds, _as_asked, _keda_fallback)

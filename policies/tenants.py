@@ -1,0 +1,179 @@
+"""Rules about tenants: what a project has is its own, and leads to nothing of another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from model_specs.names import CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE
+from policies.entrances import ROUTES
+from policies.facts import Facts
+from policies.gateways import HOSTS, is_ours
+from policies.pods import pod
+from policies.resource import Resource
+from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
+
+Block = Mapping[str, Any]
+
+_PLATFORM: Final = frozenset({CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE})
+_ROLE: Final = "eks.amazonaws.com/role-arn"
+_CACHE_ROOT: Final = "/var/lib/isoserve"
+_NOT_IN_NAMESPACES: Final = frozenset({
+    "ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", "PriorityClass",
+    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+})  # fmt: skip
+_VOLUME: Final = frozenset({
+    "accessModes", "capacity", "claimRef", "local", "nodeAffinity",
+    "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode",
+})  # fmt: skip
+"""What a PersistentVolume says when its files are a directory of a node."""
+
+
+def _named(values: Block) -> Iterator[tuple[str, str]]:
+    """Every namespace that an object names, with the field in which it stands."""
+    waiting: list[tuple[str, Any]] = [("", values)]
+    while waiting:
+        within, value = waiting.pop()
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if key == "namespace" and isinstance(inner, str):
+                    yield within, inner
+                elif key == "any" and inner is True:
+                    yield within, "*"
+                elif not isinstance(inner, str | int):
+                    waiting.append((key, inner))
+        elif isinstance(value, list) and within in ("matchNames", "namespaces"):
+            yield from ((within, str(inner)) for inner in value)
+        elif isinstance(value, list):
+            waiting += ((within, inner) for inner in value if not isinstance(inner, str | int))
+
+
+def _members(facts: Facts, project: str) -> frozenset[str]:
+    members = facts.projects[project].spec.members
+    return frozenset({*members.admins, *members.developers, *members.viewers})
+
+
+def _strangers(binding: Resource, facts: Facts) -> Iterator[str]:
+    """Whom a binding gives rights in a project without being its member."""
+    known = _members(facts, binding.namespace)
+    for subject in binding.values.get("subjects") or ():
+        if subject.get("kind") != "ServiceAccount" and subject.get("name") not in known:
+            yield f"gives rights to {subject.get('name')}, no member of {binding.namespace}"
+
+
+def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
+    home = resource.namespace
+    if not home and resource.kind not in _NOT_IN_NAMESPACES:
+        yield "stands in whichever namespace is the default"
+    elif home and home not in facts.projects and home not in _PLATFORM:
+        yield f"stands in namespace {home}, which is no project's"
+    body = {key: value for key, value in resource.values.items() if key != "metadata"}
+    for field, namespace in _named(body) if home else ():
+        if namespace != home and (field, namespace) != ("parentRefs", GATEWAY_NAMESPACE):
+            yield f"names namespace {namespace} in {field}"
+    if resource.kind == "ReferenceGrant":
+        yield "lets other namespaces use what is in its own"
+    if resource.kind == "RoleBinding" and home in facts.projects:
+        yield from _strangers(resource, facts)
+
+
+@whole("P21", "tenant-isolation")
+def _tenant_isolation(estate: Estate) -> Iterator[Fault]:
+    """Nothing in a namespace names another one, but for routes, which name the gateways'.
+
+    Who may call a model of another project is said by share_with and held by walls, never by a
+    reference, a grant or a right across projects.
+    """
+    for resource in estate.resources:
+        for what in _leads_out(resource, estate.facts) if resource.is_object else ():
+            fix = "keep it within its project; share models by share_with"
+            yield Fault(resource, what, fix, "members" if "rights" in what else "share_with")
+
+
+def _volume_faults(volume: Resource, facts: Facts) -> Iterator[str]:
+    claim = (volume.spec.get("claimRef") or {}).get("namespace")
+    path = (volume.spec.get("local") or {}).get("path")
+    if set(volume.spec) - _VOLUME:
+        yield f"holds {', '.join(sorted(set(volume.spec) - _VOLUME))}, which nobody here can judge"
+    if claim not in facts.projects:
+        yield f"may be claimed by {claim or 'anybody'}"
+    elif path != f"{_CACHE_ROOT}/{claim}":
+        yield f"shows {claim} the files in {path}"
+    if volume.spec.get("accessModes") != ["ReadOnlyMany"]:
+        yield "may be written, and its files are those of other pods too"
+
+
+def _claimed(workload: Resource) -> Iterator[str]:
+    for one in pod(workload).get("volumes") or ():
+        if "persistentVolumeClaim" in one:
+            yield f"{workload.namespace}/{one['persistentVolumeClaim'].get('claimName')}"
+
+
+@whole("P21", "tenant-volumes")
+def _tenant_volumes(estate: Estate) -> Iterator[Fault]:
+    """A project sees the directory of its own models on a node, to read, and no other.
+
+    Its claims name volumes that are bound to them alone, and its pods mount no other claims.
+    """
+    fix = f"show each project {_CACHE_ROOT}/<project> by a volume and a claim of its own"
+    bound = {}
+    for volume in estate.of("PersistentVolume"):
+        claim = volume.spec.get("claimRef") or {}
+        bound[volume.metadata["name"]] = f"{claim.get('namespace')}/{claim.get('name')}"
+        for what in _volume_faults(volume, estate.facts):
+            yield Fault(volume, what, fix, "cache")
+    claims = set()
+    for made in estate.of("PersistentVolumeClaim"):
+        label = f"{made.namespace}/{made.metadata['name']}"
+        claims.add(label)
+        if bound.get(made.spec.get("volumeName", "")) != label:
+            yield Fault(made, "claims a volume that is not bound to it", fix, "cache")
+    for workload in estate.of(*WORKLOADS):
+        for label in _claimed(workload):
+            if label not in claims:
+                yield Fault(workload, f"mounts claim {label}, which nobody makes", fix, "cache")
+
+
+@each("P21", "tenant-roles", "ServiceAccount")
+def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """On AWS a project's pods read the registry as that project, on other clouds as nobody.
+
+    A role of another project would read its models, however well the walls stand.
+    """
+    role = (resource.metadata.get("annotations") or {}).get(_ROLE)
+    account = facts.profile.account.account_id
+    own = f"arn:aws:iam::{account}:role/isoserve.{facts.region}.{resource.namespace}"
+    if role is not None and (facts.profile.provider != "aws" or role != own):
+        fix = "take the role of its own namespace, and none where there is no AWS"
+        yield Fault(resource, f"acts as {role}", fix, "")
+
+
+def _is_own(host: str, route: Resource, facts: Facts) -> bool:
+    """Whether a host is that of a project's model, at a gateway that the route names."""
+    name, _, rest = host.partition(f"--{route.namespace}.")
+    domains = [
+        HOSTS[parent["name"]].format(domain=facts.profile.domain)
+        for parent in route.spec.get("parentRefs") or ()
+        if is_ours(parent.get("namespace") or route.namespace, str(parent.get("name")))
+    ]
+    return f"{route.namespace}/{name}" in facts.models and f"*.{rest}" in domains
+
+
+@each("P21", "route-own-name", *ROUTES)
+def _route_own_name(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A route answers for hosts of its own project's models, <model>--<project>.<domain>, only.
+
+    With another's host, or without any, it would get that model's requests and its callers' tokens.
+    """
+    for host in resource.spec.get("hostnames") or ("every host",):
+        if not _is_own(host, resource, facts):
+            fix = "name the host <model>--<project> of the gateway's domain"
+            yield Fault(resource, f"answers for {host}", fix, "access")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _tenant_isolation,
+    _tenant_volumes,
+    _tenant_roles,
+    _route_own_name,
+)

@@ -1,0 +1,161 @@
+"""Rules about being seen: every endpoint is asked, measured, drawn, and calls for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, PROBER
+from policies.pods import Block, pod, template
+from policies.resource import Resource, absent
+from policies.rule import Estate, Fault, Rule, whole
+from policies.tracks import Track, by_model, takers, taking
+
+_CONFIG: Final = "config.json"
+_RULE_FILE: Final = ".rules.yaml"
+_BOARD: Final = "grafana_dashboard"
+_ALERTS: Final = frozenset({"ModelBudgetBurning", "ModelProbeAbsent", "ModelProbeFailing"})
+_BURNS: Final = frozenset({("page", "1h"), ("page", "6h"), ("ticket", "1d"), ("ticket", "3d")})
+"""Severity and long window of the burn rates (the SRE workbook, "Alerting on SLOs")."""
+_NOTED: Final = {"prometheus.io/scrape": "true"}
+_MEND: Final = "render it beside the model's server"
+
+
+def _named(track: Track, kind: str, name: str) -> Resource:
+    """Stands for an object of the model that is not there."""
+    model = track.model
+    labels = {LABEL_MODEL: model.name, LABEL_PROJECT: model.project}
+    return absent(kind, track.deployment.namespace, name, labels)
+
+
+def _has_operator(estate: Estate) -> bool:
+    return "prometheus_operator" in estate.facts.profile.capabilities
+
+
+def _reads(deployment: Resource, config: str) -> bool:
+    """Whether a prober's pods run and are told by this ConfigMap."""
+    volumes = pod(deployment).get("volumes") or ()
+    told = any((v.get("configMap") or {}).get("name") == config for v in volumes)
+    return told and deployment.spec.get("replicas", 0) > 0
+
+
+def _probes(estate: Estate) -> list[Mapping[str, Any]]:
+    """All that a running prober asks."""
+    probers = [d for d in estate.of("Deployment") if d.labels.get(LABEL_ROLE) == PROBER]
+    rows: list[Mapping[str, Any]] = []
+    for config in estate.of("ConfigMap"):
+        if config.labels.get(LABEL_ROLE) == PROBER:
+            name = str(config.metadata.get("name"))
+            near = [p for p in probers if p.namespace == config.namespace]
+            if any(_reads(prober, name) for prober in near):
+                rows += json.loads(config.values["data"][_CONFIG])["probes"]
+    return rows
+
+
+@whole("P31", "synthetic-probe")
+def _synthetic_probe(estate: Estate) -> Iterator[Fault]:
+    """Every endpoint is asked its own example by a running prober, as often as its spec says:
+    health checks stay green on a server that answers nothing right."""
+    rows = _probes(estate)
+    asked = Counter(row["id"] for row in rows)
+    often = {row["id"]: row["interval_seconds"] for row in rows}
+    for name, found in by_model(estate).items():
+        wanted = found[0].model.spec.probe.interval_seconds
+        if asked[name] != 1:
+            what = f"is asked by {asked[name]} probes"
+            fix = "give its project's prober one row for it"
+            yield Fault(found[0].deployment, what, fix, "probe")
+        elif often[name] > wanted:
+            what = f"is asked every {often[name]} s, the spec says {wanted}"
+            yield Fault(found[0].deployment, what, "keep to it", "probe.interval_seconds")
+
+
+def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:
+    """The groups of Prometheus rules of each model, and the object that holds them."""
+    found: dict[str, tuple[Resource, list[Block]]] = {}
+    if _has_operator(estate):
+        for rule in estate.of("PrometheusRule"):
+            found[rule.model] = rule, list(rule.spec.get("groups") or ())
+        return found
+    for config in estate.of("ConfigMap"):
+        for name, text in (config.values.get("data") or {}).items():
+            if name.endswith(_RULE_FILE):
+                found[config.model] = config, json.loads(text)["groups"]
+    return found
+
+
+def _silences(alerts: list[Block], name: str, runbook: str) -> Iterator[str]:
+    """Whom a model's alerts would not call, or without saying what to do."""
+    missing = _ALERTS - {alert["alert"] for alert in alerts}
+    yield from (f"has no alert {one}" for one in sorted(missing))
+    burns = {
+        (alert["labels"].get("severity"), alert["labels"].get("window"))
+        for alert in alerts
+        if alert["alert"] == "ModelBudgetBurning"
+    }
+    if burns and _BURNS - burns:
+        lost = ", ".join(f"{severity} over {window}" for severity, window in sorted(_BURNS - burns))
+        yield f"has no burn rate of {lost}"
+    for alert in alerts:
+        labels = alert.get("labels") or {}
+        if f"{labels.get('project')}/{labels.get('model')}" != name:
+            yield f"calls for another model by {alert['alert']}"
+        if not str((alert.get("annotations") or {}).get("runbook_url", "")).startswith(runbook):
+            yield f"does not say by {alert['alert']} what to do"
+
+
+@whole("P31", "burn-alerts")
+def _burn_alerts(estate: Estate) -> Iterator[Fault]:
+    """Every endpoint calls people when its probe fails or is missing and when its error budget
+    burns, fast and slow, and every alert links to what to do."""
+    groups, runbook = _groups(estate), estate.facts.profile.runbook_url
+    kind = "PrometheusRule" if _has_operator(estate) else "ConfigMap"
+    for name, found in by_model(estate).items():
+        if name not in groups:
+            missing = _named(found[0], kind, found[0].model.name)
+            yield Fault(missing, "is not made: nobody is called", _MEND, "slo")
+            continue
+        holder, rows = groups[name]
+        alerts = [rule for group in rows for rule in group.get("rules") or () if "alert" in rule]
+        for what in _silences(alerts, name, runbook):
+            yield Fault(holder, what, "render the model's promise as alerts", "slo")
+
+
+def _noted(workload: Resource) -> bool:
+    """Whether a plain Prometheus finds the pods' metrics by their annotations."""
+    notes = (template(workload).get("metadata") or {}).get("annotations") or {}
+    return _NOTED.items() <= notes.items() and bool(notes.get("prometheus.io/port"))
+
+
+@whole("P31", "metrics-scraped")
+def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
+    """The metrics of every server and prober are read: by a PodMonitor where the operator runs,
+    else by their pods' annotations. What is not read cannot scale, burn or call."""
+    read = [m for m in estate.of("PodMonitor") if len(m.spec.get("podMetricsEndpoints") or ()) > 0]
+    monitors = takers(read)
+    probers = [d for d in estate.of("Deployment") if d.labels.get(LABEL_ROLE) == PROBER]
+    servers = [track.deployment for found in by_model(estate).values() for track in found]
+    for one in (*servers, *probers):
+        if not (taking(monitors, one) if _has_operator(estate) else _noted(one)):
+            yield Fault(one, "has metrics that nobody reads", "render its PodMonitor", "slo")
+
+
+@whole("P31", "dashboard")
+def _dashboard(estate: Estate) -> Iterator[Fault]:
+    """Every endpoint has a dashboard that Grafana loads: whom an alert calls looks there first."""
+    loaded = [c for c in estate.of("ConfigMap") if c.labels.get(_BOARD) == "1"]
+    boards = {config.model for config in loaded if len(config.values.get("data") or {}) > 0}
+    for name, found in by_model(estate).items():
+        if name not in boards:
+            missing = _named(found[0], "ConfigMap", f"{found[0].model.name}-dashboard")
+            yield Fault(missing, "is not made: nobody sees the model", _MEND, "slo")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _synthetic_probe,
+    _burn_alerts,
+    _metrics_scraped,
+    _dashboard,
+)

@@ -1,0 +1,137 @@
+"""What the program would send to the engine through its providers, written down without an engine.
+
+The program's own code runs against a monitor that only records, in a context and an event loop of
+its own, so that one process can record many regions and none leaves a trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf import json_format
+from pulumi.runtime import mocks, rpc, settings, stack
+from pulumi.runtime.proto import resource_pb2
+
+from policies.resource import Resource, Unknown
+from regions.plan import RegionPlan
+from stacks.program import aws_part, cluster
+
+_RECORDED: Final = ("aws:", "pulumi:providers:")
+_AMBIENT: Final = (
+    "callbacks", "dry_run", "engine", "monitor", "monitor_features", "organization", "project",
+    "rpc_manager", "stack",
+)  # fmt: skip
+"""What pulumi's mocks set; what one sets first becomes everyone's default."""
+
+
+def _made(plan: RegionPlan, token: str, name: str) -> dict[str, Any]:
+    """What AWS decides when it makes a thing, in its form and the same in every run."""
+    account, region = plan.account.account_id, plan.account.region
+    digest = hashlib.sha256(f"{token} {name}".encode()).hexdigest()
+    outputs: dict[str, dict[str, Any]] = {
+        "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+        "aws:iam/role:Role": {"arn": f"arn:aws:iam::{account}:role/{name}"},
+        "aws:kms/key:Key": {
+            "arn": f"arn:aws:kms:{region}:{account}:key/{digest[:32]}",
+            "keyId": digest[:32],
+        },
+    }
+    return outputs.get(token, {})
+
+
+def _plain(value: Any, path: str) -> Any:
+    """A value as sent, without the engine's wrappers; what is not known yet says so when used."""
+    if value == rpc.UNKNOWN:
+        return Unknown(path)
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
+            return _plain(value["value"], path)
+        return {key: _plain(below, f"{path}.{key}") for key, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(below, f"{path}[{index}]") for index, below in enumerate(value)]
+    # The protocol has only floats.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class _NoAnswers(mocks.Mocks):
+    """The program asks AWS nothing: a plan is all it needs."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        raise NotImplementedError(args.name)
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise NotImplementedError(args.token)
+
+
+class _Recorder(mocks.MockMonitor):
+    """A monitor that keeps what is registered and answers with it.
+
+    With `known` it also answers what AWS would decide (ARNs, ids); without, as a preview of the
+    first `up` sees it, before anything is made.
+    """
+
+    def __init__(self, plan: RegionPlan, known: bool) -> None:
+        super().__init__(_NoAnswers())
+        self.plan = plan
+        self.known = known
+        self.found: list[Resource] = []
+
+    def RegisterResource(self, request: Any) -> Any:  # the protocol's name
+        token, name = request.type, request.name
+        sent = json_format.MessageToDict(request.object)
+        if token.startswith(_RECORDED):
+            self.found.append(
+                Resource(
+                    type=token,
+                    name=name,
+                    values=_plain(sent, f"{token} {name}"),
+                    protected=request.protect,
+                    # A provider is referred to as <urn>::<id>, and a urn ends with the name.
+                    provider=request.provider.rpartition("::")[0].rpartition("::")[2],
+                )
+            )
+        answer = resource_pb2.RegisterResourceResponse(urn=self.make_urn("", token, name))
+        answer.object.CopyFrom(request.object)
+        if self.known:
+            answer.id = name
+            answer.object.update(_made(self.plan, token, str(sent.get("name", name))))
+        return answer
+
+
+@contextmanager
+def _without_trace() -> Iterator[None]:
+    before = {name: Context().run(getattr, settings.SETTINGS, name) for name in _AMBIENT}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            Context().run(setattr, settings.SETTINGS, name, value)
+
+
+async def _run(recorder: _Recorder, root: Path) -> None:
+    plan = recorder.plan
+    mocks.set_mocks(recorder.mocks, "isoserve", plan.region, not recorder.known, monitor=recorder)
+
+    def program() -> None:
+        cluster(plan, root)
+        aws_part(plan, root)
+
+    await stack.run_pulumi_func(program)
+
+
+def recorded(plan: RegionPlan, root: Path, *, known: bool = True) -> list[Resource]:
+    """The region's providers and AWS resources, sorted by type and name.
+
+    Without `known` they are as the engine's first preview sees them: what AWS will decide is an
+    Unknown.
+    """
+    recorder = _Recorder(plan, known)
+    with _without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(_run(recorder, root), context=Context())
+    return sorted(recorder.found, key=lambda one: (one.type, one.name))

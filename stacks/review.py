@@ -1,0 +1,45 @@
+"""Writes the pull-request comment from two git revisions: what changes, what it causes, its risks.
+
+The verdict is BLOCKED (exit code 1) when something is refused: errors in the work tree, mandatory
+policy findings, waivers that are expired or unneeded, differences between regions that nothing
+declares, a failed preview or one that would delete what holds state, a protected thing that goes.
+NEEDS APPROVAL and PASS are exit code 0: a person's word is for the host of the code to demand, by
+the verdict. Both sides are rendered by the program of the work tree, so a change of the program
+itself shows in the previews and in the golden files, not here.
+
+`expected` numbers are the floor of replicas averaged over a year of schedules, no forecast of load.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stacks.outcome import FINDINGS, OK, Outcome
+from stacks.reviewing.comment import comment
+from stacks.reviewing.data import data
+from stacks.reviewing.seen import see
+from stacks.reviewing.sides import read_sides
+from stacks.reviewing.verdict import IS_BLOCKED, Review, review
+from stacks.tree import directories
+
+
+def reviewed(args: Namespace, today: date) -> Review:
+    """Compare the trees and judge. Raises InputErrors where revision or region is not there."""
+    specs, regions = directories(args)
+    with TemporaryDirectory(prefix="isoserve-") as scratch:
+        sides = read_sides(args.base, specs, regions, args.region, Path(scratch))
+        return review(see(args, sides, regions, today))
+
+
+def run(args: Namespace) -> Outcome:
+    """Review and tell."""
+    found = reviewed(args, datetime.now(UTC).date())
+    code = FINDINGS if found.verdict == IS_BLOCKED else OK
+    return Outcome(
+        data=data(found) if args.json else {},
+        text=[] if args.json else [comment(found)],
+        code=code,
+    )

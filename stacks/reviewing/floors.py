@@ -1,0 +1,109 @@
+"""How many replicas a schedule asks for on average, from its cron windows alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from regions.model_plan import SchedulePlan
+
+_FIRST_DAY: Final = date(2026, 1, 5)
+_DAYS: Final = 364
+"""52 whole weeks from a Monday: every weekday counts alike, and every month is in it."""
+_MINUTES: Final = _DAYS * 24 * 60
+_BOUNDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_NAMES: Final = {
+    name: index
+    for names in (
+        ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+        ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+    )
+    for index, name in enumerate(names)
+}
+_ITEM: Final = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?")
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdigit() else _NAMES[word.lower()]
+
+
+def _values(field: str, low: int, high: int) -> frozenset[int]:
+    """The numbers of one field: `*`, `1-5`, `*/15`, `mon,wed`."""
+    found: set[int] = set()
+    for item in field.split(","):
+        match = _ITEM.fullmatch(item)
+        if match is None:
+            continue  # the schema takes no such thing
+        first, last, step = match.groups()
+        start = low if first == "*" else _number(first)
+        end = _number(last) if last else high if first == "*" or step else start
+        found.update(range(start, end + 1, int(step or 1)))
+    return frozenset(found)
+
+
+def _moments(cron: str) -> Iterator[int]:
+    """The minutes, from the first day's midnight, at which `cron` strikes."""
+    fields = cron.split()
+    values = [_values(f, *bounds) for f, bounds in zip(fields, _BOUNDS, strict=True)]
+    minutes, hours, days, months, weekdays = values
+    weekdays = frozenset(day % 7 for day in weekdays)
+    of_day = [hour * 60 + minute for hour in sorted(hours) for minute in sorted(minutes)]
+    free = "*" in (fields[2], fields[4])  # cron: two restricted day fields are either-or
+    for index in range(_DAYS):
+        day = _FIRST_DAY + timedelta(days=index)
+        hits = (day.day in days, day.isoweekday() % 7 in weekdays)
+        if day.month in months and (all(hits) if free else any(hits)):
+            yield from (index * 24 * 60 + minute for minute in of_day)
+
+
+def _shift(timezone: str) -> int:
+    """Minutes to UTC in winter; summer time moves a window and hardly its length."""
+    try:
+        offset = datetime(2026, 1, 5, tzinfo=ZoneInfo(timezone)).utcoffset()
+    except (ValueError, OSError, KeyError):  # a zone this machine does not know
+        return 0
+    return -int((offset or timedelta()).total_seconds()) // 60
+
+
+def _open(window: SchedulePlan) -> list[tuple[int, int]]:
+    """The spans in which the window is open, as KEDA's cron scaler reads it.
+
+    It is open after a start until an end strikes, and stays so when both strike at once.
+    """
+    shift = _shift(window.timezone)
+    strikes = {(m + shift) % _MINUTES: False for m in _moments(window.end)}
+    strikes |= {(m + shift) % _MINUTES: True for m in _moments(window.start)}
+    moments = sorted(strikes)
+    if True not in strikes.values():
+        return []
+    spans: list[tuple[int, int]] = []
+    for index, moment in enumerate(moments):
+        if strikes[moment]:
+            last = index + 1 == len(moments)
+            until = moments[0] + _MINUTES if last else moments[index + 1]
+            spans.append((moment, until))
+    return spans
+
+
+@lru_cache(maxsize=1024)
+def mean_floor(least: int, windows: tuple[SchedulePlan, ...]) -> float:
+    """The mean of max(least, open windows' replicas) over 52 weeks."""
+    changes: list[tuple[int, int, int]] = []
+    for index, window in enumerate(windows):
+        for begin, end in _open(window):
+            changes += [(begin, 1, index), (end, 0, index)]
+            if end > _MINUTES:  # it goes on at the year's other end
+                changes += [(begin - _MINUTES, 1, index), (end - _MINUTES, 0, index)]
+    total, floor, now = 0.0, least, 0
+    opened: set[int] = set()
+    for moment, opens, index in sorted(changes):
+        at = min(max(moment, 0), _MINUTES)
+        total += floor * (at - now)
+        now = at
+        (opened.add if opens else opened.discard)(index)
+        floor = max([least, *(windows[i].replicas for i in opened)])
+    return (total + floor * (_MINUTES - now)) / _MINUTES

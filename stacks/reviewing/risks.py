@@ -1,0 +1,352 @@
+"""The risk flags: what a person must look at before a change may reach a region, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Final
+
+from model_specs.schema import is_expired
+from regions.model_plan import ServerPlan
+from regions.plan import RegionPlan
+from stacks.reviewing.effects import RESTART
+from stacks.reviewing.room import surges
+from stacks.reviewing.seen import Seen
+from stacks.reviewing.sizes import Use, difference, total
+from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL
+from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
+
+NOTE, APPROVAL, BLOCKED = "note", "needs approval", "blocked"
+LEVELS: Final = (BLOCKED, APPROVAL, NOTE)
+SOFT_GROWTH: Final = 0.10
+"""Catalogue row P18: a project that grows by more in one change needs a person's word."""
+_WIDTH: Final = {"private": 0, "permissive": 1, "public": 2}
+
+Raised = tuple[str, str, str]
+"""Subject, reason and region; the region is empty where the flag is about all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """One row of the table: a predicate that yields what it finds, and how grave that is."""
+
+    name: str
+    level: str
+    find: Callable[[Seen], Iterable[Raised]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One risk of one subject, in all regions that share the reason."""
+
+    name: str
+    level: str
+    subject: str
+    reason: str
+    regions: tuple[str, ...]
+
+
+def _pairs(seen: Seen) -> Iterator[tuple[str, RegionPlan | None, RegionPlan]]:
+    """Region, old and new plan, where something differs."""
+    for region, new in seen.sides.work.plans.items():
+        old = seen.sides.base.plans.get(region)
+        if old != new:
+            yield region, old, new
+
+
+def _servers(plan: RegionPlan | None) -> dict[str, ServerPlan]:
+    return {server.workload.id: server for server in plan.servers} if plan else {}
+
+
+def _served(plan: RegionPlan) -> frozenset[str]:
+    servers = frozenset(server.workload.id for server in plan.servers)
+    return servers | {job.workload.id for job in plan.jobs}
+
+
+# -- what is lost ----------------------------------------------------------------------------
+
+
+def _protected(seen: Seen) -> Iterator[Raised]:
+    removed = seen.sides.removed
+    for step in seen.steps:
+        if step.operation in (DELETE, REPLACE) and step.key.kind in PROTECTED:
+            reason = (
+                f"{step.operation}: {STATEFUL[step.key.kind]}; the engine refuses, and to undo its "
+                f"protection is a human's act"
+            )
+            yield from ((step.key.label, reason, r) for r in step.regions if r not in removed)
+
+
+def _stateful(seen: Seen) -> Iterator[Raised]:
+    for step in seen.steps:
+        kind = step.key.kind
+        if step.operation in (DELETE, REPLACE) and kind in STATEFUL and kind not in PROTECTED:
+            because = f" because {', '.join(step.because)} cannot change" if step.because else ""
+            reason = f"{step.operation}{because}: {STATEFUL[kind]}"
+            yield from ((step.key.label, reason, region) for region in step.regions)
+
+
+def _outage(seen: Seen) -> Iterator[Raised]:
+    for step in seen.steps:
+        if step.operation == REPLACE and step.key.kind in SERVING:
+            why = f"replaced because {', '.join(step.because)} cannot change"
+            reason = f"{why}: its name is fixed, so it is deleted first, an outage"
+            yield from ((step.key.label, reason, region) for region in step.regions)
+
+
+def _models_removed(seen: Seen) -> Iterator[Raised]:
+    renamed = {wish.was for wish in seen.models if wish.what == RENAMED}
+    for region, old, new in _pairs(seen):
+        lacking = {gap.model for gap in new.gaps}
+        gone = _served(old) - _served(new) - renamed - lacking if old else frozenset()
+        for model in sorted(gone):
+            yield model, "it is served no longer, with its route, alerts and dashboard", region
+
+
+def _renamed(seen: Seen) -> Iterator[Raised]:
+    for wish in seen.models:
+        if wish.what == RENAMED:
+            reason = (
+                f"{RENAME_CODE}: {wish.was} is deleted and {wish.id} is created; callers of the "
+                f"old address are refused, and metrics and alerts begin anew"
+            )
+            yield wish.id, reason, ""
+
+
+def _projects_removed(seen: Seen) -> Iterator[Raised]:
+    for wish in seen.projects:
+        if wish.what == REMOVED:
+            yield wish.id, "its namespace goes, and what people keep in it, e.g. Secrets", ""
+
+
+def _regions_removed(seen: Seen) -> Iterator[Raised]:
+    for region in seen.sides.removed:
+        reason = (
+            f"{RENAME_CODE}: the profile is gone, its stack stays and serves what it last had "
+            f"until someone runs: pulumi destroy -s {region}"
+        )
+        yield region, reason, region
+
+
+def _pools_removed(seen: Seen) -> Iterator[Raised]:
+    for region, old, new in _pairs(seen):
+        kept = {pool.machine_type for pool in new.pools}
+        for pool in old.pools if old else ():
+            if pool.machine_type not in kept:
+                yield f"pool {pool.machine_type}", "no workload wants it, its nodes go", region
+
+
+def _to_zero(seen: Seen) -> Iterator[Raised]:
+    for region, old, new in _pairs(seen):
+        before = _servers(old)
+        for name, server in _servers(new).items():
+            was = sum(t.scaler.min for t in before[name].tracks) if name in before else 0
+            if was and not sum(t.scaler.min for t in server.tracks):
+                reason = f"at least {was} replicas before, none now: the first request waits"
+                yield name, reason, region
+
+
+# -- room ------------------------------------------------------------------------------------
+
+
+def _over_room(seen: Seen) -> Iterator[Raised]:
+    for row in seen.room:
+        after = row.after
+        if row.unit != "slots" or after is None or not row.is_changed or after.most <= after.room:
+            continue
+        reason = (
+            f"all models together may want {after.most} replicas and there is room for "
+            f"{after.room}: whoever scales up last waits"
+        )
+        yield f"{row.machine} {row.capacity}", reason, row.region
+
+
+def _surge_lost(seen: Seen) -> Iterator[Raised]:
+    for region, old, new in _pairs(seen):
+        before = surges(old)
+        for model, tracks in surges(new).items():
+            for name, surge in tracks.items():
+                if not surge and before.get(model, {}).get(name):
+                    yield model, f"the pool has no room for {name}'s surge any more", region
+
+
+def _lone_restart(seen: Seen) -> Iterator[Raised]:
+    for row in seen.effects:
+        restarts = any(effect.kind == RESTART for effect in row.effects)
+        for region in row.regions if restarts else ():
+            server = _servers(seen.sides.work.plans.get(region)).get(row.model)
+            stable = [t for t in server.tracks if t.role == "stable"] if server else []
+            if sum(t.scaler.min for t in stable) == 1 and not any(t.surge for t in stable):
+                yield row.model, "its only replica restarts without surge: an outage", region
+
+
+def _everywhere(seen: Seen) -> Iterator[Raised]:
+    plans = seen.sides.work.plans
+    restarting: dict[str, set[str]] = {}
+    for row in seen.effects:
+        if any(effect.kind == RESTART for effect in row.effects):
+            restarting.setdefault(row.model, set()).update(row.regions)
+    for model, regions in sorted(restarting.items()):
+        serving = {region for region, plan in plans.items() if model in _served(plan)}
+        if len(serving) > 1 and regions == serving:
+            reason = (
+                "its pods restart in every region that serves it: bring it out in waves "
+                "(isoserve tower up), or as a rollout.candidate"
+            )
+            yield model, reason, ""
+
+
+# -- what a region lacks, who gets in, what it costs -----------------------------------------
+
+
+def _gaps(seen: Seen) -> Iterator[Raised]:
+    for region, old, new in _pairs(seen):
+        before = {(gap.model, gap.code) for gap in old.gaps} if old else set()
+        for gap in new.gaps:
+            if (gap.model, gap.code) not in before:
+                yield gap.model, f"not served there: {gap.reason} ({gap.code})", region
+
+
+def _downgrades(seen: Seen, served_before: bool) -> Iterator[Raised]:
+    """What a region newly does instead, for what it had before or for what is new to it."""
+    for region, old, new in _pairs(seen):
+        before = set(old.downgrades) if old else set()
+        had = _served(old) | {""} if old else frozenset()
+        for row in new.downgrades:
+            if row not in before and (row.model in had) == served_before:
+                reason = f"{row.feature} needs {row.capability}: {row.outcome}"
+                yield row.model or "the region", reason, region
+
+
+def _downgraded(seen: Seen) -> Iterator[Raised]:
+    return _downgrades(seen, True)
+
+
+def _lesser(seen: Seen) -> Iterator[Raised]:
+    return _downgrades(seen, False)
+
+
+def _wider(seen: Seen) -> Iterator[Raised]:
+    for region, old, new in _pairs(seen):
+        before = _servers(old)
+        for name, server in _servers(new).items():
+            mode = server.access.mode
+            was = before[name].access if name in before else None
+            if was is None and _WIDTH[mode]:
+                yield name, f"new, and {mode} from the start", region
+            elif was is not None and _WIDTH[mode] > _WIDTH[was.mode]:
+                yield name, f"it was {was.mode} and is {mode}", region
+            more = {*server.access.caller_namespaces} - {*was.caller_namespaces} if was else ()
+            if more:
+                yield name, f"projects that reach it newly: {', '.join(sorted(more))}", region
+
+
+def _members(seen: Seen) -> Iterator[Raised]:
+    for wish in seen.projects:
+        fields = sorted(f.path for f in wish.fields if f.path.startswith("members.admins"))
+        if wish.what == CHANGED and fields:
+            yield wish.id, "who administers it changes", ""
+
+
+def _secrets(seen: Seen) -> Iterator[Raised]:
+    for wish in seen.models:
+        changed = any(field.path.startswith("secrets") for field in wish.fields)
+        if changed and wish.what in (ADDED, CHANGED):
+            yield wish.id, "it is given other Secrets", ""
+
+
+def _by_project(uses: dict[str, list[Use]]) -> dict[str, list[Use]]:
+    found: dict[str, list[Use]] = {}
+    for row in (row for rows in uses.values() for row in rows):
+        found.setdefault(row.project, []).append(row)
+    return found
+
+
+def _dearer(seen: Seen) -> Iterator[Raised]:
+    """P18, at most replicas as the cost cap counts, and at expected ones."""
+    before, after = _by_project(seen.before), _by_project(seen.after)
+    for project in sorted(after):
+        old, new = total(before.get(project, [])), total(after[project])
+        for level, index in (("most", 2), ("expected", 1)):
+            was, now = old.dollars[index], new.dollars[index]
+            if was is not None and now is not None and now > was * (1 + SOFT_GROWTH) + 0.5:
+                grown = f"{now / was - 1:+.0%}" if was else "from nothing"
+                reason = f"${was:,.0f} to ${now:,.0f} a month at {level} replicas, {grown}"
+                yield project, reason, ""
+                break
+
+
+def _unpriced(seen: Seen) -> Iterator[Raised]:
+    before, after = _by_project(seen.before), _by_project(seen.after)
+    for project in sorted(after):
+        change = difference(before.get(project, []), after[project])
+        if None in change.dollars:
+            reason = f"no price is known of {', '.join(change.unknown)}: the cost is not known"
+            yield project, reason, ""
+
+
+def _expired(seen: Seen, changed: bool) -> Iterator[Raised]:
+    """Models that are no longer wanted, of those that the change touches or the others."""
+    touched = {wish.id for wish in seen.models}
+    now = datetime.combine(seen.today, time(), UTC)
+    for name, model in seen.sides.work.models.items():
+        if is_expired(model.spec, now) and (name in touched) == changed and model.spec.ttl:
+            yield name, f"its ttl passed on {model.spec.ttl.date()}: remove it or renew it", ""
+
+
+def _expired_now(seen: Seen) -> Iterator[Raised]:
+    return _expired(seen, True)
+
+
+def _expired_before(seen: Seen) -> Iterator[Raised]:
+    return _expired(seen, False)
+
+
+RISKS: Final[tuple[Risk, ...]] = (
+    Risk(name="protected thing goes", level=BLOCKED, find=_protected),
+    Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
+    Risk(name="replacement while serving", level=APPROVAL, find=_outage),
+    Risk(name="model removed", level=APPROVAL, find=_models_removed),
+    Risk(name="model renamed", level=APPROVAL, find=_renamed),
+    Risk(name="project removed", level=APPROVAL, find=_projects_removed),
+    Risk(name="region removed", level=APPROVAL, find=_regions_removed),
+    Risk(name="pool removed", level=APPROVAL, find=_pools_removed),
+    Risk(name="last replica goes", level=APPROVAL, find=_to_zero),
+    Risk(name="over capacity", level=APPROVAL, find=_over_room),
+    Risk(name="no room to surge", level=APPROVAL, find=_surge_lost),
+    Risk(name="lone replica restarts", level=APPROVAL, find=_lone_restart),
+    Risk(name="all regions in one wave", level=APPROVAL, find=_everywhere),
+    Risk(name="not served", level=APPROVAL, find=_gaps),
+    Risk(name="capability lost", level=APPROVAL, find=_downgraded),
+    Risk(name="access widened", level=APPROVAL, find=_wider),
+    Risk(name="administrators change", level=APPROVAL, find=_members),
+    Risk(name="secrets change", level=APPROVAL, find=_secrets),
+    Risk(name="cost", level=APPROVAL, find=_dearer),
+    Risk(name="cost not known", level=APPROVAL, find=_unpriced),
+    Risk(name="ttl passed", level=APPROVAL, find=_expired_now),
+    Risk(name="ttl passed earlier", level=NOTE, find=_expired_before),
+    Risk(name="lesser form", level=NOTE, find=_lesser),
+)
+"""Every risk there is; the most grave first is the reader's order, not this one."""
+
+
+def flags(seen: Seen) -> list[Flag]:
+    """All that is raised, the gravest first; regions that share a reason share a row."""
+    found: dict[tuple[int, int, str, str], list[str]] = {}
+    for number, risk in enumerate(RISKS):
+        for subject, reason, region in risk.find(seen):
+            key = (LEVELS.index(risk.level), number, subject, reason)
+            regions = found.setdefault(key, [])
+            if region and region not in regions:
+                regions.append(region)
+    return [
+        Flag(
+            name=RISKS[number].name,
+            level=LEVELS[level],
+            subject=subject,
+            reason=reason,
+            regions=tuple(sorted(regions)),
+        )
+        for (level, number, subject, reason), regions in sorted(found.items())
+    ]

@@ -1,0 +1,159 @@
+"""Everything a review sees of a change, before anybody says what to think of it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from model_specs.errors import SpecError, SpecErrors
+from policies.waivers import read_waivers
+from stacks import parity
+from stacks.outcome import InputErrors
+from stacks.parity import Difference
+from stacks.policy import Judgement, judged, waivers_file
+from stacks.preview_gate import Asked, Refusal, refusals
+from stacks.reviewing import effects, room, wishes
+from stacks.reviewing.effects import Effects
+from stacks.reviewing.previews import Preview, read_preview
+from stacks.reviewing.room import Row
+from stacks.reviewing.sides import Side, Sides
+from stacks.reviewing.sizes import Use, uses
+from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
+from stacks.reviewing.wishes import Wish
+from stacks.tree import Tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """What `isoserve parity` found."""
+
+    objects: int
+    regions: int
+    declared: int
+    undeclared: list[Difference]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    """One preview and what the gate refuses of it."""
+
+    preview: Preview
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A change. `errors` are the work tree's, `judgement` and `parity` None where they hide all."""
+
+    revision: str
+    today: date
+    sides: Sides
+    errors: tuple[SpecError, ...]
+    steps: list[Step]
+    before: dict[str, list[Use]]
+    after: dict[str, list[Use]]
+    room: list[Row]
+    models: list[Wish]
+    projects: list[Wish]
+    regions: list[Wish]
+    effects: list[Effects]
+    judgement: Judgement | None
+    parity: Parity | None
+    previews: list[Previewed]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """New ids of renamed models by the old ones."""
+        return {wish.was: wish.id for wish in self.models if wish.was}
+
+    @property
+    def reached(self) -> frozenset[str]:
+        """Models to which something happens, or would; a renamed one is one."""
+        renamed = self.renamed
+        touched = {renamed.get(row.model, row.model) for row in self.effects}
+        return frozenset(touched | {wish.id for wish in self.models})
+
+
+def _uses(side: Side) -> dict[str, list[Use]]:
+    if side.tree is None:
+        return {}
+    profiles = side.tree.profiles
+    return {region: list(uses(plan, profiles[region])) for region, plan in side.plans.items()}
+
+
+def _judgement(
+    work: Side, regions: Path, today: date, whole: bool
+) -> tuple[Judgement | None, tuple[SpecError, ...]]:
+    """What the rules say of the regions that have a plan."""
+    if work.tree is None or not work.plans:
+        return None, ()
+    profiles = {region: work.tree.profiles[region] for region in work.plans}
+    planned = Tree(specs=work.tree.specs, profiles=profiles)
+    try:
+        waivers = read_waivers(waivers_file())
+        return judged(planned, regions, waivers, today, whole_tree=whole), ()
+    except InputErrors:
+        raise
+    except SpecErrors as refused:
+        return None, refused.errors
+
+
+def _parity(renderings: list[parity.Rendering]) -> Parity | None:
+    if not renderings:
+        return None
+    declared, undeclared = parity.compare(renderings)
+    return Parity(
+        objects=max(len(one.objects) for one in renderings),
+        regions=len(renderings),
+        declared=declared,
+        undeclared=undeclared,
+    )
+
+
+def asked(found: Iterable[Step], region: str) -> Asked:
+    """What the specs ask to delete or to replace in a region, as the engine names it."""
+    return frozenset(
+        (step.operation, key.kind, f"{key.namespace}/{key.name}".lstrip("/"))
+        for step in found
+        for key in (step.key,)
+        if region in step.regions and step.operation in (DELETE, REPLACE)
+    )
+
+
+def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
+    rows = []
+    for preview in map(read_preview, paths):
+        refused = tuple(refusals(preview.steps, asked(found, preview.region)))
+        rows.append(Previewed(preview=preview, refusals=refused))
+    return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
+
+
+def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
+    """Compare the sides in every way, and read the previews."""
+    work, tree = sides.work, sides.work.tree
+    profiles = tree.profiles if tree else {}
+    renderings = [parity.rendering(plan, profiles[r]) for r, plan in work.plans.items()]
+    found = steps(sides, {one.plan.region: one.objects for one in renderings})
+    whole = not args.region and set(work.plans) == set(profiles)
+    judgement, faults = _judgement(work, regions, today, whole)
+    before, after = _uses(sides.base), _uses(work)
+    return Seen(
+        revision=args.base,
+        today=today,
+        sides=sides,
+        errors=tuple(sorted({*work.errors, *faults})),
+        steps=found,
+        before=before,
+        after=after,
+        room=room.rows(sides, before, after),
+        models=wishes.models(sides) if tree else [],
+        projects=wishes.projects(sides) if tree else [],
+        regions=wishes.regions(sides) if tree else [],
+        effects=effects.effects(sides, found),
+        judgement=judgement,
+        parity=_parity(renderings),
+        previews=_previews(args.preview, found),
+    )

@@ -1,0 +1,99 @@
+"""The two sides of a review: what a revision planned and what the work tree plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_specs.errors import SpecError, SpecErrors
+from model_specs.load import Model
+from regions.plan import RegionPlan
+from regions.resolve import resolve
+from stacks.history import BrokenBase, tree_at
+from stacks.outcome import InputErrors
+from stacks.tree import Tree, read_tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of them. `tree` is None when there was nothing or it was refused."""
+
+    tree: Tree | None
+    plans: dict[str, RegionPlan]
+    errors: tuple[SpecError, ...]
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Models by id."""
+        return {model.id: model for model in self.tree.specs.models} if self.tree else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Both, and the regions of either."""
+
+    base: Side
+    work: Side
+    regions: tuple[str, ...]
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Regions whose profile is gone."""
+        if self.work.tree is None:
+            return ()
+        profiles = self.work.tree.profiles
+        return tuple(region for region in self.base.plans if region not in profiles)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Regions of which it is known what happens: planned in the work tree, or removed."""
+        removed = self.removed
+        return tuple(r for r in self.regions if r in self.work.plans or r in removed)
+
+
+def _planned(tree: Tree) -> Side:
+    plans: dict[str, RegionPlan] = {}
+    errors: list[SpecError] = []
+    for region, profile in sorted(tree.profiles.items()):
+        try:
+            plans[region] = resolve(tree.specs, profile, region)
+        except SpecErrors as refused:
+            errors += refused.errors
+    return Side(tree=tree, plans=plans, errors=tuple(sorted(set(errors))))
+
+
+def _refused(errors: SpecErrors) -> Side:
+    return Side(tree=None, plans={}, errors=errors.errors)
+
+
+def _work(specs: Path, regions: Path, wanted: list[str]) -> Side:
+    try:
+        return _planned(read_tree(specs, regions, wanted))
+    except InputErrors:  # a region that is not there is a slip on the command line
+        raise
+    except SpecErrors as refused:
+        return _refused(refused)
+
+
+def _base(revision: str, specs: Path, regions: Path, wanted: list[str], scratch: Path) -> Side:
+    try:
+        tree = tree_at(revision, specs, regions, scratch)
+    except BrokenBase as refused:
+        return _refused(refused)
+    if tree is None:
+        return Side(tree=None, plans={}, errors=())
+    profiles = {r: p for r, p in tree.profiles.items() if not wanted or r in wanted}
+    return _planned(Tree(specs=tree.specs, profiles=profiles))
+
+
+def read_sides(
+    revision: str, specs: Path, regions: Path, wanted: list[str], scratch: Path
+) -> Sides:
+    """Read and plan both; what is refused is kept as errors of its side.
+
+    Raises InputErrors when there is no such revision or region.
+    """
+    work = _work(specs, regions, wanted)
+    base = _base(revision, specs, regions, wanted, scratch)
+    known = {*base.plans, *(work.tree.profiles if work.tree else ())}
+    return Sides(base=base, work=work, regions=tuple(sorted(known)))

@@ -1,0 +1,372 @@
+"""What a person might do to a live object by `kubectl edit`, and which rule must refuse it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+from components.kube import Object
+from tests.examples import Identity
+
+GONE: Final = object()
+UNPINNED: Final = "docker.io/library/busybox:1.37"
+SECRET: Final = {"secretKeyRef": {"key": "token", "name": "hub"}}
+RBAC: Final = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: the object, JSON pointers with their new values, and who refuses it.
+
+    `rule` is the guard's; `judge` the rule of policies/ that sees the same in what is rendered,
+    empty where what is wrong can only be made by hand. An object that is given another name is
+    one that somebody creates.
+    """
+
+    rule: str
+    of: Identity
+    changes: tuple[tuple[str, Any], ...]
+    judge: str
+
+    def __str__(self) -> str:
+        what = " ".join(pointer for pointer, _ in self.changes)
+        return f"{self.rule}: {self.of.kind} {what}"
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes another object."""
+        return any(pointer == "/metadata/name" for pointer, _ in self.changes)
+
+    def patch(self) -> list[Object]:
+        """The edit as a JSON patch."""
+        return [
+            {"op": "remove", "path": pointer}
+            if value is GONE
+            else {"op": "add", "path": pointer, "value": value}
+            for pointer, value in self.changes
+        ]
+
+    def done_to(self, made: Object) -> Object:
+        """A copy of the object after the edit."""
+        changed = copy.deepcopy(made)
+        for pointer, value in self.changes:
+            *steps, last = (s.replace("~1", "/") for s in pointer.split("/")[1:])
+            place: Any = changed
+            for step in steps:
+                place = place[int(step)] if isinstance(place, list) else place[step]
+            if value is GONE:
+                del place[int(last) if isinstance(place, list) else last]
+            elif isinstance(place, list):
+                place.insert(len(place) if last == "-" else int(last), value)
+            else:
+                place[last] = value
+        return changed
+
+
+def _edits(
+    rule: str, kind: str, namespace: str, name: str, *rows: dict[str, Any], judge: str | None = None
+) -> tuple[Edit, ...]:
+    of = Identity(kind, namespace, name)
+    by = rule if judge is None else judge
+    return tuple(Edit(rule, of, tuple(row.items()), by) for row in rows)
+
+
+_POD: Final = "/spec/template/spec"
+_MAIN: Final = f"{_POD}/containers/0"
+_SECURITY: Final = f"{_MAIN}/securityContext"
+_NIGHTLY: Final = "/spec/jobTemplate/spec/template/spec"
+_SENTIMENT: Final = ("Deployment", "search", "sentiment")
+_LABELS: Final = "/metadata/labels"
+_LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
+_PEERS: Final = "/spec/ingress/0/from"
+_EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+_FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
+_ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
+_AWAY: Final = {"externalName": "example.com", "type": "ExternalName"}
+
+_PODS: Final = (
+    *_edits(
+        "pss-restricted",
+        *_SENTIMENT,
+        {f"{_POD}/hostNetwork": True},
+        {f"{_POD}/volumes/-": {"hostPath": {"path": "/"}, "name": "node"}},
+        {f"{_MAIN}/ports/0/hostPort": 8000},
+        {f"{_POD}/automountServiceAccountToken": True},
+        {f"{_POD}/securityContext": GONE},
+        {f"{_SECURITY}/allowPrivilegeEscalation": True},
+        {f"{_SECURITY}/privileged": True, f"{_SECURITY}/allowPrivilegeEscalation": True},
+        {f"{_SECURITY}/readOnlyRootFilesystem": False},
+        {f"{_SECURITY}/runAsUser": 0},
+        {f"{_SECURITY}/capabilities/add": ["NET_ADMIN"]},
+        {f"{_SECURITY}/capabilities": GONE},
+        {f"{_SECURITY}/seccompProfile": {"type": "Unconfined"}},
+    ),
+    *_edits("pss-restricted", "CronJob", "search", "nightly-index", {f"{_NIGHTLY}/hostPID": True}),
+    *_edits(
+        "image-digest",
+        *_SENTIMENT,
+        {f"{_MAIN}/image": UNPINNED},
+        {f"{_POD}/initContainers/0/image": UNPINNED},
+    ),
+    *_edits(
+        "image-digest",
+        "CronJob",
+        "search",
+        "nightly-index",
+        {f"{_NIGHTLY}/containers/0/image": UNPINNED},
+    ),
+    *_edits(
+        "image-digest",
+        "DaemonSet",
+        "isoserve-cache",
+        "cache-gpu-l4-1",
+        {f"{_MAIN}/image": UNPINNED},
+    ),
+    *_edits(
+        "gpu-shape",
+        *_SENTIMENT,
+        {f"{_POD}/tolerations/-": {"operator": "Exists"}},
+        {f"{_POD}/nodeSelector": GONE},
+    ),
+    *_edits(
+        "no-secret-literal",
+        *_SENTIMENT,
+        {f"{_MAIN}/env/-": {"name": "HUB_TOKEN", "valueFrom": SECRET}},
+        {f"{_MAIN}/envFrom": [{"secretRef": {"name": "hub"}}]},
+    ),
+)
+_WALLS: Final = (
+    *_edits("pss-namespace", "Namespace", "", "search", {_LEVEL: "baseline"}, {_LEVEL: GONE}),
+    *_edits(
+        "pss-namespace",
+        "Namespace",
+        "",
+        "search",
+        {f"{_LEVEL}-version": "v1.0"},
+        {f"{_LABELS}/isoserve.dev~1project": "vision"},
+        {f"{_LABELS}/isoserve.dev~1project": GONE},
+        {f"{_LABELS}/app.kubernetes.io~1managed-by": "somebody"},
+        judge="",  # in what is rendered these are the same everywhere: nothing there could differ
+    ),
+    *_edits(
+        "netpol-default-deny",
+        "NetworkPolicy",
+        "search",
+        "default-deny",
+        {"/spec/podSelector/matchLabels": {"isoserve.dev/model": "nobody"}},
+        {"/spec/policyTypes": ["Ingress"]},
+        {"/spec/ingress": [{}]},
+    ),
+    *_edits(
+        "netpol-default-deny",
+        "NetworkPolicy",
+        "search",
+        "sentiment",
+        {_PEERS: GONE},
+        {f"{_PEERS}/-": {"namespaceSelector": {}}},
+        {f"{_PEERS}/-": _EVERYWHERE},
+        judge="private-no-ingress",
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "sentiment",
+        {"/spec/egress/-": {}},
+        {"/spec/egress/-": {"to": [_EVERYWHERE]}},
+        {"/spec/egress/0/ports/0/endPort": 65535},
+        {"/spec/egress/-": {"ports": [{"port": 53}], "to": [{"namespaceSelector": {}}]}},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "default-deny",
+        {"/spec/egress/0/ports/0/port": 8080},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "isoserve-cache",
+        "cache-agent",
+        {"/spec/egress/-": {}},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "chat",
+        "prober",
+        {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_EVERYWHERE]}},
+        {"/spec/egress/-": {}},
+    ),
+    *_edits(
+        "rbac-least",
+        "Role",
+        "search",
+        "project-viewer",
+        {"/rules/0/verbs/-": "*"},
+        {"/rules/0/resources/-": "*"},
+        {"/rules/0/resources/-": "secrets"},
+        {"/rules/0/resources/-": "pods/exec"},
+        {"/rules/0/verbs/-": "update"},
+    ),
+    *_edits(
+        "rbac-least",
+        "Role",
+        "search",
+        "project-admin",
+        {"/rules/-": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch"]}},
+    ),
+    *_edits(
+        "rbac-bindings",
+        "RoleBinding",
+        "search",
+        "project-viewer",
+        {"/subjects/-": {"apiGroup": RBAC, "kind": "Group", "name": "system:authenticated"}},
+        {
+            "/metadata/name": "admins",
+            "/roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"},
+        },
+    ),
+)
+_ROUTES: Final = (
+    *_edits(
+        "known-gateways",
+        "Gateway",
+        "isoserve-gateway",
+        "public",
+        {"/spec/listeners/0/protocol": "HTTP", "/spec/listeners/0/tls": GONE},
+        {"/spec/listeners/0/hostname": "*.example.com"},
+        {"/spec/listeners/0/allowedRoutes/namespaces/from": "All"},
+        {"/metadata/name": "mine"},
+    ),
+    *_edits(
+        "public-needs-auth",
+        "SecurityPolicy",
+        "chat",
+        "assistant",
+        {"/spec/jwt/optional": True},
+        {"/spec/jwt": GONE, "/spec/authorization": GONE},
+        {"/spec/authorization": GONE},
+        {"/spec/authorization/defaultAction": "Allow"},
+        {"/spec/authorization/rules/-": _ANYBODY},
+        {"/spec/targetRefs/0/name": "nobody"},
+    ),
+    *_edits(
+        "public-needs-auth",
+        "BackendTrafficPolicy",
+        "chat",
+        "assistant",
+        {"/spec/rateLimit": GONE},
+        {"/spec/targetRefs/0/name": "nobody"},
+    ),
+    *_edits(
+        "no-side-door",
+        "Service",
+        "search",
+        "sentiment",
+        {"/spec/type": "NodePort"},
+        {"/spec/externalIPs": ["203.0.113.7"]},
+        judge="private-no-ingress",
+    ),
+    *_edits(
+        "no-side-door",
+        "Service",
+        "search",
+        "sentiment",
+        {"/metadata/name": "away", "/spec": _AWAY},
+        {"/spec/selector": GONE},
+    ),
+    *_edits(
+        "no-side-door",
+        "HTTPRoute",
+        "vision",
+        "tagger",
+        {
+            "/metadata/name": "side",
+            "/kind": "GRPCRoute",
+            "/spec": {"rules": [{"backendRefs": [{"name": "tagger", "port": 80}]}]},
+        },
+        judge="permissive-inside-only",
+    ),
+    *_edits(
+        "no-side-door",
+        "Service",
+        "search",
+        "sentiment",
+        {
+            "/metadata/name": "side",
+            "/apiVersion": "networking.k8s.io/v1",
+            "/kind": "Ingress",
+            "/spec": {"defaultBackend": {"service": {"name": "sentiment", "port": {"number": 80}}}},
+        },
+        judge="private-no-ingress",
+    ),
+    *_edits(
+        "route-own-name",
+        "HTTPRoute",
+        "chat",
+        "helper",
+        {"/spec/hostnames/-": "tagger--vision.internal.aws.sandbox.example.com"},
+        {"/spec/hostnames": GONE},
+        {"/spec/parentRefs/0/name": "public"},
+    ),
+    *_edits(
+        "tenant-isolation",
+        "HTTPRoute",
+        "chat",
+        "helper",
+        {"/spec/rules/1/backendRefs/0/namespace": "search"},
+        {
+            "/metadata/name": "grant",
+            "/apiVersion": "gateway.networking.k8s.io/v1beta1",
+            "/kind": "ReferenceGrant",
+            "/spec": {"from": [_FROM], "to": [{"group": "", "kind": "Service"}]},
+        },
+    ),
+)
+_SERVING: Final = (
+    *_edits(
+        "pdb-sane",
+        "PodDisruptionBudget",
+        "search",
+        "sentiment",
+        {"/spec/maxUnavailable": 0},
+        {"/spec/maxUnavailable": GONE, "/spec/minAvailable": 1},
+        {"/spec/unhealthyPodEvictionPolicy": "IfHealthyBudget"},
+    ),
+    *_edits(
+        "keda-fallback",
+        "ScaledObject",
+        "search",
+        "sentiment",
+        {"/spec/fallback": GONE},
+        {"/spec/fallback/replicas": 0},
+        {"/spec/triggers/0/metadata/ignoreNullValues": "true"},
+    ),
+    *_edits(
+        "tenant-volumes",
+        "PersistentVolume",
+        "",
+        "search-models-gpu-l4-1",
+        {"/spec/accessModes": ["ReadWriteMany"]},
+        {"/spec/claimRef/namespace": "vision"},
+    ),
+)
+
+BAD: Final = (*_PODS, *_WALLS, *_ROUTES, *_SERVING)
+"""Every one must be refused."""
+
+HARMLESS: Final = (
+    *_edits("", *_SENTIMENT, {"/metadata/annotations/example.com~1note": "seen"}),
+    *_edits("", "Deployment", "search", "prober", {"/spec/replicas": 0}),
+    *_edits("", *_SENTIMENT, {f"{_MAIN}/args/-": "--seed=7"}),
+    *_edits("", "Namespace", "", "search", {f"{_LABELS}/example.com~1cost-centre": "4711"}),
+    *_edits("", "Service", "search", "sentiment", {"/spec/sessionAffinity": "ClientIP"}),
+    *_edits("", "PodDisruptionBudget", "search", "sentiment", {"/spec/maxUnavailable": 2}),
+    *_edits("", "ScaledObject", "search", "sentiment", {"/spec/maxReplicaCount": 1}),
+    *_edits("", "NetworkPolicy", "search", "sentiment", {f"{_PEERS}/0": GONE}),
+    *_edits("", "HTTPRoute", "chat", "helper", {"/spec/rules/1/timeouts/request": "30s"}),
+)
+"""What an incident needs: none of these takes away what a rule promises."""

@@ -1,0 +1,214 @@
+"""The admission guard on a real API server: a hand edit is refused, what we render is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+import requests
+
+from components.kube import Object
+from regions.sandbox import crds
+from regions.sandbox.kube import Cluster
+from tests.engine.hand_edits import BAD, HARMLESS, UNPINNED, Edit
+from tests.engine.world import copy_tree, path_of
+from tests.examples import Identity, by_identity, identity, objects_of, of_kind
+
+pytestmark = pytest.mark.engine
+
+REGION: Final = "sandbox-aws"
+START: Final = """
+from regions.sandbox import control_plane, ports
+ports.choose_ports(anything_runs=False)
+control_plane.start("sandbox-aws")
+"""
+STOP: Final = "from regions.sandbox import control_plane; control_plane.stop('sandbox-aws')"
+POLICY: Final = "ValidatingAdmissionPolicy"
+CURE: Final = "change the spec, not the cluster"
+APPLY: Final = "fieldManager=isoserve&force=true&fieldValidation=Strict"
+BEFORE: Final = Identity("Deployment", "search", "from-before")
+LIMIT_SECONDS: Final = 30
+OBJECTS: Final = by_identity(objects_of(REGION))
+
+
+def until(what: str, look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not look():
+        assert time.monotonic() < deadline, f"{what}: not within {LIMIT_SECONDS} s"
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """One region's API server with its controllers, and what it said when everything came."""
+
+    cluster: Cluster
+    said: list[str]
+
+    def send(self, method: str, path: str, body: Any, form: str) -> requests.Response:
+        address, headers = self.cluster.url + path, {"Content-Type": f"application/{form}"}
+        return self.cluster.session.request(
+            method, address, data=json.dumps(body), headers=headers, timeout=30
+        )
+
+    def apply(self, made: Object) -> requests.Response:
+        """As the provider does it."""
+        return self.send("PATCH", f"{path_of(made)}?{APPLY}", made, "apply-patch+yaml")
+
+    def create(self, made: Object) -> requests.Response:
+        return self.send("POST", f"{path_of(made).rsplit('/', 1)[0]}?dryRun=All", made, "json")
+
+    def live(self, of: Identity) -> Object:
+        found = self.cluster.get(path_of(OBJECTS[of]))
+        assert found is not None, f"{of} was applied"
+        return found
+
+    def attempt(self, edit: Edit) -> requests.Response:
+        """Do what the person does, on the live object."""
+        if edit.creates:
+            return self.create(edit.done_to(OBJECTS[edit.of]))
+        return self.send("PATCH", path_of(OBJECTS[edit.of]), edit.patch(), "json-patch+json")
+
+
+def from_before() -> Object:
+    """What a team ran before it came to us: nothing about it is pinned."""
+    made = OBJECTS[Identity("Deployment", "search", "sentiment")]
+    labels, container = {"app": "old"}, {"image": UNPINNED, "name": "old"}
+    metadata = {"finalizers": ["example.com/old"], "name": BEFORE.name, "namespace": "search"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {**made, "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Everything of one region applied with the guard in force; no Pulumi, no nodes."""
+    world = copy_tree(tmp_path_factory.mktemp("guard") / "tree")
+    done = world.run(sys.executable, "-c", START)
+    try:
+        assert done.returncode == 0, done.stderr[-3000:]
+        found = Server(world.cluster(REGION), [])
+        crds.install(found.cluster)
+        guard = [made for made in OBJECTS.values() if made["kind"].startswith(POLICY)]
+        first = [*of_kind("Namespace", OBJECTS.values()), from_before(), *guard]
+        for made in first:
+            assert (answer := found.apply(made)).ok, answer.text
+        last = BAD[-1].done_to(OBJECTS[BAD[-1].of])
+        until("the last binding is in force", lambda: not found.create(last).ok)
+        for made in OBJECTS.values():
+            answer = found.apply(made)
+            warning = answer.headers.get("Warning", "")
+            if warning or not answer.ok:
+                found.said.append(f"{identity(made)}: {warning or answer.text}")
+        yield found
+    finally:
+        world.run(sys.executable, "-c", STOP)
+
+
+def test_nothing_that_is_rendered_is_refused(server: Server) -> None:
+    assert len(OBJECTS) > 150, "all nouns are rendered"
+    assert not server.said, "what follows from specs keeps every rule, and draws no warning"
+
+
+def test_no_expression_is_of_the_wrong_type(server: Server) -> None:
+    names = [identity(policy) for policy in of_kind(POLICY, OBJECTS.values())]
+
+    def checks() -> list[Object | None]:
+        return [server.live(name).get("status", {}).get("typeChecking") for name in names]
+
+    until("the controller has checked every expression", lambda: None not in checks())
+    wrong = [(name.name, found) for name, found in zip(names, checks(), strict=True) if found]
+    assert not wrong, "an expression that fails refuses whatever it meets"
+
+
+def test_controllers_still_make_the_pods(server: Server) -> None:
+    names = [identity(made) for made in of_kind("Deployment", OBJECTS.values())]
+
+    def without_pods() -> list[Identity]:
+        return [n for n in names if not server.live(n).get("status", {}).get("replicas")]
+
+    until("every Deployment has pods", lambda: not without_pods())
+    events = server.cluster.get("/api/v1/events?fieldSelector=reason%3DFailedCreate")
+    assert events is not None
+    assert not events["items"], "a controller's pods are as good as the template they come from"
+
+
+def test_a_cron_job_can_be_run_by_hand(server: Server) -> None:
+    cron = server.live(Identity("CronJob", "search", "nightly-index"))
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "by-hand", "namespace": "search"},
+        "spec": cron["spec"]["jobTemplate"]["spec"],
+    }
+    answer = server.create(job)
+    assert answer.ok, f"`kubectl create job --from` is what one does in an incident: {answer.text}"
+
+
+@pytest.mark.parametrize("edit", BAD, ids=str)
+def test_a_hand_edit_that_undoes_a_rule_is_refused(server: Server, edit: Edit) -> None:
+    answer = server.attempt(edit)
+    assert answer.status_code == 422, f"accepted, or refused by another: {answer.text[:500]}"
+    message = answer.json()["message"]
+    assert f"isoserve-{edit.rule}'" in message, "the person is told which rule"
+    assert message.endswith(CURE), "and what to do instead"
+
+
+@pytest.mark.parametrize("edit", HARMLESS, ids=str)
+def test_a_harmless_hand_edit_passes(server: Server, edit: Edit) -> None:
+    answer = server.attempt(edit)
+    assert answer.ok, f"an incident needs free hands: {answer.text[:500]}"
+
+
+def test_scaling_by_hand_passes(server: Server) -> None:
+    path = path_of(OBJECTS[Identity("Deployment", "search", "sentiment")])
+    change = {"spec": {"replicas": 2}}
+    answer = server.send("PATCH", f"{path}/scale", change, "merge-patch+json")
+    assert answer.ok, f"autoscalers do the same: {answer.text}"
+
+
+def a_pod(server: Server) -> Object:
+    found = server.cluster.get(
+        "/api/v1/namespaces/search/pods?labelSelector=isoserve.dev/model%3Dsentiment"
+    )
+    assert found is not None
+    return {"apiVersion": "v1", "kind": "Pod", **found["items"][0]}
+
+
+def debugging(image: str) -> list[Object]:
+    """What `kubectl debug --profile=restricted` sends."""
+    its: Object = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"image": image, "name": "debugger", "securityContext": its}
+    return [{"op": "add", "path": "/spec/ephemeralContainers", "value": [container]}]
+
+
+def test_a_pod_takes_no_unpinned_image_however_it_comes(server: Server) -> None:
+    pod = a_pod(server)
+    path, form = path_of(pod), "json-patch+json"
+    changed = [{"op": "replace", "path": "/spec/containers/0/image", "value": UNPINNED}]
+    for where, patch in ((path, changed), (f"{path}/ephemeralcontainers", debugging(UNPINNED))):
+        answer = server.send("PATCH", where, patch, form)
+        assert "isoserve-image-digest" in answer.text, "what runs in a tenant's pod is pinned"
+    pinned = pod["spec"]["containers"][0]["image"]
+    answer = server.send("PATCH", f"{path}/ephemeralcontainers", debugging(pinned), form)
+    assert answer.ok, f"debugging is no crime: {answer.text}"
+
+
+def test_what_was_there_before_the_guard_can_be_tidied_up(server: Server) -> None:
+    path = path_of(from_before())
+    for change in ({"annotations": {"example.com/note": "seen"}}, {"finalizers": None}):
+        answer = server.send("PATCH", path, {"metadata": change}, "merge-patch+json")
+        assert answer.ok, f"a finalizer that stays blocks its namespace for good: {answer.text}"
+    scaled = server.send("PATCH", path, {"spec": {"replicas": 1}}, "merge-patch+json")
+    assert CURE in scaled.text, "it may go, but not grow"
+
+
+def test_whatever_we_made_can_be_deleted(server: Server) -> None:
+    for made in reversed(OBJECTS.values()):
+        answer = server.send("DELETE", f"{path_of(made)}?dryRun=All", {}, "json")
+        assert answer.ok, f"`pulumi destroy` deletes as a person does: {answer.text}"

@@ -1,0 +1,132 @@
+"""Every namespace of ours has a wall both ways, and pods go out to little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from policies.network import RULES
+from policies.rule import Rule
+from tests.examples import REGIONS, a_model, a_tree
+from tests.policies.attacks import edited, made, messages, of_model, wall
+from tests.policies.cases import Failing
+from tests.policies.estate import said
+
+DEFAULT_DENY, EGRESS = RULES
+KUBE_SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+FAILING: Final[Failing] = {
+    DEFAULT_DENY.name: partial(said, DEFAULT_DENY, without="NetworkPolicy search/default-deny"),
+    EGRESS.name: partial(said, EGRESS, wall("search/embedder", "out", egress=[{}])),
+}
+DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_examples_stand_behind_walls(rule: Rule, region: str) -> None:
+    assert said(rule, region=region) == []
+
+
+@pytest.mark.parametrize(
+    ("namespace", "label"),
+    [("search", "default-deny"), ("vision", "default-deny"), ("isoserve-cache", "cache-agent")],
+)
+def test_a_namespace_without_a_wall_for_all_is_refused(namespace: str, label: str) -> None:
+    (finding,) = said(DEFAULT_DENY, without=f"NetworkPolicy {namespace}/{label}")
+    assert finding.resource == f"NetworkPolicy {namespace}/default-deny"
+    assert f"pods of {namespace} may go in and out as they like" in finding.place.message
+
+
+def test_a_pod_in_a_namespace_of_the_platform_needs_a_wall_too() -> None:
+    pod = made("v1", "Pod", "isoserve-system", "tool", {}, spec={"containers": []})
+    assert "pods of isoserve-system" in messages(said(DEFAULT_DENY, pod))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.update(policyTypes=["Ingress"]), "may go out as they like"),
+        (lambda s: s.update(policyTypes=["Egress"]), "may go in as they like"),
+        (lambda s: s.update(podSelector={"matchLabels": {"a": "1"}}), "in and out"),
+        (lambda s: s.update(ingress=[{"from": [{"podSelector": {}}]}]), "lets somebody in"),
+    ],
+)
+def test_a_wall_with_a_gap_is_refused(change: Callable[[Any], object], words: str) -> None:
+    label = "NetworkPolicy search/default-deny"
+    found = said(DEFAULT_DENY, edited(label, lambda values: change(values["spec"])))
+    assert words in messages(found)
+    assert found[0].place.file == "model_specs/search/project.yaml"
+
+
+def test_a_pod_on_its_nodes_network_is_refused() -> None:
+    pod = edited(
+        "DaemonSet isoserve-cache/cache-gpu-l4-1",
+        lambda values: values["spec"]["template"]["spec"].update(hostNetwork=True),
+    )
+    assert "before every wall" in messages(said(DEFAULT_DENY, pod))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({}, "to every address on all ports"),
+        ({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "to some addresses on all ports"),
+        ({"to": [{"namespaceSelector": {}}]}, "to some addresses on all ports"),
+        ({"ports": DNS}, "to every address on 53/TCP, 53/UDP"),
+        ({"ports": DNS, "to": [{"namespaceSelector": {}}]}, "53/UDP"),
+        ({"ports": DNS, "to": [KUBE_SYSTEM, {"ipBlock": {"cidr": "8.8.8.8/32"}}]}, "53/UDP"),
+        ({"to": [KUBE_SYSTEM]}, "all ports"),
+        ({"ports": [{"port": 80}]}, "80/TCP"),
+        ({"ports": [{"port": 443, "endPort": 9000}]}, "a range/TCP"),
+        ({"ports": [{"port": 443, "protocol": "UDP"}]}, "443/UDP"),
+        ({"ports": [{"port": 443}, {"port": 22}]}, "22/TCP"),
+        ({"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}, "80/TCP"),
+    ],
+)
+def test_a_model_goes_nowhere_else(rule: dict[str, Any], words: str) -> None:
+    one = wall("search/embedder", "out", policyTypes=["Egress"], egress=[rule])
+    (finding,) = said(EGRESS, one)
+    assert words in finding.place.message
+    assert finding.place.file == "model_specs/search/embedder.yaml"
+
+
+def out_to(cidr: str, *holes: str, port: int = 80) -> dict[str, Any]:
+    block = {"cidr": cidr, "except": list(holes)}
+    return {"ports": [{"port": port}], "to": [{"ipBlock": block}]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "may"),
+    [
+        (out_to("0.0.0.0/0", "169.254.0.0/16"), True),
+        (out_to("0.0.0.0/0", "169.0.0.0/8"), True),
+        (out_to("203.0.113.0/24"), True),
+        (out_to("0.0.0.0/0"), False),
+        (out_to("0.0.0.0/0", "169.254.169.254/32"), False),
+        (out_to("169.254.169.0/24"), False),
+        (out_to("::/0", "169.254.0.0/16"), False),
+        (out_to("::/0", "fe80::/10", "fd00:ec2::/32"), True),
+        (out_to("0.0.0.0/0", "169.254.0.0/16", port=22), False),
+        ({"to": [{"podSelector": {}}]}, True),
+        ({"to": [{"podSelector": {}}, {"namespaceSelector": {}}]}, False),
+    ],
+)
+def test_a_prober_goes_out_but_never_where_credentials_are(rule: dict[str, Any], may: bool) -> None:
+    prober = edited("NetworkPolicy chat/prober", lambda v: v["spec"].update(egress=[rule]))
+    assert bool(said(EGRESS, prober)) is not may
+
+
+def test_a_prober_of_private_models_has_no_way_out() -> None:
+    private = a_tree(a_model("chat", "assistant"), a_model("search"), a_model("vision", "tagger"))
+    found = [f.resource for f in said(EGRESS, wished=private)]
+    assert "NetworkPolicy chat/prober" in found, "no route of chat needs the way outside"
+
+
+def test_a_wall_that_only_looks_like_the_probers_is_none() -> None:
+    labels = {**of_model("search/embedder"), "isoserve.dev/role": "model-server"}
+    egress, pods = [out_to("0.0.0.0/0", "169.254.0.0/16")], {"matchLabels": labels}
+    one = wall("search/embedder", "out", policyTypes=["Egress"], podSelector=pods, egress=egress)
+    assert len(said(EGRESS, one)) == 1

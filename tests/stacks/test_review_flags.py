@@ -1,0 +1,230 @@
+"""Every risk flag is raised by the change it is for, with its reason, and by nothing else."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from stacks.review import reviewed
+from stacks.reviewing import steps
+from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
+from tests.stacks.conftest import edit, git
+
+TODAY = date(2026, 11, 22)
+SENTIMENT, ASSISTANT = "model_specs/search/sentiment.yaml", "model_specs/chat/assistant.yaml"
+HELPER, TAGGER = "model_specs/chat/helper.yaml", "model_specs/vision/tagger.yaml"
+USE1, SEOUL = "regions/us-east-1.yaml", "regions/seoul-dc1.yaml"
+IMAGE = f"registry.example.com/search/server@sha256:{'ab' * 32}"
+
+
+@pytest.fixture(autouse=True)
+def _no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Policies have tests of their own; these are about the change, and so many times quicker."""
+    monkeypatch.setattr("stacks.policy.RULES", ())
+    monkeypatch.setattr("stacks.policy.resources", lambda plan, root: [])
+
+
+def flags(*regions: str, base: str = "HEAD") -> dict[str, Flag]:
+    """What the review flags here, by name; of several with one name the first."""
+    args = Namespace(base=base, specs=None, regions=None, region=list(regions), preview=[])
+    found: dict[str, Flag] = {}
+    for flag in reviewed(args, TODAY).flags:
+        found.setdefault(flag.name, flag)
+    return found
+
+
+def add(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def replace_bucket(repo: Path) -> None:
+    edit(repo / USE1, "bucket: example-models-us-east-1", "bucket: other-models-us-east-1")
+
+
+def other_instances(repo: Path) -> None:
+    edit(repo / USE1, "[g6.2xlarge]", "[g6.4xlarge]")
+
+
+def larger_claim(repo: Path) -> None:
+    edit(repo / USE1, "cache_disk_gib: 400", "cache_disk_gib: 500")
+
+
+def remove_model(repo: Path) -> None:
+    (repo / "model_specs/search/embedder.yaml").unlink()
+
+
+def rename_model(repo: Path) -> None:
+    (repo / SENTIMENT).rename(repo / "model_specs/search/mood.yaml")
+
+
+def remove_project(repo: Path) -> None:
+    for path in sorted((repo / "model_specs/vision").iterdir()):
+        path.unlink()
+    (repo / "model_specs/vision").rmdir()
+
+
+def remove_region(repo: Path) -> None:
+    (repo / "regions/eu-central-1.yaml").unlink()
+    text = (repo / USE1).read_text()
+    copies = text[text.index("  replicate_to:") : text.index("machines:")]
+    edit(repo / USE1, copies, "  replicate_to: []\n")
+
+
+def remove_pool(repo: Path) -> None:
+    (repo / "model_specs/search/ranker.yaml").unlink()
+
+
+def to_zero(repo: Path) -> None:
+    edit(repo / HELPER, "  on_demand_base: 1", "  on_demand_base: 0")
+    edit(repo / HELPER, "scaling:\n", "scaling:\n  scale_to_zero: true\n")
+
+
+def over_room(repo: Path) -> None:
+    edit(repo / USE1, "on_demand: {min: 1, max: 12}", "on_demand: {min: 1, max: 2}")
+    (repo / "model_specs/chat/second.yaml").write_text((repo / ASSISTANT).read_text())
+    edit(repo / "model_specs/chat/project.yaml", "gpu.l40s.4: 8", "gpu.l40s.4: 80")
+    edit(repo / "model_specs/chat/project.yaml", "cpu_quota: 300", "cpu_quota: 3000")
+    edit(repo / "model_specs/chat/project.yaml", "memory_quota_gib: 2000", "memory_quota_gib: 9000")
+
+
+def no_surge(repo: Path) -> None:
+    edit(repo / USE1, "on_demand: {min: 1, max: 12}", "on_demand: {min: 1, max: 2}")
+
+
+def lone_restart(repo: Path) -> None:
+    no_surge(repo)
+    edit(repo / ASSISTANT, "16384", "32768")
+
+
+def restart_everywhere(repo: Path) -> None:
+    edit(repo / ASSISTANT, "16384", "32768")
+
+
+def not_served(repo: Path) -> None:
+    edit(repo / TAGGER, "machine_type: gpu.l4.1", "machine_type: gpu.l40s.1")
+    edit(repo / "model_specs/vision/project.yaml", "gpu.l4.1: 6", "gpu.l40s.1: 6")
+
+
+def lose_keda(repo: Path) -> None:
+    edit(repo / SEOUL, "[keda, gateway_api", "[gateway_api")
+
+
+def widen(repo: Path) -> None:
+    add(repo / SENTIMENT, "access: permissive\n")
+
+
+def share(repo: Path) -> None:
+    add(repo / SENTIMENT, "share_with: [vision]\n")
+
+
+def administrators(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "admins: [chat-leads]", "admins: [everybody]")
+
+
+def secrets(repo: Path) -> None:
+    add(repo / SENTIMENT, "secrets:\n  - {name: vault, mount: /secrets/vault}\n")
+
+
+def dearer(repo: Path) -> None:
+    add(repo / SENTIMENT, "scaling: {max: 4}\n")
+
+
+def unpriced(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "gpu.l40s.4: 8", "gpu.l40s.4: 12")
+    edit(repo / ASSISTANT, "max: 2", "max: 3")
+
+
+def expired(repo: Path) -> None:
+    add(repo / SENTIMENT, "ttl: 2026-11-20T00:00:00Z\n")
+
+
+def new_in_seoul(repo: Path) -> None:
+    text = (repo / HELPER).read_text().replace("scaling:\n", "scaling:\n  queue_depth: 5\n")
+    edit(repo / "model_specs/chat/project.yaml", "gpu.l4.1: 4", "gpu.l4.1: 8")
+    (repo / "model_specs/chat/other.yaml").write_text(text)
+
+
+CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
+    "bucket": (replace_bucket, "protected thing goes", BLOCKED, "a human's act"),
+    "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
+    "claim": (larger_claim, "stateful thing goes", APPROVAL, "pods mount it"),
+    "model": (remove_model, "model removed", APPROVAL, "served no longer"),
+    "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
+    "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),
+    "region": (remove_region, "region removed", APPROVAL, "pulumi destroy -s eu-central-1"),
+    "pool": (remove_pool, "pool removed", APPROVAL, "its nodes go"),
+    "zero": (to_zero, "last replica goes", APPROVAL, "the first request waits"),
+    "room": (over_room, "over capacity", APPROVAL, "may want 4 replicas and there is room for 2"),
+    "surge": (no_surge, "no room to surge", APPROVAL, "no room for assistant's surge"),
+    "lone": (lone_restart, "lone replica restarts", APPROVAL, "its only replica restarts"),
+    "wave": (restart_everywhere, "all regions in one wave", APPROVAL, "in every region"),
+    "gap": (not_served, "not served", APPROVAL, "has no gpu.l40s.1"),
+    "keda": (lose_keda, "capability lost", APPROVAL, "HorizontalPodAutoscaler"),
+    "access": (widen, "access widened", APPROVAL, "it was private and is permissive"),
+    "share": (share, "access widened", APPROVAL, "reach it newly: vision"),
+    "admins": (administrators, "administrators change", APPROVAL, "who administers it"),
+    "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
+    "cost": (dearer, "cost", APPROVAL, "at most replicas, +31%"),
+    "price": (unpriced, "cost not known", APPROVAL, "gpu.l40s.4 (on_demand) in eu-central-1"),
+    "ttl": (expired, "ttl passed", APPROVAL, "2026-11-20"),
+    "lesser": (new_in_seoul, "lesser form", NOTE, "each pod downloads the model"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
+    change, flag, level, reason = CASES[name]
+    change(repo)
+    found = flags()
+    assert flag in found, f"raised instead: {found}"
+    assert found[flag].level == level, "how grave it is"
+    assert reason in found[flag].reason, "a flag without a reason is noise"
+
+
+def test_every_risk_has_a_case() -> None:
+    tested = {flag for _, flag, _, _ in CASES.values()}
+    other = {"replacement while serving", "ttl passed earlier"}
+    assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
+
+
+def test_a_ttl_that_passed_before_is_a_note(repo: Path) -> None:
+    expired(repo)
+    git(repo, "commit", "-qam", "expired")
+    assert flags()["ttl passed earlier"].level == NOTE, "this change did not do it"
+
+
+def test_a_model_that_is_new_in_a_region_widens_nothing_there(repo: Path) -> None:
+    edit(repo / SENTIMENT, "machine_type", "regions: [us-east-1]\nmachine_type")
+    git(repo, "commit", "-qam", "narrow")
+    edit(repo / SENTIMENT, "regions: [us-east-1]\n", "")
+    assert "access widened" not in flags(), "it is private there too"
+
+
+def test_what_only_one_region_restarts_is_no_wave(repo: Path) -> None:
+    edit(repo / USE1, "agent_image: registry", "agent_image: other-registry")
+    assert "all regions in one wave" not in flags(), "the others go on serving"
+
+
+def test_a_canary_step_restarts_nothing_and_raises_nothing(repo: Path) -> None:
+    edit(repo / TAGGER, "step: 0", "step: 1")
+    assert "all regions in one wave" not in flags(), "weights move, pods stay"
+
+
+def test_ten_percent_more_is_not_yet_dearer(repo: Path) -> None:
+    edit(repo / ASSISTANT, "queue_depth: 8", "queue_depth: 9")
+    assert flags() == {}, "a bound of the autoscaler costs nothing"
+
+
+def test_a_deployment_whose_selector_changes_is_an_outage(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No spec can change a selector today: the table is held against a change of args instead.
+    monkeypatch.setitem(steps._PATTERNS, "Deployment", re.compile(r"spec\.template.*"))
+    restart_everywhere(repo)
+    flag = flags()["replacement while serving"]
+    assert "deleted first, an outage" in flag.reason, "the name is fixed, so none is beside it"
