@@ -21,7 +21,7 @@ from pulumi_policy import (  # noqa: E402
 from pulumi_policy.proxy import UnknownValueError  # noqa: E402
 
 from policies.pack import Court, plain  # noqa: E402
-from policies.resource import Resource  # noqa: E402
+from policies.resources import Resource  # noqa: E402
 
 COURT = Court(ROOT, datetime.now(UTC).date())
 

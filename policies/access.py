@@ -10,7 +10,7 @@ from policies.entrances import strange_doors
 from policies.gateways import attaches
 from policies.podsets import TCP, PodSet, pod_sets
 from policies.reach import Reach
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, whole
 from policies.walls import LABEL_NAMESPACE, Sender, admits
 from policies.wishes import PROMISED, Wish, refusal, remedy, wish_of
@@ -23,7 +23,7 @@ def _refused(reach: Reach, pods: PodSet, wish: Wish) -> Iterator[Fault]:
         if why is not None:
             field = "share_with" if path.who in facts.projects else "access"
             what = f"can be reached {path}, {why}"
-            yield Fault(pods.workload, what, remedy(path, wish, facts), field)
+            yield Fault(pods.workload, what, remedy(path, wish, facts, pods.model), field)
 
 
 def _ports(service: Resource, pods: PodSet) -> Iterator[int]:

@@ -8,10 +8,10 @@ from typing import Final
 
 from model_specs.names import LABEL_MODEL
 from policies.facts import Facts
+from policies.label_selectors import takes
 from policies.pods import Block
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
-from policies.selectors import takes
 from policies.tracks import LABEL_VERSION, Track, by_model, takers, taking, tracks
 
 _HIGH: Final = 0.999

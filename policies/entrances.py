@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.gateways import Gate, gate
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate
 from policies.walls import INTERNET
 

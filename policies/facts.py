@@ -12,7 +12,7 @@ from typing import Final
 from model_specs.errors import SpecError
 from model_specs.load import Model, Project, Specs, load
 from model_specs.source import Source, read
-from policies.resource import Resource
+from policies.resources import Resource
 from regions.profile import RegionProfile, load_profiles
 
 _STEPS: Final = re.compile(r"\[([^\]]+)\]|([^.\[\]]+)")

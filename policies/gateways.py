@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.label_selectors import takes
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each
-from policies.selectors import takes
 from policies.walls import INSIDE, INTERNET, LABEL_NAMESPACE
 from regions.profile import RegionProfile
 
@@ -79,7 +79,7 @@ def unencrypted(gate: Gate) -> bool:
 
 def gate(estate: Estate, reference: Block, home: str) -> Gate:
     """What a route's parentRef names; `home` is the route's namespace."""
-    namespace, name = reference.get("namespace") or home, str(reference.get("name"))
+    namespace, name = reference.get("namespace") or home, str(reference.get("name", "?"))
     label = f"{namespace}/{name}"
     if reference.get("kind", "Gateway") != "Gateway" or not is_ours(namespace, name):
         return Gate(label, INTERNET, False, None)

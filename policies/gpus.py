@@ -10,7 +10,7 @@ from typing import Final
 from model_specs.names import CACHE_NAMESPACE, LABEL_CAPACITY, LABEL_MACHINE, LABEL_PROJECT
 from policies.facts import Facts
 from policies.pods import Block, containers, pod
-from policies.resource import Resource, absent
+from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from policies.tracks import batches, pool_of, slots, tracks
 from regions.machines import MACHINES, MachineType

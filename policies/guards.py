@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from model_specs.names import PROBER
-from policies.resource import Resource
-from policies.selectors import takes
+from policies.label_selectors import takes
+from policies.resources import Resource
 from regions.profile import RegionProfile
 
 Block = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import Final
 
 from policies.facts import Facts
 from policies.pods import containers
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Fault, Rule, each
 
 _PINNED: Final = re.compile(r"[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{64}")

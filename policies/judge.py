@@ -8,7 +8,7 @@ from functools import partial
 
 from model_specs.errors import SpecError
 from policies.facts import Facts
-from policies.resource import NotKnown, Resource
+from policies.resources import NotKnown, Resource
 from policies.rule import MANDATORY, Estate, Fault, Rule
 from policies.waivers import Waiver, Waivers
 

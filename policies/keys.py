@@ -7,7 +7,7 @@ from typing import Final
 
 from policies.documents import Block, allowing, faults_of_people, is_on, listed, principals
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _KEY: Final = "aws:kms/key:Key"

@@ -8,7 +8,7 @@ from typing import Final
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, MANAGED_BY, PROBER
 from policies.facts import Facts
 from policies.pods import template
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, whole
 
 _OF_MODELS: Final = frozenset({

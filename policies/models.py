@@ -11,7 +11,7 @@ from model_specs.load import Model
 from model_specs.names import CACHE_NAMESPACE, DOMAIN, LABEL_MACHINE, LABEL_TRACK
 from policies.facts import Facts
 from policies.pods import Block, containers, option, pod, template
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 _ANNOTATION: Final = f"{DOMAIN}/model-digest"

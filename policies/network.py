@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT, LABEL_ROLE, PROBER
 from policies.facts import Facts
+from policies.label_selectors import only_values
 from policies.pods import pod
 from policies.podsets import TCP
-from policies.resource import Resource, absent
+from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
-from policies.selectors import only_values
 from policies.walls import LABEL_NAMESPACE, directions
 
 Block = Mapping[str, Any]

@@ -9,7 +9,7 @@ from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
 from policies.documents import Block, is_on, listed
 from policies.facts import Facts
 from policies.pods import pod
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from regions.machines import MACHINES
 from regions.profile import Offer

@@ -11,7 +11,7 @@ from model_specs.errors import SpecErrors
 from policies.catalogue import RULES
 from policies.facts import Facts, read_facts
 from policies.judge import Finding, judge_one, judge_whole
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from policies.waivers import Waivers, read_waivers, refused
 
 

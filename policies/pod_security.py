@@ -12,7 +12,7 @@ from typing import Final
 from model_specs.names import CACHE_NAMESPACE
 from policies.facts import Facts
 from policies.pods import Block, containers, pod, template
-from policies.resource import Resource, absent
+from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 Row = tuple[str, Callable[[Block], object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from policies.resource import Resource
+from policies.resources import Resource
 
 Block = Mapping[str, Any]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT
+from policies.label_selectors import Labels, Selector, only_values
 from policies.pods import containers, pod, template
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate
-from policies.selectors import Labels, Selector, only_values
 
 TCP: Final = "TCP"
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from policies import keys, nodes, registry, roles
 from policies.documents import is_on
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _ACCOUNT: Final = "pulumi:providers:aws"

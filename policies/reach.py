@@ -13,15 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Final
 
 from policies.entrances import Door, doors, key
 from policies.gateways import unencrypted
 from policies.guards import ANY_ROUTE, governing, is_bounded, is_counted, routes_of, sign_in_faults
+from policies.label_selectors import takes
 from policies.podsets import PodSet, Shelf
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate
-from policies.selectors import takes
 from policies.walls import ANYWHERE, INTERNET, sources
+
+UNENCRYPTED: Final = "without TLS, so that tokens can be read on the way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Reach:
         if not signs:
             return "without signing in"
         if door.gate.who == INTERNET and unencrypted(door.gate):
-            return "without TLS, so that tokens can be read on the way"
+            return UNENCRYPTED
         profile = self.estate.facts.profile
         faults = (f"{sign} {why}" for sign in signs for why in sign_in_faults(sign, profile))
         return next((f"where {fault}" for fault in faults), "")

@@ -14,7 +14,7 @@ from policies.documents import (
     statements,
 )
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _BUCKET: Final = "aws:s3/bucket:Bucket"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 Block = Mapping[str, Any]

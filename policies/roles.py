@@ -10,7 +10,7 @@ from typing import Any, Final
 from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 from policies.documents import Block, allowing, faults_of_form, listed, statements
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _ROLE: Final = "aws:iam/role:Role"

@@ -10,7 +10,7 @@ from model_specs.load import Model
 from policies.facts import Facts
 from policies.models import is_candidate, pinned
 from policies.pods import Block, option, pod
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 from policies.tracks import Track, batches, pool_of, slots, tracks
 from regions.machines import MACHINES

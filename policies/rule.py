@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 
 MANDATORY, ADVISORY = "mandatory", "advisory"
 

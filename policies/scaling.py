@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from policies.facts import Facts
 from policies.pods import Block
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 from policies.tracks import BOUNDS, SCALERS, Track, by_model, slots, target, tracks
 

@@ -14,7 +14,7 @@ from typing import Final
 from model_specs.names import LABEL_ROLE, PROBER
 from policies.facts import Facts
 from policies.pods import Block, containers, template
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 _FORMS: Final = tuple(

@@ -10,7 +10,7 @@ from policies.entrances import ROUTES
 from policies.facts import Facts
 from policies.gateways import HOSTS, is_ours
 from policies.pods import pod
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 Block = Mapping[str, Any]
@@ -35,17 +35,15 @@ def _named(values: Block) -> Iterator[tuple[str, str]]:
     while waiting:
         within, value = waiting.pop()
         if isinstance(value, Mapping):
-            for key, inner in value.items():
-                if key == "namespace" and isinstance(inner, str):
-                    yield within, inner
-                elif key == "any" and inner is True:
-                    yield within, "*"
-                elif not isinstance(inner, str | int):
-                    waiting.append((key, inner))
-        elif isinstance(value, list) and within in ("matchNames", "namespaces"):
-            yield from ((within, str(inner)) for inner in value)
+            if isinstance(value.get("namespace"), str):
+                yield within, value["namespace"]
+            if value.get("any") is True:
+                yield within, "*"
+            waiting += value.items()
         elif isinstance(value, list):
-            waiting += ((within, inner) for inner in value if not isinstance(inner, str | int))
+            if within in ("matchNames", "namespaces"):
+                yield from ((within, str(inner)) for inner in value)
+            waiting += ((within, inner) for inner in value)
 
 
 def _members(facts: Facts, project: str) -> frozenset[str]:

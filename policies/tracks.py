@@ -8,10 +8,10 @@ from typing import Final
 
 from model_specs.load import Model
 from model_specs.names import DOMAIN, LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_TRACK
+from policies.label_selectors import only_values, takes
 from policies.pods import Block, pod, template
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Estate
-from policies.selectors import only_values, takes
 from regions.profile import RegionProfile
 
 LABEL_VERSION: Final = f"{DOMAIN}/version"

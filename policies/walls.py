@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from policies.label_selectors import Labels, only_values, takes
 from policies.podsets import TCP, PodSet
-from policies.resource import Resource
-from policies.selectors import Labels, only_values, takes
+from policies.resources import Resource
 
 Block = Mapping[str, Any]
 

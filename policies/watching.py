@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, PROBER
 from policies.pods import Block, pod, template
-from policies.resource import Resource, absent
+from policies.resources import Resource, absent
 from policies.rule import Estate, Fault, Rule, whole
 from policies.tracks import Track, by_model, takers, taking
 

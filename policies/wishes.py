@@ -9,8 +9,7 @@ from typing import Final
 from model_specs.names import GATEWAY_NAMESPACE, SCRAPER_NAMESPACE
 from policies.facts import Facts
 from policies.podsets import PodSet
-from policies.reach import Path
-from policies.walls import INSIDE
+from policies.reach import UNENCRYPTED, Path
 
 _PUBLIC: Final = f"{GATEWAY_NAMESPACE}/public"
 _INTERNAL: Final = f"{GATEWAY_NAMESPACE}/internal"
@@ -82,7 +81,20 @@ def refusal(path: Path, wish: Wish) -> str | None:
     return None if path.who in _may_come_directly(wish) else _REFUSAL[wish.access](path, wish)
 
 
-def remedy(path: Path, wish: Wish, facts: Facts) -> str:
+def _route_remedy(path: Path, wish: Wish, model: str) -> str:
+    route = path.opener
+    if route.model != model:
+        return f"take {path.steps[-1]} out of {route}"
+    if path.gate and path.gate == PROMISED[wish.access]:
+        if path.unsigned == UNENCRYPTED:
+            return f"have Gateway {path.gate} speak TLS alone"
+        return f"guard {route} by policies of its own, or remove it"
+    others = [access for access, gate in PROMISED.items() if gate and gate == path.gate]
+    other = f" or set access: {others[0]}" if others and route.kind == "HTTPRoute" else ""
+    return f"remove {route}{other}"
+
+
+def remedy(path: Path, wish: Wish, facts: Facts, model: str) -> str:
     """What to change; where another `access` would allow the path, that too."""
     opener = path.opener
     if opener.kind == "NetworkPolicy":
@@ -91,9 +103,6 @@ def remedy(path: Path, wish: Wish, facts: Facts) -> str:
     if opener.kind == "Service":
         return f"make {opener} a ClusterIP without externalIPs"
     if opener.kind.endswith("Route"):
-        if path.gate == PROMISED[wish.access]:
-            return f"guard {opener} by policies of its own, or remove it"
-        other = "permissive" if path.who == INSIDE else "public"
-        return f"remove {opener}" + ("" if other == wish.access else f" or set access: {other}")
+        return _route_remedy(path, wish, model)
     mend = {"Ingress": f"remove {opener}"}
     return mend.get(opener.kind, f"let {opener} have a NetworkPolicy, no hostNetwork, no hostPort")

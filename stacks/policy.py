@@ -15,7 +15,7 @@ from model_specs.source import read
 from policies.catalogue import RULES
 from policies.facts import Facts
 from policies.judge import Finding, Verdict, judge
-from policies.resource import Resource, of_object
+from policies.resources import Resource, of_object
 from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
 
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from regions.plan import RegionPlan
 from stacks.program import aws_part, cluster
 

@@ -20,11 +20,12 @@ HINT: Final = (
 STEP_SECONDS: Final = 5
 
 
-def _promtool(*words: str) -> None:
+def _promtool(*words: str, given: str = "") -> None:
     program = shutil.which("promtool") or (str(LOCAL) if LOCAL.exists() else "")
     if not program:
         pytest.fail(HINT)
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    command = [program, *words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"promtool {' '.join(words)}: {done.stdout}{done.stderr}"
 
 
@@ -33,6 +34,12 @@ def check_rules(directory: Path, text: str) -> None:
     file = directory / "rules.yaml"
     file.write_text(text)
     _promtool("check", "rules", str(file))
+
+
+def check_metrics(text: str) -> None:
+    """Prometheus reads `text` as what a program exports, and its linter finds nothing in it."""
+    assert text, "a check of nothing proves nothing"
+    _promtool("check", "metrics", given=text)
 
 
 def check_expressions(directory: Path, exprs: Iterable[str]) -> None:

@@ -131,16 +131,12 @@ _MARKS: Final = {BLOCKED: "**blocked**", NOTE: "note"}
 
 def _flags(review: Review) -> Iterator[Section]:
     whole = review.seen.sides.regions
-    rows = [
-        (
-            _MARKS.get(flag.level, flag.level),
-            flag.name,
-            code(flag.subject),
-            code(flag.reason),
-            named(flag.regions, whole) if flag.regions else "all",
-        )
-        for flag in review.flags
-    ]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for flag in review.flags:
+        level = _MARKS.get(flag.level, flag.level)
+        regions = named(flag.regions, whole) if flag.regions else "all"
+        found.setdefault((level, flag.name, code(flag.reason), regions), []).append(flag.subject)
+    rows = [(*cells[:2], named(subjects, ()), *cells[2:]) for cells, subjects in found.items()]
     if rows:
         yield table("Risk flags", FLAGS, ("", "Risk", "Of", "Why", "Regions"), rows)
 

@@ -80,12 +80,11 @@ def _models(seen: Seen) -> list[dict[str, Any]]:
     for row in seen.effects:
         same = {"id": row.model, "what": "reached", "was": "", "fields": []}
         wishes.setdefault(row.model, same)
-    for name, row_of in wishes.items():
-        row_of["effects"] = [
-            {"regions": list(row.regions), "effects": [asdict(e) for e in row.effects]}
-            for row in seen.effects
-            if row.model == name
-        ]
+    for found in wishes.values():
+        found["effects"] = []
+    for row in seen.effects:
+        effects = [asdict(effect) for effect in row.effects]
+        wishes[row.model]["effects"].append({"regions": list(row.regions), "effects": effects})
     return [wishes[name] for name in sorted(wishes)]
 
 

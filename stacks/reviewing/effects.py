@@ -165,6 +165,11 @@ def _pool(track: TrackPlan) -> str:
 
 
 def _gone(model: _Model) -> Iterator[Effect]:
+    if model.new_plan is None:
+        yield Effect(
+            GONE, "its region's profile goes; it serves on until the stack is destroyed", 0
+        )
+        return
     if model.new is None:
         yield Effect(GONE, "it is served no longer, all its pods go", 0)
         return

@@ -13,8 +13,8 @@ from regions.plan import RegionPlan
 from stacks.reviewing.effects import RESTART
 from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
-from stacks.reviewing.sizes import Use, difference, total
-from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL
+from stacks.reviewing.sizes import Use, grown, total
+from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
 NOTE, APPROVAL, BLOCKED = "note", "needs approval", "blocked"
@@ -64,18 +64,22 @@ def _served(plan: RegionPlan) -> frozenset[str]:
     return servers | {job.workload.id for job in plan.jobs}
 
 
+def _live(seen: Seen, step: Step) -> Iterator[str]:
+    """The regions whose next `up` would do it: a removed one has no next `up`."""
+    return (region for region in step.regions if region not in seen.sides.removed)
+
+
 # -- what is lost ----------------------------------------------------------------------------
 
 
 def _protected(seen: Seen) -> Iterator[Raised]:
-    removed = seen.sides.removed
     for step in seen.steps:
         if step.operation in (DELETE, REPLACE) and step.key.kind in PROTECTED:
             reason = (
                 f"{step.operation}: {STATEFUL[step.key.kind]}; the engine refuses, and to undo its "
                 f"protection is a human's act"
             )
-            yield from ((step.key.label, reason, r) for r in step.regions if r not in removed)
+            yield from ((step.key.label, reason, region) for region in _live(seen, step))
 
 
 def _stateful(seen: Seen) -> Iterator[Raised]:
@@ -84,7 +88,7 @@ def _stateful(seen: Seen) -> Iterator[Raised]:
         if step.operation in (DELETE, REPLACE) and kind in STATEFUL and kind not in PROTECTED:
             because = f" because {', '.join(step.because)} cannot change" if step.because else ""
             reason = f"{step.operation}{because}: {STATEFUL[kind]}"
-            yield from ((step.key.label, reason, region) for region in step.regions)
+            yield from ((step.key.label, reason, region) for region in _live(seen, step))
 
 
 def _outage(seen: Seen) -> Iterator[Raised]:
@@ -172,23 +176,24 @@ def _surge_lost(seen: Seen) -> Iterator[Raised]:
 
 
 def _lone_restart(seen: Seen) -> Iterator[Raised]:
+    servers = {region: _servers(plan) for region, plan in seen.sides.work.plans.items()}
     for row in seen.effects:
         restarts = any(effect.kind == RESTART for effect in row.effects)
         for region in row.regions if restarts else ():
-            server = _servers(seen.sides.work.plans.get(region)).get(row.model)
+            server = servers[region].get(row.model)
             stable = [t for t in server.tracks if t.role == "stable"] if server else []
             if sum(t.scaler.min for t in stable) == 1 and not any(t.surge for t in stable):
                 yield row.model, "its only replica restarts without surge: an outage", region
 
 
 def _everywhere(seen: Seen) -> Iterator[Raised]:
-    plans = seen.sides.work.plans
+    served = {region: _served(plan) for region, plan in seen.sides.work.plans.items()}
     restarting: dict[str, set[str]] = {}
     for row in seen.effects:
         if any(effect.kind == RESTART for effect in row.effects):
             restarting.setdefault(row.model, set()).update(row.regions)
     for model, regions in sorted(restarting.items()):
-        serving = {region for region, plan in plans.items() if model in _served(plan)}
+        serving = {region for region, models in served.items() if model in models}
         if len(serving) > 1 and regions == serving:
             reason = (
                 "its pods restart in every region that serves it: bring it out in waves "
@@ -271,18 +276,19 @@ def _dearer(seen: Seen) -> Iterator[Raised]:
         for level, index in (("most", 2), ("expected", 1)):
             was, now = old.dollars[index], new.dollars[index]
             if was is not None and now is not None and now > was * (1 + SOFT_GROWTH) + 0.5:
-                grown = f"{now / was - 1:+.0%}" if was else "from nothing"
-                reason = f"${was:,.0f} to ${now:,.0f} a month at {level} replicas, {grown}"
+                growth = f"{now / was - 1:+.0%}" if was else "from nothing"
+                reason = f"${was:,.0f} to ${now:,.0f} a month at {level} replicas, {growth}"
                 yield project, reason, ""
                 break
 
 
 def _unpriced(seen: Seen) -> Iterator[Raised]:
+    """What grows and has no price; that it shrinks is no cause for alarm."""
     before, after = _by_project(seen.before), _by_project(seen.after)
     for project in sorted(after):
-        change = difference(before.get(project, []), after[project])
-        if None in change.dollars:
-            reason = f"no price is known of {', '.join(change.unknown)}: the cost is not known"
+        unknown = grown(before.get(project, []), after[project])
+        if unknown:
+            reason = f"no price is known of {', '.join(unknown)}: the cost is not known"
             yield project, reason, ""
 
 

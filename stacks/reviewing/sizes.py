@@ -108,6 +108,19 @@ def _unknown(use: Use) -> bool:
     return use.monthly is None and use.replicas[-1] > 0
 
 
+def grown(before: Iterable[Use], after: Iterable[Use]) -> tuple[str, ...]:
+    """The machine types without a price of which there would be more replicas, at any level."""
+    old = {(u.region, u.model, u.track, u.machine): u.replicas for u in before}
+    none = (0.0, 0.0, 0.0)
+    rows = [
+        use
+        for use in after
+        for was in (old.get((use.region, use.model, use.track, use.machine), none),)
+        if any(now > then for now, then in zip(use.replicas, was, strict=True))
+    ]
+    return total(rows).unknown
+
+
 def difference(before: Iterable[Use], after: Iterable[Use]) -> Sum:
     """What changes. A row that stays as it is costs no more, whatever it costs."""
     old = {(u.region, u.model, u.track): u for u in before}

@@ -12,7 +12,7 @@ from components.admission_row import Row
 from components.kube import Object
 from policies.catalogue import RULES
 from policies.judge import Finding
-from policies.resource import of_object
+from policies.resources import of_object
 from policies.rule import MANDATORY, Rule
 from tests.builders import a_region_plan
 from tests.engine.hand_edits import BAD, HARMLESS, Edit

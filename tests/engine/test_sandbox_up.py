@@ -20,7 +20,6 @@ pytestmark = pytest.mark.engine
 MACHINE = "isoserve.dev/machine-type"
 
 
-
 def plan_of(world: World, region: str) -> RegionPlan:
     profile = load_profiles(world.root / "regions", (region,))[region]
     return resolve(load(world.root / "model_specs"), profile, region)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from policies.facts import Facts
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Fault, each
 from stacks.review import reviewed
 from stacks.reviewing.comment import comment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from policies.rule import Rule
 from tests.policies.cases import Case, setting
 from tests.policies.estate import REGION, changed, named

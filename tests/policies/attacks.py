@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from policies.judge import Finding
-from policies.resource import Resource
+from policies.resources import Resource
 from tests.policies.estate import REGION, added, changed, named
 
 GATEWAY_API: Final = "gateway.networking.k8s.io"

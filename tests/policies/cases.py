@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from model_specs.load import Specs
 from policies.judge import Finding
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from policies.rule import Rule
 from tests.examples import specs
 from tests.policies.estate import REGION, changed, named, said

@@ -12,7 +12,7 @@ from model_specs.load import Specs
 from model_specs.source import read
 from policies.facts import Facts
 from policies.judge import Finding, judge
-from policies.resource import Resource, of_object
+from policies.resources import Resource, of_object
 from policies.rule import Rule
 from policies.waivers import Waivers
 from stacks.policy import resources

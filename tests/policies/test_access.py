@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from policies.access import RULES
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from policies.rule import Rule
 from tests.examples import REGIONS
 from tests.policies.attacks import (
@@ -141,11 +141,13 @@ PATHS: Final = (
            "from the internet: Gateway isoserve-gateway/public",
            "isoserve-gateway/internal is the only way in", with_=route(HELPER, "public")),
     attack("a gateway of the tenant's own", PRIVATE, "from the internet: Gateway search/own",
+           "although its access is private; remove HTTPRoute search/backdoor",
            with_=route(EMBEDDER, "public", parentRefs=[{"name": "own"}])),
     attack("a route that names no gateway", PRIVATE, "from the internet",
            with_=route(EMBEDDER, "public", parentRefs=[])),
     attack("a copy of requests to a private model", PRIVATE,
            "HTTPRoute chat/assistant -> a copy to Service search/embedder",
+           "take a copy to Service search/embedder out of HTTPRoute chat/assistant",
            with_=edited(f"HTTPRoute {ASSISTANT}",
                         lambda v: v["spec"]["rules"][1].update(filters=[MIRROR]))),
     attack("a copy in a backend's filter", PRIVATE, "a copy to Service search/embedder",
@@ -242,7 +244,7 @@ PATHS: Final = (
         lambda s: s["jwt"]["providers"][0]["remoteJWKS"].update(uri="https://evil.example.com"))),
     attack("tokens for others", PUBLIC, "made for others",
            with_=jwt(lambda s: s["jwt"]["providers"][0].update(audiences=[]))),
-    attack("a public listener without TLS", PUBLIC, "without TLS", with_=edited(
+    attack("a public listener without TLS", PUBLIC, "without TLS", "speak TLS alone", with_=edited(
         "Gateway isoserve-gateway/public",
         lambda v: v["spec"]["listeners"][0].update(protocol="HTTP", port=80))),
     # -- how often ---------------------------------------------------------------------------

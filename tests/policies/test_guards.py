@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.guards import governing
-from policies.resource import Resource
+from policies.resources import Resource
 from tests.policies.attacks import ENVOY, GATEWAY_API, made, of_model, route
 
 ROUTE = route("chat/assistant", "public", name="assistant")

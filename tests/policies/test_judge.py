@@ -11,7 +11,7 @@ import pytest
 from model_specs.source import Source
 from policies.facts import Facts
 from policies.judge import Verdict, judge
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from policies.rule import ADVISORY, MANDATORY, Estate, Fault, Rule, each, whole
 from policies.waivers import Waiver, Waivers
 from tests.policies.estate import NO_WAIVERS, TODAY, facts, named

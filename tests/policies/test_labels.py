@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from policies.labels import RULES
-from policies.resource import Resource
+from policies.resources import Resource
 from tests.examples import REGIONS
 from tests.policies.attacks import edited, messages
 from tests.policies.cases import Failing

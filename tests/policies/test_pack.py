@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from policies.pack import Court, plain, region_of
-from policies.resource import Unknown
+from policies.resources import Unknown
 from tests.examples import ROOT
 from tests.policies.estate import TODAY, changed, good, named
 

@@ -9,7 +9,7 @@ import pytest
 
 from policies.judge import Finding
 from policies.providers import RULES
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Rule
 from tests.examples import REGIONS
 from tests.policies.amiss import (

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rights import RULES
 from policies.rule import Rule
 from tests.examples import REGIONS

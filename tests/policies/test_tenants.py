@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Rule
 from policies.tenants import RULES
 from tests.examples import REGIONS

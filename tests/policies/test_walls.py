@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.podsets import PodSet, pod_set
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.walls import ANYWHERE, INSIDE, INTERNET, Sender, admits, sources
 from tests.policies.estate import added
 

@@ -11,7 +11,7 @@ import pytest
 
 from model_specs.schema import Probe
 from policies.judge import Finding, judge
-from policies.resource import of_object
+from policies.resources import of_object
 from policies.rule import Rule
 from policies.watching import RULES
 from regions.resolve import resolve

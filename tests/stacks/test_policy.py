@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from policies.catalogue import RULES
-from policies.resource import Resource
+from policies.resources import Resource
 from policies.rule import Fault, each
 from stacks import policy
 from tests.stacks.conftest import Isoserve

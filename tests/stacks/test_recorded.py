@@ -15,7 +15,7 @@ from pulumi.runtime import settings
 from policies import keys, nodes, providers, registry, roles
 from policies.catalogue import RULES
 from policies.judge import judge
-from policies.resource import Resource, Unknown
+from policies.resources import Resource, Unknown
 from regions.resolve import resolve
 from stacks.policy import resources
 from stacks.recorded import recorded

@@ -22,6 +22,7 @@ from tests.stacks.test_review_flags import (
     add,
     dearer,
     remove_project,
+    remove_region,
     rename_model,
     replace_bucket,
     restart_everywhere,
@@ -270,6 +271,18 @@ def test_a_removed_project_is_told_by_its_objects(isoserve: Isoserve, repo: Path
     steps = isoserve("review", "--json").data["steps"]
     gone = {s["object"]["kind"] for s in steps if s["operation"] == "delete"}
     assert {"Namespace", "Deployment", "HTTPRoute", "PersistentVolumeClaim"} <= gone
+
+
+def test_a_removed_region_serves_on_and_its_bucket_is_not_in_danger(
+    isoserve: Isoserve, repo: Path
+) -> None:
+    remove_region(repo)
+    answer = isoserve("review")
+    assert verdict(answer.out) == "NEEDS APPROVAL", "no stack is touched by a missing profile"
+    assert "`eu-central-1` (profile removed)" in answer.out, "and it stays in the table"
+    assert "it serves on until the stack is destroyed" in answer.out, "what people would ask"
+    found = isoserve("review", "--json").data["flags"]
+    assert {flag["name"] for flag in found} == {"region removed"}, "one fact, one flag"
 
 
 def test_only_the_asked_regions_are_reviewed(isoserve: Isoserve, repo: Path) -> None:

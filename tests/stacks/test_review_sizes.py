@@ -8,7 +8,7 @@ import pytest
 
 from regions.model_plan import SchedulePlan
 from stacks.reviewing.floors import mean_floor
-from stacks.reviewing.sizes import Sum, Use, difference, total, uses
+from stacks.reviewing.sizes import Sum, Use, difference, grown, total, uses
 from tests.examples import plan_of, profiles
 
 
@@ -91,5 +91,13 @@ def test_what_stays_costs_no_more_whatever_it_costs() -> None:
     dark = a_use(model="search/dark", monthly=None)
     found = difference([dark, a_use()], [dark, a_use(replicas=(1, 1.5, 6))])
     assert found.dollars == (0, 0, 200), "the change is known though the sum is not"
-    grown = difference([dark], [replace(dark, replicas=(1, 1.5, 9))])
-    assert grown.dollars == (None, None, None), "what grows without a price is not known"
+    more = difference([dark], [replace(dark, replicas=(1, 1.5, 9))])
+    assert more.dollars == (None, None, None), "what grows without a price is not known"
+
+
+def test_what_grows_without_a_price_is_named_and_what_shrinks_is_not() -> None:
+    dark = a_use(monthly=None)
+    more = replace(dark, replicas=(1, 1.5, 5))
+    assert grown([dark], [more]) == ("gpu.l4.1 (on_demand) in us-east-1",), "nobody knows how dear"
+    assert grown([more], [dark]) == (), "fewer cannot be dearer"
+    assert grown([], [dark]) == ("gpu.l4.1 (on_demand) in us-east-1",), "new is more than nothing"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from policies.resource import NotKnown, Resource, Unknown
+from policies.resources import NotKnown, Resource, Unknown
 from tests.policies.estate import named
 
 USES: dict[str, Callable[[Any], object]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policies.selectors import only_values, takes
+from policies.label_selectors import only_values, takes
 
 
 def wants(key: str, operator: str, *values: str) -> dict[str, Any]:
