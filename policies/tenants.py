@@ -159,7 +159,7 @@ def _is_own(host: str, route: Resource, facts: Facts) -> bool:
 
 @each("P21", "route-own-name", *ROUTES)
 def _route_own_name(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """A route answers for hosts of its own project's models, <model>--<project>.<domain>, only.
+    """A route answers for hosts of its own project's models, `<model>--<project>.<domain>`, only.
 
     With another's host, or without any, it would get that model's requests and its callers' tokens.
     """

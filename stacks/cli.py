@@ -1,4 +1,7 @@
-"""The `isoserve` command: it reads specs and profiles and prints; it changes no region."""
+"""The `isoserve` command: it reads specs and profiles and prints; it changes no region.
+
+Only `isoserve model` writes, and only where it is told: a model's files, a version, a digest.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ class Command:
     module: str
     help: str
     options: tuple[Option, ...]
+    verbs: tuple[Command, ...] = ()
+    """What the command does, each with options of its own; `args.verb` names the one."""
 
 
 _TREE: Final[tuple[Option, ...]] = (
@@ -36,6 +41,62 @@ _TREE: Final[tuple[Option, ...]] = (
     ),
     (("--specs",), {"type": Path, "metavar": "DIR", "help": "model specs (model_specs/)"}),
     (("--regions",), {"type": Path, "metavar": "DIR", "help": "region profiles (regions/)"}),
+)
+
+_REGISTRY: Final[tuple[Option, ...]] = (
+    (
+        ("-r", "--region"),
+        {"default": "", "metavar": "R", "help": "the region of the registry (the home region)"},
+    ),
+    (("--regions",), {"type": Path, "metavar": "DIR", "help": "region profiles (regions/)"}),
+    (
+        ("--endpoint",),
+        {"default": "", "metavar": "URL", "help": "the store as this machine reaches it"},
+    ),
+)
+_MODEL: Final[Option] = (("address",), {"metavar": "PROJECT/MODEL:VERSION"})
+_DIRECTORY: Final[Option] = (("directory",), {"type": Path, "metavar": "DIR"})
+
+
+def _verb(name: str, help_text: str, *options: Option) -> Command:
+    return Command(name=name, module="stacks.model", help=help_text, options=(*options, *_REGISTRY))
+
+
+_VERBS: Final[tuple[Command, ...]] = (
+    _verb(
+        "push",
+        "send a directory as a new version",
+        _DIRECTORY,
+        _MODEL,
+        (
+            ("--tag",),
+            {"default": "", "metavar": "TAG", "help": "a name that may move, to put here"},
+        ),
+        (
+            ("--meta",),
+            {"action": "append", "default": [], "metavar": "K=V", "help": "a fact; repeatable"},
+        ),
+    ),
+    _verb("pull", "bring a version into a directory, every byte checked", _MODEL, _DIRECTORY),
+    _verb(
+        "list",
+        "list versions with their tags and digests",
+        (("name",), {"nargs": "?", "default": "", "metavar": "PROJECT[/MODEL]"}),
+    ),
+    _verb("tag", "let a tag stand for a version", _MODEL, (("tag",), {"metavar": "TAG"})),
+    _verb("verify", "read every blob of a version and check it", _MODEL),
+    _verb(
+        "share",
+        "copy a version into another project, inside the store",
+        _MODEL,
+        (("project",), {"metavar": "PROJECT"}),
+    ),
+    _verb(
+        "pin",
+        "write the digest of a spec's version into the spec",
+        (("spec",), {"type": Path, "metavar": "SPEC"}),
+        (("--to",), {"default": "", "metavar": "LABEL", "help": "this version or tag instead"}),
+    ),
 )
 
 COMMANDS: Final[tuple[Command, ...]] = (
@@ -115,8 +176,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         name="explain",
         module="stacks.explain",
-        help="explain a field such as scaling.max, or an error code such as E302",
-        options=((("subject",), {"metavar": "FIELD|CODE"}),),
+        help="explain a field such as scaling.max, an error code such as E302, or a rule",
+        options=((("subject",), {"metavar": "FIELD|CODE|RULE"}),),
     ),
 )
 
@@ -130,15 +191,24 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = _Parser(prog="isoserve", description="Everything works offline and changes nothing.")
+    top = _Parser(prog="isoserve", description="All but `model` works offline and changes nothing.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for row in COMMANDS:
-        one = commands.add_parser(row.name, help=row.help, description=row.help)
-        one.set_defaults(module=row.module)
-        for flags, settings in row.options:
-            one.add_argument(*flags, **settings)
-        one.add_argument("--json", action="store_true", help="print JSON for programs")
+        _add(commands, row)
     return top
+
+
+def _add(commands: Any, row: Command) -> None:
+    one = commands.add_parser(row.name, help=row.help, description=row.help)
+    if row.verbs:
+        verbs = one.add_subparsers(dest="verb", required=True, metavar="VERB")
+        for verb in row.verbs:
+            _add(verbs, verb)
+        return
+    one.set_defaults(module=row.module)
+    for flags, settings in row.options:
+        one.add_argument(*flags, **settings)
+    one.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def _dump(data: Any) -> str:

@@ -1,4 +1,4 @@
-"""Explains a field of the three kinds of file, or an error code, from the schemas and the codes."""
+"""Explains a field of the three kinds of file, an error code or a rule, from their own tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from model_specs.codes import CODES
 from model_specs.errors import nearest
+from policies.catalogue import ELSEWHERE, RULES
 from stacks.emit import document
 from stacks.outcome import OK, Outcome, refusal
 from stacks.schema import SCHEMAS, schema_of
@@ -144,10 +145,24 @@ def _field_text(row: dict[str, Any]) -> Iterator[str]:
         yield f"  example:\n{_example(row['field'], row['example'])}"
 
 
+def _rules(subject: str) -> dict[str, str]:
+    """The text of every rule of a row (`P02`), or of the one with that name; empty for no row."""
+    row = subject.upper()
+    found = {r.name: r.text for r in RULES if row == r.row or subject == r.name}
+    return found or ({row: ELSEWHERE[row]} if row in ELSEWHERE else {})
+
+
 def run(args: Namespace) -> Outcome:
-    """Explain one code or field."""
+    """Explain one code, rule or field."""
     subject = args.subject
     code = subject.upper()
+    rules = _rules(subject)
+    if rules:
+        text = [
+            f"{name}\n{textwrap.indent(textwrap.fill(said, 96), '  ')}\n"
+            for name, said in rules.items()
+        ]
+        return Outcome(data={"rules": rules}, text=text, code=OK)
     if code in CODES:
         means, mend = CODES[code]
         data = {"code": code, "text": means, "mend": mend}

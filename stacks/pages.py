@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from model_specs.codes import CODES
+from policies.catalogue import ELSEWHERE, RULES
+from policies.rule import Rule
 
 
 def _codes() -> str:
@@ -19,7 +21,38 @@ def _codes() -> str:
     )
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {"model_specs/codes.md": _codes}
+def _rows() -> dict[str, list[Rule]]:
+    found: dict[str, list[Rule]] = {row: [] for row in ELSEWHERE}
+    for rule in RULES:
+        found.setdefault(rule.row, []).append(rule)
+    return dict(sorted(found.items()))
+
+
+def _rules() -> str:
+    """What every rule demands, for those whom one has refused."""
+    lines = ""
+    for row, rules in _rows().items():
+        for rule in rules:
+            kinds = ", ".join(sorted(kind.rsplit(":", 1)[-1] for kind in rule.kinds))
+            about = kinds or "the region"
+            lines += f"| {row} | `{rule.name}` | {rule.level} | {about} | {rule.text} |\n"
+        if not rules:
+            lines += f"| {row} | | | | {ELSEWHERE[row]} |\n"
+    return (
+        "# Rules\n\n"
+        "What `isoserve policy` and the pack (`pulumi preview|up --policy-pack policies`) hold "
+        "everything against that a region would have. Both fail closed: a rule that cannot run is "
+        "a finding. An exception is a row of `policies/waivers.yaml` with the rule's name, the "
+        "resource, an owner, a reason and a last day at most 90 days away.\n\n"
+        "| row | rule | level | judges | what must hold |\n| --- | --- | --- | --- | --- |\n"
+        f"{lines}"
+    )
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "model_specs/codes.md": _codes,
+    "policies/rules.md": _rules,
+}
 """Path of each page from the project's root, and what writes it."""
 
 

@@ -59,7 +59,8 @@ def directories(args: Namespace) -> tuple[Path, Path]:
     return chosen
 
 
-def _check_names(wanted: list[str], regions: Path) -> None:
+def check_regions(wanted: list[str], regions: Path) -> None:
+    """Raise InputErrors when a region is named that has no profile."""
     known = [path.stem for path in regions.glob("*.yaml")]
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -81,7 +82,7 @@ def read_tree(specs: Path, regions: Path, wanted: list[str]) -> Tree:
 
     Raises SpecErrors with everything that is wrong in specs and in profiles.
     """
-    _check_names(wanted, regions)
+    check_regions(wanted, regions)
     errors: list[SpecError] = []
     found: Specs | None = None
     profiles: dict[str, RegionProfile] = {}

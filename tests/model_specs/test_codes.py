@@ -8,16 +8,19 @@ from pathlib import Path
 from model_specs.codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
+PRINTED = r'"(E\d{3})"|\b(W\d{3})\b'
 ROOMS = ("model_specs", "regions", "components", "stacks")
 
 
 def used() -> set[str]:
     files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     return {
-        code
+        code or warning
         for path in files
         if path.name != "codes.py"
-        for code in re.findall(r'"(E\d{3})"', path.read_text(encoding="utf-8"))
+        for code, warning in re.findall(
+            r'"(E\d{3})"|\b(W\d{3})\b', path.read_text(encoding="utf-8")
+        )
     }
 
 

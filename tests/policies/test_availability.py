@@ -116,6 +116,10 @@ def test_a_high_promise_needs_two_pods_that_answer() -> None:
     assert "promises 99.900% of search/embedder with 1 pods" in finding.place.message
 
 
+def test_a_promise_just_below_needs_one_pod() -> None:
+    assert broken_promise(slo=Slo(availability=0.998)) == []
+
+
 def test_pods_of_the_version_that_does_not_answer_yet_do_not_count() -> None:
     two = setting("spec minReplicaCount", 2)
     promise = respecified("vision/tagger", slo=Slo(availability=0.999))

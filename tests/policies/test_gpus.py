@@ -93,7 +93,7 @@ CASES: Final = (
              "has 8 of gpu.l4.1, its models may take 9", "gpu_quota.gpu.l4.1", GRANT),
             (GRANT, HARD, GONE, "allows None GPUs, its models may take 8", "gpu_quota", GRANT),
             (GRANT, HARD, "7", "allows 7 GPUs, its models may take 8", "gpu_quota", GRANT),
-            (GRANT, HARD, "99", "and the project has 10", "gpu_quota", GRANT),
+            (GRANT, HARD, "11", "and the project has 10", "gpu_quota", GRANT),
         )
     ),
     Case(rule=QUOTA, of=GRANT, says="is not made, yet has pods to bound", field="gpu_quota"),

@@ -9,6 +9,7 @@ import pytest
 
 from model_specs.schema import Candidate, Rollout
 from policies.rollout import RULES
+from policies.rule import Rule
 from tests.examples import specs
 from tests.policies.cases import (
     GONE,
@@ -45,12 +46,12 @@ CASES: Final = (
              field="machine_type")
         for path, value, says, times in (
             (f"{MAIN} startupProbe", GONE, "has no startupProbe", 2),
-            (f"{MAIN} startupProbe failureThreshold", 60, "a start 600 s, the model needs 673", 1),
+            (f"{MAIN} startupProbe failureThreshold", 67, "a start 670 s, the model needs 673", 1),
             (f"{MAIN} startupProbe periodSeconds", GONE, "gives a start 0 s", 1),
             (f"{MAIN} readinessProbe", GONE, "has no readinessProbe", 1),
             (f"{MAIN} livenessProbe", GONE, "has no livenessProbe", 2),
             (f"{MAIN} livenessProbe failureThreshold", 5, "a server that hangs for 50 s", 1),
-            ("spec progressDeadlineSeconds", 600, "gives a rollout 600 s", 1),
+            ("spec progressDeadlineSeconds", 1458, "gives a rollout 1458 s", 1),
             ("spec progressDeadlineSeconds", GONE, "gives a rollout 0 s", 1),
         )
     ),
@@ -122,6 +123,23 @@ def test_one_field_makes_the_difference(case: Case) -> None:
 @pytest.mark.parametrize("case", with_path(CASES), ids=str)
 def test_a_field_that_is_not_known_yet_is_no_good_field(case: Case) -> None:
     check_unknown(case)
+
+
+@pytest.mark.parametrize(
+    ("rule", "label", "path", "value"),
+    [
+        (CLOCKS, LARGE, f"{MAIN} startupProbe failureThreshold", 68),
+        (CLOCKS, PLAIN, f"{MAIN} startupProbe failureThreshold", 30),
+        (CLOCKS, LARGE, f"{MAIN} livenessProbe failureThreshold", 6),
+        (CLOCKS, LARGE, "spec progressDeadlineSeconds", 1459),
+        (DRAIN, VLLM, GRACE, 56),
+        (DRAIN, VLLM, f"{MAIN} lifecycle preStop sleep seconds", 1),
+        (DRAIN, SPOT, GRACE, 100),
+        (STATED, PLAIN, "spec strategy rollingUpdate", {"maxSurge": 0, "maxUnavailable": 1}),
+    ],
+)
+def test_exactly_enough_is_enough(rule: Rule, label: str, path: str, value: Any) -> None:
+    assert said(rule, changed(named(label), setting(path, value))) == []
 
 
 def test_a_model_of_no_known_size_is_as_large_as_its_machine_can_load() -> None:

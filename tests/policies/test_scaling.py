@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from model_specs.schema import Scaling
+from policies.rule import Rule
 from policies.scaling import RULES
 from tests.policies.cases import (
     GONE,
@@ -124,6 +125,42 @@ def test_one_field_makes_the_difference(case: Case) -> None:
 @pytest.mark.parametrize("case", with_path(CASES), ids=str)
 def test_a_field_that_is_not_known_yet_is_no_good_field(case: Case) -> None:
     check_unknown(case)
+
+
+@pytest.mark.parametrize(
+    ("rule", "label", "path", "value", "region"),
+    [
+        (STATED, KEDA, "spec minReplicaCount", 0, "sandbox-aws"),
+        (STATED, KEDA, "spec minReplicaCount", 2, "sandbox-aws"),
+        (BOUNDS, FIXED, "spec replicas", 16, "sandbox-aws"),
+        (BOUNDS, "ScaledObject search/ranker", f"{OF_KEDA} {WINDOW}", 580, "sandbox-aws"),
+        (BOUNDS, HPA, f"spec {WINDOW}", 580, ON_PREM),
+        (FALLBACK, KEDA, "spec fallback failureThreshold", 1, "sandbox-aws"),
+        (FALLBACK, KEDA, "spec minReplicaCount", 1, "sandbox-aws"),
+    ],
+)
+def test_exactly_enough_is_enough(
+    rule: Rule, label: str, path: str, value: int, region: str
+) -> None:
+    assert said(rule, changed(named(label, region), setting(path, value)), region=region) == []
+
+
+def test_nobody_is_asked_to_wait_longer_than_kubernetes_can() -> None:
+    slow = changed(
+        named(SERVER), setting("spec template spec containers 0 startupProbe failureThreshold", 999)
+    )
+    for seconds, refused in ((3599, 1), (3600, 0)):
+        scaler = changed(named(KEDA), setting(f"{OF_KEDA} {WINDOW}", seconds))
+        assert len(said(BOUNDS, slow, scaler)) == refused
+
+
+def test_a_quick_start_is_no_reason_to_be_hasty() -> None:
+    quick = changed(
+        named(SERVER), setting("spec template spec containers 0 startupProbe failureThreshold", 2)
+    )
+    for seconds, refused in ((299, 1), (300, 0)):
+        scaler = changed(named(KEDA), setting(f"{OF_KEDA} {WINDOW}", seconds))
+        assert len(said(BOUNDS, quick, scaler)) == refused
 
 
 def test_without_a_fallback_everything_about_it_is_said() -> None:

@@ -7,6 +7,8 @@ import re
 import pytest
 
 from model_specs.codes import CODES
+from policies.catalogue import ELSEWHERE, RULES
+from policies.rule import Rule
 from stacks.pages import page_texts
 from tests.stacks.conftest import ROOT, Isoserve
 
@@ -32,3 +34,14 @@ def test_every_code_is_explained(isoserve: Isoserve, code: str) -> None:
     assert answer.code == 0, "capital or not"
     assert means in answer.out, "what is wrong"
     assert mend in answer.out, "and what to do"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_explained_by_name_and_by_row(isoserve: Isoserve, rule: Rule) -> None:
+    assert isoserve("explain", rule.name, "--json").data == {"rules": {rule.name: rule.text}}
+    assert rule.name in isoserve("explain", rule.row).out
+
+
+@pytest.mark.parametrize("row", ELSEWHERE)
+def test_a_row_that_no_rule_judges_says_who_does(isoserve: Isoserve, row: str) -> None:
+    assert isoserve("explain", row).out.startswith(row)
