@@ -128,18 +128,19 @@ def test_a_good_tree_goes_up_under_the_rules_and_its_gate(world: World) -> None:
 def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
     assert script(world, "drift", "sandbox-aws").returncode == 0, "nobody touched it"
     cluster = world.cluster("sandbox-aws")
-    path = "/api/v1/namespaces/search/services/embedder"
     answer = cluster.session.patch(
-        cluster.url + path,
-        json={"spec": {"ports": [{"name": "http", "port": 81, "targetPort": "http"}]}},
+        f"{cluster.url}/apis/policy/v1/namespaces/chat/poddisruptionbudgets/helper",
+        json={"spec": {"maxUnavailable": 2}},
         headers={"Content-Type": "application/merge-patch+json"},
         timeout=30,
     )
     assert answer.ok, answer.text
     done = script(world, "drift", "sandbox-aws")
     assert done.returncode != 0, "a hand edit is not what the tree says"
-    assert "search/embedder" in done.stdout
-    world.up("--region", "sandbox-aws")
+    assert "chat/helper" in done.stdout
+    mended = world.pulumi("up", "--yes", "--skip-preview", "--refresh", "-s", "sandbox-aws")
+    assert mended.returncode == 0, mended.stdout[-2000:]
+    assert script(world, "drift", "sandbox-aws").returncode == 0, "`up --refresh` takes it back"
 
 
 def commit(world: World) -> None:

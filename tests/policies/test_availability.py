@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 import pytest
 
 from model_specs.schema import Scaling, Slo
 from policies.availability import RULES
+from policies.judge import judge
 from tests.policies.cases import (
     GONE,
     Case,
@@ -18,7 +20,7 @@ from tests.policies.cases import (
     setting,
     with_path,
 )
-from tests.policies.estate import added, changed, named, said
+from tests.policies.estate import NO_WAIVERS, added, changed, facts, named, said
 
 PROMISE, SANE, ONE, SPREAD, SPOT = RULES
 SERVER: Final = "Deployment search/embedder"
@@ -150,6 +152,13 @@ def test_a_single_pod_needs_neither_budget_nor_spread() -> None:
     assert said(ONE, lone, without=BUDGET) == []
     crowded = changed(named(SERVER), setting(APART, GONE))
     assert said(SPREAD, lone, crowded) == []
+
+
+def test_a_region_of_one_zone_has_nothing_to_spread_over() -> None:
+    single = facts().profile.model_copy(update={"zones": ("a",)})
+    known = dataclasses.replace(facts(), profile=single)
+    anywhere = changed(named(SERVER), setting(ZONES, GONE))
+    assert not judge([anywhere], known, (SPREAD,), NO_WAIVERS).findings
 
 
 def test_half_of_the_least_stands_on_demand() -> None:

@@ -154,6 +154,13 @@ def test_what_is_rendered_follows_the_spec_and_not_the_other_way_round() -> None
     assert len(findings) == 3, "what is downloaded, what is mounted and what is annotated"
 
 
+def test_a_sixth_of_the_disk_stays_free_to_the_last_gibibyte() -> None:
+    for gibibytes, refused in ((250, 0), (251, 1)):
+        alone = setting("models", [{"bytes": gibibytes * 1024**3}])
+        config = changed(named(CONFIG), setting("data models.json", told(alone)))
+        assert len(said(DISK, config)) == refused
+
+
 def test_only_the_cache_is_read_as_a_cache() -> None:
     mine = {"name": "mine", "namespace": "search"}
     stranger = added(

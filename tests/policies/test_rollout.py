@@ -48,6 +48,7 @@ CASES: Final = (
             (f"{MAIN} startupProbe", GONE, "has no startupProbe", 2),
             (f"{MAIN} startupProbe failureThreshold", 67, "a start 670 s, the model needs 673", 1),
             (f"{MAIN} startupProbe periodSeconds", GONE, "gives a start 0 s", 1),
+            (f"{MAIN} startupProbe failureThreshold", GONE, "gives a start 0 s", 1),
             (f"{MAIN} readinessProbe", GONE, "has no readinessProbe", 1),
             (f"{MAIN} livenessProbe", GONE, "has no livenessProbe", 2),
             (f"{MAIN} livenessProbe failureThreshold", 5, "a server that hangs for 50 s", 1),
@@ -153,6 +154,20 @@ def test_a_model_of_no_known_size_is_as_large_as_its_machine_can_load() -> None:
 def test_a_rollout_in_place_needs_no_room() -> None:
     in_place = setting("spec strategy rollingUpdate", {"maxSurge": 5, "maxUnavailable": 1})
     assert said(FEASIBLE, changed(named(LARGE), in_place)) == []
+
+
+def test_what_is_replaced_in_place_leaves_its_room_to_others() -> None:
+    # gpu.l40s.4 holds three: two of the large model, and one more in place or beside.
+    moved = changed(
+        named(PLAIN),
+        setting(
+            f"{POD} nodeSelector", named(LARGE).values["spec"]["template"]["spec"]["nodeSelector"]
+        ),
+    )
+    lone = changed(named("ScaledObject search/embedder"), setting("spec maxReplicaCount", 0))
+    in_place = setting("spec strategy rollingUpdate", {"maxSurge": 1, "maxUnavailable": 1})
+    assert {f.resource for f in said(FEASIBLE, moved, lone)} == {PLAIN, LARGE}
+    assert said(FEASIBLE, changed(moved, in_place), lone) == []
 
 
 def test_a_candidate_is_drained_as_its_own_runtime_needs() -> None:

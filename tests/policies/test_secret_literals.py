@@ -119,6 +119,7 @@ def test_a_secret_is_made_by_people_and_never_by_us() -> None:
     (finding,) = of_secret()
     assert finding.resource == "Secret search/mine"
     assert finding.place.file == "model_specs/search/project.yaml"
+    assert "would be made from plain text" in finding.place.message
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,18 @@ def test_what_only_looks_like_a_secret_is_none(name: str, value: str) -> None:
 
 
 def test_an_example_request_may_hold_an_image() -> None:
-    image = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    image = "data:image/png;base64,iVBORw0KGgo" + "Zm9v7aQ2xK9mP4vL8nR3tY6w"
     assert said(CONFIG, changed(named(PROBER), setting("data more", image))) == []
+
+
+def test_a_long_text_is_a_programs_and_searched_for_known_forms_only() -> None:
+    board = named("ConfigMap search/embedder-dashboard")
+    word = "Zm9v7aQ2xK9mP4vL8nR3tY6w"
+    for filling, refused in ((4096 - len(word) - 2, 1), (4096 - len(word) - 1, 0)):
+        text = f"{'x ' * 2048}"[:filling] + f" {word}"
+        assert len(said(CONFIG, changed(board, setting("data more", text)))) == refused
+    known = "x " * 2048 + AWS
+    assert len(said(CONFIG, changed(board, setting("data more", known)))) == 1
 
 
 def test_most_random_words_are_told_from_names() -> None:

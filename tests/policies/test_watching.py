@@ -155,6 +155,11 @@ def test_without_the_operator_rules_are_files_and_pods_are_found_by_annotations(
     assert "Deployment vision/tagger" in {finding.resource for finding in plain(SCRAPED, unnoted)}
 
 
+def test_metrics_without_a_port_are_found_by_nobody() -> None:
+    portless = setting("spec template metadata annotations prometheus.io/port", "")
+    assert SERVER in {finding.resource for finding in plain(SCRAPED, portless)}
+
+
 def test_without_the_operator_a_prometheus_rule_calls_nobody() -> None:
     profile = a_profile("sandbox-aws", without=["prometheus_operator"])
     known = dataclasses.replace(facts(), profile=profile)
