@@ -1,15 +1,16 @@
 """Renders the prober of one project: what it asks, how it runs, whom it reaches, who reads it.
 
-The contract with the prober's program. It reads CONFIG_PATH once, asks every `probes` row at its
-own interval (start to start), gives an answer `latency_seconds` at most, and sends each request
-with the header PROBE_HEADER. On METRICS_PORT it
-serves `/healthz` (200 while its own loop turns, whatever the models do) and `/metrics`:
+The contract with prober.py: it reads CONFIG_PATH once, asks every `probes` row at its own interval
+(start to start), gives an answer `latency_seconds` at most, sends PROBE_HEADER, and serves on
+METRICS_PORT `/healthz` (200 while every model is asked on time, whatever it says) and `/metrics`:
 
     probe_success{project,model}                  1 or 0: the last finished probe
     probe_duration_seconds{project,model}         how long it took
     probe_last_timestamp_seconds{project,model}   when it finished, Unix time
-    probe_attempts_total{project,model}           probes sent
-    probe_failures_total{project,model,reason}    probes that failed, by reason
+    probe_attempts_total{project,model}           probes finished
+    probe_failures_total{project,model,reason}    probes that failed, by reason (verdict.py)
+    probe_first_token_seconds{project,model}      of the last one, if it was a right stream
+    probe_tokens_per_second{project,model}        likewise, after its first token
 
 A series of a model begins with its first finished probe. The rules read only these.
 """
