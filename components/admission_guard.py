@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from components.admission_pods import ROWS as POD_ROWS
+from components.admission_rights import ROWS as RIGHT_ROWS
 from components.admission_routes import ROWS as ROUTE_ROWS
 from components.admission_row import Check, Kinds, Row
 from components.admission_serving import ROWS as SERVING_ROWS
@@ -19,7 +20,13 @@ from components.admission_walls import ROWS as WALL_ROWS
 from components.kube import Object, head
 from regions.plan import RegionPlan
 
-ROWS: Final[tuple[Row, ...]] = (*POD_ROWS, *WALL_ROWS, *ROUTE_ROWS, *SERVING_ROWS)
+ROWS: Final[tuple[Row, ...]] = (
+    *POD_ROWS,
+    *WALL_ROWS,
+    *RIGHT_ROWS,
+    *ROUTE_ROWS,
+    *SERVING_ROWS,
+)
 """All rules that are guarded, one policy each."""
 
 _API: Final = "admissionregistration.k8s.io/v1"

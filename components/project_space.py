@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import Object, head, resolver
+from components.kube import Object, head, namespace_named, resolver
 from components.platform_space import namespace
-from model_specs.names import LABEL_PROJECT
+from model_specs.names import LABEL_MODEL, LABEL_PROJECT
 from regions.plan import ProjectPlan
 
 Rule = dict[str, list[str]]
@@ -62,11 +62,28 @@ def _limits(plan: ProjectPlan) -> Object:
 
 
 def _default_deny(plan: ProjectPlan) -> Object:
-    """Nothing in, nothing out but DNS; each model opens what its access allows."""
+    """Nothing in, nothing out but DNS; the other walls open what is allowed beside it."""
     return head(
         "networking.k8s.io/v1", "NetworkPolicy", "default-deny", plan.namespace, _labels(plan), {}
     ) | {
         "spec": {"egress": [resolver()], "podSelector": {}, "policyTypes": ["Egress", "Ingress"]},
+    }
+
+
+def _callers(plan: ProjectPlan) -> Object:
+    """Out to whom the project may call, for its own pods; a model's code still calls nobody.
+
+    No port is bound: the gateways' proxies listen on others than their listeners say, and each
+    model's own wall opens its ports alone. No model has a name that begins with `default-`.
+    """
+    no_model = {"key": LABEL_MODEL, "operator": "DoesNotExist"}
+    kind, name = "NetworkPolicy", "default-callers"
+    return head("networking.k8s.io/v1", kind, name, plan.namespace, _labels(plan), {}) | {
+        "spec": {
+            "egress": [{"to": [namespace_named(callee) for callee in plan.callee_namespaces]}],
+            "podSelector": {"matchExpressions": [no_model]},
+            "policyTypes": ["Egress"],
+        },
     }
 
 
@@ -96,4 +113,5 @@ def objects(plan: ProjectPlan) -> list[Object]:
         if groups
         for made in (_role(plan, role), _binding(plan, role, groups))
     ]
-    return [*space, _quota(plan), _limits(plan), _default_deny(plan), *rights]
+    walls = [_default_deny(plan), _callers(plan)]
+    return [*space, _quota(plan), _limits(plan), *walls, *rights]

@@ -26,7 +26,7 @@ def _refused(reach: Reach, pods: PodSet, wish: Wish) -> Iterator[Fault]:
             yield Fault(pods.workload, what, remedy(path, wish, facts, pods.model), field)
 
 
-def _ports(service: Resource, pods: PodSet) -> Iterator[int]:
+def ports(service: Resource, pods: PodSet) -> Iterator[int]:
     """The ports of the pods that a Service sends to."""
     for port in service.spec.get("ports") or ():
         target = port.get("targetPort", port["port"])
@@ -38,7 +38,7 @@ def _lets_in(reach: Reach, pods: PodSet, service: Resource, namespace: str) -> b
     """Whether the walls let every pod of a namespace to some port of the Service."""
     labels = {LABEL_NAMESPACE: namespace, LABEL_PROJECT: namespace}
     sender, walls = Sender(namespace, labels, {}, ""), reach.walls(pods)
-    return any(admits(walls, pods, sender, port, TCP) for port in _ports(service, pods))
+    return any(admits(walls, pods, sender, port, TCP) for port in ports(service, pods))
 
 
 def _is_promised(reach: Reach, pods: PodSet, gate: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from policies import (
     access,
     availability,
+    callers,
     gateways,
     gpus,
     images,
@@ -39,6 +40,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *gateways.RULES,
     *tenants.RULES,
     *network.RULES,
+    *callers.RULES,
     *rights.RULES,
     *labels.RULES,
     *rollout.RULES,

@@ -11,6 +11,7 @@ from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Model, Project, Specs, load
+from model_specs.names import GATEWAY_NAMESPACE
 from model_specs.source import Source, read
 from policies.resources import Resource
 from regions.profile import RegionProfile, load_profiles
@@ -37,6 +38,26 @@ class Facts:
     def projects(self) -> dict[str, Project]:
         """Projects by name, which is also that of their namespace."""
         return self.specs.projects
+
+    def callers(self, model: Model) -> frozenset[str]:
+        """The projects that may call a model: its own, and those that it is shared with."""
+        shared = (*model.spec.share_with, *self.projects[model.project].spec.share_with)
+        return frozenset({model.project, *shared})
+
+    @cached_property
+    def callees(self) -> dict[str, frozenset[str]]:
+        """By project, the namespaces that it may call: its own, and who shares with it here.
+
+        And the gateways', where the region has them: a permissive model is there for everybody.
+        """
+        routed = {"gateway_api", "envoy_gateway"} <= set(self.profile.capabilities)
+        found = {name: {name, *([GATEWAY_NAMESPACE] if routed else [])} for name in self.projects}
+        for model in self.specs.models:
+            here = not model.spec.regions or self.region in model.spec.regions
+            if here and model.spec.batch is None:
+                for caller in self.callers(model) & set(found):
+                    found[caller].add(model.project)
+        return {name: frozenset(spaces) for name, spaces in found.items()}
 
     def place(self, resource: Resource, field: str, code: str, message: str) -> SpecError:
         """`message` at the line that a person would change.

@@ -37,6 +37,13 @@ def takes(selector: Selector, labels: Labels) -> bool:
     )
 
 
+def takes_none_with(selector: Selector, key: str) -> bool:
+    """Whether it takes nothing that has label `key`, whatever its value."""
+    return any(
+        (one["key"], one["operator"]) == (key, "DoesNotExist") for one in _expressions(selector)
+    )
+
+
 def only_values(selector: Selector, key: str) -> frozenset[str] | None:
     """The values of label `key` that it takes; None when it may take any other."""
     same = selector.get("matchLabels") or {}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from ipaddress import ip_network
 from typing import Any, Final
 
-from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT, LABEL_ROLE, PROBER
+from model_specs.names import (
+    GATEWAY_NAMESPACE,
+    LABEL_MODEL,
+    LABEL_PROJECT,
+    LABEL_ROLE,
+    PROBER,
+)
 from policies.facts import Facts
-from policies.label_selectors import only_values
+from policies.label_selectors import only_values, takes_none_with
 from policies.pods import pod
 from policies.podsets import TCP
 from policies.resources import Resource, absent
@@ -73,14 +79,21 @@ def _ports(rule: Block) -> frozenset[tuple[Any, str]]:
     )
 
 
-def _only_to(peers: list[Block], namespace: str) -> bool:
-    """Whether all of the peers are pods of one namespace."""
-    return bool(peers) and all(
-        "ipBlock" not in peer
-        and only_values(peer.get("namespaceSelector") or {}, LABEL_NAMESPACE)
-        == frozenset({namespace})
-        for peer in peers
-    )
+def _is_of(peer: Block, namespaces: Set[str]) -> bool:
+    """Whether a peer is pods of some of these namespaces."""
+    names = only_values(peer.get("namespaceSelector") or {}, LABEL_NAMESPACE)
+    return "ipBlock" not in peer and bool(names) and names <= namespaces  # type: ignore[operator]
+
+
+def _only_to(peers: list[Block], *namespaces: str) -> bool:
+    """Whether all of the peers are pods of these namespaces."""
+    return bool(peers) and all(_is_of(peer, {*namespaces}) for peer in peers)
+
+
+def _near_or_in(peers: list[Block], *namespaces: str) -> bool:
+    """Whether all of the peers are pods of the wall's own namespace or of these."""
+    far = [peer for peer in peers if set(peer) != {"podSelector"}]
+    return bool(peers) and (not far or _only_to(far, *namespaces))
 
 
 def _is_harmless(peer: Block) -> bool:
@@ -110,9 +123,18 @@ def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
 
 def _to_models(policy: Resource, rule: Block, facts: Facts) -> bool:
     """The prober's way: pods of its own namespace, and the gateways."""
-    far = [peer for peer in _to(rule) if set(peer) != {"podSelector"}]
-    near = bool(_to(rule)) and (not far or _only_to(far, GATEWAY_NAMESPACE))
-    return _of_prober(policy) and near
+    return _of_prober(policy) and _near_or_in(_to(rule), GATEWAY_NAMESPACE)
+
+
+def _of_callers(policy: Resource, facts: Facts) -> bool:
+    """Whether a wall is around pods of a project that are no model's."""
+    apart = takes_none_with(policy.spec.get("podSelector") or {}, LABEL_MODEL)
+    return apart and policy.namespace in facts.projects
+
+
+def _to_callees(policy: Resource, rule: Block, facts: Facts) -> bool:
+    """A caller's way: pods of its own namespace, the gateways, and whoever shares with it."""
+    return _of_callers(policy, facts) and _near_or_in(_to(rule), *facts.callees[policy.namespace])
 
 
 def _to_gateway_outside(policy: Resource, rule: Block, facts: Facts) -> bool:
@@ -134,6 +156,7 @@ _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
     _to_dns,
     _to_registry,
     _to_models,
+    _to_callees,
     _to_gateway_outside,
 )
 
@@ -142,8 +165,9 @@ _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
 def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Pods go out to DNS in kube-system and to the registry's ports (443, 9000); nowhere else.
 
-    A prober also goes to its project's pods, the gateways, and where a model has a route to the
-    web's ports outside, never to link-local addresses: there a cloud hands out credentials.
+    A project's pods that are no model also go to its namespace, the gateways and whoever shares
+    with it; a prober, where a model has a route, to the web's ports outside, never to link-local
+    addresses: there a cloud hands out credentials.
     """
     for rule in resource.spec.get("egress") or ():
         if not any(may(resource, rule, facts) for may in _MAY_GO):
@@ -151,6 +175,9 @@ def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
             where = "some addresses" if rule.get("to") else "every address"
             what = f"lets pods out to {where} on {ports or 'all ports'}"
             fix = "name DNS in kube-system, or only the registry's ports"
+            if _of_callers(resource, facts):
+                names = ", ".join(sorted(facts.callees[resource.namespace]))
+                fix = f"name {names}, or have another project share_with {resource.namespace}"
             yield Fault(resource, what, fix, "access")
 
 

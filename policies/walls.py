@@ -1,6 +1,7 @@
-"""What NetworkPolicies let in, by Kubernetes' own rules.
+"""What NetworkPolicies let in and out, by Kubernetes' own rules.
 
-A pod that no policy selects takes everything; of several that do, what any one lets in comes in.
+A pod that no policy selects takes everything, and goes everywhere; of several that do, what any
+one lets pass passes.
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
@@ -34,7 +35,10 @@ _PEER: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends a packet: a pod of `namespace`, or with an `address` something that is no pod."""
+    """Who sends a packet: a pod of `namespace`, or with an `address` something that is no pod.
+
+    For a packet that goes out, the pod at its other end.
+    """
 
     namespace: str
     namespace_labels: Labels
@@ -97,6 +101,16 @@ def _is_port(given: Block, pods: PodSet, port: int, protocol: str) -> bool:
     return bool(number <= port <= (given.get("endPort") or number))
 
 
+def _is_named(peers: Sequence[Block], home: str, other: Sender) -> bool:
+    """Whether a list of peers has this one; an empty list has everybody."""
+    return not peers or any(_is_peer(peer, home, other) for peer in peers)
+
+
+def _is_open(rule: Block, pods: PodSet, port: int, protocol: str) -> bool:
+    ports = rule.get("ports")
+    return not ports or any(_is_port(given, pods, port, protocol) for given in ports)
+
+
 def admits(
     policies: Sequence[Resource], pods: PodSet, sender: Sender, port: int, protocol: str
 ) -> bool:
@@ -104,8 +118,22 @@ def admits(
     guards = [policy for policy in policies if selects(policy, pods, "Ingress")]
     rules = [rule for policy in guards for rule in policy.spec.get("ingress") or ()]
     return not guards or any(
-        (not rule.get("from") or any(_is_peer(p, pods.namespace, sender) for p in rule["from"]))
-        and (not rule.get("ports") or any(_is_port(p, pods, port, protocol) for p in rule["ports"]))
+        _is_named(rule.get("from") or (), pods.namespace, sender)
+        and _is_open(rule, pods, port, protocol)
+        for rule in rules
+    )
+
+
+def releases(
+    policies: Sequence[Resource], pods: PodSet, to: PodSet, port: int, protocol: str
+) -> bool:
+    """Whether a packet of these pods to this port of those others goes out."""
+    there = Sender(to.namespace, {LABEL_NAMESPACE: to.namespace}, to.labels, "")
+    guards = [policy for policy in policies if selects(policy, pods, "Egress")]
+    rules = [rule for policy in guards for rule in policy.spec.get("egress") or ()]
+    return not guards or any(
+        _is_named(rule.get("to") or (), pods.namespace, there)
+        and _is_open(rule, to, port, protocol)
         for rule in rules
     )
 

@@ -32,8 +32,7 @@ def wish_of(pods: PodSet, facts: Facts) -> Wish:
     model = facts.models.get(pods.model)
     if model is None:
         return Wish("private", frozenset({pods.namespace}), 0, serves=False)
-    spec, project = model.spec, facts.projects[model.project].spec
-    callers = frozenset({model.project, *spec.share_with, *project.share_with})
+    spec, callers = model.spec, facts.callers(model)
     if spec.batch is not None:
         return Wish("private", callers, 0, serves=False)
     return Wish(spec.access, callers, spec.requests_per_minute, serves=True)

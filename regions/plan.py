@@ -136,6 +136,8 @@ class ProjectPlan:
     memory_gib: int
     pods: int
     claims: int
+    callee_namespaces: tuple[str, ...]
+    """Where its own pods may call: its own, where a server lets it in, and the gateways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

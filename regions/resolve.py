@@ -147,11 +147,27 @@ def _registry(
     )
 
 
+def _has_gateways(abilities: Abilities) -> bool:
+    """Whether models have routes here, be the gateways ours or somebody else's."""
+    return {"gateway_api", "envoy_gateway"} <= abilities.present
+
+
+def _callees(abilities: Abilities, servers: Iterable[ServerPlan]) -> dict[str, set[str]]:
+    """By project, where it may call: the gateways, and wherever a server lets it in."""
+    gateways = {GATEWAY_NAMESPACE} if _has_gateways(abilities) else set()
+    found: dict[str, set[str]] = defaultdict(lambda: {*gateways})
+    for row in servers:
+        for caller in row.access.caller_namespaces:
+            found[caller].add(row.workload.namespace)
+    return found
+
+
 def _projects(
     specs: Specs, abilities: Abilities, names: Iterable[str], servers: Iterable[ServerPlan]
 ) -> tuple[ProjectPlan, ...]:
     """The tenants. A rollout's surge stands on top of the quota, or the quota would stall it."""
     owns = abilities.allow("namespaces", "", "project")
+    callees = _callees(abilities, servers)
     surge: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in servers:
         for track in row.tracks:
@@ -175,13 +191,14 @@ def _projects(
                 memory_gib=spec.memory_quota_gib + memory_gib + _PROBER_GIB,
                 pods=500,
                 claims=20,
+                callee_namespaces=tuple(sorted({name, *callees[name]})),
             )
         )
     return tuple(found)
 
 
 def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan, ...]:
-    if not {"gateway_api", "envoy_gateway"} <= abilities.present:
+    if not _has_gateways(abilities):
         return ()
     if not abilities.allow("gateways", "", "access"):
         return ()

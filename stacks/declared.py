@@ -75,6 +75,16 @@ def _lacks(capability: str) -> When:
     return when
 
 
+def _callees(plan: RegionPlan, namespace: str) -> tuple[str, ...]:
+    return next((p.callee_namespaces for p in plan.projects if p.namespace == namespace), ())
+
+
+def _other_callees(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    """The wall is the one for callers, and its project may call elsewhere in the other region."""
+    callees = (_callees(plan, key.namespace) for plan in (here, there))
+    return key.name == "default-callers" and len({*callees}) > 1
+
+
 def _less(*features: str) -> When:
     """A downgrade of these features is recorded for the object's model in just one region."""
 
@@ -107,6 +117,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
             _always,
             "the quota leaves room for the surge, which follows the pool's room",
         ),
+        ("ProjectSpace/NetworkPolicy", r"spec\.egress\[0\]\.to(\[\d+\].*)?", _other_callees,
+         "a project calls whoever serves it there"),
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
         (r"GpuNodePool/Node", r"", _own_node, "the nodes are the place's own"),
         (r"ModelCache/.*", r"(.*\.storage|.*\.disk_budget_gib)", _always, "disks differ in size"),

@@ -222,6 +222,7 @@ def a_project(**over: Any) -> ProjectPlan:
         memory_gib=256,
         pods=500,
         claims=20,
+        callee_namespaces=("isoserve-gateway", "search"),
     )
     return replace(whole, **over)
 

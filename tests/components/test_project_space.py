@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from components.kube import Object
 from components.project_space import objects
+from model_specs.names import check_name
 from tests.builders import a_project
-from tests.examples import REGIONS, identity, objects_of, of_kind, plan_of
+from tests.examples import (
+    REGIONS,
+    identity,
+    objects_of,
+    of_kind,
+    plan_of,
+    template,
+    workloads,
+)
 
 every_region = pytest.mark.parametrize("region", REGIONS)
 EVERYBODY = a_project(viewers=("oncall",))
@@ -74,13 +84,45 @@ def test_a_pod_that_says_nothing_gets_little() -> None:
 
 
 def test_nothing_goes_in_or_out_unless_a_model_opens_it() -> None:
-    spec = one("NetworkPolicy")["spec"]
+    spec = one("NetworkPolicy", "default-deny")["spec"]
     assert spec["podSelector"] == {}, "every pod, also those that people start by hand"
     assert spec["policyTypes"] == ["Egress", "Ingress"]
     assert "ingress" not in spec, "nobody comes in"
     (dns,) = spec["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert dns["to"], "DNS to anywhere is a tunnel"
+
+
+def test_a_projects_own_pods_call_whom_they_may() -> None:
+    spec = one("NetworkPolicy", "default-callers", callee_namespaces=("a", "search"))["spec"]
+    (way,) = spec["egress"]
+    assert [peer["namespaceSelector"]["matchLabels"] for peer in way["to"]] == [
+        {"kubernetes.io/metadata.name": "a"},
+        {"kubernetes.io/metadata.name": "search"},
+    ], "by the one label of a namespace that nobody chooses"
+    assert set(way) == {"to"}, "the gateways' proxies listen on ports that are not known here"
+    assert spec["policyTypes"] == ["Egress"], "it lets nobody in"
+    assert "ingress" not in spec
+
+
+def test_a_models_code_calls_nobody() -> None:
+    selector = one("NetworkPolicy", "default-callers")["spec"]["podSelector"]
+    no_model = {"key": "isoserve.dev/model", "operator": "DoesNotExist"}
+    assert selector == {"matchExpressions": [no_model]}, "what it runs came with its files"
+
+
+def test_no_model_can_take_the_place_of_a_projects_walls() -> None:
+    for made in of_kind("NetworkPolicy", objects(a_project())):
+        with pytest.raises(PydanticCustomError):
+            check_name(identity(made).name)  # a model's wall has the model's name
+
+
+@every_region
+def test_the_pods_of_every_model_have_the_label_that_keeps_them_in(region: str) -> None:
+    for made in workloads(objects_of(region)):
+        labels = template(made)["metadata"]["labels"]
+        role = labels.get("isoserve.dev/role", "")
+        assert ("isoserve.dev/model" in labels) is role.startswith("model-"), identity(made)
 
 
 @every_region

@@ -72,6 +72,10 @@ def _edits(
     return tuple(Edit(rule, of, tuple(row.items()), by) for row in rows)
 
 
+def _named(namespace: str) -> Object:
+    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+
+
 _POD: Final = "/spec/template/spec"
 _MAIN: Final = f"{_POD}/containers/0"
 _SECURITY: Final = f"{_MAIN}/securityContext"
@@ -80,6 +84,7 @@ _SENTIMENT: Final = ("Deployment", "search", "sentiment")
 _LABELS: Final = "/metadata/labels"
 _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
+_CALLEES: Final = "/spec/egress/0/to"
 _EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
@@ -184,6 +189,22 @@ _WALLS: Final = (
         "search",
         "default-deny",
         {"/spec/egress/0/ports/0/port": 8080},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "default-callers",
+        {"/spec/podSelector": {}},
+        {"/spec/podSelector/matchExpressions/0/operator": "Exists"},
+        {"/spec/podSelector/matchExpressions/0/key": "isoserve.dev/track"},
+        {"/spec/egress/0/to": GONE},
+        {f"{_CALLEES}/-": {"namespaceSelector": {}}},
+        {f"{_CALLEES}/-": _EVERYWHERE},
+        {f"{_CALLEES}/-": {"namespaceSelector": _named("kube-system")}},
+        {f"{_CALLEES}/-": {"namespaceSelector": _named("isoserve-cache")}},
+        {f"{_CALLEES}/-": {"namespaceSelector": _named("monitoring")}},
+        {"/metadata/namespace": "isoserve-cache", "/metadata/name": "callers"},
     ),
     *_edits(
         "egress-allow-list",
@@ -367,6 +388,7 @@ HARMLESS: Final = (
     *_edits("", "PodDisruptionBudget", "search", "sentiment", {"/spec/maxUnavailable": 2}),
     *_edits("", "ScaledObject", "search", "sentiment", {"/spec/maxReplicaCount": 1}),
     *_edits("", "NetworkPolicy", "search", "sentiment", {f"{_PEERS}/0": GONE}),
+    *_edits("", "NetworkPolicy", "search", "default-callers", {f"{_CALLEES}/0": GONE}),
     *_edits("", "HTTPRoute", "chat", "helper", {"/spec/rules/1/timeouts/request": "30s"}),
 )
 """What an incident needs: none of these takes away what a rule promises."""

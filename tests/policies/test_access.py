@@ -28,7 +28,7 @@ from tests.policies.attacks import (
     wall,
 )
 from tests.policies.cases import Failing
-from tests.policies.estate import said
+from tests.policies.estate import named, said
 
 PUBLIC, PRIVATE, PERMISSIVE, SIDE_DOOR = RULES
 ASSISTANT, EMBEDDER, HELPER = "chat/assistant", "search/embedder", "chat/helper"
@@ -106,6 +106,23 @@ def ingress_to(model: str) -> Resource:
     return made("networking.k8s.io/v1", "Ingress", project, "door", of_model(model), spec=spec)
 
 
+def guarded_like_the_other(kind: str) -> tuple[Resource, ...]:
+    """A second way of another kind, with copies of the policies that guard the first."""
+    guards = []
+    for policy in ("SecurityPolicy", "BackendTrafficPolicy"):
+        target = [{"group": GATEWAY_API, "kind": kind, "name": "backdoor"}]
+        spec = {**named(f"{policy} {ASSISTANT}").spec, "targetRefs": target}
+        guards.append(made(ENVOY, policy, "chat", "backdoor", of_model(ASSISTANT), spec=spec))
+    return route(ASSISTANT, "public", kind=kind), *guards
+
+
+def at_listener(name: str) -> Resource:
+    def change(values: Any) -> None:
+        values["spec"]["parentRefs"][0]["sectionName"] = name
+
+    return edited(f"HTTPRoute {HELPER}", change)
+
+
 MIRROR: Final = {
     "type": "RequestMirror",
     "requestMirror": {"backendRef": {"kind": "Service", "name": "embedder", "namespace": "search",
@@ -155,6 +172,12 @@ PATHS: Final = (
                         .update(filters=[MIRROR]))),
     attack("a TCPRoute", PUBLIC, "TCPRoute chat/backdoor", "without signing in",
            with_=route(ASSISTANT, "public", kind="TCPRoute")),
+    attack("a GRPCRoute with policies like the HTTPRoute's", PUBLIC, "GRPCRoute chat/backdoor",
+           "without signing in", with_=guarded_like_the_other("GRPCRoute")),
+    attack("an internal gateway with an address of somebody's choice", PERMISSIVE,
+           "from the internet: Gateway isoserve-gateway/internal", with_=edited(
+               "Gateway isoserve-gateway/internal",
+               lambda v: v["spec"].update(addresses=[{"value": "203.0.113.7"}]))),
     attack("a GRPCRoute", PRIVATE, "GRPCRoute search/backdoor",
            with_=route(EMBEDDER, "internal", kind="GRPCRoute")),
     attack("an Ingress", PRIVATE, "from the internet: Ingress search/door -> Service",
@@ -277,6 +300,8 @@ PATHS: Final = (
            without=f"HTTPRoute {ASSISTANT}"),
     attack("a route that no listener takes", PERMISSIVE, "cannot be reached through Gateway",
            with_=spec_of(f"HTTPRoute {HELPER}", hostnames=["helper.example.com"])),
+    attack("a route to a listener that is not there", PERMISSIVE,
+           "cannot be reached through Gateway", with_=at_listener("other")),
     attack("a project that no listener selects", PERMISSIVE, "cannot be reached through Gateway",
            with_=edited("Namespace chat",
                         lambda v: v["metadata"]["labels"].pop("isoserve.dev/project"))),
@@ -353,6 +378,14 @@ def test_a_refusal_stands_at_the_line_that_would_allow_it() -> None:
 
 def test_a_model_with_two_deployments_is_told_once() -> None:
     assert len(said(PERMISSIVE, route(HELPER, "public"))) == 1
+
+
+def test_a_second_route_with_policies_of_its_own_is_as_good_as_the_first() -> None:
+    assert said(PUBLIC, *guarded_like_the_other("HTTPRoute")) == []
+
+
+def test_a_route_may_name_its_listener() -> None:
+    assert said(PERMISSIVE, at_listener("models")) == []
 
 
 def test_what_cannot_be_read_is_refused_not_skipped() -> None:

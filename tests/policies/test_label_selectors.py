@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policies.label_selectors import only_values, takes
+from policies.label_selectors import only_values, takes, takes_none_with
 
 
 def wants(key: str, operator: str, *values: str) -> dict[str, Any]:
@@ -60,3 +60,22 @@ def test_only_a_list_of_values_bounds_a_label(
     selector: dict[str, Any], values: set[str] | None
 ) -> None:
     assert only_values(selector, "n") == values
+
+
+@pytest.mark.parametrize(
+    ("selector", "none"),
+    [
+        (wants("n", "DoesNotExist"), True),
+        ({"matchLabels": {"other": "a"}, **wants("n", "DoesNotExist")}, True),
+        (wants("n", "Exists"), False),
+        (wants("n", "NotIn", "a"), False),
+        (wants("other", "DoesNotExist"), False),
+        ({"matchLabels": {"other": "a"}}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_condition_on_the_label_itself_keeps_it_out(
+    selector: dict[str, Any], none: bool
+) -> None:
+    assert takes_none_with(selector, "n") is none
+    assert not (none and takes(selector, {"n": "a", "other": "a"}))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import pytest
 
+from model_specs.schema import Batch
+from policies.judge import judge
 from policies.network import RULES
 from policies.rule import Rule
 from tests.examples import REGIONS, a_model, a_tree
 from tests.policies.attacks import edited, made, messages, of_model, wall
-from tests.policies.cases import Failing
-from tests.policies.estate import said
+from tests.policies.cases import GONE, Failing, respecified, setting
+from tests.policies.estate import NO_WAIVERS, changed, facts, named, said
 
 DEFAULT_DENY, EGRESS = RULES
 KUBE_SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
@@ -123,6 +126,78 @@ def test_a_prober_of_private_models_has_no_way_out() -> None:
     private = a_tree(a_model("chat", "assistant"), a_model("search"), a_model("vision", "tagger"))
     found = [f.resource for f in said(EGRESS, wished=private)]
     assert "NetworkPolicy chat/prober" in found, "no route of chat needs the way outside"
+
+
+CALLERS: Final = "NetworkPolicy search/default-callers"
+TO: Final = "spec egress 0 to"
+
+
+def in_namespace(*names: str) -> dict[str, Any]:
+    wish = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [*names]}
+    return {"namespaceSelector": {"matchExpressions": [wish]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "may", "why"),
+    [
+        (f"{TO} 4", {"podSelector": {}}, True, "it is their own namespace"),
+        (TO, [in_namespace("chat", "vision")], True, "both share with search"),
+        (f"{TO} 0 podSelector", {"matchLabels": {"app": "one"}}, True, "it is less"),
+        ("spec egress 0 ports", [{"port": 80}], True, "it is less"),
+        (f"{TO} 4", in_namespace("kube-system"), False, "nobody shares there"),
+        (f"{TO} 4", in_namespace("monitoring"), False, "it reads models, they do not read it"),
+        (f"{TO} 4", in_namespace("chat", "isoserve-cache"), False, "one of two is not enough"),
+        (f"{TO} 4", in_namespace(), False, "it must be said who"),
+        (f"{TO} 4", {"namespaceSelector": {}}, False, "every namespace"),
+        (f"{TO} 4", {"namespaceSelector": {"matchLabels": {"a": "1"}}}, False, "people choose it"),
+        (f"{TO} 4", {"ipBlock": {"cidr": "10.0.0.0/8"}}, False, "whose address it is is not known"),
+        (TO, [], False, "nobody named is everybody"),
+        (TO, GONE, False, "likewise"),
+        ("spec podSelector", {}, False, "a model's code would get out"),
+        ("spec podSelector", {"matchLabels": {"app": "one"}}, False, "a model may have it too"),
+        ("spec podSelector matchExpressions 0 operator", "Exists", False, "all models, no others"),
+        ("spec podSelector matchExpressions 0 key", "isoserve.dev/track", False, "jobs have none"),
+        ("metadata namespace", "isoserve-cache", False, "no project's namespace"),
+    ],
+)
+def test_callers_go_where_they_may_and_nowhere_else(
+    path: str, value: Any, may: bool, why: str
+) -> None:
+    found = said(EGRESS, changed(named(CALLERS), setting(path, value)))
+    assert (found == []) is may, why
+    if path.startswith(TO) and not may:
+        (finding,) = found
+        assert "name chat, isoserve-gateway, search, vision, or have another" in messages(found)
+        assert finding.place.file == "model_specs/search/project.yaml"
+
+
+@pytest.mark.parametrize(("project", "stranger"), [("vision", "search"), ("chat", "vision")])
+def test_to_share_lets_in_but_not_out(project: str, stranger: str) -> None:
+    wall_of = named(f"NetworkPolicy {project}/default-callers")
+    wider = changed(wall_of, setting(f"{TO} 2", in_namespace(stranger)))
+    assert said(EGRESS, wider), f"{stranger} shares nothing with {project}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"share_with": ()}, "it is shared no longer"),
+        ({"regions": ("seoul-dc1",)}, "it is served elsewhere"),
+        ({"batch": Batch(command=("x",))}, "a job takes no requests"),
+    ],
+)
+def test_a_way_to_who_shares_no_longer_is_refused(fields: dict[str, Any], why: str) -> None:
+    (finding,) = said(EGRESS, wished=respecified("chat/helper", **fields))
+    assert finding.resource == CALLERS, why
+
+
+@pytest.mark.parametrize("lost", ["gateway_api", "envoy_gateway"])
+def test_a_region_without_gateways_has_no_way_to_them(lost: str) -> None:
+    able = [name for name in facts().profile.capabilities if name != lost]
+    profile = facts().profile.model_copy(update={"capabilities": tuple(able)})
+    lesser = dataclasses.replace(facts(), profile=profile)
+    found = judge([named(CALLERS)], lesser, (EGRESS,), NO_WAIVERS).findings
+    assert "some addresses" in messages(list(found))
 
 
 def test_a_wall_that_only_looks_like_the_probers_is_none() -> None:

@@ -86,6 +86,20 @@ def test_a_way_into_another_namespace_is_refused(other: Resource, words: str) ->
 
 
 @pytest.mark.parametrize(
+    "own",
+    [
+        route("chat/assistant", "public", rules=[{"backendRefs": [{"name": "assistant",
+              "namespace": "chat"}]}]),
+        binding(kind="ServiceAccount", name="prober", namespace="chat"),
+        made(f"{GROUP}/v1", "RoleBinding", "isoserve-system", "own", {}, subjects=[]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_stays_in_its_own_namespace_is_allowed(own: Resource) -> None:
+    assert said(ISOLATION, own) == []
+
+
+@pytest.mark.parametrize(
     ("label", "change", "words"),
     [
         ("PersistentVolume chat-models-gpu-l4-1",

@@ -1,4 +1,4 @@
-"""NetworkPolicies let in what Kubernetes would let in: held against an evaluator of its own."""
+"""NetworkPolicies let pass what Kubernetes would: held against an evaluator of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policies.podsets import PodSet, pod_set
 from policies.resources import Resource
-from policies.walls import ANYWHERE, INSIDE, INTERNET, Sender, admits, sources
+from policies.walls import ANYWHERE, INSIDE, INTERNET, Sender, admits, releases, sources
 from tests.policies.estate import added
 
 NAME = "kubernetes.io/metadata.name"
@@ -26,11 +26,11 @@ def policy(spec: dict[str, Any], namespace: str = HOME) -> Resource:
     )
 
 
-def pods(**labels: str) -> PodSet:
+def pods(namespace: str = HOME, **labels: str) -> PodSet:
     ports = [{"name": "http", "containerPort": 8000}, {"name": "dns", "containerPort": 53,
              "protocol": "UDP"}]  # fmt: skip
     spec = {"containers": [{"name": "a", "ports": ports}]}
-    metadata = {"name": "pod", "namespace": HOME, "labels": labels}
+    metadata = {"name": "pod", "namespace": namespace, "labels": labels}
     return pod_set(added({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
 
 
@@ -274,3 +274,76 @@ def test_two_evaluators_agree_and_whoever_comes_in_was_foreseen(
         if sender.address.startswith("10."):
             near.add(INSIDE)
         assert who & (near | {ANYWHERE}), "a path that nobody foresaw is a hole in the judge"
+
+
+# -- going out -------------------------------------------------------------------------------
+
+
+def goes_out(*specs: dict[str, Any], to: PodSet, port: int = 8000, protocol: str = "TCP") -> bool:
+    return releases([policy(spec) for spec in specs], pods(app="a"), to, port, protocol)
+
+
+OUT: dict[str, Any] = {"podSelector": {}, "policyTypes": ["Egress"]}
+TO_SEARCH = {"namespaceSelector": {"matchLabels": {NAME: "search"}}}
+
+
+@pytest.mark.parametrize(
+    ("specs", "why"),
+    [
+        ([], "no policy selects the pods"),
+        ([{**OUT, "policyTypes": ["Ingress"]}], "it bounds only what comes in"),
+        ([{**OUT, "podSelector": {"matchLabels": {"app": "b"}}}], "it is around others"),
+        ([{**OUT, "egress": [{}]}], "a rule without to goes everywhere"),
+        ([{**OUT, "egress": [{"to": [TO_SEARCH]}]}], "the namespace"),
+        ([OUT, {**OUT, "egress": [{"to": [TO_SEARCH]}]}], "what one of two lets out goes out"),
+        ([{**OUT, "egress": [{"to": [{**TO_SEARCH, "podSelector": {}}]}]}], "all pods there"),
+        ([{**OUT, "egress": [{"ports": [{"port": "http"}]}]}], "the other's name of its port"),
+    ],
+)
+def test_pods_go_out(specs: list[dict[str, Any]], why: str) -> None:
+    assert goes_out(*specs, to=pods("search", app="there")), why
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        (OUT, "no rule lets nobody out"),
+        ({**ALL, "egress": [{"ports": [{"port": 53}]}]}, "to speak of going out is to bound it"),
+        ({**OUT, "egress": [{"to": [{"podSelector": {}}]}]}, "pods of its own namespace"),
+        ({**OUT, "egress": [{"ports": [{"port": 80}], "to": [TO_SEARCH]}]}, "another port"),
+        ({**OUT, "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}, "no pod's way"),
+        ({**OUT, "ingress": [{}]}, "to let in is not to let out"),
+    ],
+)
+def test_pods_stay_in(spec: dict[str, Any], why: str) -> None:
+    assert not goes_out(spec, to=pods("search", app="there")), why
+
+
+def mirrored(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same wall, for what goes out."""
+    rules = [
+        {"to" if key == "from" else key: value for key, value in rule.items()}
+        for rule in spec.get("ingress", [])
+    ]
+    return {"podSelector": spec["podSelector"], "policyTypes": ["Egress"], "egress": rules}
+
+
+@given(
+    specs=st.lists(SPECS, max_size=3),
+    labels=LABELS,
+    there=st.sampled_from([HOME, "search"]),
+    theirs=LABELS,
+    port=st.sampled_from([53, 80, 8000]),
+)
+def test_what_goes_out_is_what_the_same_words_would_let_in(
+    specs: list[dict[str, Any]],
+    labels: dict[str, str],
+    there: str,
+    theirs: dict[str, str],
+    port: int,
+) -> None:
+    other = Sender(there, {NAME: there}, theirs, "")
+    inward = [{**spec, "policyTypes": ["Ingress"]} for spec in specs]
+    outward = [policy(mirrored(spec)) for spec in specs]
+    found = releases(outward, pods(**labels), pods(there, **theirs), port, "TCP")
+    assert found is naive_admits(inward, labels, other, port, "TCP")

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.kube import Object
+from regions.resolve import resolve
 from stacks.compare import ABSENT, Key, changes
 from stacks.declared import DECLARED, declared
 from stacks.parity import Difference, Rendering, compare, rendering
 from stacks.tree import read_tree
+from tests.examples import a_model, a_profile, a_tree
 from tests.stacks.conftest import ROOT, Isoserve
 
 REFERENCE, OTHERS = "eu-central-1", ("sandbox-aws", "sandbox-onprem", "seoul-dc1", "us-east-1")
@@ -100,6 +102,41 @@ def test_a_declared_difference_needs_its_cause() -> None:
     here = renderings()[REFERENCE].plan
     assert declared(here, renderings()["sandbox-onprem"].plan, scaler, ""), "no KEDA there"
     assert not declared(here, one.plan, scaler, ""), "KEDA is in both, so it may not be missing"
+
+
+def one_sided() -> list[Rendering]:
+    """Two regions of which only one serves the model that a guest may call."""
+    shared = a_model("owner", "shared", share_with=["guest"], regions=["one"])
+    tree, profile = a_tree(a_model("guest"), a_model("owner"), shared), a_profile()
+    return [rendering(resolve(tree, profile, region), profile) for region in ("one", "two")]
+
+
+def test_where_nobody_shares_with_a_project_it_has_no_way_out() -> None:
+    one, two = one_sided()
+    walls = [key for key in one.objects if key.name == "default-callers"]
+    differ = [key.namespace for key in walls if one.objects[key] != two.objects[key]]
+    assert differ == ["guest"], "the owner's own way is the same"
+    assert compare([one, two])[1] == [], "to be let out follows from who is served there"
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "path", "value"),
+    [
+        ("default-deny", "guest", ("spec", "egress", 0, "to"), []),
+        ("default-callers", "owner", ("spec", "egress", 0, "to"), []),
+        ("default-callers", "guest", ("spec", "podSelector"), {}),
+        ("default-callers", "guest", ("spec", "egress", 0, "ports"), [{"port": 1}]),
+    ],
+)
+def test_no_other_wall_may_differ_for_it(
+    name: str, namespace: str, path: tuple[str | int, ...], value: Any
+) -> None:
+    one, two = one_sided()
+    key = next(k for k in two.objects if (k.name, k.namespace) == (name, namespace))
+    mutant = copy.deepcopy(two.objects[key])
+    put(mutant, path, value)
+    found = compare([one, replace(two, objects={**two.objects, key: mutant})])[1]
+    assert {row.key for row in found} == {key}, "a wider wall of one region is drift"
 
 
 def test_every_row_has_a_reason() -> None:

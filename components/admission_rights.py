@@ -1,0 +1,55 @@
+"""Guarded rules about the rights of a tenant's people."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.admission_row import ANY, OF_A_PROJECT, Check, Row, kinds
+
+
+def _rights(name: str, resource: str, variables: dict[str, str], *checks: Check) -> Row:
+    return Row(
+        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged="",
+        kinds=(kinds("rbac.authorization.k8s.io", "v1", resource),), variables=variables,
+        checks=checks,
+    )  # fmt: skip
+
+
+_ROLES: Final = _rights(
+    "rbac-least",
+    "roles",
+    {"rules": "object.?rules.orValue([])"},
+    Check(
+        holds="variables.rules.all(r, (r.verbs + r.?resources.orValue([])"
+        " + r.?apiGroups.orValue([])).all(x, !x.contains('*')))",
+        fault="a wildcard gives rights that nobody has thought of",
+        cure="a project's roles are made for its members",
+    ),
+    Check(
+        # To patch a secret is to read it: the answer is the whole object.
+        holds="variables.rules.all(r, r.?resources.orValue([]).all(s, r.verbs.all(v,"
+        " v in ['get', 'list', 'watch'] ? s == 'pods/log' || !(s == 'secrets' || s.contains('/'))"
+        " : (s == 'pods' && v == 'delete')"
+        " || (s == 'secrets' && v in ['create', 'delete', 'update']))))",
+        fault="people could read secrets, enter pods or change what specs decide",
+        cure="a project's roles are made for its members",
+    ),
+)
+_BINDINGS: Final = _rights(
+    "rbac-bindings",
+    "rolebindings",
+    {},
+    Check(
+        holds="object.?subjects.orValue([]).all(s, !s.name.startsWith('system:'))",
+        fault="rights would go to everybody",
+        cure="name the group under the project's `members`",
+    ),
+    Check(
+        holds="object.roleRef.kind == 'Role'",
+        fault="a role of the cluster gives more than a project's roles do",
+        cure="name the group under the project's `members`",
+    ),
+)
+
+ROWS: Final[tuple[Row, ...]] = (_ROLES, _BINDINGS)
+"""In the order of the catalogue."""
