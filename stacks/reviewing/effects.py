@@ -153,10 +153,14 @@ def _start(model: _Model) -> Iterator[Effect]:
     old = _tracks(model.old)
     for name, track in _tracks(model.new).items():
         if name not in old:
-            pods = span(track.scaler.min, track.scaler.max)
-            yield Effect(START, f"{name} starts with {pods} pods on {_pool(track)}", 0)
+            yield Effect(START, f"{name} starts with {_pods(track)} on {_pool(track)}", 0)
         elif _pool(old[name]) != _pool(track):
             yield Effect(START, f"{name} moves from {_pool(old[name])} to {_pool(track)}", 0)
+
+
+def _pods(track: TrackPlan) -> str:
+    pods = span(track.scaler.min, track.scaler.max)
+    return f"{pods} pod" if pods == "1" else f"{pods} pods"
 
 
 def _pool(track: TrackPlan) -> str:
@@ -176,8 +180,7 @@ def _gone(model: _Model) -> Iterator[Effect]:
     new = _tracks(model.new)
     for name, track in _tracks(model.old).items():
         if name not in new:
-            pods = span(track.scaler.min, track.scaler.max)
-            yield Effect(GONE, f"{name} with {pods} pods goes", 0)
+            yield Effect(GONE, f"{name} with {_pods(track)} goes", 0)
 
 
 def _shares(plan: ServerPlan) -> str:
