@@ -137,12 +137,12 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A project at its largest size costs more than its cap.",
         "Raise `cost_cap_usd_per_month`, or lower `scaling.max` of its models.",
     ),
-    "W401": (
-        "A model was renamed or moved: the old one is deleted, and a new one is made beside it.",
-        "Approve it in the review when callers know the new address; its weights are fetched anew.",
-    ),
     "E391": (
         "A model registry cannot do what is asked.",
         "Do what the message says; `isoserve model list` shows what there is.",
+    ),
+    "W401": (
+        "A model was renamed or moved: the old one is deleted, and a new one is made beside it.",
+        "Approve it in the review when callers know the new address; its weights are fetched anew.",
     ),
 }

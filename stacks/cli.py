@@ -179,6 +179,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="explain a field such as scaling.max, an error code such as E302, or a rule",
         options=((("subject",), {"metavar": "FIELD|CODE|RULE"}),),
     ),
+    Command(
+        name="model",
+        module="stacks.model",
+        help="push, pull, list, tag, verify, share and pin models of a registry",
+        options=(),
+        verbs=_VERBS,
+    ),
 )
 
 

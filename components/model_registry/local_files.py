@@ -1,0 +1,125 @@
+"""A model's files on the pusher's disk: found, digested, and watched for changes in between.
+
+A blob's key is the digest of its content, so a file is read twice: to digest it, then to send it.
+The first read also takes a CRC32 of every part, which costs a tenth of a SHA-256; the second is
+held against these, by us and by the store, so that a file that changed in between is noticed and
+an upload of another process is continued only where it holds the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.model_registry.errors import RegistryError
+from components.model_registry.manifest import ManifestError
+from components.model_registry.paths import PARTIAL, check_path
+
+Counted = Callable[[int], None]
+"""Is told the number of bytes that were dealt with since it was last told."""
+_MIB: Final = 1024 * 1024
+PART_BYTES: Final = 8 * _MIB
+MAX_PARTS: Final = 10_000  # of an S3 multipart upload
+_READ_BYTES: Final = _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """One file as it was when it was digested; `crcs` of its parts of `part_bytes` each."""
+
+    path: str
+    source: Path
+    size: int
+    sha256: str
+    part_bytes: int
+    crcs: tuple[int, ...]
+    seen: tuple[int, ...]
+
+    def part_length(self, index: int) -> int:
+        """The bytes of a part, which are fewer in the last one."""
+        return min(self.part_bytes, self.size - index * self.part_bytes)
+
+    def check_unchanged(self) -> None:
+        """Raise RegistryError when the file is not what was digested."""
+        if self.seen != _seen(os.stat(self.source)):
+            raise changed(self.source)
+
+
+def changed(source: Path) -> RegistryError:
+    """The error for a file that was written to meanwhile."""
+    return RegistryError(f"{source} changed while it was pushed; run the same push again")
+
+
+def part_bytes_of(size: int) -> int:
+    """8 MiB, or whole MiB so that `size` has no more parts than an upload may; never random."""
+    return max(PART_BYTES, -(-size // MAX_PARTS // _MIB) * _MIB)
+
+
+def find(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Path in the model and on disk of every file below `directory`.
+
+    Links to files are followed, as Hugging Face's caches are made of them. Raises RegistryError
+    for what a model cannot hold, rather than leaving it out.
+    """
+    if not directory.is_dir():
+        raise RegistryError(f"{directory} is no directory; give the one that holds the model")
+    for folder, names, files in os.walk(directory, onerror=_unreadable):
+        names[:] = sorted(name for name in names if name != PARTIAL)
+        for name in names:
+            if os.path.islink(os.path.join(folder, name)):
+                raise RegistryError(f"{folder}/{name} links to a directory; copy it there")
+        for name in sorted(files):
+            source = Path(folder, name)
+            path = source.relative_to(directory).as_posix()
+            try:
+                check_path(path)
+                kind = source.stat().st_mode
+            except (ManifestError, UnicodeEncodeError) as error:
+                raise RegistryError(f"{directory}: a file cannot have this path, {error}") from None
+            if not stat.S_ISREG(kind):
+                raise RegistryError(f"{source} is no regular file; remove it")
+            yield path, source
+
+
+def _unreadable(error: OSError) -> None:
+    raise error
+
+
+def _seen(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def describe(path: str, source: Path, counted: Counted) -> LocalFile:
+    """Digest a file in one read."""
+    whole = hashlib.sha256()
+    crcs: list[int] = []
+    with open(source, "rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        part_bytes = part_bytes_of(before.st_size)
+        buffer = memoryview(bytearray(_READ_BYTES))
+        read = 0
+        while length := file.readinto(buffer[: part_bytes - read % part_bytes]):
+            piece = buffer[:length]
+            whole.update(piece)
+            if read % part_bytes == 0:
+                crcs.append(0)
+            crcs[-1] = zlib.crc32(piece, crcs[-1])
+            read += length
+            counted(length)
+        if read != before.st_size or _seen(os.fstat(file.fileno())) != _seen(before):
+            raise changed(source)
+    return LocalFile(
+        path=path,
+        source=source,
+        size=read,
+        sha256=whole.hexdigest(),
+        part_bytes=part_bytes,
+        crcs=tuple(crcs),
+        seen=_seen(before),
+    )

@@ -1,0 +1,150 @@
+"""Brings a model into a directory. A file appears by rename when its SHA-256 is right.
+
+Until then it grows in `.isoserve-partial`, named by its digest and written in order, so that its
+length is how far it has come: a pull that was killed goes on there, and digests what it finds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from components.model_registry import keys
+from components.model_registry.checked import Bad, by_content, check_content, check_size, each
+from components.model_registry.errors import Corrupt, RegistryError
+from components.model_registry.manifest import Manifest, ManifestFile
+from components.model_registry.paths import PARTIAL
+from components.model_registry.ranges import WINDOW, Ranges
+from components.model_registry.store import Store
+from components.model_registry.threads import Told, threads
+
+_READ_BYTES: Final = 1024 * 1024
+
+
+class Pull:
+    """One model on its way into one directory."""
+
+    def __init__(self, store: Store, project: str, directory: Path, told: Told) -> None:
+        """From `project` of `store`; `told` hears of the work `fetch`."""
+        self._store = store
+        self._project = project
+        self._directory = directory
+        self._partial = directory / PARTIAL
+        self._told = told
+
+    def run(self, manifest: Manifest) -> list[Bad]:
+        """Bring all files; those that are corrupt in the registry are named and do not appear.
+
+        Raises RegistryError when it cannot go on, with what it has kept for the next time.
+        """
+        self._partial.mkdir(parents=True, exist_ok=True)
+        with _locked(self._partial / "lock"), threads(WINDOW) as fetchers:
+            self._check_space(manifest)
+            ranges = Ranges(self._store, fetchers, WINDOW)
+            bad = each(by_content(manifest), lambda group: self._bring(group, ranges))
+        if not bad:
+            shutil.rmtree(self._partial)
+        return bad
+
+    def _check_space(self, manifest: Manifest) -> None:
+        there = sum(path.stat().st_size for path in self._partial.iterdir())
+        sizes = ((file.size, _size(self._directory / file.path)) for file in manifest.files)
+        there += sum(size for size, found in sizes if size == found)
+        free = shutil.disk_usage(self._directory).free
+        if manifest.bytes - there > free:
+            short = (manifest.bytes - there - free) / 1e9
+            raise RegistryError(f"{self._directory}: {short:.1f} GB short of space; free as much")
+
+    def _bring(self, group: Sequence[ManifestFile], ranges: Ranges) -> None:
+        """Fetch a content once, however many files have it."""
+        wanted = [file for file in group if not self._is_there(file)]
+        if not wanted:
+            return
+        partial = self._partial / wanted[0].sha256
+        self._fetch(wanted[0], partial, ranges)
+        for file in wanted[1:]:
+            copy = self._partial / f"{file.sha256}.copy"
+            shutil.copyfile(partial, copy)
+            self._publish(copy, file)
+            self._told("fetch", file.size)
+        self._publish(partial, wanted[0])
+
+    def _is_there(self, file: ManifestFile) -> bool:
+        target = self._directory / file.path
+        if target.is_symlink() or _size(target) != file.size:
+            return False
+        whole = hashlib.sha256()
+        with open(target, "rb") as there:
+            _digest(there, whole)
+        is_same = whole.hexdigest() == file.sha256
+        self._told("fetch", file.size if is_same else 0)
+        return is_same
+
+    def _fetch(self, file: ManifestFile, partial: Path, ranges: Ranges) -> None:
+        check_size(self._store, self._project, file)
+        if 0 < _size(partial) <= file.size:
+            try:
+                return self._append(file, partial, ranges)
+            except Corrupt:  # what was found may be what is wrong, as after a power cut
+                self._told("fetch", -file.size)
+        partial.unlink(missing_ok=True)
+        return self._append(file, partial, ranges)
+
+    def _append(self, file: ManifestFile, partial: Path, ranges: Ranges) -> None:
+        whole = hashlib.sha256()
+        with open(partial, "a+b", buffering=0) as out:
+            out.seek(0)
+            found = _digest(out, whole)
+            self._told("fetch", found)
+            for piece in ranges.read(keys.blob(self._project, file.sha256), found, file.size):
+                _write(out, piece)
+                whole.update(piece)
+                self._told("fetch", len(piece))
+            os.fsync(out.fileno())
+        try:
+            check_content(whole.hexdigest(), file)
+        except Corrupt:
+            partial.unlink()
+            raise
+
+    def _publish(self, partial: Path, file: ManifestFile) -> None:
+        """Let a file appear, never outside of the directory, whatever links are in it."""
+        target = self._directory / file.path
+        if not target.parent.resolve().is_relative_to(self._directory.resolve()):
+            raise RegistryError(f"{target.parent} leads out of {self._directory}; remove the link")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial, target)
+
+
+def _size(path: Path) -> int:
+    """The size of a regular file, else -1."""
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _digest(file: IO[bytes], whole: hashlib._Hash) -> int:
+    length = 0
+    while piece := file.read(_READ_BYTES):
+        whole.update(piece)
+        length += len(piece)
+    return length
+
+
+def _write(out: IO[bytes], piece: memoryview) -> None:
+    while piece:
+        piece = piece[out.write(piece) :]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RegistryError(f"{path.parent.parent}: another pull writes there; wait") from None
+        yield

@@ -1,0 +1,146 @@
+"""Writes a model's digest into a spec, and its facts beside it; no other byte of either changes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from components.model_registry.manifest import Manifest
+from model_specs.addresses import MODEL_ADDRESS
+from model_specs.errors import shown
+from model_specs.load import LOCK_FILE, parse
+from model_specs.schema import ModelLock
+from model_specs.source import read
+from stacks.outcome import refusal
+
+_HEAD: Final = (
+    "# Facts of pinned models, recorded from the registry so that a plan needs no network.\n"
+    "models:\n"
+)
+_CODE: Final = "E391"
+Find = Callable[[str], tuple[str, Manifest]]
+"""From an address as a person writes it to the pinned one, and what the registry has there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A spec whose model was pinned: what stood there, what stands there now."""
+
+    spec: str
+    before: str
+    address: str
+    lock: str
+
+
+def pin(spec: Path, label: str, find: Find) -> Pinned:
+    """Pin the model of `spec` to the version it names, or to the one that `label` names.
+
+    Raises SpecErrors when the file cannot be read or has no model on a line of its own.
+    """
+    source = read(spec.absolute(), str(spec))
+    text = _text(spec)
+    before = source.values.get("model") if isinstance(source.values, dict) else None
+    if not isinstance(before, str):
+        raise refusal(str(spec), _CODE, "no `model: project/model:version` to pin; write it")
+    wanted = before
+    if label:
+        wanted = f"{before.partition('@')[0].partition(':')[0]}:{label}"
+    address, manifest = find(wanted)
+    found = MODEL_ADDRESS.fullmatch(address)
+    project = spec.absolute().parent.name
+    if not found or found["project"] != project:
+        why = f"the model belongs to another project, got {shown(address)}"
+        cure = f"copy it with `isoserve model share {wanted} {project}` and name the copy"
+        raise refusal(str(spec), "E322", f"{why}; {cure}")
+    lock = spec.parent / LOCK_FILE
+    changed = _replaced(spec, text, before, address)
+    record(lock, address, manifest)  # first: facts without a pin harm nobody, a pin without does
+    if changed != text:
+        _write(spec, changed)
+    return Pinned(spec=str(spec), before=before, address=address, lock=str(lock))
+
+
+def _replaced(spec: Path, text: str, before: str, address: str) -> str:
+    """The text with the scalar of `model:` replaced, quotes kept."""
+    for key, value in _entries(text):
+        if key.value == "model" and isinstance(value, yaml.ScalarNode):
+            start, end = value.start_mark.index, value.end_mark.index
+            if text[start:end].strip("'\"") == before:
+                quote = text[start] if text[start] in "'\"" else ""
+                return f"{text[:start]}{quote}{address}{quote}{text[end:]}"
+    why = "its model is not plain text on one line; write `model: project/model:version`"
+    raise refusal(str(spec), _CODE, why)
+
+
+def _entries(text: str) -> Iterator[tuple[Any, Any]]:
+    # Not the C loader: its marks count otherwise.
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if isinstance(root, yaml.MappingNode):
+        yield from root.value
+
+
+def record(lock: Path, address: str, manifest: Manifest) -> None:
+    """Write a model's facts into the project's lock file, which other lines keep as they are."""
+    wanted = {"bytes": manifest.bytes, "files": len(manifest.files)}
+    line = f"{address}: {{bytes: {wanted['bytes']}, files: {wanted['files']}}}\n"
+    if not lock.exists():
+        _write(lock, f"{_HEAD}  {line}")
+        return
+    source = read(lock.absolute(), str(lock))
+    known = parse(source, ModelLock).models
+    if address in known and known[address].model_dump() == wanted:
+        return
+    changed = _recorded(lock, _text(lock), address, line)
+    _write(lock, changed)
+    parse(read(lock.absolute(), str(lock)), ModelLock)
+
+
+def _recorded(lock: Path, text: str, address: str, line: str) -> str:
+    for key, models in _entries(text):
+        if key.value != "models" or models.flow_style or not models.value:
+            continue
+        indent = " " * models.value[0][0].start_mark.column
+        for known, facts in models.value:
+            if known.value == address:
+                start, end = known.start_mark.index, facts.end_mark.index
+                return f"{text[:start]}{line.rstrip()}{text[end:]}"
+        # A block's end mark is where the next thing begins; the last value's own is exact.
+        end = _last(models.value[-1][1]).end_mark.index
+        rest = text.find("\n", end)
+        cut = len(text) if rest < 0 else rest + 1
+        head = text[:cut] if text[:cut].endswith("\n") else f"{text[:cut]}\n"
+        return f"{head}{indent}{line}{text[cut:]}"
+    why = "its models are not one a line below `models:`; write them so, or remove the file"
+    raise refusal(str(lock), _CODE, why)
+
+
+def _last(node: Any) -> Any:
+    """The last thing in a node that has text of its own."""
+    while isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+        node = node.value[-1][1]
+    return node
+
+
+def _text(path: Path) -> str:
+    """The file letter by letter, its line ends too."""
+    return path.read_bytes().decode()
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step, with the rights it had."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".pin-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

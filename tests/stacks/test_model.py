@@ -1,0 +1,260 @@
+"""`isoserve model` on a registry with S3's rules: its words, its exit codes, what it writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from model_specs.load import load
+from tests.stacks.conftest import ROOT, Isoserve
+
+DIGEST = "sha256:" + "0" * 64
+SPEC = "# who owns it\nmachine_type: gpu.l4.1  # small\nimage: vllm\n{line}\naccess: private\n"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def here(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one region, an empty registry, and a model in `weights`."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    bucket = f"models-{abs(hash(tmp_path))}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
+    profile = (ROOT / "regions" / "seoul-dc1.yaml").read_text(encoding="utf-8")
+    for before, after in (
+        ("bucket: models\n", f"bucket: {bucket}\n"),
+        ("https://s3.dc1.example.com", endpoint),
+        ("profile: seoul-dc1\n", 'profile: ""\n'),
+        ("~/.aws/", f"{tmp_path}/"),
+    ):
+        assert before in profile
+        profile = profile.replace(before, after)
+    (tmp_path / "regions").mkdir()
+    (tmp_path / "regions" / "dc1.yaml").write_text(profile, encoding="utf-8")
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "config.json").write_text("{}")
+    (tmp_path / "weights" / "w.bin").write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def spec(here: Path, line: str, name: str = "sentiment") -> Path:
+    folder = here / "model_specs" / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "project.yaml").write_bytes(
+        (ROOT / "model_specs" / "search" / "project.yaml").read_bytes()
+    )
+    path = folder / f"{name}.yaml"
+    path.write_bytes(SPEC.format(line=line).encode())
+    return path
+
+
+def test_a_version_goes_there_and_back(here: Path, isoserve: Isoserve) -> None:
+    pushed = isoserve(
+        "model",
+        "push",
+        "weights",
+        "search/sentiment:v1",
+        "--tag",
+        "prod",
+        "--meta",
+        "a=b=c",
+        "--json",
+    )
+    assert pushed.code == 0, pushed.err
+    assert pushed.data["metadata"] == {"a": "b=c"}
+    assert pushed.data["files"] == 2
+    assert pushed.data["bytes"] == 9
+    listed = isoserve("model", "list", "search/sentiment", "--json").data["models"]
+    assert [(row["version"], row["tags"], row["digest"]) for row in listed] == [
+        ("v1", ["prod"], pushed.data["digest"])
+    ]
+    for name in ("search/sentiment:prod", f"search/sentiment@{pushed.data['digest']}"):
+        assert isoserve("model", "pull", name, here / name[-6:]).code == 0
+        assert (here / name[-6:] / "w.bin").read_bytes() == b"weights"
+    assert isoserve("model", "verify", "search/sentiment:v1").code == 0
+    assert "search/sentiment:v1" in isoserve("model", "list").out
+
+
+def test_a_bad_blob_is_a_finding(here: Path, endpoint: str, isoserve: Isoserve) -> None:
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    bucket = f"models-{abs(hash(here))}"
+    for row in client.list_objects_v2(Bucket=bucket, Prefix="search/blobs/")["Contents"]:
+        if row["Size"] == 7:
+            client.put_object(Bucket=bucket, Key=row["Key"], Body=b"WEIGHTS")
+    for words in (["verify", "search/sentiment:v1"], ["pull", "search/sentiment:v1", here / "o"]):
+        answer = isoserve("model", *words)
+        assert answer.code == 1
+        assert "w.bin: its blob is corrupt" in answer.out
+    assert [path.name for path in (here / "o").glob("*.*") if path.is_file()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["push", "weights", "search/sentiment"], "names no version"),
+        (["push", "weights", "Search/x:v1"], "a model's address is"),
+        (["push", "weights", "search/x:v1", "--meta", "a"], "--meta is key=value"),
+        (["push", "weights", "search/x:v1", "--tag", "v1"], "needs a name of its own"),
+        (["push", "weights", "search/x:v1", "--tag", "a/b"], "a version or tag is"),
+        (["push", "weights", f"search/x:v1@{DIGEST}"], "the digest comes of the files"),
+        (["push", "nowhere", "search/x:v1"], "is no directory"),
+        (["push", "model_specs", "search/x:v1"], "has no files"),
+        (["pull", "search/x:v9", "out"], "it has no version"),
+        (["pull", f"search/x@{DIGEST}", "out"], "there is no search/manifests/sha256/000"),
+        (["share", "search/x:v1", "Chat"], "a project is"),
+        (["list", "search/nope"], "has no model in this registry"),
+        (["list", "--region", "nope"], "no such region"),
+        (["list", "--regions", "nowhere"], "no such directory"),
+        (["list", "--endpoint", "http://127.0.0.1:1/"], "127.0.0.1:1"),
+        (["pin", "nowhere.yaml"], "cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    here: Path, isoserve: Isoserve, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.model_registry.store.RETRIES", {"max_retries": 0})
+    (here / "model_specs").mkdir()
+    answer = isoserve("model", *words)
+    assert answer.code in (1, 2)
+    assert said in answer.err
+    assert answer.err.count("\n") <= 2
+
+
+def test_a_push_without_credentials_says_where_they_belong(
+    here: Path, isoserve: Isoserve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    answer = isoserve("model", "list")
+    assert (answer.code, "no credentials for s3://" in answer.err) == (2, True)
+
+
+def test_of_two_home_regions_one_must_be_named(isoserve: Isoserve, tmp_path: Path) -> None:
+    answer = isoserve("model", "list", "--regions", ROOT / "regions")
+    assert answer.code == 2
+    assert "sandbox-aws, us-east-1" in answer.err, "a push into the wrong region is hard to undo"
+
+
+def test_another_project_gets_a_copy(here: Path, isoserve: Isoserve) -> None:
+    isoserve("model", "push", "weights", "search/sentiment:v1", "--tag", "prod")
+    answer = isoserve("model", "share", "search/sentiment:prod", "chat")
+    assert answer.code == 0, answer.err
+    assert "chat/sentiment:v1@sha256:" in answer.out, "the version is named, not what may move"
+    assert isoserve("model", "verify", "chat/sentiment:v1").code == 0
+    assert isoserve("model", "share", "search/sentiment:v1", "search").code == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model: search/sentiment:v1",
+        "model:   'search/sentiment:v1'   # the good one",
+        'model: "search/sentiment:v1"',
+        f"model: search/sentiment:v1@{DIGEST}",
+        "model: search/sentiment:prod\r",
+    ],
+)
+def test_pinning_changes_no_other_byte(here: Path, isoserve: Isoserve, line: str) -> None:
+    isoserve("model", "push", "weights", "search/sentiment:v1", "--tag", "prod")
+    digest = isoserve("model", "list", "--json").data["models"][0]["digest"]
+    path = spec(here, line)
+    before = path.read_bytes().decode()
+    old = line.split()[1].strip("'\"")
+    answer = isoserve("model", "pin", path)
+    assert answer.code == 0, answer.err
+    pinned = f"search/sentiment:v1@{digest}"
+    assert path.read_bytes().decode() == before.replace(old, pinned)
+    facts = load(here / "model_specs").facts[pinned]
+    assert (facts.bytes, facts.files) == (9, 2)
+    lock = path.parent / "models.lock.yaml"
+    written = lock.read_bytes()
+    assert isoserve("model", "pin", path).code == 0
+    assert lock.read_bytes() == written, "pinning twice is pinning once"
+
+
+def test_pinning_keeps_what_the_lock_file_says_besides(here: Path, isoserve: Isoserve) -> None:
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    path = spec(here, "model: search/sentiment:v1")
+    lock = path.parent / "models.lock.yaml"
+    head = (
+        "# Ours.\nmodels:\n"
+        f"  search/other:v1@{DIGEST}:  # the old one\n    bytes: 5\n    files: 1  # only\n"
+    )
+    tail = "# The end.\n"
+    lock.write_text(head + tail, encoding="utf-8")
+    assert isoserve("model", "pin", path).code == 0
+    text = lock.read_text(encoding="utf-8")
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert len(load(here / "model_specs").facts) == 2
+
+
+def test_a_tag_is_pinned_as_the_version_it_stands_for(here: Path, isoserve: Isoserve) -> None:
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    (here / "weights" / "more").write_text("more")
+    isoserve("model", "push", "weights", "search/sentiment:v2", "--tag", "prod")
+    path = spec(here, "model: search/sentiment:v1")
+    assert isoserve("model", "pin", path, "--to", "prod").code == 0
+    assert "model: search/sentiment:v2@sha256:" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("model: chat/sentiment:v1", "isoserve model share chat/sentiment:v1 search"),
+        ("model: >-\n  search/sentiment:v1", "not plain text on one line"),
+        ("models: none", "no `model:"),
+        ("model: [a]", "no `model:"),
+        ("model: search/sentiment:v8", "it has v1"),
+        ("model: nonsense", "a model's address is"),
+    ],
+)
+def test_what_cannot_be_pinned_stays_as_it_is(
+    here: Path, isoserve: Isoserve, line: str, said: str
+) -> None:
+    for project in ("search", "chat"):
+        isoserve("model", "push", "weights", f"{project}/sentiment:v1")
+    path = spec(here, line)
+    before = path.read_bytes()
+    answer = isoserve("model", "pin", path)
+    assert (answer.code, said in answer.err) == (2, True), answer.err
+    assert path.read_bytes() == before
+    assert not (path.parent / "models.lock.yaml").exists()
+
+
+def test_bars_are_for_terminals(here: Path) -> None:
+    command = [sys.executable, "-m", "stacks.cli", "model", "push", "weights", "search/x:v1"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), "a log must not be full of bars"
+
+
+def test_what_a_node_runs_loads_neither_boto3_nor_pydantic() -> None:
+    program = (
+        "import sys, components.model_registry.checked, components.model_registry.keys\n"
+        "print(*{m.split('.')[0] for m in sys.modules} & {'boto3', 'pydantic', 'pulumi', 'yaml'})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [], "an agent on every node starts quickly and stays small"
