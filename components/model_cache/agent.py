@@ -1,0 +1,131 @@
+"""The cache agent: keeps models on a node, and brings them to pods.
+
+    python -m components.model_cache.agent hold --config models.json --root /var/lib/isoserve
+    python -m components.model_cache.agent wait --digest D --root /models/project
+    python -m components.model_cache.agent pull --address project/model:version@sha256:D --root DIR
+
+`hold` runs on every node until it is told to stop; `wait` and `pull` are a pod's first container.
+All of them may be killed at any point: what is visible is complete and verified at all times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from components.model_cache import config
+from components.model_cache.health import serving
+from components.model_cache.hold import Holder
+from components.model_cache.keep import pull
+from components.model_cache.lock import alone
+from components.model_cache.retry import Retries
+from components.model_cache.shelf import Shelf, is_digest, of_pod
+from components.model_cache.signs import Signs
+from components.model_cache.wait import leave_word, patience, wait
+from components.model_registry.errors import RegistryError
+from components.model_registry.store import Store
+
+METRICS_PORT: Final = 9091  # as objects.py renders it, which would bring more into the image
+_TURN_SECONDS: Final = 1.0
+_log = logging.getLogger("cache")
+
+
+def _store(env: Mapping[str, str]) -> Store:
+    """The registry that the pod's environment names; credentials are the pod's or the node's."""
+    url, region = env.get("ISOSERVE_REGISTRY", ""), env.get("AWS_REGION", "us-east-1")
+    return Store(url, env.get("ISOSERVE_REGISTRY_ENDPOINT", ""), region, None)
+
+
+def _hold(options: argparse.Namespace) -> str:
+    # Another process that opens a file while its lease is asked for (room.py) must not end us.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    store, signs = _store(os.environ), Signs(os.environ.get("NODE_NAME", ""))
+    retries = Retries(time.monotonic, lambda most: random.uniform(0, most), options.spread_seconds)
+
+    def stand_by() -> None:
+        signs.beat()
+        time.sleep(_TURN_SECONDS)
+
+    with serving(options.port, signs) as port, alone(options.root, stand_by):
+        holder = Holder(options.root, store, signs, retries)
+        _log.info("holding %s, metrics on port %d", options.root, port)
+        last = ""
+        while True:
+            try:
+                holder.turn(config.load(options.config))
+            except ValueError as error:  # what was listed before is held on
+                if str(error) != last:
+                    _log.error("%s: %s", options.config, error)
+                last = str(error)
+                signs.beat()
+            time.sleep(_TURN_SECONDS)
+
+
+def _wait(options: argparse.Namespace) -> str:
+    if not is_digest(options.digest):
+        return f"--digest is 64 hex digits of a manifest's SHA-256, got {options.digest!r}"
+    how = patience(options.silence_seconds, _TURN_SECONDS)
+    # A pod sees the visible half of its project's shelf.
+    return wait(Shelf(options.root, options.root), options.digest, how)
+
+
+def _pull(options: argparse.Namespace) -> str:
+    one = config.wanted(options.address, 0)
+    with alone(options.root, lambda: time.sleep(_TURN_SECONDS)):
+        print(f"fetching {one.address}", flush=True)
+        pull(_store(os.environ), of_pod(options.root), one, lambda _: None)
+    print(f"{one.address} is there", flush=True)
+    return ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agent", description="Keeps models on a node.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, does: Any, words: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=words, description=words)
+        made.set_defaults(does=does)
+        made.add_argument("--root", type=Path, required=True, help="where the models stand")
+        return made
+
+    hold = verb("hold", _hold, "hold what the config lists, until stopped")
+    hold.add_argument("--config", type=Path, required=True, help="what to hold, read again")
+    hold.add_argument("--port", type=int, default=METRICS_PORT, help="default: %(default)s")
+    words = "first attempts are spread over so long; default: %(default)s"
+    hold.add_argument("--spread-seconds", type=float, default=30.0, help=words)
+    wait_for = verb("wait", _wait, "wait till the node's agent has a version")
+    wait_for.add_argument("--digest", required=True, help="of its manifest")
+    words = "fail when the agent says nothing for so long; default: %(default)s"
+    wait_for.add_argument("--silence-seconds", type=float, default=900.0, help=words)
+    one = verb("pull", _pull, "download a version")
+    one.add_argument("--address", required=True, help="project/model:version@sha256:...")
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Run the program with the command line's `words`; 0 when it did what was asked."""
+    options = _parser().parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    os.umask(0o022)
+    try:
+        failure = str(options.does(options))
+    except (RegistryError, OSError) as error:
+        failure = str(error)
+    if failure:
+        print(f"cache agent: {failure}", file=sys.stderr)
+        leave_word(failure)
+    return 1 if failure else 0
+
+
+if __name__ == "__main__":
+    # A container's first process has no default for it; all that is on the disk can be continued.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""Keeps the disk within its budget: what is there, what is in use, and what has to go."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.model_cache.evict import GRACE_SECONDS, Held, going
+from components.model_cache.fetch import empty_quarantine, free_bytes
+from components.model_cache.keep import Library
+from components.model_cache.notices import take_down
+from components.model_cache.publish import sweep, sweep_leavings, withdraw
+from components.model_cache.shelf import Shelf
+
+_RESERVE_BYTES: Final = 1024**3
+"""Left to the file system whatever the budget says: the node's own may be on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One project's shelf on the node, its manifests, and the digests that the node is told of."""
+
+    project: str
+    shelf: Shelf
+    library: Library
+    listed: Collection[str]
+
+    def tidy(self) -> None:
+        """Note since when versions are unlisted, and remove what nothing needs."""
+        self.shelf.prepare()
+        for digest in self.shelf.versions():
+            mark = self.shelf.unlisted(digest)
+            if digest in self.listed:
+                mark.unlink(missing_ok=True)
+            elif not mark.exists():
+                mark.touch()
+        for digest in self.shelf.notices():
+            if digest not in self.listed:
+                take_down(self.shelf, digest)
+        self.shelf.forget_all_but({*self.listed, *self.shelf.versions()})
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove all content that neither a version nor the list has.
+
+        Content of a listed version whose manifest is not read yet cannot be told from such.
+        """
+        sweep_leavings(self.shelf)
+        comes = set(self.listed) - set(self.shelf.versions())
+        if all(self.library.known(digest) for digest in comes):
+            sweep(self.shelf, {sha for d in comes for sha in self.library.content_of(d)})
+
+    def held(self) -> Iterator[Held]:
+        """What is on the shelf, and listed versions that come: content is theirs already."""
+        now = time.time()
+        for digest in sorted({*self.shelf.versions(), *self.listed}):
+            listed, mark = digest in self.listed, self.shelf.unlisted(digest)
+            since = mark.stat().st_mtime if mark.exists() else now
+            age = 0.0 if listed else now - since
+            yield Held(
+                project=self.project,
+                digest=digest,
+                listed=listed,
+                in_use=age >= GRACE_SECONDS and in_use(self.shelf.version(digest)),
+                unlisted_seconds=age,
+                content={s: f.size for s, f in self.library.content_of(digest).items()},
+            )
+
+
+def in_use(version: Path) -> bool:
+    """Whether any process of the node has a file of it open or mapped, in whatever container.
+
+    Mounts of other containers cannot be seen from this one, but the kernel grants a write lease on
+    a file only while nobody else has it open. Where it has no leases, everything is in use.
+    """
+    return any(
+        _is_open(os.path.join(folder, name))
+        for folder, _, names in os.walk(version)
+        for name in names
+    )
+
+
+def _is_open(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EINVAL, errno.EPERM):
+            return True
+        raise
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def make_room(places: Mapping[str, Place], needed: int, budget: int) -> tuple[list[Held], str]:
+    """Let versions go until `needed` bytes more fit; gives who went, or why that cannot be.
+
+    When nothing is needed, as much goes as the budget asks for and may go.
+    """
+    short = _short_bytes(places, needed, budget)
+    if short <= 0:
+        return [], ""
+    for place in places.values():
+        empty_quarantine(place.shelf)
+    short = _short_bytes(places, needed, budget)
+    chosen, freed = going((row for place in places.values() for row in place.held()), short)
+    if needed and freed < short:
+        return [], (
+            f"the node lacks {(short - freed) / 1e9:.2f} GB for it within its cache's "
+            f"{budget / 1e9:.0f} GB; give larger disks or cache fewer models"
+        )
+    for row in chosen:
+        withdraw(places[row.project].shelf, row.digest)
+    for project in {row.project for row in chosen}:
+        places[project].sweep()
+    return chosen, ""
+
+
+def _short_bytes(places: Mapping[str, Place], needed: int, budget: int) -> int:
+    used = sum(place.shelf.used_bytes() for place in places.values())
+    over = used + needed - budget
+    if not needed:
+        return over
+    free = min((free_bytes(place.shelf) for place in places.values()), default=0)
+    return max(over, needed + _RESERVE_BYTES - free)
