@@ -63,10 +63,10 @@ class _NoAnswers(mocks.Mocks):
     """The program asks AWS nothing: a plan is all it needs."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        raise NotImplementedError(args.name)
+        raise LookupError(f"{args.name} is made, not looked up: only the recorder answers")
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        raise NotImplementedError(args.token)
+        raise LookupError(f"{args.token} would ask AWS: a plan must hold all that is needed")
 
 
 class _Recorder(mocks.MockMonitor):

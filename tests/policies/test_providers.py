@@ -36,7 +36,7 @@ CASES: Final = (
     amiss(ALLOWED, ACCOUNT, "skipRequestingAccountId", "true", "has skipRequestingAccountId"),
     amiss(TALKS, CLUSTER, "context", "prod", "has context 'prod'"),
     amiss(TALKS, CLUSTER, "context", GONE, "has context None"),
-    amiss(TALKS, CLUSTER, "kubeconfig", "/root/.kube/config", "reads '/root/.kube/config'"),
+    amiss(TALKS, CLUSTER, "kubeconfig", "/elsewhere/kubeconfig", "reads '/elsewhere/kubeconfig'"),
     amiss(TALKS, CLUSTER, "kubeconfig", GONE, "reads None"),
     amiss(TALKS, CLUSTER, "clusterIdentifier", "other", "is known as 'other'"),
     amiss(TALKS, CLUSTER, "deleteUnreachable", "true", "has deleteUnreachable"),
