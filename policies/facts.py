@@ -76,9 +76,18 @@ class Facts:
         return source.error(where, code, message)
 
 
+def facts_of(
+    specs: Specs, profile: RegionProfile, regions: Path, region: str, today: date
+) -> Facts:
+    """Facts of a region whose specs and profile are read; `regions` is the profile's directory.
+
+    Raises SpecErrors when the profile's file is no longer there.
+    """
+    source = read(regions / f"{region}.yaml", f"{regions.name}/{region}.yaml")
+    return Facts(region, profile, source, specs, today)
+
+
 def read_facts(specs: Path, regions: Path, region: str, today: date) -> Facts:
     """Facts of one region. Raises SpecErrors when specs or profile are refused."""
     profile = load_profiles(regions, (region,))[region]
-    name = f"{regions.name}/{region}.yaml"
-    source = read(regions / f"{region}.yaml", name)
-    return Facts(region, profile, source, load(specs), today)
+    return facts_of(load(specs), profile, regions, region, today)

@@ -12,7 +12,7 @@ from policies.catalogue import RULES
 from policies.facts import Facts, read_facts
 from policies.judge import Finding, judge_one, judge_whole
 from policies.resources import Resource, Unknown
-from policies.waivers import Waivers, read_waivers, refused
+from policies.waivers import Waivers, read_waivers
 
 
 def plain(value: Any, not_known: type[Exception], path: str) -> Any:
@@ -55,7 +55,9 @@ class Court:
     def _read(self, region: str) -> tuple[Facts, Waivers]:
         if self._law is None:
             waivers = read_waivers(self.root / "policies" / "waivers.yaml")
-            refused(waivers.faults((rule.name for rule in RULES), self.today))
+            faults = waivers.faults((rule.name for rule in RULES), self.today)
+            if faults:
+                raise SpecErrors(faults)
             facts = read_facts(self.root / "model_specs", self.root / "regions", region, self.today)
             self._law = facts, waivers
         return self._law

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from model_specs.errors import SpecError, SpecErrors
+from model_specs.errors import SpecError
 from model_specs.load import parse
 from model_specs.schema import Part
 from model_specs.source import Source, read
@@ -93,10 +93,3 @@ def read_waivers(path: Path) -> Waivers:
     """The exceptions in `path`. Raises SpecErrors when the file is missing or refused."""
     source = read(path, f"{path.parent.name}/{path.name}")
     return Waivers(source, parse(source, WaiverList).waivers)
-
-
-def refused(found: Iterable[SpecError]) -> None:
-    """Raise what is wrong with the exceptions, if anything."""
-    errors = list(found)
-    if errors:
-        raise SpecErrors(errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import Any
 
 from components.parts import parts
 from model_specs.errors import SpecError
-from model_specs.source import read
 from policies.catalogue import RULES
-from policies.facts import Facts
+from policies.facts import facts_of
 from policies.judge import Finding, Verdict, judge
 from policies.resources import Resource, of_object
 from policies.waivers import Waivers, read_waivers
@@ -51,17 +50,23 @@ def resources(plan: RegionPlan, root: Path) -> list[Resource]:
 
 
 def judged(
-    tree: Tree, regions: Path, waivers: Waivers, today: date, *, whole_tree: bool
+    tree: Tree,
+    plans: Iterable[RegionPlan],
+    regions: Path,
+    waivers: Waivers,
+    today: date,
+    *,
+    whole_tree: bool,
 ) -> Judgement:
-    """Judge every region of `tree`; with the `whole_tree` an exception must be needed somewhere.
+    """Judge `plans`, which are of `tree`; `regions` is the directory of its profiles.
 
-    Raises SpecErrors when a region has no plan.
+    With the whole tree an exception must be needed somewhere.
     """
     verdicts: dict[str, Verdict] = {}
     number = 0
-    for plan in tree.plans():
-        source = read(regions / f"{plan.region}.yaml", f"{regions.name}/{plan.region}.yaml")
-        facts = Facts(plan.region, tree.profiles[plan.region], source, tree.specs, today)
+    for plan in plans:
+        profile = tree.profiles[plan.region]
+        facts = facts_of(tree.specs, profile, regions, plan.region, today)
         found = resources(plan, project_root())
         number += len(found)
         verdicts[plan.region] = judge(found, facts, RULES, waivers)
@@ -106,7 +111,7 @@ def run(args: Namespace) -> Outcome:
     tree = read_tree(specs, regions, args.region)
     today = datetime.now(UTC).date()
     waivers = read_waivers(waivers_file())
-    found = judged(tree, regions, waivers, today, whole_tree=not args.region)
+    found = judged(tree, tree.plans(), regions, waivers, today, whole_tree=not args.region)
     waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]
     data = {
         "rules": len(RULES),

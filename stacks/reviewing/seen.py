@@ -23,7 +23,6 @@ from stacks.reviewing.sides import Side, Sides
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
 from stacks.reviewing.wishes import Wish
-from stacks.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +89,10 @@ def _judgement(
     """What the rules say of the regions that have a plan."""
     if work.tree is None or not work.plans:
         return None, ()
-    profiles = {region: work.tree.profiles[region] for region in work.plans}
-    planned = Tree(specs=work.tree.specs, profiles=profiles)
+    plans = work.plans.values()
     try:
         waivers = read_waivers(waivers_file())
-        return judged(planned, regions, waivers, today, whole_tree=whole), ()
+        return judged(work.tree, plans, regions, waivers, today, whole_tree=whole), ()
     except InputErrors:
         raise
     except SpecErrors as refused:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from model_specs.load import Specs
 from model_specs.source import read
-from policies.facts import Facts
+from policies.facts import Facts, facts_of
 from policies.judge import Finding, judge
 from policies.resources import Resource, of_object
 from policies.rule import Rule
@@ -32,8 +32,7 @@ def good(region: str) -> tuple[Resource, ...]:
 
 def facts(region: str = REGION, wished: Specs | None = None) -> Facts:
     """What a region's rules know; `wished` in place of the examples' own specs."""
-    source = read(ROOT / "regions" / f"{region}.yaml", f"regions/{region}.yaml")
-    return Facts(region, profiles()[region], source, wished or specs(), TODAY)
+    return facts_of(wished or specs(), profiles()[region], ROOT / "regions", region, TODAY)
 
 
 def named(label: str, region: str = REGION) -> Resource:
