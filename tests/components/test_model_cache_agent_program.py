@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -32,6 +29,7 @@ from model_specs.names import CACHE_NAMESPACE
 from tests.cache_node import files_below
 from tests.counted_store import Counted, counted_store
 from tests.examples import objects_of, of_kind
+from tests.images import check_image
 from tests.test_architecture import ROOT
 
 PROTECTION_SECONDS = 60.0
@@ -305,30 +303,10 @@ def test_the_kubelet_and_prometheus_are_answered(monkeypatch: pytest.MonkeyPatch
 
 # -- image -----------------------------------------------------------------------------------
 
-MODULES = """
-import sys
-before = set(sys.modules)
-import components.model_cache.agent as agent
-print(agent.__file__, *set(sys.modules) - before)
-"""
-
 
 def test_the_image_holds_all_that_the_program_imports_and_no_more(tmp_path: Path) -> None:
-    text = (ROOT / "components" / "model_cache" / "Dockerfile").read_text()
-    copied = re.findall(r"components/\S+\.py\b", text)
-    for name in copied:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    command = [sys.executable, "-c", MODULES]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    file, *modules = done.stdout.split()
-    assert file.startswith(str(tmp_path)), "it ran from the tree, which proves nothing"
-    ours = {f"{name.replace('.', '/')}.py" for name in modules if name.startswith("components.")}
-    programs = {name for name in copied if not name.endswith("__init__.py")}
-    assert programs <= ours, "copied for nothing"
-    homes = packages_distributions()
-    used = {home for name in modules for home in homes.get(name.split(".")[0], [])} - {"isoserve"}
-    (pinned,) = re.findall(r"'\^\((.*)\)=='", text)
-    assert {name.replace("_", "-") for name in used} == set(pinned.split("|")), "see the grep"
+    dockerfile = ROOT / "components" / "model_cache" / "Dockerfile"
+    check_image(dockerfile, "components.model_cache.agent", tmp_path)
+    text = dockerfile.read_text()
     assert "\nARG BASE\nFROM ${BASE}\n" in text, "a tag is another image tomorrow"
     assert "\nUSER 10001:10001\n" in text, "a tenant's pod runs it too"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from components.synthetic_probe.settings import load
 from regions.model_plan import ServerPlan
 from tests.builders import a_probe, a_server, a_workload
 from tests.examples import REGIONS, objects_of
+from tests.images import check_image
 from tests.loopback import PROTECTION_SECONDS, Handler, says, serving
 from tests.promtool import check_metrics
 
@@ -267,32 +266,9 @@ def test_missing_config_stops_the_program(capsys: pytest.CaptureFixture[str]) ->
 
 # -- the image -------------------------------------------------------------------------------
 
-# Without what a virtual environment brings to every interpreter.
-MODULES = """
-import sys
-before = set(sys.modules)
-import components.synthetic_probe.prober as prober
-print(prober.__file__, *set(sys.modules) - before)
-"""
-
 
 def test_image_holds_all_that_the_program_imports_and_no_more(tmp_path: Path) -> None:
-    text = DOCKERFILE.read_text()
-    copied = re.findall(r"components/\S+\.py\b", text)
-    for name in copied:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    command = [sys.executable, "-c", MODULES]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    file, *modules = done.stdout.split()
-    assert file.startswith(str(tmp_path)), "it ran from the tree, which proves nothing"
-    ours = {f"{name.replace('.', '/')}.py" for name in modules if name.startswith("components.")}
-    programs = {name for name in copied if not name.endswith("__init__.py")}
-    assert programs <= ours, "copied for nothing"
-    homes = packages_distributions()
-    used = {home for name in modules for home in homes.get(name.split(".")[0], [])} - {"isoserve"}
-    (pinned,) = re.findall(r"'\^\((.*)\)=='", text)
-    assert {name.replace("_", "-") for name in used} == set(pinned.split("|")), "see the grep"
+    check_image(DOCKERFILE, "components.synthetic_probe.prober", tmp_path)
 
 
 def test_image_runs_as_nobody_from_a_base_that_is_named_when_it_is_built() -> None:

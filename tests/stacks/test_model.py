@@ -10,9 +10,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from model_specs.load import load
+from tests.moto_store import moto_store
 from tests.stacks.conftest import ROOT, Isoserve
 
 DIGEST = "sha256:" + "0" * 64
@@ -21,11 +21,8 @@ SPEC = "# who owns it\nmachine_type: gpu.l4.1  # small\nimage: vllm\n{line}\nacc
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_store() as url:
+        yield url
 
 
 @pytest.fixture

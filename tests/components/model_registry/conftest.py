@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from components.model_registry.keys import address
 from components.model_registry.local_files import find
@@ -23,6 +22,7 @@ from components.model_registry.sessions import Account, Registry, connect
 from components.model_registry.store import Store
 from components.model_registry.threads import Told, threads
 from components.model_registry.uploads import Uploads
+from tests.moto_store import moto_store
 
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1024 * 1024
@@ -35,11 +35,8 @@ def silent(work: str, count: int) -> None:
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_store() as url:
+        yield url
 
 
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
