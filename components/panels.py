@@ -23,6 +23,7 @@ METRICS: Final[dict[str, str]] = {
     "kube_pod_container_resource_requests": "kube-state-metrics",
     "kube_pod_container_status_restarts_total": "kube-state-metrics",
     "probe_duration_seconds": "the prober",
+    "probe_failures_in_a_row": "the prober",
     "probe_last_timestamp_seconds": "the prober",
     "probe_success": "the prober",
     "model:probe_success:max": "our rules",
@@ -75,7 +76,7 @@ def probe(of: Selector) -> Panel:
 
 
 def budget(of: Selector) -> Panel:
-    """What is left of 28 days' error budget; of hourly means, since scrapes are 480 000."""
+    """What is left of 28 days' error budget; of hourly means, since scrapes are 600 000."""
     lost = f"avg_over_time(model:probe_error:ratio1h{of.probe}[28d:1h])"
     left = f"1 - {lost} / (1 - {of.availability})"
     return number("Error budget left, 28 days", "percentunit", left)

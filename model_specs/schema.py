@@ -6,6 +6,7 @@ fields, a region profile and the catalogues.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from model_specs.addresses import Image, ModelAddress
 from model_specs.arguments import check_argument, flag_of, shares
 from model_specs.cron import check_cron
 from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.json_path import JsonPath
 from model_specs.names import Name
 from model_specs.runtimes import RUNTIMES, own_flags
 
@@ -34,6 +36,8 @@ _ENV = re.compile(r"[A-Z][A-Z0-9_]*")
 _RESERVED_ENV = ("NVIDIA_", "AWS_", "LD_", "ISOSERVE_", "PATH", "HOME")
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
+PAGE_SECONDS: Final = 10
+"""From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
 
 class Part(BaseModel):
@@ -211,23 +215,39 @@ class Expectation(Part):
 
     status: Annotated[int, Field(ge=100, le=599)] = 200
     """HTTP status."""
-    json_path: Annotated[str, Field(max_length=256)] = ""
+    json_path: JsonPath = ""
     """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""
     matches: Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)] = ""
     """A regular expression that the answer must match; empty asks nothing."""
     latency_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """The longest time to the whole answer."""
+    """The longest time to the whole answer; at most half of what `interval_seconds` has over 10."""
 
 
 class Probe(Part):
-    """The synthetic probe: a real request, sent the way a user's goes."""
+    """The synthetic probe: a real request, sent the way a user's goes.
+
+    A model that stops answering calls people within two intervals.
+    """
 
     request: ProbeRequest | None = None
     """The request; without it the runtime's own smallest one."""
     expect: Expectation = Expectation()
     """What the answer must be."""
-    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 30
-    """Time from one probe to the next."""
+    interval_seconds: Annotated[int, Field(ge=15, le=3600)] = 30
+    """Time from one probe to the next; at least 10 and twice `expect.latency_seconds`."""
+
+    @model_validator(mode="after")
+    def _pages_in_time(self) -> Self:
+        """After the last right answer an interval may pass, then two asks that time out."""
+        longest, asked = (self.interval_seconds - PAGE_SECONDS) / 2, self.expect.latency_seconds
+        if asked > longest:
+            enough = PAGE_SECONDS + math.ceil(2 * asked)
+            why = (
+                f"too long for a page in two intervals of {self.interval_seconds} s, got {asked:g}"
+            )
+            cure = f"lower it to {longest:g}, or raise interval_seconds to {enough}"
+            refuse_all([(("expect", "latency_seconds"), "E353", f"{why}; {cure}")])
+        return self
 
 
 class Slo(Part):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,20 +10,20 @@ from typing import Any, Final
 
 import pytest
 
-LOCAL: Final = Path(__file__).parents[1] / ".isoserve" / "bin" / "promtool"
+from regions.sandbox.prometheus import find
+
 HINT: Final = (
-    "promtool is neither on PATH nor in .isoserve/bin; on Debian: cd .isoserve/bin && "
-    "apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | "
-    "tar -xO ./usr/bin/promtool > promtool && chmod +x promtool"
+    "promtool is neither on PATH nor in .isoserve/bin; `python -m regions.sandbox.prometheus` "
+    "fetches it on Debian"
 )
 STEP_SECONDS: Final = 5
 
 
 def _promtool(*words: str, given: str = "") -> None:
-    program = shutil.which("promtool") or (str(LOCAL) if LOCAL.exists() else "")
-    if not program:
+    program = find("promtool")
+    if program is None:
         pytest.fail(HINT)
-    command = [program, *words]
+    command = [str(program), *words]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"promtool {' '.join(words)}: {done.stdout}{done.stderr}"
 
@@ -34,6 +33,11 @@ def check_rules(directory: Path, text: str) -> None:
     file = directory / "rules.yaml"
     file.write_text(text)
     _promtool("check", "rules", str(file))
+
+
+def check_config(file: Path) -> None:
+    """Prometheus takes `file` as its configuration, and all rule files that it names."""
+    _promtool("check", "config", str(file))
 
 
 def check_metrics(text: str) -> None:
@@ -63,8 +67,12 @@ def check_alerts(
     series: Mapping[str, str],
     expected: Mapping[int, Iterable[str]],
     step: int = STEP_SECONDS,
+    evaluated: int | None = None,
 ) -> None:
-    """At each second of `expected`, exactly those alerts fire, written `Name/severity`."""
+    """At each second of `expected`, exactly those alerts fire, written `Name/severity`.
+
+    There is a sample every `step` seconds, and an evaluation too, or every `evaluated`.
+    """
     (directory / "rules.yaml").write_text(json.dumps({"groups": groups}))
     samples = {
         second: [
@@ -74,7 +82,7 @@ def check_alerts(
         for second, alerts in expected.items()
     }
     test = {
-        "evaluation_interval": f"{step}s",
+        "evaluation_interval": f"{evaluated or step}s",
         # Without it promtool takes the groups in another order at every run.
         "group_eval_order": [group["name"] for group in groups],
         "rule_files": ["rules.yaml"],

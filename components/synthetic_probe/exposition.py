@@ -28,6 +28,9 @@ class Exposition:
         self._success = self._gauge("probe_success", "1 if the last answer was right, else 0")
         self._duration = self._gauge("probe_duration_seconds", "How long the last probe took")
         self._finished = self._gauge("probe_last_timestamp_seconds", "When it finished, Unix time")
+        self._in_a_row = self._gauge(
+            "probe_failures_in_a_row", "Wrong answers since the last right one"
+        )
         self._first = self._gauge("probe_first_token_seconds", "To the last stream's first token")
         self._rate = self._gauge("probe_tokens_per_second", "Its tokens a second after the first")
         self._attempts = self._counter("probe_attempts_total", "Finished probes", _LABELS)
@@ -42,11 +45,9 @@ class Exposition:
         return Counter(name, words, labels, registry=self._registry)
 
     def record(self, row: Row, result: Result, unix_seconds: float) -> None:
-        """Take in a probe that finished at `unix_seconds`."""
+        """Take in a probe of the regular turn, which finished at `unix_seconds`."""
+        self.count(row, result)
         own = (self._project, row.model)
-        for reason in Reason:  # all from the first on: `increase` does not see a series begin
-            self._failures.labels(*own, reason).inc(reason == result.reason)
-        self._attempts.labels(*own).inc()
         self._success.labels(*own).set(result.reason is None)
         self._duration.labels(*own).set(result.seconds)
         self._finished.labels(*own).set(unix_seconds)
@@ -57,6 +58,22 @@ class Exposition:
                 gauge.remove(*own)  # the pace of an earlier answer is not this one's
             else:
                 gauge.labels(*own).set(value)
+
+    def count(self, row: Row, result: Result) -> None:
+        """Take in a second ask: it is no sample of the time between turns.
+
+        Were it one, a model that fails now and then would burn its budget only for the moment
+        until it is asked again.
+        """
+        own = (self._project, row.model)
+        for reason in Reason:  # all from the first on: `increase` does not see a series begin
+            self._failures.labels(*own, reason).inc(reason == result.reason)
+        self._attempts.labels(*own).inc()
+        in_a_row = self._in_a_row.labels(*own)
+        if result.reason is None:
+            in_a_row.set(0)
+        else:
+            in_a_row.inc()
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format."""

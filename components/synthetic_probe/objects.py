@@ -1,18 +1,19 @@
 """Renders the prober of one project: what it asks, how it runs, whom it reaches, who reads it.
 
-The contract with prober.py: it reads CONFIG_PATH once, asks every `probes` row at its own interval
-(start to start), gives an answer `latency_seconds` at most, sends PROBE_HEADER, and serves on
-METRICS_PORT `/healthz` (200 while every model is asked on time, whatever it says) and `/metrics`:
+The contract with prober.py: it reads CONFIG_PATH once, asks every `probes` row each interval, start
+to start, and again after a first wrong answer, gives an answer `latency_seconds` at most, sends
+PROBE_HEADER, and serves on METRICS_PORT `/healthz` (200 while it asks on time, whatever comes back)
+and `/metrics`. A model's series begin with its first finished probe, and the rules read only these;
+the answer to a second ask is in the three counts and nowhere else:
 
     probe_success{project,model}                  1 or 0: the last finished probe
     probe_duration_seconds{project,model}         how long it took
     probe_last_timestamp_seconds{project,model}   when it finished, Unix time
+    probe_failures_in_a_row{project,model}        wrong answers since the last right one
     probe_attempts_total{project,model}           probes finished
-    probe_failures_total{project,model,reason}    probes that failed, by reason (verdict.py)
+    probe_failures_total{project,model,reason}    those that failed, by reason (verdict.py)
     probe_first_token_seconds{project,model}      of the last one, if it was a right stream
     probe_tokens_per_second{project,model}        likewise, after its first token
-
-A series of a model begins with its first finished probe. The rules read only these.
 """
 
 from __future__ import annotations
@@ -30,9 +31,8 @@ from regions.plan import ProberPlan, RegionPlan
 
 CONFIG_PATH: Final = "/etc/prober/config.json"
 TOKEN_PATH: Final = "/var/run/secrets/prober/token"
-# A wedged model must page within two probe intervals; with the default 30 s and a 10 s answer,
-# two scrapes and an evaluation must fit in the 20 s that are left (see rules.py).
-SCRAPE_SECONDS: Final = 5
+# A page waits for a scrape and an evaluation: PAGE_SECONDS, which specs are held to, has both.
+SCRAPE_SECONDS: Final = 4
 
 _RESOURCES: Final = {"cpu": "100m", "ephemeral-storage": "64Mi", "memory": "128Mi"}
 # Without the operator a plain Prometheus finds pods by these, as its own example config does.

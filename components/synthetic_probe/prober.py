@@ -1,6 +1,6 @@
 """The prober: asks every model of a project again and again, and says what it finds.
 
-    python -m components.synthetic_probe.prober [--config FILE] [--port PORT]
+    python -m components.synthetic_probe.prober [--config FILE] [--host ADDRESS] [--port PORT]
 
 One loop runs everything, so `/healthz` answers only while it turns: 200 if every model is asked on
 time, whatever the models do, else 500 with those that are not. `/metrics` is for Prometheus.
@@ -49,9 +49,12 @@ class Report:
         self._exposition = exposition
         self._reasons: dict[str, Reason | None] = {}
 
-    def __call__(self, row: settings.Row, result: Result) -> None:
+    def __call__(self, row: settings.Row, result: Result, again: bool) -> None:
         """Take in one result."""
-        self._exposition.record(row, result, time.time())
+        if again:
+            self._exposition.count(row, result)
+        else:
+            self._exposition.record(row, result, time.time())
         if row.id in self._reasons and self._reasons[row.id] == result.reason:
             return
         self._reasons[row.id] = result.reason
@@ -75,15 +78,16 @@ def _application(exposition: Exposition, schedule: Schedule) -> web.Application:
     return application
 
 
-def _listen(port: int) -> socket.socket:
-    """One socket for both families of addresses, whichever the cluster has."""
-    if socket.has_dualstack_ipv6():
+def _listen(host: str, port: int) -> socket.socket:
+    """No host is both families of addresses, whichever the cluster has."""
+    if not host and socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
-async def serve(told: settings.Settings, port: int, stop: asyncio.Event) -> None:
-    """Ask and report until `stop` is set."""
+async def serve(told: settings.Settings, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Ask, and report on `listener`, until `stop` is set."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS * (1 + len(told.rows)), "prober"))
     exposition = Exposition(told.project)
@@ -94,7 +98,6 @@ async def serve(told: settings.Settings, port: int, stop: asyncio.Event) -> None
         application = _application(exposition, schedule)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
-        listener = _listen(port)
         await web.SockSite(runner, listener).start()
         schedule.begin(told.rows)
         at = listener.getsockname()[1]
@@ -105,26 +108,31 @@ async def serve(told: settings.Settings, port: int, stop: asyncio.Event) -> None
         await runner.cleanup()
 
 
-async def _until_told(told: settings.Settings, port: int) -> None:
+async def _until_told(told: settings.Settings, listener: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(told, port, stop)
+    await serve(told, listener, stop)
 
 
 def main(words: list[str]) -> int:
     """Run the program with the command line's `words`."""
     parser = argparse.ArgumentParser(prog="prober", description="Asks every model of a project.")
     parser.add_argument("--config", type=Path, default=CONFIG_PATH, help="default: %(default)s")
+    where = "listen on this address; default: all"
+    parser.add_argument("--host", metavar="ADDRESS", default="", help=where)
     parser.add_argument("--port", type=int, default=METRICS_PORT, help="default: %(default)s")
     options = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    about = f"{options.config}"
     try:
         told = settings.load(Path(options.config))
+        about = f"address {options.host or 'all'}, port {options.port}"
+        listener = _listen(options.host, options.port)
     except (OSError, ValueError) as error:
-        print(f"prober: {options.config}: {error}", file=sys.stderr)
+        print(f"prober: {about}: {error}", file=sys.stderr)
         return 2
-    asyncio.new_event_loop().run_until_complete(_until_told(told, options.port))
+    asyncio.new_event_loop().run_until_complete(_until_told(told, listener))
     return 0
 
 

@@ -47,11 +47,10 @@ def _alert(
 def _failing(server: ServerPlan) -> Group:
     words = (
         "answers its probe wrongly",
-        "Two probes in a row failed: callers get no right answer, whatever the health checks say.",
+        "{{ $value }} probes in a row failed: callers get no right answer, whatever the health "
+        "checks say.",
     )
-    # One bad answer shows this long and no longer, so what lasts is a second one.
-    wait = f"{signals.one_probe_seconds(server)}s"
-    return _alert(server, "ModelProbeFailing", signals.failing(server), wait, "page", words)
+    return _alert(server, "ModelProbeFailing", signals.failing(server), "0s", "page", words)
 
 
 def _absent(server: ServerPlan) -> Group:

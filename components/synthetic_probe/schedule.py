@@ -17,6 +17,8 @@ _log = logging.getLogger("prober")
 _SPREAD_SECONDS: Final = 10.0
 # A loop so far behind misses the two intervals in which it must report.
 LATE_SECONDS: Final = 60.0
+# What breaks for a moment has this long to mend, however short the deadline.
+_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +42,16 @@ def _say_why(task: asyncio.Task[None]) -> None:
 
 
 class Schedule:
-    """Asks every row by its own clock, each in a task of its own."""
+    """Asks every row by its own clock, each in a task of its own.
+
+    `report` gets each result, and whether it is of a second ask.
+    """
 
     def __init__(
         self,
         clock: Clock,
         ask: Callable[[Row], Awaitable[Result]],
-        report: Callable[[Row, Result], None],
+        report: Callable[[Row, Result, bool], None],
     ) -> None:
         self._clock = clock
         self._ask = ask
@@ -67,14 +72,29 @@ class Schedule:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def keep_asking(self, row: Row) -> None:
-        """Ask one row for ever."""
+        """Ask one row for ever; after the first wrong answer of a row of them, once more between.
+
+        A page takes two wrong answers, and the next turn would be too late for the second. It is
+        asked for when the first's time is over, whatever was wrong: so a wedged model and one that
+        refuses page alike, and what is over by then pages nobody.
+        """
         start = self._clock.now() + offset_seconds(row)
+        right = True
         while True:
-            self._due[row.id] = start + row.latency_seconds
-            await self._clock.sleep(max(start - self._clock.now(), 0.0))
-            self._report(row, await self._ask(row))
-            # At once when it took longer: a wedged model's second wrong answer must not wait.
+            was_right, right = right, await self._ask_at(start, row, False)
+            if was_right and not right:
+                second = start + max(row.latency_seconds, _AGAIN_SECONDS)
+                right = await self._ask_at(second, row, True)
+            # At once when it took longer than a spec may ask for.
             start = max(start + row.interval_seconds, self._clock.now())
+
+    async def _ask_at(self, start: float, row: Row, again: bool) -> bool:
+        """Ask when it is time, report, and say whether the answer was right."""
+        self._due[row.id] = start + row.latency_seconds
+        await self._clock.sleep(max(start - self._clock.now(), 0.0))
+        result = await self._ask(row)
+        self._report(row, result, again)
+        return result.reason is None
 
     def faults(self) -> list[str]:
         """Whom it does not ask as it should, and why: its task died, or is far behind."""

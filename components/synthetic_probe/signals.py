@@ -63,7 +63,7 @@ def threshold(server: ServerPlan, burn: Burn) -> float:
 def ratio(server: ServerPlan, window: str) -> str:
     """The share of failed time in `window`.
 
-    Above an hour it is the mean of the recorded 5 minutes: three days of scrapes are 52 000
+    Above an hour it is the mean of the recorded 5 minutes: three days of scrapes are 65 000
     samples a model.
     """
     own = selector(server)
@@ -85,12 +85,16 @@ def success(server: ServerPlan) -> str:
 
 
 def failing(server: ServerPlan) -> str:
-    """The last probe failed, on a model that has served or has had the time to start."""
+    """Two wrong answers in a row, on a model that has served or has had the time to start.
+
+    While a prober moves, two report: neither may have a right last answer, and the elder counts.
+    """
+    twice = f"max by (project, model) (probe_failures_in_a_row{selector(server)}) >= 2"
     series = f"{SUCCESS}{selector(server)}"
     span = f"{_start_seconds(server)}s"
     served = f"max_over_time({series}[{span}]) == 1"
     old = f"max_over_time({series}[5m] offset {span}) >= 0"
-    return f"{series} == 0 and ({served} or {old})"
+    return f"{twice} and {series} == 0 and ({served} or {old})"
 
 
 def burning(server: ServerPlan, burn: Burn) -> str:

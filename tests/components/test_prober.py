@@ -33,6 +33,7 @@ from tests.promtool import check_metrics
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "components" / "synthetic_probe" / "Dockerfile"
 OWN = '{model="sentiment",project="search"}'
+IN_A_ROW = f"probe_failures_in_a_row{OWN}"
 PONG = b'{"choices": [{"text": "pong"}]}'
 # The rules' own series have a colon before it.
 READ = re.compile(r"(?<![:\w])(probe_\w+)(?:\{([^}]*)\})?")
@@ -41,8 +42,9 @@ READ = re.compile(r"(?<![:\w])(probe_\w+)(?:\{([^}]*)\})?")
 class Program:
     """The prober as the pod runs it, on a free port."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], host: str) -> None:
         self.process = process
+        self._host = host
         self.log: list[str] = []
         self._port = 0
         self._begun = threading.Event()
@@ -60,8 +62,9 @@ class Program:
                 self._begun.set()
         self._begun.set()
 
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}") as answer:
+    def get(self, path: str, host: str = "") -> str:
+        url = f"http://{host or self._host or '127.0.0.1'}:{self._port}{path}"
+        with urllib.request.urlopen(url) as answer:
             return str(answer.read().decode())
 
     def samples(self) -> dict[str, float]:
@@ -94,12 +97,13 @@ def to_file(directory: Path, *servers: ServerPlan, **over: Any) -> Path:
 
 
 @contextmanager
-def running(config: Path, **environment: str) -> Iterator[Program]:
+def running(config: Path, host: str = "", **environment: str) -> Iterator[Program]:
     command = [sys.executable, "-m", prober.__name__, "--config", str(config), "--port", "0"]
+    command += ["--host", host] if host else []
     pipe, variables = subprocess.PIPE, {**os.environ, **environment}
     with subprocess.Popen(command, cwd=ROOT, env=variables, stderr=pipe, text=True) as process:
         try:
-            yield Program(process)
+            yield Program(process, host)
         finally:
             process.kill()
 
@@ -137,6 +141,7 @@ def test_every_series_that_rules_and_dashboards_read_is_there_after_one_probe(
     read = series_read(server)
     assert {name for name, _ in read} == {
         "probe_duration_seconds",
+        "probe_failures_in_a_row",
         "probe_last_timestamp_seconds",
         "probe_success",
     }, "the rules changed: does the program still export what they read?"
@@ -177,6 +182,80 @@ def test_wedged_model_is_reported_by_the_second_probe_at_the_latest(tmp_path: Pa
             program.stop()
     assert right(after) - right(before) <= 1, "only one that was on its way may still be right"
     assert set(failures(after)) == {"timeout"}, "why it failed"
+
+
+def test_wedged_model_has_two_wrong_answers_long_before_its_next_turn(tmp_path: Path) -> None:
+    with serving(Handler.hang) as served:
+        server = a_server(probe=a_probe(url=served.url))
+        hourly = to_file(tmp_path, server, interval_seconds=3600, latency_seconds=1.0)
+        with running(hourly) as program:
+            found = program.wait_for(lambda found: found.get(IN_A_ROW) == 2)
+            assert program.get("/healthz") == "ok", "it is on time, whatever the model does"
+            health = urllib.request.urlopen(served.url).read()
+    assert health == b"ok", "the server's own health saw nothing"
+    assert failures(found) == {"timeout": 2}, "its second turn is an hour away"
+    assert len(served.requests) == 2, "and nobody hammers a server that is down"
+    assert found[f"probe_success{OWN}"] == 0, "the alert asks for both"
+
+
+def test_wedge_is_a_row_of_failures_that_one_right_answer_ends(tmp_path: Path) -> None:
+    wedged = threading.Event()
+    answered: list[bytes] = []
+
+    def answer(handler: Handler) -> None:
+        if wedged.is_set():
+            handler.hang()
+        answered.append(PONG)
+        handler.reply(PONG)
+
+    with serving(answer) as served:
+        server = a_server(probe=a_probe(url=served.url))
+        fast = to_file(tmp_path, server, interval_seconds=2.5, latency_seconds=0.5)
+        with running(fast) as program:
+            right = program.wait_for(lambda found: found.get(f"probe_success{OWN}") == 1)
+            wedged.set()
+            wrong = program.wait_for(lambda found: found[IN_A_ROW] >= 2)
+            rightly = len(answered)
+            wedged.clear()
+            mended = program.wait_for(lambda found: found[IN_A_ROW] == 0)
+    assert right[IN_A_ROW] == 0, "a row of none"
+    assert wrong[f"probe_attempts_total{OWN}"] == rightly + wrong[IN_A_ROW], "every ask since"
+    assert set(failures(wrong)) == {"timeout"}, "why they failed"
+    assert mended[f"probe_success{OWN}"] == 1, "a turn found it right, and the page is over"
+
+
+def test_stopped_model_is_refused_twice_before_its_next_turn(tmp_path: Path) -> None:
+    with serving(says(PONG)) as served:
+        server = a_server(probe=a_probe(url=served.url))
+    hourly = to_file(tmp_path, server, interval_seconds=3600, latency_seconds=1.0)
+    with running(hourly) as program:
+        found = program.wait_for(lambda found: found.get(IN_A_ROW) == 2)
+    assert failures(found) == {"connect": 2}, "nobody listens any more"
+
+
+# -- where it listens ------------------------------------------------------------------------
+
+
+def test_prober_listens_on_the_address_it_is_given_and_on_no_other(tmp_path: Path) -> None:
+    with running(to_file(tmp_path), host="127.0.0.2") as program:
+        assert program.get("/healthz") == "ok"
+        with pytest.raises(urllib.error.URLError, match="refused"):
+            program.get("/healthz", host="127.0.0.1")
+
+
+def test_prober_listens_on_all_addresses_unless_it_is_told(tmp_path: Path) -> None:
+    with running(to_file(tmp_path)) as program:
+        answers = {program.get("/healthz", host=host) for host in ("127.0.0.1", "127.0.0.2")}
+    assert answers == {"ok"}, "the kubelet and Prometheus come by the pod's address"
+
+
+def test_address_that_cannot_be_had_stops_the_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", str(to_file(tmp_path)), "--host", "203.0.113.9", "--port", "0"]
+    assert prober.main(words) == 2, "an input error"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prober: address 203.0.113.9, port 0: "), "which one"
 
 
 def test_hanging_model_holds_up_no_other_and_not_the_end(tmp_path: Path) -> None:

@@ -156,6 +156,17 @@ def test_embedding_of_another_length_is_found_by_its_last_place() -> None:
     assert result_of(embedding(768), json_path=path).reason == Reason.PATH, "another model's"
 
 
+@pytest.mark.parametrize(
+    ("length", "reason"), [(1023, Reason.REGEX), (1024, None), (1025, Reason.REGEX)]
+)
+def test_embedding_is_held_to_its_exact_length_by_a_pattern(
+    length: int, reason: Reason | None
+) -> None:
+    answer = says(json.dumps({"data": [{"embedding": [-0.5] * length}]}).encode())
+    pattern = r'"embedding": ?\[([^],]+,){1023}[^],]+\]'
+    assert result_of(answer, matches=pattern).reason == reason, f"{length} numbers"
+
+
 def test_wedged_server_is_timed_out_while_its_health_is_good() -> None:
     with serving(Handler.hang) as served:
         health = served.url.replace("/v1/completions", "/health")

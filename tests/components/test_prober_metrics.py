@@ -40,6 +40,7 @@ def test_right_stream_has_every_metric_and_no_others() -> None:
     assert {name: v for name, v in found.items() if "reason" not in name} == {
         "probe_attempts_total{}": 1,
         "probe_duration_seconds{}": 1.5,
+        "probe_failures_in_a_row{}": 0,
         "probe_first_token_seconds{}": 0.5,
         "probe_last_timestamp_seconds{}": 1700000000.25,
         "probe_success{}": 1,
@@ -65,6 +66,36 @@ def test_pace_goes_when_its_answer_is_not_the_last() -> None:
     assert "probe_tokens_per_second{}" not in only, "and no rate"
 
 
+def test_failures_in_a_row_are_those_since_the_last_right_answer() -> None:
+    wrong, other, right = (
+        result(Reason.JSON, None),
+        result(Reason.TIMEOUT, None),
+        result(None, None),
+    )
+    name = "probe_failures_in_a_row{}"
+    assert exported(wrong)[name] == 1
+    assert exported(right, wrong, other)[name] == 2, "whatever was wrong with each"
+    assert exported(wrong, other, right)[name] == 0, "one right answer ends the row"
+    assert exported(wrong, other, right, wrong)[name] == 1, "and the next is another row"
+
+
+def test_second_ask_counts_and_is_no_sample_of_the_time_between_turns() -> None:
+    exposition = Exposition("search")
+    report = Report(exposition)
+    report(a_row(), result(Reason.TIMEOUT, None), False)
+    before = exposition.text().decode().splitlines()
+    report(a_row(), result(None, FAST), True)
+    after = exposition.text().decode().splitlines()
+    changed = {
+        new.replace('{model="sentiment",project="search"}', "")
+        for new in after
+        if new not in before
+    }
+    assert changed == {"probe_attempts_total 2.0", "probe_failures_in_a_row 0.0"}, (
+        "a model that fails every third turn would lose a third of the budget that it should"
+    )
+
+
 def test_log_has_a_line_for_each_change_and_not_for_each_probe(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -72,8 +103,8 @@ def test_log_has_a_line_for_each_change_and_not_for_each_probe(
     report = Report(Exposition("search"))
     reasons = [None, None, Reason.TIMEOUT, Reason.TIMEOUT, Reason.STATUS, None, None]
     for reason in reasons:
-        report(a_row(), result(reason, None))
-    report(a_row(id="search/rank"), result(Reason.STATUS, None))
+        report(a_row(), result(reason, None), False)
+    report(a_row(id="search/rank"), result(Reason.STATUS, None), False)
     assert caplog.messages == [
         "search/sentiment ok: 1.500 s",
         "search/sentiment failing: timeout: why",

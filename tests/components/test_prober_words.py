@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from components.synthetic_probe.event_stream import EventStream
 from components.synthetic_probe.json_path import exists, steps
 from components.synthetic_probe.verdict import Pace, Reason, WrongError
+from model_specs.schema import Expectation
 
+MALFORMED = ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[-1]", "a[x]", "a[0]b"]
 DONE = b"data: [DONE]\n\n"
 
 
@@ -52,12 +55,36 @@ def test_path_finds_what_is_there_and_nothing_else(document: Any, path: str, fou
     assert exists(document, path) is found, path
 
 
-@pytest.mark.parametrize(
-    "path", ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[-1]", "a[x]", "a[0]b"]
-)
+@pytest.mark.parametrize("path", MALFORMED)
 def test_malformed_path_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="a path is names and places"):
         steps(path)
+
+
+def is_path(path: str) -> bool:
+    """Whether the prober can follow it."""
+    with suppress(ValueError):
+        return bool(steps(path))
+    return False
+
+
+def is_taken(path: str) -> bool:
+    """Whether a spec may have it."""
+    with suppress(ValidationError):
+        return bool(Expectation(json_path=path).json_path)
+    return False
+
+
+@pytest.mark.parametrize(
+    "path", [*MALFORMED, "a", "[0]", "a[0].b", "a[0][1]", "größe.x y", "a.b\n"]
+)
+def test_spec_takes_the_paths_that_the_prober_follows_and_no_others(path: str) -> None:
+    assert is_path(path) == is_taken(path), "else a typing error is found by a page at night"
+
+
+@given(st.text(alphabet="a0.[]-\n", max_size=12))
+def test_any_path_is_one_for_both_or_for_neither(path: str) -> None:
+    assert is_path(path) == is_taken(path), path
 
 
 @given(st.text(max_size=50))

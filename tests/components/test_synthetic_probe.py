@@ -28,12 +28,14 @@ HOUR = 3600
 MINUTE = 60
 GRAFANA = "https://grafana.example.com"
 SUCCESS = 'probe_success{project="search",model="sentiment",pod="prober-0"}'
+IN_A_ROW = 'probe_failures_in_a_row{project="search",model="sentiment",pod="prober-0"}'
 DURATION = 'probe_duration_seconds{project="search",model="sentiment",pod="prober-0"}'
 FINISHED = 'probe_last_timestamp_seconds{project="search",model="sentiment",pod="prober-0"}'
 WANTED = 'kube_deployment_spec_replicas{namespace="search",deployment="sentiment"}'
 FAILING, ABSENT = "ModelProbeFailing/page", "ModelProbeAbsent/page"
 BURN_PAGE, BURN_TICKET = "ModelBudgetBurning/page", "ModelBudgetBurning/ticket"
 SLOW = "ModelProbeSlow/ticket"
+IN_ROW = {"1": "0", "0": "2"}
 BARE = a_region_plan(capabilities=())
 
 
@@ -199,9 +201,14 @@ def check(
     step: int = STEP_SECONDS,
     **over: Any,
 ) -> None:
-    """With the probe's successes in `spans`, exactly the `expected` alerts fire at each second."""
+    """With the probe's successes in `spans`, exactly the `expected` alerts fire at each second.
+
+    What fails, fails again when it is asked again, unless `more` says otherwise.
+    """
     length = sum(seconds for _, seconds in spans)
-    series = {**healthy(length, step), SUCCESS: timeline(*spans, step=step), **(more or {})}
+    rows = timeline(*((IN_ROW[value], seconds) for value, seconds in spans), step=step)
+    series = {SUCCESS: timeline(*spans, step=step), IN_A_ROW: rows, **(more or {})}
+    series = {**healthy(length, step), **series}
     check_alerts(directory, rule_groups(a_server(**over), GRAFANA), series, expected, step)
 
 
@@ -210,14 +217,13 @@ def test_healthy_model_calls_nobody(tmp_path: Path) -> None:
     check(tmp_path, [("1", 3 * HOUR)], quiet, step=15)
 
 
-def test_wedged_model_pages_within_two_intervals_and_resolves_after_recovery(
-    tmp_path: Path,
-) -> None:
+def test_second_wrong_answer_pages_at_once_and_a_right_one_resolves(tmp_path: Path) -> None:
     begin, last = 30 * MINUTE, 33 * MINUTE
     check(
         tmp_path,
         [("1", begin), ("0", last - begin), ("1", 10 * MINUTE)],
-        {begin + 40: [], begin + 60: [FAILING], last - 5: [FAILING], last: []},
+        {begin + 5: [], begin + 10: [FAILING], last - 5: [FAILING], last: []},
+        {IN_A_ROW: timeline(("0", begin), ("1", 10), ("2", last - begin - 10), ("0", 10 * MINUTE))},
     )
 
 
@@ -225,7 +231,8 @@ def test_wedged_model_pages_within_two_intervals_and_resolves_after_recovery(
 def test_one_failed_probe_calls_nobody(tmp_path: Path, seconds: int) -> None:
     begin = 30 * MINUTE
     quiet: dict[int, list[str]] = {begin + after: [] for after in range(0, 5 * MINUTE, 5)}
-    check(tmp_path, [("1", begin), ("0", seconds), ("1", 10 * MINUTE)], quiet)
+    mended = {IN_A_ROW: timeline(("0", begin), ("1", 10), ("0", seconds - 10), ("0", 10 * MINUTE))}
+    check(tmp_path, [("1", begin), ("0", seconds), ("1", 10 * MINUTE)], quiet, mended)
 
 
 def test_starting_model_calls_nobody_until_its_start_is_overdue(tmp_path: Path) -> None:
@@ -269,7 +276,9 @@ def test_rare_probe_that_failed_once_calls_nobody(tmp_path: Path) -> None:
     hourly = a_probe(interval_seconds=HOUR)
     begin = 7 * HOUR
     quiet: dict[int, list[str]] = {begin + after: [] for after in range(0, 2 * HOUR, 5 * MINUTE)}
-    check(tmp_path, [("1", begin), ("0", HOUR), ("1", HOUR)], quiet, step=60, probe=hourly)
+    mended = {IN_A_ROW: timeline(("0", begin), ("1", MINUTE), ("0", 2 * HOUR - MINUTE), step=60)}
+    spans = [("1", begin), ("0", HOUR), ("1", HOUR)]
+    check(tmp_path, spans, quiet, mended, step=60, probe=hourly)
 
 
 @pytest.mark.parametrize(
@@ -331,6 +340,20 @@ def test_prober_that_moves_to_another_pod_calls_nobody(tmp_path: Path) -> None:
     series = {**healthy(length), SUCCESS: timeline(*spans).replace("stale+0x0", "stale"), **more}
     quiet: dict[int, list[str]] = {begin + a: [] for a in range(0, HOUR, MINUTE)}
     check_alerts(tmp_path, rule_groups(a_server(), GRAFANA), series, quiet)
+
+
+def test_page_goes_on_while_the_prober_moves_and_nobody_answers_rightly(tmp_path: Path) -> None:
+    second = {s: s.replace("prober-0", "prober-1") for s in (SUCCESS, IN_A_ROW)}
+    begin, moved = 30 * MINUTE, 31 * MINUTE
+    found = {
+        SUCCESS: timeline(("1", begin), ("0", 10 * MINUTE)),
+        IN_A_ROW: timeline(("0", begin), ("3", 10 * MINUTE)),
+        second[SUCCESS]: timeline(("_", moved), ("0", MINUTE), ("1", 8 * MINUTE)),
+        second[IN_A_ROW]: timeline(("_", moved), ("1", MINUTE), ("0", 8 * MINUTE)),
+    }
+    expected = {moved - 5: [FAILING], moved: [FAILING], moved + 30: [FAILING], moved + MINUTE: []}
+    series = {**healthy(40 * MINUTE), **found}
+    check_alerts(tmp_path, rule_groups(a_server(), GRAFANA), series, expected)
 
 
 def test_rules_of_two_models_do_not_meet() -> None:
