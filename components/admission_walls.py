@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from components.admission_row import ANY, OURS, SPACES, Check, Row, kinds
+from components.model_cache.agent_pod import PEER_PORT
+from components.model_cache.events_access import API_PORT
 from model_specs.names import (
     CACHE_NAMESPACE,
     GATEWAY_NAMESPACE,
@@ -90,6 +92,8 @@ _TO_CALLEES: Final = (
     f" || !{_is_platforms(_TO)})"
 )
 
+_TO_AGENTS: Final = f"e.?to.orValue([]).size() > 0 && e.to.all(t, {_TO} == '{CACHE_NAMESPACE}')"
+
 _OUTWARD: Final = Row(
     rule="P28",
     name="egress-allow-list",
@@ -99,6 +103,7 @@ _OUTWARD: Final = Row(
     judged="spec",
     variables={
         "rules": "object.spec.?egress.orValue([])",
+        "agents": f"object.metadata.namespace == '{CACHE_NAMESPACE}'",
         "prober": f"object.spec.?podSelector.?matchLabels[?'{LABEL_ROLE}'].orValue('')"
         f" == '{PROBER}'",
         # A project's own pods, and none of a model: its code has no business anywhere.
@@ -111,6 +116,8 @@ _OUTWARD: Final = Row(
             holds=f"variables.rules.all(e, variables.prober || (variables.caller && {_TO_CALLEES})"
             " || (e.?ports.orValue([]).size() > 0"
             " && e.ports.all(p, !has(p.endPort) && (p.?port.orValue(0) in [443, 9000]"
+            f" || (variables.agents && (p.?port.orValue(0) == {API_PORT}"
+            f" || p.?port.orValue(0) == {PEER_PORT} && {_TO_AGENTS}))"
             " || (p.?port.orValue(0) == 53 && e.?to.orValue([]).size() > 0 && e.to.all(t,"
             f" t.?namespaceSelector.?matchLabels[?'{_SPACE}'].orValue('') == 'kube-system'))))))",
             fault="pods would get out to more than DNS and the registry",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, tolerations
+from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
 from model_specs.runtimes import MODEL_PATH
 from regions.model_plan import PlacementPlan, WeightsPlan, WorkloadPlan
 
@@ -54,6 +55,11 @@ def _mounts(work: WorkloadPlan, weights: WeightsPlan) -> list[Object]:
     ]
 
 
+def _secret(work: WorkloadPlan, weights: WeightsPlan) -> str:
+    """The Secret with the registry's keys, of which only a pod that downloads has a use."""
+    return work.registry_secret if weights.mode == "download" else ""
+
+
 def _volumes(work: WorkloadPlan, weights: WeightsPlan, placement: PlacementPlan) -> list[Object]:
     models: dict[str, Object] = {
         "cache": {"persistentVolumeClaim": {"claimName": weights.claim, "readOnly": True}},
@@ -73,6 +79,7 @@ def _volumes(work: WorkloadPlan, weights: WeightsPlan, placement: PlacementPlan)
             {"name": f"secret-{secret.name}", "secret": {"secretName": secret.name}}
             for secret in work.secrets
         ),
+        *credentials_volumes(_secret(work, weights)),
     ]
 
 
@@ -82,9 +89,11 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
         "cache": ["wait", "--digest", weights.digest, "--root", _POLL],
         "download": ["pull", "--address", weights.address, "--root", _POLL],
     }
+    secret = _secret(work, weights)
     registry = {
         "AWS_REGION": work.registry_region,
         "ISOSERVE_REGISTRY": work.registry_url,
+        "ISOSERVE_REGISTRY_CREDENTIALS": CREDENTIALS if secret else "",
         "ISOSERVE_REGISTRY_ENDPOINT": work.registry_endpoint,
     }
     size = {"cpu": "1", "ephemeral-storage": "64Mi", "memory": "512Mi"}
@@ -99,6 +108,7 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
         "volumeMounts": [
             {"mountPath": _POLL, "name": "models", "readOnly": weights.mode == "cache"},
             {"mountPath": "/tmp", "name": "tmp"},
+            *credentials_mounts(secret),
         ],
     }
 

@@ -20,6 +20,7 @@ from components import (
 from components import gateway as entrance
 from components.kube import Object
 from components.model_cache import objects as model_cache
+from components.model_cache.monitor import monitor
 from components.synthetic_probe import objects as synthetic_probe
 from components.synthetic_probe import rules
 from regions.model_plan import ServerPlan
@@ -60,7 +61,8 @@ def _pools(plan: RegionPlan) -> Iterator[Part]:
 def _caches(plan: RegionPlan) -> Iterator[Part]:
     accounts = {cache.namespace: cache.reader_role_arn for cache in plan.caches}
     for namespace, role_arn in accounts.items():
-        yield _own("ModelCache", "cache", model_cache.shared(namespace, role_arn))
+        scrape = [monitor(namespace)] if "prometheus_operator" in plan.capabilities else []
+        yield _own("ModelCache", "cache", [*model_cache.shared(namespace, role_arn), *scrape])
     for cache in plan.caches:
         yield _own("ModelCache", cache.name, model_cache.objects(cache))
 

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from model_specs.names import (
+    CACHE_NAMESPACE,
     GATEWAY_NAMESPACE,
     LABEL_MODEL,
     LABEL_PROJECT,
@@ -25,6 +26,8 @@ Block = Mapping[str, Any]
 
 _DNS: Final = frozenset({(53, TCP), (53, "UDP")})
 _REGISTRY: Final = frozenset({(443, TCP), (9000, TCP)})
+_PEERS: Final = frozenset({(9092, TCP)})
+_API: Final = frozenset({(6443, TCP)})
 _WEB: Final = frozenset({(80, TCP), (443, TCP)})
 _CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
 """Where a cloud hands out its nodes' credentials to whoever asks."""
@@ -118,7 +121,15 @@ def _to_dns(policy: Resource, rule: Block, facts: Facts) -> bool:
 
 
 def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
-    return bool(_ports(rule)) and _ports(rule) <= _REGISTRY
+    # An agent writes Events, at the port where API servers listen behind their Service.
+    allowed = _REGISTRY | _API if policy.namespace == CACHE_NAMESPACE else _REGISTRY
+    return bool(_ports(rule)) and _ports(rule) <= allowed
+
+
+def _to_agents(policy: Resource, rule: Block, facts: Facts) -> bool:
+    """The cache agents' way to each other."""
+    among = policy.namespace == CACHE_NAMESPACE and _only_to(_to(rule), CACHE_NAMESPACE)
+    return among and bool(_ports(rule)) and _ports(rule) <= _PEERS
 
 
 def _to_models(policy: Resource, rule: Block, facts: Facts) -> bool:
@@ -155,6 +166,7 @@ def _to(rule: Block) -> list[Block]:
 _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
     _to_dns,
     _to_registry,
+    _to_agents,
     _to_models,
     _to_callees,
     _to_gateway_outside,
@@ -163,7 +175,8 @@ _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
 
 @each("P28", "egress-allow-list", "NetworkPolicy")
 def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """Pods go out to DNS in kube-system and to the registry's ports (443, 9000); nowhere else.
+    """Pods go out to DNS in kube-system and to the registry's ports (443, 9000); nowhere else but
+    cache agents to each other and to the API server.
 
     A project's pods that are no model also go to its namespace, the gateways and whoever shares
     with it; a prober, where a model has a route, to the web's ports outside, never to link-local

@@ -19,7 +19,6 @@ Row = tuple[str, Callable[[Block], object]]
 """What a thing does wrongly, and whether it does."""
 
 _CACHE_ROOT: Final = "/var/lib/isoserve"
-_CACHE_MAY_ADD: Final = frozenset({"CHOWN", "FOWNER"})
 _LEAST_ID: Final = 10_001  # below are the ids of a distribution's own users
 _MEND: Final = "no field of a spec says so; mend what renders the pod"
 _NO_ACCOUNT: Final = (None, "", "default")
@@ -57,6 +56,7 @@ _OF_CONTAINER: Final[tuple[Row, ...]] = (
     ("may gain privileges", lambda its: its.get("allowPrivilegeEscalation") is not False),
     ("is privileged", lambda its: its.get("privileged")),
     ("keeps capabilities", lambda its: "ALL" not in _capabilities(its, "drop")),
+    ("adds capabilities", lambda its: _capabilities(its, "add")),
     (
         "makes system calls that RuntimeDefault forbids",
         lambda its: (its.get("seccompProfile") or {}).get("type") != "RuntimeDefault",
@@ -78,15 +78,7 @@ _OF_TENANT: Final[tuple[Row, ...]] = (
     ("may run as root", lambda its: its.get("runAsNonRoot") is not True),
     (f"runs as a user below {_LEAST_ID}", _id("runAsUser")),
     (f"runs as a group below {_LEAST_ID}", _id("runAsGroup")),
-    ("adds capabilities", lambda its: _capabilities(its, "add")),
 )
-_OF_CACHE: Final[tuple[Row, ...]] = (
-    (
-        "adds capabilities beyond giving files away",
-        lambda its: _capabilities(its, "add") - _CACHE_MAY_ADD,
-    ),
-)
-"""The agent alone writes to a node's disk, as root, and owns up to nothing else."""
 
 
 def _reaches_out(container: Block) -> Iterator[str]:
@@ -111,7 +103,8 @@ def _volume(volume: Block, in_cache: bool) -> Iterator[str]:
         yield f"mounts volume {volume.get('name')} of {kind}"
     for source in (volume.get("projected") or {}).get("sources") or ():
         token = source.get("serviceAccountToken")
-        if token is not None and not token.get("audience"):
+        # The agent's may write Events; what else it may, the rules on rights say.
+        if token is not None and not token.get("audience") and not in_cache:
             yield f"mounts a token for the API server in volume {volume.get('name')}"
 
 
@@ -123,7 +116,8 @@ def _wrong(resource: Resource) -> Iterator[str]:
         yield "leaves AppArmor's default"
     yield from (what for what, does in _OF_POD if does(spec))
     yield from (what for what, does in (() if in_cache else _OF_TENANT_POD) if does(spec))
-    rows = (*_OF_CONTAINER, *(_OF_CACHE if in_cache else _OF_TENANT))
+    # The agent alone writes to a node's disk, as root, and owns up to nothing else.
+    rows = (*_OF_CONTAINER, *(() if in_cache else _OF_TENANT))
     of_pod = spec.get("securityContext") or {}
     for container in containers(resource):
         security = {**of_pod, **(container.get("securityContext") or {})}

@@ -13,11 +13,13 @@ Block = Mapping[str, Any]
 
 _READ: Final = frozenset({"get", "list", "watch"})
 _WRITE: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("", "events"): frozenset({"create"}),
     ("", "pods"): frozenset({"delete"}),
     # No patch: its answer is the whole object, so an empty one reads a secret.
     ("", "secrets"): frozenset({"create", "delete", "update"}),
 }
-"""All that a person may change: restart a pod, replace a secret. The rest comes from specs."""
+"""All that may be changed: people restart pods and replace secrets, cache agents write Events. The
+rest comes from specs."""
 _UNREADABLE: Final = frozenset({"secrets"})
 _READABLE_PARTS: Final = frozenset({"pods/log"})
 """Parts of objects (`pods/exec`, `nodes/proxy`, ...) act, so only these are for reading."""

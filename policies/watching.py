@@ -15,6 +15,7 @@ from policies.tracks import Track, by_model, takers, taking
 
 _CONFIG: Final = "config.json"
 _RULE_FILE: Final = ".rules.yaml"
+_AGENT: Final = "cache-agent"
 _BOARD: Final = "grafana_dashboard"
 _ALERTS: Final = frozenset({"ModelBudgetBurning", "ModelProbeAbsent", "ModelProbeFailing"})
 _BURNS: Final = frozenset({("page", "1h"), ("page", "6h"), ("ticket", "1d"), ("ticket", "3d")})
@@ -131,13 +132,14 @@ def _noted(workload: Resource) -> bool:
 
 @whole("P31", "metrics-scraped")
 def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
-    """The metrics of every server and prober are read: by a PodMonitor where the operator runs,
-    else by their pods' annotations. What is not read cannot scale, burn or call."""
+    """The metrics of every server, prober and cache agent are read: by a PodMonitor where the
+    operator runs, else by their pods' annotations. What is not read cannot scale, burn or call."""
     read = [m for m in estate.of("PodMonitor") if len(m.spec.get("podMetricsEndpoints") or ()) > 0]
     monitors = takers(read)
     probers = [d for d in estate.of("Deployment") if d.labels.get(LABEL_ROLE) == PROBER]
+    agents = [d for d in estate.of("DaemonSet") if d.labels.get(LABEL_ROLE) == _AGENT]
     servers = [track.deployment for found in by_model(estate).values() for track in found]
-    for one in (*servers, *probers):
+    for one in (*servers, *probers, *agents):
         if not (taking(monitors, one) if _has_operator(estate) else _noted(one)):
             yield Fault(one, "has metrics that nobody reads", "render its PodMonitor", "slo")
 

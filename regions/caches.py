@@ -69,6 +69,7 @@ def caches(
                 registry_url=f"s3://{profile.registry.bucket}",
                 registry_endpoint=profile.registry.endpoint,
                 registry_region=profile.account.region,
+                registry_secret=profile.registry.credentials_secret,
                 reader_role_arn=role_arn(profile, reader_role(region, CACHE_NAMESPACE)),
             )
         )

@@ -197,6 +197,8 @@ class WorkloadPlan:
     registry_url: str
     registry_endpoint: str
     registry_region: str
+    registry_secret: str
+    """Secret with the registry's keys, in the project's namespace; empty where a role serves."""
     reader_role_arn: str
 
 

@@ -118,6 +118,8 @@ class CachePlan:
     registry_url: str
     registry_endpoint: str
     registry_region: str
+    registry_secret: str
+    """Secret with the registry's keys, in the agents' namespace; empty where a role serves."""
     reader_role_arn: str
 
 

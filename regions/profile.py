@@ -21,6 +21,7 @@ Finding = tuple[tuple[str | int, ...], str, str]
 
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
+_SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
 _OLDEST_KUBERNETES: Final = 30
 """The minor version, 1.30: the oldest that serves everything we render."""
@@ -130,6 +131,9 @@ class Registry(Part):
     """Bucket name, unique in the store."""
     endpoint: str
     """URL of an S3-compatible store as pods see it; empty is AWS S3."""
+    credentials_secret: Annotated[str, Field(pattern=_SECRET_NAME)]
+    """Secret by whose access_key_id, secret_access_key and session_token (optional) pods read the
+    registry, one in isoserve-cache and in each project; empty where AWS gives pods roles."""
     replicate_to: tuple[Replica, ...]
     """Only the home region has any: where its objects are copied."""
 
@@ -244,7 +248,7 @@ class RegionProfile(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
-        findings += self._keyless_copies()
+        findings += [*self._keyless_copies(), *self._keyless_pods()]
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -282,6 +286,17 @@ class RegionProfile(Part):
                 why = "S3 copies what a key encrypts only to a key, got none"
                 place = ("registry", "replicate_to", index, "key_arn")
                 yield place, "E371", f"{why}; write registry_key_arn of {copy.region}'s stack"
+
+    def _keyless_pods(self) -> Iterator[Finding]:
+        """Pods read by roles where AWS is the cluster's and the store's; elsewhere by keys."""
+        has_roles = self.provider == "aws" and not self.registry.endpoint
+        place, secret = ("registry", "credentials_secret"), self.registry.credentials_secret
+        if has_roles and secret:
+            why = f"on AWS pods read the registry by their roles, got {shown(secret)}"
+            yield place, "E371", f'{why}; write ""'
+        elif not has_roles and not secret:
+            why = "pods have no role at this store, got no Secret with keys for it"
+            yield place, "E371", f"{why}; name one, as in isoserve-registry"
 
     def _beyond_aws(self) -> Iterator[Finding]:
         """What cannot be in one AWS region."""

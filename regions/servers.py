@@ -135,13 +135,14 @@ def workload(
         model=model.name,
         namespace=model.project,
         labels=labels_of(model),
-        env=dict(spec.env),
+        env={**RUNTIMES.get(spec.image, CUSTOM).env, **spec.env},
         secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
         priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
         agent_image=profile.agent_image,
         registry_url=f"s3://{profile.registry.bucket}",
         registry_endpoint=profile.registry.endpoint,
         registry_region=profile.account.region,
+        registry_secret=profile.registry.credentials_secret,
         reader_role_arn=role_arn(profile, reader_role(region, model.project)),
     )
 

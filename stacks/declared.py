@@ -62,6 +62,16 @@ def _store(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     return bool(here.registry.endpoint) != bool(there.registry.endpoint)
 
 
+def _keys(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    """The registry's keys are a Secret of another name, or none where roles serve."""
+
+    def secrets(plan: RegionPlan) -> set[str]:
+        works = [*(s.workload for s in plan.servers), *(j.workload for j in plan.jobs)]
+        return {work.registry_secret for work in works}
+
+    return secrets(here) != secrets(there)
+
+
 def _zones(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     return (len(here.zones) > 1) != (len(there.zones) > 1)
 
@@ -105,6 +115,11 @@ _OWN_FILES = (
     r"|volumes\[[\w-]+\]\.(emptyDir|persistentVolumeClaim))"
 )
 _STORE = r".*\.env\[ISOSERVE_REGISTRY_ENDPOINT\]"
+_KEYS = (
+    r".*\.(env\[ISOSERVE_REGISTRY_CREDENTIALS\]"
+    r"|volumes\[registry-credentials\](\.secret\.secretName)?"
+    r"|volumeMounts\[registry-credentials\])"
+)
 _TOKEN = r".*\.(volumes|volumeMounts)\[(token|\d+)\]|spec\.egress(\[\d+\].*)?"
 
 DECLARED: Final[tuple[Declared, ...]] = tuple(
@@ -126,7 +141,9 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r"ModelCache/.*", r"", _other_models, "none of the models there is cached"),
         (r".*/ServiceAccount", r".*role-arn.*", _provider, "only AWS has IAM roles"),
         (r".*", _STORE, _store, "only an own store needs its endpoint named"),
+        (r".*", _KEYS, _keys, "only a store without roles needs keys"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
+        (_PODS, _KEYS, _less("model cache"), "as above"),
         (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),
         (_PODS, r".*\.topologySpreadConstraints", _zones, "one zone needs no spread"),
         (r"AdmissionGuard/.*", r"", _lacks("cluster_scope"), "namespace rights only"),

@@ -120,6 +120,7 @@ def a_workload(**over: Any) -> WorkloadPlan:
         registry_url="s3://isoserve-models",
         registry_endpoint="",
         registry_region="us-east-1",
+        registry_secret="",
         reader_role_arn="",
     )
     return replace(whole, **over)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from components.model_cache.config import Config, Wanted
 from components.model_cache.hold import Holder
+from components.model_cache.peers import Peers
 from components.model_cache.retry import Retries
 from components.model_cache.shelf import Shelf, is_digest, of_project
 from components.model_cache.signs import Signs
+from components.model_cache.source import Origin
 from components.model_registry.store import Store
 
 GIB = 1024**3
@@ -24,6 +26,7 @@ class Node:
 
     root: Path
     store: Store
+    peers: Peers | None = None
     budget_bytes: int = GIB
     seconds: float = 0.0
     signs: Signs = field(default_factory=lambda: Signs("node-1"))
@@ -34,7 +37,7 @@ class Node:
     def restart(self) -> None:
         """The agent's process ends and another begins; the metrics go on, to be looked at."""
         retries = Retries(lambda: self.seconds, lambda most: most, 0.0)
-        self.holder = Holder(self.root, self.store, self.signs, retries)
+        self.holder = Holder(self.root, Origin(self.store, self.peers), self.signs, retries)
 
     def turn(self, *models: Wanted) -> None:
         self.holder.turn(Config(budget_bytes=self.budget_bytes, models=models))

@@ -20,6 +20,7 @@ from components.model_cache.config import Config, wanted
 from components.model_cache.hold import Holder
 from components.model_cache.retry import Retries
 from components.model_cache.signs import Signs
+from components.model_cache.source import Origin
 from components.model_registry import ranges
 from tests.counted_store import client_of
 
@@ -57,7 +58,7 @@ def _child(url: str, line: str) -> None:
     _left = int(calls)
     seconds = [0.0]
     retries = Retries(lambda: seconds[0], lambda _: 0.0, 0.0)
-    holder = Holder(Path(root), client_of(url), Signs("node"), retries)
+    holder = Holder(Path(root), Origin(client_of(url), None), Signs("node"), retries)
     for _ in range(len(rows) + 1):
         holder.turn(config)
         seconds[0] += 1.0

@@ -26,6 +26,8 @@ class Counted:
     url: str
     store: Store
     reads: list[tuple[str, str]] = field(default_factory=list)
+    callers: set[str] = field(default_factory=set)
+    """The access keys by which it was asked."""
 
     def blob_reads(self) -> list[tuple[str, str]]:
         """Those of content, by SHA-256 and range."""
@@ -62,8 +64,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _recording(application: Any, reads: list[tuple[str, str]]) -> Callable[..., Iterable[bytes]]:
+def _recording(
+    application: Any, reads: list[tuple[str, str]], callers: set[str]
+) -> Callable[..., Iterable[bytes]]:
     def answer(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        signed = environ.get("HTTP_AUTHORIZATION", "")
+        callers.add(signed.partition("Credential=")[2].partition("/")[0])
         if environ["REQUEST_METHOD"] == "GET":
             reads.append((environ["PATH_INFO"], environ.get("HTTP_RANGE", "")))
         found: Iterable[bytes] = application(environ, start)
@@ -88,13 +94,14 @@ def counted_store() -> Iterator[Counted]:
             pass
 
     reads: list[tuple[str, str]] = []
-    application = _recording(DomainDispatcherApplication(create_backend_app), reads)
+    callers: set[str] = set()
+    application = _recording(DomainDispatcherApplication(create_backend_app), reads, callers)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield Counted(url, open_store(url), reads)
+        yield Counted(url, open_store(url), reads, callers)
     finally:
         server.shutdown()
         server.server_close()

@@ -13,75 +13,63 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import random
 import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from components.model_cache import config
-from components.model_cache.health import serving
-from components.model_cache.hold import Holder
+from components.model_cache.credentials import credentials
+from components.model_cache.duty import TURN_SECONDS, Duty, hold
 from components.model_cache.keep import pull
 from components.model_cache.lock import alone
-from components.model_cache.retry import Retries
+from components.model_cache.serve import PEER_PORT
 from components.model_cache.shelf import Shelf, is_digest, of_pod
-from components.model_cache.signs import Signs
+from components.model_cache.source import Origin
 from components.model_cache.wait import leave_word, patience, wait
 from components.model_registry.errors import RegistryError
 from components.model_registry.store import Store
 
 METRICS_PORT: Final = 9091  # as objects.py renders it, which would bring more into the image
-_TURN_SECONDS: Final = 1.0
-_log = logging.getLogger("cache")
 
 
 def _store(env: Mapping[str, str]) -> Store:
-    """The registry that the pod's environment names; credentials are the pod's or the node's."""
+    """The registry that the pod's environment names, by its keys, or by the pod's own role."""
     url, region = env.get("ISOSERVE_REGISTRY", ""), env.get("AWS_REGION", "us-east-1")
-    return Store(url, env.get("ISOSERVE_REGISTRY_ENDPOINT", ""), region, None)
+    folder = env.get("ISOSERVE_REGISTRY_CREDENTIALS", "")
+    keys = credentials(Path(folder)) if folder else None
+    return Store(url, env.get("ISOSERVE_REGISTRY_ENDPOINT", ""), region, keys)
 
 
-def _hold(options: argparse.Namespace) -> str:
-    # Another process that opens a file while its lease is asked for (room.py) must not end us.
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
-    store, signs = _store(os.environ), Signs(os.environ.get("NODE_NAME", ""))
-    retries = Retries(time.monotonic, lambda most: random.uniform(0, most), options.spread_seconds)
-
-    def stand_by() -> None:
-        signs.beat()
-        time.sleep(_TURN_SECONDS)
-
-    with serving(options.port, signs) as port, alone(options.root, stand_by):
-        holder = Holder(options.root, store, signs, retries)
-        _log.info("holding %s, metrics on port %d", options.root, port)
-        last = ""
-        while True:
-            try:
-                holder.turn(config.load(options.config))
-            except ValueError as error:  # what was listed before is held on
-                if str(error) != last:
-                    _log.error("%s: %s", options.config, error)
-                last = str(error)
-                signs.beat()
-            time.sleep(_TURN_SECONDS)
+def _hold(options: argparse.Namespace) -> NoReturn:
+    duty = Duty(
+        root=options.root,
+        config=options.config,
+        node=os.environ.get("NODE_NAME", ""),
+        host=options.host,
+        port=options.port,
+        peers=options.peers,
+        peer_port=options.peer_port,
+        spread_seconds=options.spread_seconds,
+    )
+    hold(duty, _store(os.environ))
 
 
 def _wait(options: argparse.Namespace) -> str:
     if not is_digest(options.digest):
         return f"--digest is 64 hex digits of a manifest's SHA-256, got {options.digest!r}"
-    how = patience(options.silence_seconds, _TURN_SECONDS)
+    how = patience(options.silence_seconds, TURN_SECONDS)
     # A pod sees the visible half of its project's shelf.
     return wait(Shelf(options.root, options.root), options.digest, how)
 
 
 def _pull(options: argparse.Namespace) -> str:
     one = config.wanted(options.address, 0)
-    with alone(options.root, lambda: time.sleep(_TURN_SECONDS)):
+    with alone(options.root, lambda: time.sleep(TURN_SECONDS)):
         print(f"fetching {one.address}", flush=True)
-        pull(_store(os.environ), of_pod(options.root), one, lambda _: None)
+        pull(Origin(_store(os.environ), None), of_pod(options.root), one)
     print(f"{one.address} is there", flush=True)
     return ""
 
@@ -96,11 +84,16 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--root", type=Path, required=True, help="where the models stand")
         return made
 
-    hold = verb("hold", _hold, "hold what the config lists, until stopped")
-    hold.add_argument("--config", type=Path, required=True, help="what to hold, read again")
-    hold.add_argument("--port", type=int, default=METRICS_PORT, help="default: %(default)s")
+    held = verb("hold", _hold, "hold what the config lists, until stopped")
+    held.add_argument("--config", type=Path, required=True, help="what to hold, read again")
+    words = "listen on this address; default: all"
+    held.add_argument("--host", metavar="ADDRESS", default="", help=words)
+    held.add_argument("--port", type=int, default=METRICS_PORT, help="default: %(default)s")
+    words = "ask and answer the agents behind this name of the cluster's DNS; default: none"
+    held.add_argument("--peers", metavar="NAME", default="", help=words)
+    held.add_argument("--peer-port", type=int, default=PEER_PORT, help="default: %(default)s")
     words = "first attempts are spread over so long; default: %(default)s"
-    hold.add_argument("--spread-seconds", type=float, default=30.0, help=words)
+    held.add_argument("--spread-seconds", type=float, default=30.0, help=words)
     wait_for = verb("wait", _wait, "wait till the node's agent has a version")
     wait_for.add_argument("--digest", required=True, help="of its manifest")
     words = "fail when the agent says nothing for so long; default: %(default)s"

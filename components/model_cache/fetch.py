@@ -2,7 +2,8 @@
 
 A partial file is written in order, so its length is how far it has come. What is found is digested
 again before more is fetched; when the end is wrong, what was found may be what is wrong, as after a
-power cut, and the content is fetched once from its beginning before the registry is blamed.
+power cut, or what peers gave, and the content is fetched once from its beginning, from the registry
+alone, before that is blamed.
 """
 
 from __future__ import annotations
@@ -11,20 +12,17 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from components.model_cache.neighbours import Neighbour
 from components.model_cache.shelf import Shelf
-from components.model_registry import keys
-from components.model_registry.checked import check_content, check_size
+from components.model_cache.source import Source
+from components.model_registry.checked import check_content
 from components.model_registry.errors import Corrupt
 from components.model_registry.manifest import ManifestFile
-from components.model_registry.ranges import Ranges
-from components.model_registry.store import Store
 
-Counted = Callable[[int], None]
-"""Is told the number of bytes that were fetched since it was last told, by any thread."""
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _READ_BYTES: Final = 1024 * 1024
 _OWN: Final = 0o600
@@ -34,15 +32,9 @@ _READABLE: Final = 0o444  # pods read; nobody writes what is verified
 class Fetch:
     """Content of one project on its way to its shelf. For several threads, each its own content."""
 
-    def __init__(
-        self, store: Store, ranges: Ranges, project: str, shelf: Shelf, counted: Counted
-    ) -> None:
-        """From `project` of `store`, by `ranges` of it."""
-        self._store = store
-        self._ranges = ranges
-        self._project = project
+    def __init__(self, source: Source, shelf: Shelf) -> None:
+        self._source = source
         self._shelf = shelf
-        self._counted = counted
 
     def bring(self, file: ManifestFile) -> None:
         """Put a file's content among the blobs, unless it is there.
@@ -53,7 +45,6 @@ class Fetch:
         if self._shelf.blob(file.sha256).exists():
             return
         try:
-            check_size(self._store, self._project, file)
             self._fetch(file)
         except Corrupt:
             quarantine(self._shelf, file.sha256)
@@ -61,23 +52,27 @@ class Fetch:
 
     def _fetch(self, file: ManifestFile) -> None:
         partial = self._shelf.partial(file.sha256)
-        if _size(partial) >= 0:
+        is_known = _size(partial) >= 0
+        if is_known:
             os.chmod(partial, _OWN)  # closed already, when we were killed right before the rename
-            try:
-                return self._append(file, partial)
-            except Corrupt:
-                partial.unlink()
-        return self._append(file, partial)
+        givers: set[Neighbour] = set()
+        try:
+            return self._append(file, lambda start: self._source.near(file, start, givers))
+        except Corrupt:
+            if not (is_known or givers):
+                raise
+        self._source.blame(givers)
+        partial.unlink()
+        return self._append(file, lambda start: self._source.far(file, start))
 
-    def _append(self, file: ManifestFile, partial: Path) -> None:
-        whole = hashlib.sha256()
+    def _append(self, file: ManifestFile, read: Callable[[int], Iterator[memoryview]]) -> None:
+        whole, partial = hashlib.sha256(), self._shelf.partial(file.sha256)
         out = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
         try:
             found = _digest(out, whole)
-            for piece in self._ranges.read(keys.blob(self._project, file.sha256), found, file.size):
+            for piece in read(found):
                 _write(out, piece)
                 whole.update(piece)
-                self._counted(len(piece))
             check_content(whole.hexdigest(), file)
             os.fchmod(out, _READABLE)
             os.fsync(out)
@@ -91,7 +86,9 @@ def quarantine(shelf: Shelf, sha256: str) -> None:
     """Set wrong content aside for who asks why; the last one only, since it counts as used."""
     folder = shelf.hidden / "quarantine"
     partial = shelf.partial(sha256)
-    if partial.exists():
+    if _size(partial) == 0:  # nothing came: its size was wrong already
+        partial.unlink()
+    elif partial.exists():
         empty_quarantine(shelf)
         os.rename(partial, folder / sha256)
 

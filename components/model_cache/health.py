@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from components.model_cache.listen import AddressServer, answering
 from components.model_cache.signs import Signs
 
 
-class _Server(ThreadingHTTPServer):
-    """Both families of addresses where there are two, whichever the cluster has."""
-
-    daemon_threads = True
-    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-
-    def __init__(self, port: int, signs: Signs) -> None:
+class _Server(AddressServer):
+    def __init__(self, host: str, port: int, signs: Signs) -> None:
         self.signs = signs
-        super().__init__(("", port), _Handler)
-
-    def server_bind(self) -> None:
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        super().__init__(host, port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,15 +47,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: every node is asked every few seconds."""
 
 
-@contextmanager
-def serving(port: int, signs: Signs) -> Iterator[int]:
-    """Answer on `port`, or a free one for 0; gives the port."""
-    server = _Server(port, signs)
-    thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def serving(host: str, port: int, signs: Signs) -> AbstractContextManager[int]:
+    """Answer on `port` of `host` (none is every address), or a free one for 0; gives the port."""
+    return answering(_Server(host, port, signs), "health")

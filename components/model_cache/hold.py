@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,10 @@ from components.model_cache.keep import Library, bring, content
 from components.model_cache.places import held_bytes, is_there, places_of
 from components.model_cache.retry import Key, Retries
 from components.model_cache.room import Place, make_room
+from components.model_cache.rot import Condemned, clear
 from components.model_cache.signs import Signs
+from components.model_cache.source import Origin
 from components.model_registry.errors import RegistryError
-from components.model_registry.store import Store
 
 _log = logging.getLogger("cache")
 _LOOK_SECONDS: Final = 600.0
@@ -33,10 +35,10 @@ _NOTHING: Final = Config(budget_bytes=0, models=())
 class Holder:
     """Brings a node's disk to what the config says."""
 
-    def __init__(self, root: Path, store: Store, signs: Signs, retries: Retries) -> None:
-        """Below `root`, from `store`. Only one process may do so at a time (lock.py)."""
+    def __init__(self, root: Path, origin: Origin, signs: Signs, retries: Retries) -> None:
+        """Below `root`, from `origin`. Only one process may do so at a time (lock.py)."""
         self._root = root
-        self._store = store
+        self._origin = origin
         self._signs = signs
         self._retries = retries
         self._board = Board(retries.now, retries)
@@ -45,11 +47,16 @@ class Holder:
         self._config = _NOTHING
         self._next_look = retries.now()
         self._missing: dict[Key, Wanted] = {}
+        self.condemned = Condemned()
+        """Content that is no longer right, to which any thread may add."""
 
     def turn(self, config: Config) -> None:
         """Do what is due; at most one version is fetched."""
         self._signs.beat()
-        if config != self._config or self._retries.now() >= self._next_look:
+        aside = self.condemned.set_aside(self._root)
+        for project in aside:
+            self._signs.rotten(project)
+        if aside or config != self._config or self._retries.now() >= self._next_look:
             self._begin(config)
         due = [row for row in self._missing.items() if self._retries.is_due(row[0])]
         if due:  # one only: the config may list another by then
@@ -64,6 +71,7 @@ class Holder:
         for place in self._places.values():
             self._signs.begin(place.project)
             place.tidy()
+        self._signs.rotten_served(sum(map(clear, self._places.values())))
         self._missing = {
             (one.project, one.digest): one
             for one in config.models
@@ -82,7 +90,10 @@ class Holder:
         if failure:
             self._signs.failed(one.project, failure.reason)
             self._retries.failed(key, failure.reason, failure.sentence)
-            _log.error("%s is not held, %s: %s", one.address, failure.reason, failure.sentence)
+            is_lasting = failure.reason == "corrupt" or self._retries.is_refused(key)
+            event = {"event": "ModelNotHeld"} if is_lasting else {}
+            words = "%s is not held, %s: %s"
+            _log.error(words, one.address, failure.reason, failure.sentence, extra=event)
         else:
             del self._missing[key]
             self._signs.published(one.project)
@@ -93,11 +104,12 @@ class Holder:
     def _attempt(self, one: Wanted) -> Failure | None:
         place = self._places[one.project]
         try:
-            manifest = place.library.fetched(self._store, one)
+            manifest = place.library.fetched(self._origin, one)
             lack = self._make_room(missing_bytes(place.shelf, content(manifest)))
             if lack:
                 return Failure("disk_full", lack)
-            bring(self._store, place.shelf, one, manifest, lambda n: self._fetched(one, n))
+            told = partial(self._fetched, one.project)
+            bring(self._origin, place.shelf, one, manifest, told)
         except (RegistryError, OSError) as error:
             failure = failure_of(error)
             if failure.reason == "disk_full":  # partial files help nobody while there is no room
@@ -106,8 +118,8 @@ class Holder:
             return failure
         return None
 
-    def _fetched(self, one: Wanted, count: int) -> None:
-        self._signs.fetched(one.project, count)
+    def _fetched(self, project: str, source: str, count: int) -> None:
+        self._signs.fetched(project, source, count)
         self._post(at_once=False)
 
     def _make_room(self, needed_bytes: int) -> str:

@@ -7,17 +7,15 @@ from contextlib import suppress
 from shutil import rmtree
 
 from components.model_cache.config import Wanted
-from components.model_cache.fetch import Counted, Fetch, free_bytes, missing_bytes
+from components.model_cache.fetch import Fetch, free_bytes, missing_bytes
 from components.model_cache.publish import publish, write
 from components.model_cache.shelf import Shelf
+from components.model_cache.source import Counted, Origin, Source
 from components.model_registry import manifest as manifests
-from components.model_registry.catalogue import read_manifest
 from components.model_registry.checked import Bad, by_content, each
 from components.model_registry.errors import Corrupt, RegistryError
 from components.model_registry.manifest import Manifest, ManifestFile
-from components.model_registry.ranges import WINDOW, Ranges
-from components.model_registry.store import Store
-from components.model_registry.threads import threads
+from components.model_registry.ranges import reading
 
 _MOST_TOLD = 3
 
@@ -43,15 +41,19 @@ class Library:
                     self._read[digest] = manifests.parse(raw)
         return self._read.get(digest)
 
-    def fetched(self, store: Store, one: Wanted) -> Manifest:
-        """The version's manifest, from the registry if need be. Raises RegistryError, OSError."""
+    def fetched(self, origin: Origin, one: Wanted) -> Manifest:
+        """The version's manifest, from `origin` if need be. Raises RegistryError, OSError."""
         found = self.known(one.digest)
         if found is None:
-            found = read_manifest(store, one.project, f"sha256:{one.digest}")
+            found = origin.manifest(one)
             write(self._shelf, self._shelf.name(one.digest), one.model.encode())
             write(self._shelf, self._shelf.manifest(one.digest), manifests.to_bytes(found))
             self._read[one.digest] = found
         return found
+
+    def forget(self, digest: str) -> None:
+        """Read and write it anew when the version comes back."""
+        self._read.pop(digest, None)
 
     def content_of(self, digest: str) -> Mapping[str, ManifestFile]:
         """The content of a version, nothing when it is not known."""
@@ -65,13 +67,13 @@ class Library:
         return ""
 
 
-def bring(store: Store, shelf: Shelf, one: Wanted, manifest: Manifest, counted: Counted) -> None:
+def bring(origin: Origin, shelf: Shelf, one: Wanted, manifest: Manifest, counted: Counted) -> None:
     """Bring a version's content and publish it.
 
     Raises Corrupt with the files that the registry cannot give; the others are kept on the shelf.
     """
-    with threads(WINDOW) as fetchers:
-        fetch = Fetch(store, Ranges(store, fetchers, WINDOW), one.project, shelf, counted)
+    with reading(origin.store) as ranges:
+        fetch = Fetch(Source(origin, ranges, one.project, counted), shelf)
         bad = each(by_content(manifest), lambda group: fetch.bring(group[0]))
     if bad:
         raise Corrupt(_told(one, bad))
@@ -84,17 +86,17 @@ def _told(one: Wanted, bad: list[Bad]) -> str:
     return f"{one.address}: {first}{more}; push the model anew"
 
 
-def pull(store: Store, shelf: Shelf, one: Wanted, counted: Counted) -> None:
+def pull(origin: Origin, shelf: Shelf, one: Wanted) -> None:
     """Bring a version onto a pod's own shelf. Raises RegistryError, OSError."""
     if shelf.version(one.digest).is_dir():
         return
     shelf.prepare()
-    manifest = Library(shelf).fetched(store, one)
+    manifest = Library(shelf).fetched(origin, one)
     needed, free = missing_bytes(shelf, content(manifest)), free_bytes(shelf)
     if needed > free:
         raise RegistryError(
             f"{one.address} needs {needed / 1e9:.2f} GB more and {shelf.visible} has "
             f"{free / 1e9:.2f} GB left; give the pod a larger disk"
         )
-    bring(store, shelf, one, manifest, counted)
+    bring(origin, shelf, one, manifest, lambda *_: None)
     rmtree(shelf.hidden)  # the version's files have names of their own

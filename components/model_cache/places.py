@@ -41,6 +41,7 @@ def is_there(place: Place, one: Wanted) -> bool:
         return True
     _log.error("%s has lost files on this node's disk and is fetched anew", one.address)
     withdraw(place.shelf, one.digest)
+    place.library.forget(one.digest)
     return False
 
 

@@ -17,7 +17,7 @@ _REFUSED_AFTER: Final[dict[str, float]] = {
     "corrupt": 3,
     "disk": 1,
     "disk_full": 1,
-    "missing": 3,
+    "missing": 8,  # some two minutes: replication brings a version later than its pin gets here
     "registry": math.inf,
 }
 """Attempts after which waiting is in vain; a registry that does not answer comes back."""

@@ -5,6 +5,8 @@
     <hidden>/blobs/<sha256>    verified content, linked into every version that has it
     <hidden>/partials/<sha256> content on its way, written in order
     <hidden>/manifests/<digest>, names/<digest>, unlisted/<digest>    what is known of a version
+    <hidden>/token             the project's token for peers (tokens.py)
+    <hidden>/checked/<sha256>, rotten/<sha256>    when it was last right; what is not any more
     <hidden>/quarantine, new, trees, trash    wrong content; what comes; what goes
 
 All of it is one file system, since links and renames do not leave one. Blobs are a project's own:
@@ -25,7 +27,7 @@ _POD: Final = "pod"
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _CONTENT: Final = ("blobs", "partials", "quarantine")
 _KNOWLEDGE: Final = ("manifests", "names", "unlisted")
-_FOLDERS: Final = (*_CONTENT, *_KNOWLEDGE, "new", "trash", "trees")
+_FOLDERS: Final = (*_CONTENT, *_KNOWLEDGE, "checked", "new", "rotten", "trash", "trees")
 
 
 def is_digest(text: str) -> bool:
@@ -91,6 +93,27 @@ class Shelf:
             for row in _files(self.hidden / name):
                 if row.name not in digests:
                     os.unlink(row.path)
+
+    def checked(self, sha256: str) -> Path:
+        """A file as old as the time when content on the disk was last found right."""
+        return self.hidden / "checked" / sha256
+
+    def marks(self) -> Iterator[os.DirEntry[str]]:
+        """All of these."""
+        return _files(self.hidden / "checked")
+
+    def rotten(self, sha256: str) -> Path:
+        """Says that versions may have wrong content of this name (rot.py)."""
+        return self.hidden / "rotten" / sha256
+
+    def rots(self) -> Iterator[os.DirEntry[str]]:
+        """All of these."""
+        return _files(self.hidden / "rotten")
+
+    @property
+    def token(self) -> Path:
+        """By what other nodes' agents ask for the project's content, and are asked."""
+        return self.hidden / "token"
 
     def used_bytes(self) -> int:
         """What all content takes, each once however many versions have it."""

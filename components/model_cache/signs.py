@@ -14,7 +14,9 @@ from prometheus_client import (
     generate_latest,
 )
 
+from components.model_cache.neighbours import REASONS as PEER_REASONS
 from components.model_cache.retry import REASONS
+from components.model_cache.source import PEERS
 
 STATES: Final = ("fetching", "held", "refused")
 SILENCE_SECONDS: Final = 900.0
@@ -36,6 +38,14 @@ class Signs:
         self._held = self._gauge("held_bytes", "Content that pods can mount", "project", "model")
         self._models = self._gauge("models", "Listed versions by their state", "state")
         self._fetched = self._counter("fetched_bytes_total", "Read from the registry", "project")
+        self._from_peers = self._counter("peer_bytes_total", "Read from other nodes", "project")
+        self._peer_failures = self._counter(
+            "peer_failures_total", "Peers that did not give what they were asked for", "reason"
+        )
+        for reason in PEER_REASONS:
+            self._peer_failures.labels(node, reason).inc(0)
+        self._rotten = self._counter("rotten_total", "Contents that the disk changed", "project")
+        self._rotten_served = self._gauge("rotten_served", "Versions in use that have such")
         self._published = self._counter("published_total", "Versions that appeared", "project")
         self._evicted = self._counter("evicted_total", "Versions that made room", "project")
         self._failures = self._counter(
@@ -52,15 +62,29 @@ class Signs:
 
     def begin(self, project: str) -> None:
         """Show a project's counters from 0: `increase` does not see a series begin."""
-        for counter in (self._fetched, self._published, self._evicted):
+        zero = (self._fetched, self._from_peers, self._published, self._evicted, self._rotten)
+        for counter in zero:
             counter.labels(self._node, project).inc(0)
         for reason in REASONS:
             self._failures.labels(self._node, project, reason).inc(0)
 
-    def fetched(self, project: str, count: int) -> None:
-        """Bytes came, which is also a sign of life."""
-        self._fetched.labels(self._node, project).inc(count)
+    def fetched(self, project: str, source: str, count: int) -> None:
+        """Bytes came, from source.PEERS or REGISTRY, which is also a sign of life."""
+        counter = self._from_peers if source == PEERS else self._fetched
+        counter.labels(self._node, project).inc(count)
         self.beat()
+
+    def peer_failed(self, reason: str) -> None:
+        """A peer failed, for one of neighbours.REASONS."""
+        self._peer_failures.labels(self._node, reason).inc()
+
+    def rotten(self, project: str) -> None:
+        """Content on the disk is no longer what it was."""
+        self._rotten.labels(self._node, project).inc()
+
+    def rotten_served(self, versions: int) -> None:
+        """So many versions stay visible with such content, since processes have them open."""
+        self._rotten_served.labels(self._node).set(versions)
 
     def published(self, project: str) -> None:
         """A version appeared."""

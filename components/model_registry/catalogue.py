@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from components.model_registry import keys
+from components.model_registry import keys, peer_token
 from components.model_registry.errors import Corrupt, NotFound, RegistryError
 from components.model_registry.keys import Address
 from components.model_registry.manifest import Manifest, ManifestError, digest, parse
@@ -100,6 +100,7 @@ def publish(store: Store, address: Address, wanted: str) -> bool:
     Raises RegistryError when it stands for another: of two pushes one wins.
     """
     key = keys.version(address.project, address.model, address.label)
+    peer_token.ensure(store, address.project)
     if store.create(key, keys.pointer(wanted)):
         return True
     check_free(store, address, wanted)

@@ -73,6 +73,11 @@ def manifest(project: str, digest: str) -> str:
     return f"{project}/manifests/{digest.replace(':', '/', 1)}"
 
 
+def peer_token(project: str) -> str:
+    """By what nodes ask each other for the project's models (peer_token.py)."""
+    return f"{project}/peers/token"
+
+
 def models(project: str) -> str:
     """The prefix of all models of a project."""
     return f"{project}/models/"

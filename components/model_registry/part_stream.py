@@ -1,13 +1,14 @@
-"""One part of a local file as a stream, so that an upload's memory does not grow with its parts."""
+"""One part of a local file, as a stream where an upload's memory would grow with its parts."""
 
 from __future__ import annotations
 
 import io
 import os
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from components.model_registry.local_files import LocalFile, changed
+from components.model_registry.local_files import PART_BYTES, LocalFile, changed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -71,3 +72,23 @@ class PartStream(io.RawIOBase):
         if not self.closed:
             os.close(self._descriptor)
         super().close()
+
+
+def body(file: LocalFile, index: int) -> AbstractContextManager[bytearray | PartStream]:
+    """What the SDK sends for a part: all of it, unless the file is so large that its parts are."""
+    if file.part_bytes <= PART_BYTES:
+        return nullcontext(whole_part(file, index))
+    return PartStream(file, index)
+
+
+def whole_part(file: LocalFile, index: int) -> bytearray:
+    """All of a part, which must be what was digested.
+
+    A stream is read twice by the SDK, and sent in pieces of 16 KiB; this is sent as it is.
+    """
+    data = bytearray(file.part_length(index))
+    left = memoryview(data)
+    with PartStream(file, index) as part:
+        while left:
+            left = left[part.readinto(left) :]
+    return data

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from components.model_registry import keys
-from components.model_registry.checked import Bad, by_content, check_content, check_size, each
+from components.model_registry.checked import Bad, by_content, check_content, each
 from components.model_registry.errors import Corrupt, RegistryError
 from components.model_registry.manifest import Manifest, ManifestFile
 from components.model_registry.paths import PARTIAL
-from components.model_registry.ranges import WINDOW, Ranges
+from components.model_registry.ranges import Ranges, reading
 from components.model_registry.store import Store
-from components.model_registry.threads import Told, threads
+from components.model_registry.threads import Told
 
 _READ_BYTES: Final = 1024 * 1024
 
@@ -44,9 +44,8 @@ class Pull:
         Raises RegistryError when it cannot go on, with what it has kept for the next time.
         """
         self._partial.mkdir(parents=True, exist_ok=True)
-        with _locked(self._partial / "lock"), threads(WINDOW) as fetchers:
+        with _locked(self._partial / "lock"), reading(self._store) as ranges:
             self._check_space(manifest)
-            ranges = Ranges(self._store, fetchers, WINDOW)
             bad = each(by_content(manifest), lambda group: self._bring(group, ranges))
         if not bad:
             shutil.rmtree(self._partial)
@@ -87,7 +86,6 @@ class Pull:
         return is_same
 
     def _fetch(self, file: ManifestFile, partial: Path, ranges: Ranges) -> None:
-        check_size(self._store, self._project, file)
         if 0 < _size(partial) <= file.size:
             try:
                 return self._append(file, partial, ranges)

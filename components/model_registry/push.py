@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from components.model_registry import keys
+from components.model_registry.blobs import Blobs
 from components.model_registry.catalogue import check_free, pointed_to, publish
-from components.model_registry.errors import NotFound, RegistryError
+from components.model_registry.errors import RegistryError
 from components.model_registry.keys import Address
 from components.model_registry.local_files import LocalFile, describe
 from components.model_registry.manifest import (
@@ -31,7 +32,7 @@ from components.model_registry.store import Store
 from components.model_registry.threads import Told, threads
 from components.model_registry.uploads import Uploads
 
-FILES_AT_ONCE: Final = 4
+FILES_AT_ONCE: Final = 8
 PARTS_AT_ONCE: Final = 8
 
 
@@ -51,7 +52,7 @@ class Push:
     def __init__(self, store: Store, uploads: Uploads, address: Address, told: Told) -> None:
         """To the version `address` of `store`; `told` hears of the work `digest` and `send`."""
         self._store = store
-        self._uploads = uploads
+        self._blobs = Blobs(store, uploads, address.project)
         self._address = address
         self._told = told
         self._lock = threading.Lock()
@@ -90,22 +91,15 @@ class Push:
         return known
 
     def _send(self, file: LocalFile) -> None:
-        key = keys.blob(self._address.project, file.sha256)
         with self._lock:
             is_first = file.sha256 not in self._claimed
             self._claimed.add(file.sha256)
-        if not is_first or self._has(key, file.size):
+        if not is_first:
             self._told("send", file.size)
             return
-        sent = self._uploads.send(file, key, lambda count: self._told("send", count))
+        sent = self._blobs.add(file, lambda count: self._told("send", count))
         with self._lock:
             self._sent_bytes += sent
-
-    def _has(self, key: str, size: int) -> bool:
-        try:
-            return self._store.size(key) == size
-        except NotFound:
-            return False
 
 
 def check_is_no_tag(store: Store, address: Address) -> None:

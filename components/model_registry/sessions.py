@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
@@ -26,6 +27,21 @@ class Account:
     credentials_file: str
 
 
+class LateClient:
+    """boto3's client, made when it is first used: that takes longer than to read a small model."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """One bucket, as obstore reads it and as boto3 writes what obstore cannot."""
@@ -37,6 +53,17 @@ class Registry:
 
 def connect(bucket: str, endpoint: str, account: Account) -> Registry:
     """The registry in a bucket. Raises RegistryError when the account has no credentials."""
+    core, found = _session(bucket, account)
+    client = LateClient(lambda: _client(core, endpoint, account))
+    # An endpoint of the shared config is the SDK's alone to know; AWS's own is obstore's too.
+    chosen = endpoint or client.meta.endpoint_url
+    elsewhere = "" if chosen.endswith(".amazonaws.com") else chosen
+    store = Store(f"s3://{bucket}", elsewhere, account.region, lambda: _frozen(found))
+    return Registry(store=store, client=client, bucket=bucket)
+
+
+def _session(bucket: str, account: Account) -> tuple[botocore.session.Session, Any]:
+    """The SDK's session of the account, and its credentials."""
     core = botocore.session.Session(profile=account.profile or None)
     for name in ("config_file", "credentials_file"):
         if path := getattr(account, name):
@@ -45,21 +72,28 @@ def connect(bucket: str, endpoint: str, account: Account) -> Registry:
         # As in a CI job, whose credentials are in its environment.
         core = botocore.session.Session()
     try:
-        session = boto3.Session(botocore_session=core, region_name=account.region)
-        found = session.get_credentials()
-        client = session.client("s3", endpoint_url=endpoint or None, config=_config())
+        found = core.get_credentials()
     except (BotoCoreError, ValueError) as error:
-        raise RegistryError(f"the account's profile {account.profile!r}: {error}") from None
+        raise _unusable(account, error) from None
     if found is None:
         files = account.credentials_file or account.config_file or "~/.aws"
         where = f"profile {account.profile!r} in {files}" if account.profile else "the environment"
         raise RegistryError(f"no credentials for s3://{bucket}; write them to {where}")
-    url = f"s3://{bucket}"
-    # An endpoint of the shared config is the SDK's alone to know; AWS's own is obstore's too.
-    chosen = client.meta.endpoint_url
-    elsewhere = "" if chosen.endswith(".amazonaws.com") else chosen
-    store = Store(url, elsewhere, account.region, lambda: _frozen(found))
-    return Registry(store=store, client=client, bucket=bucket)
+    return core, found
+
+
+def _client(core: botocore.session.Session, endpoint: str, account: Account) -> Any:
+    import boto3  # late, as its client is
+
+    try:
+        session = boto3.Session(botocore_session=core, region_name=account.region)
+        return session.client("s3", endpoint_url=endpoint or None, config=_config())
+    except (BotoCoreError, ValueError) as error:
+        raise _unusable(account, error) from None
+
+
+def _unusable(account: Account, error: Exception) -> RegistryError:
+    return RegistryError(f"the account's profile {account.profile!r}: {error}")
 
 
 def _config() -> Config:

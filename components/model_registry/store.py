@@ -6,6 +6,7 @@ every node can afford it. It cannot go on with another process's upload; uploads
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,10 +17,11 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from components.model_registry.errors import NotFound, RegistryError
+from components.model_registry.errors import Corrupt, NotFound, RegistryError, words_of
 
 Credentials = Callable[[], Any]
 """Gives access_key_id, secret_access_key, token and expires_at, anew when they have expired."""
+_SIGNED_FOR: Final = timedelta(minutes=15)
 MAX_SMALL_BYTES: Final = 32 * 1024 * 1024
 RETRIES: Final[Any] = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 _TIMEOUTS: Final[Any] = {
@@ -45,7 +47,9 @@ class Store:
         more: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
         if credentials is not None:
             more["credential_provider"] = credentials
-        in_clear = urlsplit(endpoint).scheme == "http"  # only where the profile says so itself
+        # Only where the profile, or a pod's environment that names an endpoint, says so itself.
+        named = endpoint or os.environ.get("AWS_ENDPOINT_URL", "")
+        in_clear = urlsplit(named).scheme == "http"
         try:
             self._store = S3Store(
                 self.bucket,
@@ -55,7 +59,7 @@ class Store:
                 **more,
             )
         except BaseError as error:
-            raise RegistryError(f"{self._where}: {_first_line(error)}") from None
+            raise RegistryError(f"{self._where}: {words_of(error)}") from None
 
     def size(self, key: str) -> int:
         """The object's size in bytes. Raises NotFound."""
@@ -75,17 +79,35 @@ class Store:
             raise self._told(key, error) from None
         raise RegistryError(f"{self._where}: {key} has {size} bytes, more than belong there")
 
-    def read_range(self, key: str, start: int, length: int) -> memoryview:
-        """The bytes of an object from `start`. Raises NotFound, or RegistryError when cut short."""
-        try:
-            found = obstore.get_range(self._store, key, start=start, length=length)
-        except (BaseError, OSError) as error:
-            raise self._told(key, error) from None
-        if len(found) != length:
-            raise RegistryError(f"{self._where}: {key} ends {length - len(found)} bytes too early")
-        return memoryview(found)
+    def fill(self, buffer: memoryview, key: str, start: int, size: int) -> None:
+        """Read into `buffer` from `start`. Raises NotFound, Corrupt when the object has not `size`.
 
-    def create(self, key: str, data: bytes) -> bool:
+        The answer tells the size, so that nobody has to ask for it before.
+        """
+        missing = buffer
+        try:
+            found = obstore.get(self._store, key, options={"range": (start, start + len(buffer))})
+            there = int(found.meta["size"])
+            for piece in found.stream(min_chunk_size=0) if there == size else ():
+                missing[: len(piece)] = memoryview(piece)
+                missing = missing[len(piece) :]
+        except (BaseError, OSError) as error:
+            if "InvalidRange" not in str(error):
+                raise self._told(key, error) from None
+            there = self.size(key)
+        if there != size:
+            raise Corrupt(f"its blob has {there} bytes, the manifest says {size}")
+        if missing:
+            raise RegistryError(f"{self._where}: {key} ends {len(missing)} bytes too early")
+
+    def sign(self, key: str) -> str:
+        """A URL by which this object may be read for a while; empty when there is none."""
+        try:
+            return str(obstore.sign(self._store, "GET", key, _SIGNED_FOR))
+        except (BaseError, OSError):
+            return ""
+
+    def create(self, key: str, data: bytes | bytearray) -> bool:
         """Write a small object unless there is one; whether it was written."""
         try:
             obstore.put(self._store, key, data, mode="create", use_multipart=False)
@@ -95,7 +117,7 @@ class Store:
             raise self._told(key, error) from None
         return True
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | bytearray) -> None:
         """Write a small object over what is there."""
         try:
             obstore.put(self._store, key, data, use_multipart=False)
@@ -124,13 +146,4 @@ class Store:
             return RegistryError(f"{self._where}: there is no such bucket")
         if isinstance(error, FileNotFoundError):
             return NotFound(f"{self._where}: there is no {key}")
-        return RegistryError(f"{self._where}: {key}: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    """What the store said, without obstore's page of details."""
-    code = re.search(r"<Code>(\w+)</Code>", str(error))
-    line = str(error).split("\n", 1)[0]
-    if "error sending request" in line:
-        return "cannot be reached; is the endpoint right, and is it reachable from here?"
-    return f"the store refuses, {code[1]}" if code else line.split(" - Server returned")[0][:300]
+        return RegistryError(f"{self._where}: {key}: {words_of(error)}")

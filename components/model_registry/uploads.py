@@ -1,4 +1,4 @@
-"""Sends files to the bucket in parallel parts, and goes on where a killed push has stopped.
+"""Sends large files to the bucket in parallel parts, and goes on where a killed push has stopped.
 
 With boto3: obstore's uploads live and die with their process. Two pushes of one blob may share an
 upload, since parts of one content are equal; who comes late finds the upload gone and the blob
@@ -7,15 +7,14 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, wait
 from typing import Any, Final
 
-import boto3.exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model_registry.local_files import Counted, LocalFile, changed
-from components.model_registry.part_stream import PartStream
+from components.model_registry.part_stream import body
 from components.model_registry.resumption import Parts, has, open_uploads, proved
 from components.model_registry.s3_answers import BAD_DIGEST, GONE, code, crc_text, told
 
@@ -37,24 +36,13 @@ class Uploads:
         Raises RegistryError; what was sent till then is kept.
         """
         try:
-            if len(file.crcs) <= 1:
-                self._send_whole(file, key)
-                counted(file.size)
-                sent = file.size
-            else:
-                sent = self._send_parts(file, key, counted)
+            sent = self._send_parts(file, key, counted)
             file.check_unchanged()
             return sent
-        except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
+        except (ClientError, BotoCoreError) as error:
             if code(error) in BAD_DIGEST:
                 raise changed(file.source) from None
             raise told(self._bucket, key, error) from None
-
-    def _send_whole(self, file: LocalFile, key: str) -> None:
-        with PartStream(file, 0) as body:
-            self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ChecksumCRC32=crc_text(file, 0)
-            )
 
     def _send_parts(self, file: LocalFile, key: str, counted: Counted) -> int:
         settled: dict[int, bool] = {}
@@ -66,11 +54,12 @@ class Uploads:
 
         for attempt in range(_ATTEMPTS):
             try:
-                upload, done = self._begin(file, key)
+                upload, done, others = self._begin(file, key)
                 for number in done:
                     settle(number, False)
                 sent = self._send_missing(file, key, upload, done, settle)
                 self._complete(file, key, upload, {**done, **sent})
+                self._abort(key, others)
                 break
             except ClientError as error:
                 if code(error) not in GONE or attempt == _ATTEMPTS - 1:
@@ -81,19 +70,22 @@ class Uploads:
                     break
         return sum(file.part_length(number - 1) for number, by_us in settled.items() if by_us)
 
-    def _begin(self, file: LocalFile, key: str) -> tuple[str, Parts]:
-        """The upload of `key` that has the most of `file`, with what it has; else a new one."""
+    def _begin(self, file: LocalFile, key: str) -> tuple[str, Parts, list[str]]:
+        """The upload of `key` that has the most of `file`, with what it has; else a new one.
+
+        And the others, which are of no use any more.
+        """
         found = [
             (proved(self._client, self._bucket, file, key, upload), upload)
             for upload in open_uploads(self._client, self._bucket, key)
         ]
         if found:
             done, upload = max(found, key=lambda one: len(one[0]))
-            return upload, done
+            return upload, done, [other for _, other in found if other != upload]
         made = self._client.create_multipart_upload(
             Bucket=self._bucket, Key=key, ChecksumAlgorithm="CRC32"
         )
-        return str(made["UploadId"]), {}
+        return str(made["UploadId"]), {}, []
 
     def _send_missing(
         self,
@@ -118,13 +110,13 @@ class Uploads:
         return {number: one.result() for number, one in sent.items()}
 
     def _send_part(self, file: LocalFile, key: str, upload: str, number: int) -> str:
-        with PartStream(file, number - 1) as body:
+        with body(file, number - 1) as data:
             sent = self._client.upload_part(
                 Bucket=self._bucket,
                 Key=key,
                 UploadId=upload,
                 PartNumber=number,
-                Body=body,
+                Body=data,
                 ChecksumCRC32=crc_text(file, number - 1),
             )
         return str(sent["ETag"])
@@ -142,7 +134,12 @@ class Uploads:
         self._client.complete_multipart_upload(
             Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": rows}
         )
-        for other in open_uploads(
-            self._client, self._bucket, key
-        ):  # what is left of other attempts would be paid for
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=other)
+
+    def _abort(self, key: str, uploads: Iterable[str]) -> None:
+        """Remove what is left of other attempts, which would be paid for."""
+        for upload in uploads:
+            try:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            except ClientError as error:
+                if code(error) not in GONE:  # whoever pushes the same has ended it
+                    raise

@@ -202,7 +202,7 @@ def test_a_manifest_that_is_not_its_digest_s_is_not_believed(node: Node, store: 
 def test_a_model_that_nobody_pushed_is_refused_with_its_name(node: Node, store: Counted) -> None:
     there = store.push({"w.bin": b"w"}, "nobody/model:v1")
     absent = Wanted(project="nobody", model="m", address="a", digest="0" * 64, bytes=0)
-    for _ in range(3):
+    for _ in range(8):
         node.hold(there, absent)
     assert node.files(there) == {"w.bin": b"w"}, "the others are held all the same"
     notice = notices.read(node.shelf("nobody"), absent.digest)

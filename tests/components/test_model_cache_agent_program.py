@@ -11,23 +11,27 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 
-from components.model_cache import agent, notices, objects
+from components.model_cache import agent, agent_pod, notices
 from components.model_cache import config as configs
 from components.model_cache.config import Wanted
+from components.model_cache.credentials import credentials
 from components.model_cache.health import serving
 from components.model_cache.notices import Notice
 from components.model_cache.shelf import Shelf, of_project
 from components.model_cache.signs import Signs
 from components.model_cache.wait import Patience, wait
+from components.model_registry.errors import RegistryError
+from components.model_registry.store import Store
 from model_specs.names import CACHE_NAMESPACE
 from tests.cache_node import files_below
-from tests.counted_store import Counted, counted_store
+from tests.counted_store import BUCKET, CREDENTIALS, Counted, counted_store
 from tests.examples import objects_of, of_kind
 from tests.images import check_image
 from tests.test_architecture import ROOT
@@ -42,9 +46,13 @@ def store() -> Iterator[Counted]:
         yield found
 
 
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+"""How its pod runs it, as root without any of root's capabilities; others have none anyway."""
+
+
 def started(store: Counted, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "components.model_cache.agent", *words],
+        [*WITHOUT_RIGHTS, sys.executable, "-m", "components.model_cache.agent", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "NODE_NAME": "node-1", **store.env()},
         stdout=subprocess.PIPE,
@@ -261,7 +269,7 @@ def test_a_config_that_is_not_well_formed_is_refused_whole(text: str, tmp_path: 
 
 
 def test_what_is_rendered_is_what_the_agent_reads(tmp_path: Path) -> None:
-    assert objects._METRICS_PORT == agent.METRICS_PORT
+    assert agent_pod.METRICS_PORT == agent.METRICS_PORT
     read = 0
     for made in of_kind("ConfigMap", objects_of("sandbox-aws")):
         if made["metadata"]["namespace"] == CACHE_NAMESPACE:
@@ -269,6 +277,62 @@ def test_what_is_rendered_is_what_the_agent_reads(tmp_path: Path) -> None:
             path.write_text(made["data"]["models.json"])
             read += len(configs.load(path).models)
     assert read > 2
+
+
+# -- credentials -------------------------------------------------------------------------------
+
+
+def write_keys(folder: Path, **files: str) -> None:
+    """As the kubelet does: a folder of its own for each version, and a link that is swapped."""
+    version = folder / f"..{len(list(folder.iterdir()))}"
+    version.mkdir()
+    for name, text in files.items():
+        (version / name).write_text(text)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(Path("..data", name))
+    (folder / "new").symlink_to(version.name)
+    (folder / "new").rename(folder / "..data")
+
+
+def test_keys_are_read_from_files_whenever_they_are_asked_for(tmp_path: Path) -> None:
+    write_keys(tmp_path, access_key_id="one\n", secret_access_key="s1")
+    ask = credentials(tmp_path)
+    first = ask()
+    assert (first["access_key_id"], first["secret_access_key"]) == ("one", "s1")
+    assert first["token"] is None, "most stores have none"
+    write_keys(tmp_path, access_key_id="two", secret_access_key="s2", session_token="t2")
+    second = ask()
+    assert (second["access_key_id"], second["token"]) == ("two", "t2"), "a rotation, no restart"
+    ahead = second["expires_at"] - datetime.now(UTC)
+    assert timedelta(minutes=5) < ahead < timedelta(minutes=6), (
+        "obstore keeps what does not expire for ever, and asks anew five minutes before the end"
+    )
+
+
+def test_a_secret_that_lacks_a_key_is_told_of(store: Counted, tmp_path: Path) -> None:
+    write_keys(tmp_path, access_key_id="one", secret_key="misnamed")
+    found = Store(f"s3://{BUCKET}", store.url, "us-east-1", credentials(tmp_path))
+    with pytest.raises(RegistryError, match="the registry's Secret lacks secret_access_key"):
+        found.read("any")
+
+
+def test_a_pod_with_keys_in_files_needs_none_in_its_environment(
+    store: Counted, tmp_path: Path
+) -> None:
+    one = store.push({"w.bin": b"by files"}, "keys/model:v1")
+    (tmp_path / "keys").mkdir()
+    write_keys(tmp_path / "keys", access_key_id="fromfile", secret_access_key="s")
+    env = {name: value for name, value in store.env().items() if name not in CREDENTIALS}
+    env |= {"PATH": os.environ["PATH"], "ISOSERVE_REGISTRY_CREDENTIALS": str(tmp_path / "keys")}
+    words = ["pull", "--address", one.address, "--root", str(tmp_path / "root")]
+    store.callers.clear()
+    done = subprocess.run(
+        [sys.executable, "-m", "components.model_cache.agent", *words],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=PROTECTION_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert files_below(tmp_path / "root" / one.digest) == {"w.bin": b"by files"}
+    assert store.callers == {"fromfile"}, "every request was signed by the key of the file"
 
 
 # -- health ----------------------------------------------------------------------------------
@@ -287,7 +351,7 @@ def test_the_kubelet_and_prometheus_are_answered(monkeypatch: pytest.MonkeyPatch
     signs = Signs("node-1")
     signs.disk(100, 7, [("search", "sentiment", 5), ("search", "sentiment", 2)])
     signs.states({"fetching": 1, "held": 1, "refused": 0})
-    with serving(0, signs) as port:
+    with serving("", 0, signs) as port:
         assert asked(port, "/healthz") == (200, "ok\n")
         assert asked(port, "/readyz") == (503, "not all listed models are there\n")
         signs.states({"fetching": 0, "held": 1, "refused": 1})
@@ -299,6 +363,17 @@ def test_the_kubelet_and_prometheus_are_answered(monkeypatch: pytest.MonkeyPatch
         later = time.monotonic() + 1000.0
         monkeypatch.setattr("components.model_cache.signs.time.monotonic", lambda: later)
         assert asked(port, "/healthz")[0] == 503, "a stuck agent is started anew"
+
+
+def test_agents_of_several_nodes_of_one_machine_listen_on_the_same_port() -> None:
+    one, other = Signs("node-1"), Signs("node-2")
+    one.begin("search")
+    other.begin("search")
+    with serving("127.0.0.2", 0, other) as port, serving("127.0.0.1", port, one) as same:
+        assert same == port, "each on its own pod's address"
+        text = asked(port, "/metrics")[1]
+        assert 'node="node-1"' in text
+        assert 'node="node-2"' not in text
 
 
 # -- image -----------------------------------------------------------------------------------

@@ -133,6 +133,21 @@ def test_an_endpoint_of_aws_is_not_named() -> None:
     assert "ISOSERVE_REGISTRY_ENDPOINT" not in {e["name"] for e in first["env"]}
 
 
+def test_a_pod_that_downloads_reads_an_own_store_by_keys_in_files() -> None:
+    found = a_pod(PULLED, registry_secret="store-keys")
+    assert volume("registry-credentials", found) == {"secret": {"secretName": "store-keys"}}
+    (first,) = found["initContainers"]
+    env = {e["name"]: e["value"] for e in first["env"]}
+    assert mount(env["ISOSERVE_REGISTRY_CREDENTIALS"], first)["name"] == "registry-credentials"
+    names = {m["name"] for m in found["containers"][0]["volumeMounts"]}
+    assert "registry-credentials" not in names, "the model's own code reads no other model"
+
+
+def test_a_pod_that_waits_for_its_node_needs_no_keys() -> None:
+    found = a_pod(registry_secret="store-keys")
+    assert "store-keys" not in str(found), "what is not there cannot leak"
+
+
 def test_services_of_the_namespace_do_not_leak_into_the_environment() -> None:
     assert a_pod()["enableServiceLinks"] is False, (
         "a Service called vllm would set VLLM_PORT, which vLLM reads as its own"

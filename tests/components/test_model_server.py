@@ -209,7 +209,8 @@ def test_a_models_service_reaches_exactly_the_live_version(region: str) -> None:
 @every_region
 def test_a_service_reaches_no_pod_of_another_model(region: str) -> None:
     everything = objects_of(region)
-    for service in of_kind("Service", everything):
+    services = of_kind("Service", everything)
+    for service in (o for o in services if "isoserve.dev/model" in o["metadata"]["labels"]):
         namespace = service["metadata"]["namespace"]
         here = [o for o in everything if o["metadata"].get("namespace") == namespace]
         model = service["metadata"]["labels"]["isoserve.dev/model"]

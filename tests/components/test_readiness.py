@@ -156,6 +156,14 @@ def test_a_broken_container_is_named_with_its_pod_and_message(reason: str) -> No
     assert broken, "no waiting mends it"
 
 
+def test_a_program_that_ended_is_quoted_rather_than_that_it_ended() -> None:
+    said = "the node's cache agent cannot hold it: its content is corrupt"
+    row = waiting("CrashLoopBackOff", "back-off 20s restarting failed container")
+    row["lastState"] = {"terminated": {"exitCode": 1, "message": f"{said}\n"}}
+    why, _ = explain(SERVER, live(), [a_pod(containerStatuses=[row])])
+    assert why.endswith(f"CrashLoopBackOff: {said}"), "who is paged needs the cause"
+
+
 def test_an_init_container_is_looked_at_first() -> None:
     states: dict[str, Any] = {
         "containerStatuses": [waiting("PodInitializing")],

@@ -212,6 +212,8 @@ _WALLS: Final = (
         "isoserve-cache",
         "cache-agent",
         {"/spec/egress/-": {}},
+        {"/spec/egress/2/to": GONE},
+        {"/spec/egress/2/to/0/namespaceSelector": {}},
     ),
     *_edits(
         "egress-allow-list",

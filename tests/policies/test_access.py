@@ -194,7 +194,7 @@ PATHS: Final = (
            with_=service(HELPER, "door", type="LoadBalancer")),
     attack("externalIPs", PRIVATE, "externalIPs of Service search/embedder",
            with_=spec_of(f"Service {EMBEDDER}", externalIPs=["203.0.113.7"])),
-    attack("a wider selector", PRIVATE, "Deployment search/ranker", "NodePort of Service",
+    attack("a wider selector", PRIVATE, "Deployment search/sentiment", "NodePort of Service",
            with_=service(EMBEDDER, "wide", type="NodePort",
                          selector={"isoserve.dev/project": "search"})),
     attack("a Service that selects the prober", PRIVATE, "Deployment search/prober",

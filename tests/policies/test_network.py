@@ -128,6 +128,31 @@ def test_a_prober_of_private_models_has_no_way_out() -> None:
     assert "NetworkPolicy chat/prober" in found, "no route of chat needs the way outside"
 
 
+AGENTS: Final = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "isoserve-cache"}},
+    "podSelector": {"matchLabels": {"isoserve.dev/role": "cache-agent"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "may"),
+    [
+        ({"ports": [{"port": 9092}], "to": [AGENTS]}, True),
+        ({"ports": [{"port": 9092}]}, False),
+        ({"ports": [{"port": 9092}], "to": [AGENTS, KUBE_SYSTEM]}, False),
+        ({"ports": [{"port": 9092}], "to": [{"namespaceSelector": {}}]}, False),
+        ({"ports": [{"port": 9091}], "to": [AGENTS]}, False),
+        ({"to": [AGENTS]}, False),
+    ],
+)
+def test_agents_go_to_each_other_and_nowhere_else(rule: dict[str, Any], may: bool) -> None:
+    label = "NetworkPolicy isoserve-cache/cache-agent"
+    agents = edited(label, lambda v: v["spec"].update(egress=[rule]))
+    assert (said(EGRESS, agents) == []) is may
+    tenant = wall("search/embedder", "out", policyTypes=["Egress"], egress=[rule])
+    assert said(EGRESS, tenant), "a tenant asks no agent"
+
+
 CALLERS: Final = "NetworkPolicy search/default-callers"
 TO: Final = "spec egress 0 to"
 

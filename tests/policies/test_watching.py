@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.schema import Probe
+from model_specs.schema import Expectation, Probe
 from policies.judge import Finding, judge
 from policies.resources import of_object
 from policies.rule import Rule
@@ -26,7 +26,7 @@ from tests.policies.cases import (
     setting,
     with_path,
 )
-from tests.policies.estate import NO_WAIVERS, changed, facts, good, named, said
+from tests.policies.estate import NO_WAIVERS, REGION, changed, facts, good, named, said
 
 PROBED, ALERTS, SCRAPED, DRAWN = RULES
 SERVER: Final = "Deployment vision/tagger"
@@ -34,6 +34,7 @@ RULE: Final = "PrometheusRule vision/tagger"
 PROBER: Final = "Deployment vision/prober"
 CONFIG: Final = "ConfigMap vision/prober"
 BOARD: Final = "ConfigMap vision/tagger-dashboard"
+CACHES_READ: Final = "PodMonitor isoserve-cache/cache-agent"
 
 
 def asked(change: Callable[[Any], object]) -> str:
@@ -126,6 +127,13 @@ def test_every_track_of_a_model_is_read() -> None:
     assert {finding.resource for finding in findings} == {SERVER, f"{SERVER}-candidate"}
 
 
+def test_a_cache_that_nobody_reads_is_named_on_every_machine_type() -> None:
+    unread = {finding.resource for finding in said(SCRAPED, without=CACHES_READ)}
+    agents = {str(one) for one in good(REGION) if one.kind == "DaemonSet"}
+    assert len(agents) > 1, "or it is not seen that all are named"
+    assert unread == agents
+
+
 def test_a_batch_job_is_no_endpoint() -> None:
     for rule in RULES:
         found = said(rule, without="CronJob search/nightly-index")
@@ -133,9 +141,11 @@ def test_a_batch_job_is_no_endpoint() -> None:
 
 
 def test_a_spec_that_asks_more_often_is_held_to() -> None:
-    often = respecified("vision/tagger", probe=Probe(interval_seconds=10))
+    often = respecified(
+        "vision/tagger", probe=Probe(interval_seconds=20, expect=Expectation(latency_seconds=5.0))
+    )
     (finding,) = said(PROBED, wished=often)
-    assert "is asked every 30 s, the spec says 10" in finding.place.message
+    assert "is asked every 30 s, the spec says 20" in finding.place.message
 
 
 def plain(rule: Rule, change: Callable[[Any], object] | None = None) -> list[Finding]:

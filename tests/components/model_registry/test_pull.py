@@ -15,6 +15,7 @@ from components.model_registry.catalogue import read_manifest
 from components.model_registry.checked import verify
 from components.model_registry.errors import Corrupt, RegistryError
 from components.model_registry.keys import Address, address
+from components.model_registry.lines import Lines
 from components.model_registry.manifest import Manifest, ManifestFile
 from components.model_registry.paths import PARTIAL
 from components.model_registry.pull import Pull
@@ -76,7 +77,16 @@ def test_a_second_pull_mends_and_fetches_only_what_is_wrong(
     assert (out / "sub/w.bin").stat().st_ino == kept, "what is right stays"
 
 
-@pytest.mark.parametrize("harm", ["changed", "cut", "missing"])
+def spoilt(good: bytes, harm: str) -> bytes:
+    return {
+        "changed": good[:-1] + bytes([good[-1] ^ 1]),
+        "cut": good[:-1],
+        "emptied": b"",
+        "longer": good + b"x",
+    }[harm]
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut", "emptied", "longer", "missing"])
 def test_a_bad_blob_is_named_and_never_visible(
     registry: Registry, pushed: Pushed, tmp_path: Path, harm: str
 ) -> None:
@@ -85,7 +95,7 @@ def test_a_bad_blob_is_named_and_never_visible(
     if harm == "missing":
         registry.client.delete_object(Bucket=registry.bucket, Key=key)
     else:
-        bad = good[:-1] + bytes([good[-1] ^ 1]) if harm == "changed" else good[:-1]
+        bad = spoilt(good, harm)
         registry.client.put_object(Bucket=registry.bucket, Key=key, Body=bad)
     named = [one.path for one in verify(registry.store, "search", pushed.manifest, silent)]
     assert named == ["sub/w.bin"]
@@ -96,6 +106,18 @@ def test_a_bad_blob_is_named_and_never_visible(
     registry.client.put_object(Bucket=registry.bucket, Key=key, Body=good)
     assert Pull(registry.store, "search", out, silent).run(pushed.manifest) == []
     assert tree_of(out) == FILES
+
+
+@pytest.mark.parametrize("start", [0, 4, 5, 9])
+def test_an_object_of_another_size_is_corrupt_wherever_it_is_read(
+    registry: Registry, start: int
+) -> None:
+    registry.store.put("search/blobs/sha256/a", b"12345")
+    with pytest.raises(Corrupt, match="its blob has 5 bytes, the manifest says 10"):
+        registry.store.fill(memoryview(bytearray(10 - start)), "search/blobs/sha256/a", start, 10)
+    found = bytearray(3)
+    registry.store.fill(memoryview(found), "search/blobs/sha256/a", 1, 5)
+    assert found == b"234"
 
 
 def test_a_killed_pull_goes_on_where_it_stopped(
@@ -124,7 +146,7 @@ def test_a_killed_pull_goes_on_where_it_stopped(
     told: list[int] = []
     pull = Pull(registry.store, "search", out, lambda work, count: told.append(count))
     assert pull.run(pushed.manifest) == []
-    assert told == [24 * MIB, *[RANGE_BYTES] * 4], "what is there is digested, the rest fetched"
+    assert told == [24 * MIB, *[RANGE_BYTES] * 2], "what is there is digested, the rest fetched"
     assert (out / "w.bin").read_bytes() == (tmp_path / "source" / "w.bin").read_bytes()
 
 
@@ -209,11 +231,10 @@ class CountingStore(Store):
         self.lock = threading.Lock()
         self.now, self.most = 0, 0
 
-    def read_range(self, key: str, start: int, length: int) -> memoryview:
+    def fill(self, buffer: memoryview, key: str, start: int, size: int) -> None:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        return memoryview(bytes(1))
 
 
 def test_ranges_in_memory_are_bounded_over_all_files() -> None:
@@ -229,7 +250,7 @@ def test_ranges_in_memory_are_bounded_over_all_files() -> None:
         found.append(count)
 
     with ThreadPoolExecutor(16) as fetchers:
-        ranges = Ranges(store, fetchers, 5)
+        ranges = Ranges(store, Lines(lambda key: ""), fetchers, 5)
         # Daemons: readers that wait for each other must fail this test and not hang it.
         readers = [threading.Thread(target=read, args=(ranges, k), daemon=True) for k in "abcd"]
         for reader in readers:

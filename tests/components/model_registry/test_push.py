@@ -53,6 +53,19 @@ def test_a_push_stores_each_content_once(registry: Registry, tmp_path: Path) -> 
     )
 
 
+def test_a_blob_that_was_cut_short_is_sent_again(registry: Registry, tmp_path: Path) -> None:
+    sizes = {"small.bin": 1000, "middle.bin": MIB, "large.bin": 9 * MIB}
+    files = {path: os.urandom(size) for path, size in sizes.items()}
+    first = push(registry, files_in(tmp_path, files), V1)
+    keys_by_path = {f.path: keys.blob("search", f.sha256) for f in first.manifest.files}
+    for path, key in keys_by_path.items():
+        registry.client.put_object(Bucket=registry.bucket, Key=key, Body=files[path][:-1])
+    assert push(registry, tmp_path, V1).sent_bytes == sum(sizes.values())
+    for path, key in keys_by_path.items():
+        body = registry.client.get_object(Bucket=registry.bucket, Key=key)["Body"].read()
+        assert body == files[path], "what is published must be whole"
+
+
 def test_a_push_that_is_repeated_sends_nothing(registry: Registry, tmp_path: Path) -> None:
     files_in(tmp_path, {"a.bin": b"weights"})
     first = push(registry, tmp_path, V1)

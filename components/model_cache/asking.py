@@ -1,0 +1,105 @@
+"""One question to one peer over HTTP, and its answer as far as it comes, in bounded time."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from components.model_cache.neighbours import Neighbour
+
+_CONNECT_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 10.0
+_PIECE_BYTES: Final = 256 * 1024
+_LEAST_BYTES_PER_SECOND: Final = 1024 * 1024
+"""What a peer gives while we wait for it; from a slower one the registry is the better source."""
+_REFUSALS: Final = {403: "denied", 503: "busy"}
+_SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+
+
+class PeerError(Exception):
+    """A peer failed; the text is one of neighbours.REASONS."""
+
+
+def ask(one: Neighbour, token: str, path: str, start: int, size: int) -> Iterator[memoryview]:
+    """What a peer has at `path` of `size` bytes from `start` on; nothing if it has not got it.
+
+    Raises PeerError, and what was given before stays good to go on from.
+    """
+    span = {"Range": f"bytes={start}-{size - 1}"}
+    with _failing(), _asked(one, token, path, span) as answer:
+        if answer.status == 404:
+            return
+        _check(answer, start, size)
+        yield from _pieces(answer, size - start)
+
+
+def ask_whole(one: Neighbour, token: str, path: str, most: int) -> bytes:
+    """A small thing whose size is not known, of `most` bytes; empty if the peer has not got it."""
+    with _failing(), _asked(one, token, path, {}) as answer:
+        if answer.status == 404:
+            return b""
+        size = answer.length or 0
+        if size > most:
+            raise PeerError("strange")
+        _check(answer, 0, size)
+        return b"".join(_pieces(answer, size))
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise PeerError("timeout") from None
+    except OSError as error:
+        # Also an agent of a version that has no such port.
+        gone = isinstance(error, ConnectionResetError | BrokenPipeError)
+        raise PeerError("cut" if gone else "refused") from None
+    except (http.client.HTTPException, ValueError):
+        raise PeerError("strange") from None
+
+
+@contextmanager
+def _asked(
+    one: Neighbour, token: str, path: str, more: dict[str, str]
+) -> Iterator[http.client.HTTPResponse]:
+    line = http.client.HTTPConnection(one.host, one.port, timeout=_CONNECT_SECONDS)
+    try:
+        line.connect()
+        line.sock.settimeout(_SILENCE_SECONDS)
+        line.request("GET", path, headers={"Authorization": f"Bearer {token}", **more})
+        with line.getresponse() as answer:
+            yield answer
+    finally:
+        line.close()
+
+
+def _check(answer: http.client.HTTPResponse, start: int, size: int) -> None:
+    """Raise PeerError unless the answer is just the bytes that were asked for."""
+    if answer.status in _REFUSALS:
+        raise PeerError(_REFUSALS[answer.status])
+    span = _SPAN.fullmatch(answer.headers.get("Content-Range", ""))
+    right = span and tuple(map(int, span.groups())) == (start, size - 1, size)
+    if answer.status != 206 or not right or answer.length != size - start:
+        raise PeerError("strange")
+
+
+def _pieces(answer: http.client.HTTPResponse, missing: int) -> Iterator[memoryview]:
+    waited, got = 0.0, 0
+    while missing:
+        before = time.monotonic()
+        piece = answer.read1(min(_PIECE_BYTES, missing))
+        waited += time.monotonic() - before
+        got += len(piece)
+        missing -= len(piece)
+        if not piece:
+            raise PeerError("cut")
+        yield memoryview(piece)
+        if waited > _SILENCE_SECONDS:  # it is alive, byte by byte
+            if got < waited * _LEAST_BYTES_PER_SECOND:
+                raise PeerError("slow")
+            waited, got = 0.0, 0

@@ -1,0 +1,241 @@
+"""Peers that lie, break off, hang or rot: a node's content is right, and comes all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from components.model_cache import asking
+from components.model_cache.listen import AddressServer, answering
+from components.model_cache.neighbours import Neighbour, Neighbours
+from components.model_registry.ranges import RANGE_BYTES
+from tests.cache_node import Node
+from tests.counted_store import Counted, counted_store, sha256
+from tests.peer_nodes import (
+    ASKER,
+    BAD,
+    GIVER,
+    PROTECTION_SECONDS,
+    agent,
+    asking_of,
+    config_of,
+    content,
+    free_port,
+    given,
+    held,
+    pushed,
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Counted]:
+    with counted_store() as found:
+        yield found
+
+
+@pytest.fixture
+def store(server: Counted) -> Counted:
+    server.reads.clear()
+    return server
+
+
+@pytest.fixture
+def giver(store: Counted, tmp_path: Path) -> Node:
+    return Node(tmp_path / "giver", store.store)
+
+
+@pytest.fixture
+def asker(store: Counted, tmp_path: Path) -> Node:
+    return Node(tmp_path / "asker", store.store)
+
+
+Misbehave = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+def _head(handler: BaseHTTPRequestHandler, size: int, status: int = 206) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Range", f"bytes 0-{size - 1}/{size}")
+    handler.send_header("Content-Length", str(size))
+    handler.end_headers()
+
+
+def lies(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data))
+    handler.wfile.write(bytes(len(data)))
+
+
+def cuts(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data))
+    handler.wfile.write(data[: len(data) // 2])
+
+
+def hangs(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data))
+    handler.wfile.write(data[: len(data) // 2])
+    handler.connection.recv(1)  # till the other gives up
+
+
+def trickles(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data))
+    for at in range(500):  # seconds, if nobody gives up
+        handler.wfile.write(data[at : at + 1])
+        threading.Event().wait(0.02)
+
+
+def whole(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data), 200)
+    handler.wfile.write(data)
+
+
+def longer(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data) + 1)
+    handler.wfile.write(data + b"x")
+
+
+def refuses(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.send_error(403)
+
+
+def babbles(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n" * 3)
+
+
+@contextmanager
+def misbehaving(does: Misbehave, data: bytes) -> Iterator[int]:
+    """A peer that does so with content, and has no manifests."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/manifests/" in self.path:
+                self.send_error(404)
+            else:
+                does(self, data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Quiet(AddressServer):
+        def handle_error(self, *_: object) -> None:
+            pass
+
+    with answering(Quiet(BAD, 0, Handler), "bad") as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("does", "reason", "from_byte"),
+    [
+        (lies, "corrupt", 0),
+        (cuts, "cut", 500_000),
+        (hangs, "timeout", 500_000),
+        (trickles, "slow", None),
+        (whole, "strange", 0),
+        (longer, "strange", 0),
+        (refuses, "denied", 0),
+        (babbles, "strange", 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_bad_peer_does_not_stop_a_node(
+    does: Misbehave,
+    reason: str,
+    from_byte: int | None,
+    asker: Node,
+    store: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "_SILENCE_SECONDS", 0.3)
+    data = content(1_000_000, 5)
+    project = f"bad-{does.__name__}"
+    one = pushed(store, {"w.bin": data}, f"{project}/model:v1")
+    with misbehaving(does, data) as port:
+        asking_of(asker, BAD, port).hold(one)
+        assert asker.files(one) == {"w.bin": data}, "at the first attempt"
+        assert asker.metric("peer_failures_total", reason=reason) == 1
+        starts = [int(span[6:].split("-")[0]) for _, span in store.blob_reads()]
+        assert len(starts) == 1
+        if from_byte is not None:
+            assert starts == [from_byte], "what a peer gave before is not fetched again"
+        else:
+            assert starts[0] > 0
+        assert asker.metric("failures_total", project=project, reason="corrupt") == 0
+
+
+def test_who_lied_is_not_asked_for_a_while() -> None:
+    seconds = 0.0
+    near = Neighbours(BAD, 9092, "", lambda: seconds)
+    (one,) = near.some(3)
+    assert one == Neighbour(BAD, 9092)
+    near.leave_alone(one, "corrupt")
+    seconds = 599.0
+    assert near.some(3) == []
+    seconds = 601.0
+    assert near.some(3) == [one], "its disk may have been mended"
+
+
+def test_an_agent_is_not_its_own_peer() -> None:
+    assert Neighbours("127.0.0.1", 9092, "", lambda: 0.0).some(3) == []
+    assert Neighbours(BAD, 9092, BAD, lambda: 0.0).some(3) == []
+    assert Neighbours("no-such-name.invalid", 9092, "", lambda: 0.0).some(3) == []
+
+
+def test_a_node_without_that_port_is_no_trouble(asker: Node, store: Counted) -> None:
+    one = pushed(store, {"w.bin": b"older"}, "older/model:v1")
+    asking_of(asker, BAD, free_port()).hold(one)
+    assert asker.files(one) == {"w.bin": b"older"}
+    assert asker.metric("peer_failures_total", reason="refused") == 1, "and it is left alone"
+
+
+def test_rot_on_a_peer_s_disk_does_not_spread(giver: Node, asker: Node, store: Counted) -> None:
+    data = content(2**20, 6)
+    one = pushed(store, {"w.bin": data}, "rot/model:v1")
+    with given(giver, one) as port:
+        blob = giver.shelf("rot").blob(sha256(data))
+        os.chmod(blob, 0o600)
+        blob.write_bytes(data[:-1] + b"!")
+        store.reads.clear()
+        asking_of(asker, GIVER, port).hold(one)
+    assert asker.files(one) == {"w.bin": data}
+    assert len(store.blob_reads()) == 1, "all of it from the registry, from its beginning"
+    assert asker.metric("peer_failures_total", reason="corrupt") == 1
+
+
+def test_a_peer_s_spoilt_manifest_is_not_believed(giver: Node, asker: Node, store: Counted) -> None:
+    one = pushed(store, {"w.bin": b"manifest"}, "spoilt/model:v1")
+    with given(giver, one) as port:
+        giver.shelf("spoilt").manifest(one.digest).write_bytes(b"{}")
+        asking_of(asker, GIVER, port).hold(one)
+    assert asker.files(one) == {"w.bin": b"manifest"}
+    assert asker.metric("peer_failures_total", reason="corrupt") == 1
+
+
+def test_what_a_killed_peer_gave_is_gone_on_with(store: Counted, tmp_path: Path) -> None:
+    data = content(64 * 2**20, 7)  # more than is under way at a time
+    one = pushed(store, {"w.bin": data}, "killed/model:v1")
+    config = config_of(tmp_path / "models.json", one)
+    port = free_port()
+    asker = Node(tmp_path / "asker", store.store)
+    with agent(store, tmp_path / "giver", config, GIVER, ASKER, port) as process:
+        held(store, tmp_path / "giver", one)
+        fetched = asker.signs.fetched
+
+        def kill_at_first(project: str, source: str, count: int) -> None:
+            process.send_signal(signal.SIGKILL)
+            process.wait(PROTECTION_SECONDS)
+            fetched(project, source, count)
+
+        asker.signs.fetched = kill_at_first  # type: ignore[method-assign]
+        store.reads.clear()
+        asking_of(asker, GIVER, port).hold(one)
+    assert asker.files(one) == {"w.bin": data}
+    came = int(asker.metric("peer_bytes_total", project="killed"))
+    assert 0 < came < len(data)
+    starts = sorted(int(span[6:].split("-")[0]) for _, span in store.blob_reads())
+    assert starts == list(range(came, len(data), RANGE_BYTES)), "on from the very byte"
