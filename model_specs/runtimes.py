@@ -5,7 +5,7 @@ Digests are of the example registry; a company that mirrors the images writes it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +29,8 @@ class Runtime:
     `metrics_port`.
 
     `queue_metric` is the gauge of requests waiting, the signal to scale on; `cpu_milli` and others
-    of the machine are not here: they belong to the machine type.
+    of the machine are not here: they belong to the machine type. A spec's own `env` comes over
+    this one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Runtime:
     metrics_port: int
     queue_metric: str
     args: Callable[[Launch], tuple[str, ...]]
+    env: Mapping[str, str]
     probe_path: str
     probe_body: Callable[[str], dict[str, Any]]
     engine_start_seconds: int
@@ -116,6 +118,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_port=8000,
             queue_metric="vllm:num_requests_waiting",
             args=_vllm_args,
+            env={},
             probe_path="/v1/completions",
             probe_body=_completion,
             engine_start_seconds=120,
@@ -133,6 +136,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_port=_TRITON_METRICS_PORT,
             queue_metric="nv_inference_pending_request_count",
             args=_triton_args,
+            env={},
             probe_path=V2_INFER,
             probe_body=_infer,
             engine_start_seconds=60,
@@ -147,9 +151,13 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
             metrics_path="/metrics",
-            metrics_port=8080,
-            queue_metric="parallel_request_queue_size",
+            metrics_port=8082,
+            # Running ones too: of those that wait MLServer has a histogram and no gauge.
+            queue_metric="rest_server_requests_in_progress",
             args=_mlserver_args,
+            # Its worker processes fail the requests in flight at SIGTERM, the server then never
+            # ends, and they write into the working directory, which is read-only.
+            env={"MLSERVER_DEBUG": "false", "MLSERVER_PARALLEL_WORKERS": "0"},
             probe_path=V2_INFER,
             probe_body=_infer,
             engine_start_seconds=30,
@@ -167,6 +175,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_port=8001,
             queue_metric="onnxruntime_requests_waiting",
             args=_onnxruntime_args,
+            env={},
             probe_path=V2_INFER,
             probe_body=_infer,
             engine_start_seconds=20,
@@ -186,6 +195,7 @@ CUSTOM: Final = Runtime(
     metrics_port=8080,
     queue_metric="inference_requests_waiting",
     args=_no_args,
+    env={},
     probe_path=V2_INFER,
     probe_body=_infer,
     engine_start_seconds=120,

@@ -289,6 +289,15 @@ def test_a_project_named_like_the_scrapers_namespace_is_refused() -> None:
     )
 
 
+def test_a_runtime_brings_its_environment_and_the_specs_comes_over_it() -> None:
+    workers = "MLSERVER_PARALLEL_WORKERS"
+    own = a_model(image="mlserver", env={workers: "2", "MINE": "yes"})
+    (plain,) = planned(a_model(image="mlserver")).servers
+    (changed,) = planned(own).servers
+    assert plain.workload.env[workers] == "0", "its workers drop requests at SIGTERM"
+    assert changed.workload.env == plain.workload.env | {workers: "2", "MINE": "yes"}
+
+
 # -- what does not fit -----------------------------------------------------------------------
 
 
