@@ -21,8 +21,11 @@ AWS: Final = HOME / "aws"
 BUILD: Final = HOME / "build"
 PULUMI_HOME: Final = HOME / "pulumi-home"
 PORTS_FILE: Final = HOME / "sandbox.json"
+NETWORKS_FILE: Final = HOME / "networks.json"
 LOCK_FILE: Final = HOME / "lock"
 TOOLCHAIN: Final = ROOT / "regions" / "sandbox" / "toolchain"
+SERVERS: Final = (HOME / "servers").resolve()
+"""The virtual environment of the model servers; copies of a tree may share one by a link."""
 
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 AWS_REGIONS: Final = ("sandbox-aws",)
@@ -36,6 +39,16 @@ def region_home(region: str) -> Path:
 def kubeconfig_of(region: str) -> Path:
     """The kubeconfig that the region's profile names."""
     return region_home(region) / "kubeconfig"
+
+
+def hosts_file(region: str) -> Path:
+    """Every name that pods of the region can resolve; each container has it as /etc/hosts."""
+    return region_home(region) / "hosts"
+
+
+def node_home(region: str, node: str) -> Path:
+    """The folder of one process node: its disk (`disk/`), its pods (`pods/<uid>/`), their logs."""
+    return region_home(region) / "nodes" / node
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

@@ -1,4 +1,4 @@
-"""Simulated machines: those that always stand, and those that node groups ask for."""
+"""The machines of a region: those that always stand, and those that node groups ask for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
-from regions.sandbox import autoscaler, object_store, processes
+from regions.sandbox import autoscaler, node_agents, object_store, processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
 from regions.sandbox.layout import AWS_REGIONS, kubeconfig_of
@@ -24,6 +24,7 @@ POLL_SECONDS: Final = 0.5
 PODS_PER_NODE: Final = 250
 _NODES: Final = "/api/v1/nodes"
 _GROUP_LABEL: Final = "eks.amazonaws.com/nodegroup"
+_SIMULATED: Final = {"kwok.x-k8s.io/node": "fake"}
 _EFFECTS: Final = {
     "NO_SCHEDULE": "NoSchedule",
     "NO_EXECUTE": "NoExecute",
@@ -41,6 +42,8 @@ class Machine(BaseModel):
     ephemeral_gib: Annotated[int, Field(gt=0)]
     gpus: Annotated[int, Field(ge=0)] = 0
     gpu_product: str | None = None
+    simulated: bool = True
+    """Whether kwok says that its pods run; else they do, as processes of this machine."""
 
 
 class StaticNode(Machine):
@@ -69,15 +72,17 @@ def inventory() -> Inventory:
 
 
 def stand_up(cluster: Cluster) -> str:
-    """Create the region's static nodes that are missing; a note of how many stand.
+    """Create the region's static nodes that are missing, start the agents of all process nodes.
 
-    Existing ones are left alone: their machine-type labels and taints belong to Pulumi.
+    Existing nodes are left alone: their machine-type labels and taints belong to Pulumi. Returns a
+    note of how many stand.
     """
     nodes = inventory().static[cluster.region]
     present = set(_by_name(cluster))
     missing = [static_node(node) for node in nodes if node.name not in present]
     _apply_all(cluster, missing)
-    return f"{len(nodes)} nodes, {len(missing)} new"
+    agents = node_agents.start(cluster.region, _by_name(cluster).values())
+    return f"{len(nodes)} nodes, {len(missing)} new, {agents} agents started"
 
 
 def static_node(node: StaticNode) -> Object:
@@ -146,7 +151,7 @@ def _node(
         "metadata": {
             "name": name,
             "labels": {**own, **labels},
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "annotations": _SIMULATED if machine.simulated else node_agents.marks(),
         },
         "spec": {"taints": taints} if taints else {},
         "status": {"capacity": capacity, "allocatable": capacity},
@@ -209,7 +214,9 @@ def reconcile(
     }
     if wanted == applied and applied:
         return applied
-    _apply_all(cluster, [node for name, node in wanted.items() if applied.get(name) != node])
+    new = [node for name, node in wanted.items() if applied.get(name) != node]
+    _apply_all(cluster, new)
+    node_agents.start(cluster.region, new)
     for name, node in _by_name(cluster).items():
         if _GROUP_LABEL in node["metadata"].get("labels", {}) and name not in wanted:
             cluster.delete(f"{_NODES}/{name}")
