@@ -7,7 +7,6 @@ gone; `start` says so, and the next `up` then refreshes before it compares.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from typing import Any, Final
@@ -45,9 +44,13 @@ def start() -> bool:
     Raises SandboxError with the end of its log when it isn't ready in time.
     """
     port = ports()[NAME]
-    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    # Node roles carry AWS's own policies; the default world of moto has none of them.
-    env = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+    argv = [sys.executable, "-m", "regions.sandbox.moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    env = processes.python_env() | {
+        # Node roles carry AWS's own policies; the default world of moto has none of them.
+        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+        # Pods know the store as registry.isoserve-system.svc, where `registry` is no bucket.
+        "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
+    }
     is_new = processes.start(NAME, argv, env)
     _wait_until_ready()
     _write_aws_files()

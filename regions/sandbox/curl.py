@@ -1,0 +1,36 @@
+"""A line to paste into a terminal, by which a person asks a model of the sandbox."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Final
+from urllib.parse import urlsplit
+
+from regions.model_plan import ProbePlan
+from regions.sandbox.networks import gateway_address
+from regions.sandbox.plans import plan_of
+
+_PORT: Final = 80
+
+
+def commands(region: str) -> dict[str, str]:
+    """By model (`project/name`): the spec's own example request, the way a user's goes.
+
+    Only of models that everybody may ask: private ones have no route, public ones want a sign-in.
+    Raises SandboxError with what is wrong in the specs.
+    """
+    return {
+        server.workload.id: _command(region, server.probe)
+        for server in plan_of(region).servers
+        if server.access.mode == "permissive"
+    }
+
+
+def _command(region: str, probe: ProbePlan) -> str:
+    host = urlsplit(probe.url).hostname
+    # No proxy of the environment knows what stands on this machine's loopback.
+    words = ["curl", "-sS", "--fail-with-body", "--noproxy", "*"]
+    words += ["--resolve", f"{host}:{_PORT}:{gateway_address(region)}", probe.url]
+    words += ["-H", "content-type: application/json", "-d", json.dumps(probe.body)]
+    return shlex.join(words)

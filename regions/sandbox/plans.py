@@ -1,0 +1,20 @@
+"""What the specs decide for a region of the sandbox, as its stack does."""
+
+from __future__ import annotations
+
+from model_specs.errors import SpecErrors
+from model_specs.load import load
+from regions.plan import RegionPlan
+from regions.profile import load_profiles
+from regions.resolve import resolve
+from regions.sandbox.errors import SandboxError
+from regions.sandbox.layout import ROOT
+
+
+def plan_of(region: str) -> RegionPlan:
+    """The region's plan of this moment's specs. Raises SandboxError with what is wrong in them."""
+    try:
+        profile = load_profiles(ROOT / "regions", (region,))[region]
+        return resolve(load(ROOT / "model_specs"), profile, region)
+    except SpecErrors as errors:
+        raise SandboxError(f"{errors}\nmend this, then `isoserve check` finds nothing") from None
