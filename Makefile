@@ -32,7 +32,7 @@ down: setup
 test: unit judge engine
 
 unit: setup
-	@$(RUN) -m regions.sandbox.promtool
+	@$(RUN) -m regions.sandbox.prometheus
 	$(RUN) -m pytest -n 2 -m "not engine and not judge" $(ARGS)
 
 # Third-party judges over every object of every example; waivers: tests/judge/waivers.yaml.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from regions.sandbox import crds, lifecycle, promtool, toolchain
+from regions.sandbox import crds, lifecycle, prometheus, toolchain
 from regions.sandbox.console import line
 from regions.sandbox.errors import SandboxError
 
@@ -15,17 +15,17 @@ from regions.sandbox.errors import SandboxError
 def ensure() -> None:
     """Build or fetch what is missing; quick when nothing is.
 
-    Raises SandboxError or RuntimeError with what to do where something is not to be had.
+    Raises SandboxError with what to do where something is not to be had.
     """
     if not toolchain.has_judges():
         # Two commands that build the same programs at once would write over each other.
         with lifecycle.alone():
             toolchain.prepare_judges(lambda told: line("sandbox", "judges", told))
-    line("sandbox", "judges", f"{promtool.ensure().name}, {crds.prefetch()}")
+    line("sandbox", "judges", f"{', '.join(prometheus.ensure())}, {crds.prefetch()}")
 
 
 if __name__ == "__main__":
     try:
         ensure()
-    except (SandboxError, RuntimeError) as reason:
+    except SandboxError as reason:
         sys.exit(f"sandbox: {reason}")

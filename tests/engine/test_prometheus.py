@@ -1,0 +1,208 @@
+"""Real Prometheus reads each region: what runs is seen, a wedged model calls people in time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+
+from components.kube import Object
+from tests.engine.world import REGIONS, World
+
+pytestmark = pytest.mark.engine
+
+MODEL: Final = '{project="search",model="ranker"}'
+FIRING: Final = (
+    'ALERTS{alertname="ModelProbeFailing",alertstate="firing",project="search",model="ranker"}'
+)
+JOBS: Final = {
+    "chat/prober",
+    "envoy",
+    "isoserve-cache/cache-agent",
+    "search/prober",
+    "search/ranker",
+    "vision/prober",
+}
+"""What runs on process nodes, and the gateways; simulated pods have nothing to read."""
+
+# The longest that anything here may take; what is promised is asserted on recorded times.
+SEEN_SECONDS: Final = 90.0
+EVALUATED_SECONDS: Final = 180.0  # the slowest groups take their turn every 2 minutes
+RESOLVED_SECONDS: Final = 120.0
+
+every_region = pytest.mark.parametrize("region", REGIONS)
+
+
+def asked(world: World, region: str, path: str, **question: str) -> Any:
+    """What the region's Prometheus answers."""
+    ports = json.loads((world.root / ".isoserve" / "sandbox.json").read_text())
+    address = f"http://127.0.0.1:{ports[f'{region}.prometheus']}/api/v1/{path}"
+    answer = requests.get(address, params=question, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def series(world: World, region: str, query: str) -> list[Object]:
+    """The series that a query finds, each with its labels and its value or samples."""
+    found: list[Object] = asked(world, region, "query", query=query)["result"]
+    return found
+
+
+def eventually(look: Callable[[], bool], seconds: float, what: Callable[[], object]) -> None:
+    """Wait until `look` is true; else fail with `what` there is instead."""
+    deadline = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s; there is {what()}")
+        time.sleep(0.5)
+
+
+def targets(world: World, region: str) -> dict[str, set[str]]:
+    """The health of each job's targets."""
+    found: dict[str, set[str]] = {}
+    for target in asked(world, region, "targets", state="active")["activeTargets"]:
+        found.setdefault(target["labels"]["job"], set()).add(target["health"])
+    return found
+
+
+@every_region
+def test_what_runs_is_read(world: World, region: str) -> None:
+    wanted = {job: {"up"} for job in JOBS}
+    eventually(
+        lambda: targets(world, region) == wanted, SEEN_SECONDS, lambda: targets(world, region)
+    )
+    (envoys,) = series(world, region, 'up{job="envoy"}')
+    assert envoys["value"][1] == "1", "the gateways' numbers are beside those of the pods"
+
+
+@every_region
+def test_the_probe_and_the_cache_say_that_the_model_is_there(world: World, region: str) -> None:
+    query = f"probe_success{MODEL} == 1"
+    eventually(lambda: bool(series(world, region, query)), SEEN_SECONDS, lambda: "no such series")
+    held = series(world, region, f"isoserve_cache_held_bytes{MODEL}")
+    assert all(float(row["value"][1]) > 0 for row in held), held
+    # A node may speak twice for a minute: the series of an agent that has gone end so late.
+    assert {row["metric"]["node"] for row in held} == agent_nodes(world, region)
+
+
+@every_region
+def test_the_queue_by_which_replicas_are_scaled_is_there(world: World, region: str) -> None:
+    query = 'rest_server_requests_in_progress{namespace="search",pod=~"ranker-.+"}'
+    eventually(lambda: bool(series(world, region, query)), SEEN_SECONDS, lambda: "no such series")
+    (server,) = {row["metric"]["job"] for row in series(world, region, query)}
+    assert server == "search/ranker", "an autoscaler that reads nothing scales nothing"
+
+
+@every_region
+def test_every_rule_is_evaluated_without_an_error(world: World, region: str) -> None:
+    def healths() -> set[str]:
+        groups = asked(world, region, "rules")["groups"]
+        return {rule["health"] for group in groups for rule in group["rules"]}
+
+    eventually(lambda: bool(healths()) and "unknown" not in healths(), EVALUATED_SECONDS, healths)
+    groups = asked(world, region, "rules")["groups"]
+    wrong = [
+        (rule["name"], rule["lastError"])
+        for group in groups
+        for rule in group["rules"]
+        if rule["health"] != "ok"
+    ]
+    assert wrong == []
+    of_model = {g["name"] for g in groups if g["name"].startswith("search-ranker-")}
+    assert of_model == {"search-ranker-budget", "search-ranker-probe", "search-ranker-slo"}
+
+
+@every_region
+def test_nobody_is_called_for_a_model_that_answers(world: World, region: str) -> None:
+    query = f"probe_success{MODEL} == 1"
+    eventually(lambda: bool(series(world, region, query)), SEEN_SECONDS, lambda: "no such series")
+    assert series(world, region, f'ALERTS{{alertstate="firing",{MODEL[1:-1]}}}') == []
+
+
+def agent_nodes(world: World, region: str) -> set[str]:
+    """The nodes of the model's machine type that have an agent."""
+    selector = "labelSelector=isoserve.dev/machine-type%3Dcpu.4,isoserve.dev/role%3Dcache-agent"
+    pods = world.cluster(region).get(f"/api/v1/namespaces/isoserve-cache/pods?{selector}")
+    assert pods is not None
+    assert pods["items"], "or nothing is compared"
+    return {pod["spec"]["nodeName"] for pod in pods["items"]}
+
+
+def interval_seconds(world: World, region: str) -> int:
+    """How often the prober asks the model."""
+    config = world.cluster(region).get("/api/v1/namespaces/search/configmaps/prober")
+    assert config is not None
+    rows = json.loads(config["data"]["config.json"])["probes"]
+    (row,) = (row for row in rows if row["id"] == "search/ranker")
+    return int(row["interval_seconds"])
+
+
+def server_processes(world: World, region: str) -> list[int]:
+    """The processes of the model's server: those that were told to listen on its pod's address."""
+    selector = "labelSelector=isoserve.dev/model%3Dranker"
+    pods = world.cluster(region).get(f"/api/v1/namespaces/search/pods?{selector}")
+    assert pods is not None
+    hosts = {f"MLSERVER_HOST={pod['status']['podIP']}" for pod in pods["items"]}
+    found = []
+    for entry in (one for one in Path("/proc").iterdir() if one.name.isdigit()):
+        try:
+            told = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if hosts & set(told):
+            found.append(int(entry.name))
+    return found
+
+
+@contextmanager
+def wedged(pids: list[int]) -> Iterator[float]:
+    """Processes that hold their sockets and answer nothing; since when, Unix time."""
+    assert pids, "no server runs"
+    since = time.time()
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield since
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):  # its liveness probe was quicker
+                os.kill(pid, signal.SIGCONT)
+
+
+def fired_at(world: World, region: str, since: float) -> float | None:
+    """When Prometheus recorded the page for the first time after `since`."""
+    found = series(world, region, f"{FIRING}[10m]")
+    times = [float(sample[0]) for row in found for sample in row["values"]]
+    return min((moment for moment in times if moment > since), default=None)
+
+
+@every_region
+def test_a_wedged_server_pages_within_two_probe_intervals_and_stops_when_it_answers(
+    world: World, region: str
+) -> None:
+    query = f"probe_success{MODEL} == 1"
+    eventually(lambda: bool(series(world, region, query)), SEEN_SECONDS, lambda: "no such series")
+    assert series(world, region, FIRING) == [], "or this proves nothing"
+    interval = interval_seconds(world, region)
+    with wedged(server_processes(world, region)) as since:
+        eventually(
+            lambda: fired_at(world, region, since) is not None,
+            3 * interval,
+            lambda: series(world, region, f"ALERTS{MODEL}"),
+        )
+        paged = fired_at(world, region, since)
+    assert paged is not None
+    assert paged - since <= 2 * interval, f"the page came after {paged - since:.1f} s"
+    eventually(
+        lambda: series(world, region, FIRING) == [],
+        RESOLVED_SECONDS,
+        lambda: series(world, region, f"ALERTS{MODEL}"),
+    )
