@@ -101,8 +101,10 @@ def pod_trouble(pod: Object) -> str:
     for container in states:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in _BROKEN:
-            detail = f": {waiting['message']}" if waiting.get("message") else ""
-            return f"container {container['name']} {waiting['reason']}{detail}"
+            # What the program itself said when it ended tells more than that it ended again.
+            last = container.get("lastState", {}).get("terminated", {}).get("message", "")
+            detail = last.strip() or waiting.get("message", "")
+            return f"container {container['name']} {waiting['reason']}" + (detail and f": {detail}")
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"

@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from regions.sandbox import clusters, engine, lifecycle, status, toolchain
+from regions.sandbox import clusters, curl, engine, lifecycle, servers, status, toolchain
 from regions.sandbox.console import OUT, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import REGIONS
@@ -65,10 +65,21 @@ def _up(options: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     with lifecycle.alone():
         counts = lifecycle.up(regions, kubeconfigs)
-    status.show(status.read(toolchain.locate(), regions))
+    rows = status.read(toolchain.locate(), regions)
+    status.show(rows)
+    _show_how_to_ask(rows)
     if not any(progress.changed for progress in counts.values()):
         line("sandbox", "up", "nothing changed")
     return 0
+
+
+def _show_how_to_ask(rows: list[status.ModelStatus]) -> None:
+    for row in rows:
+        model = f"{row.project}/{row.model}"
+        asked = curl.commands(row.region).get(model) if row.probe == "passes" else None
+        if asked:
+            OUT.print(f"\n# {model} in {row.region}: paste this for a prediction", markup=False)
+            OUT.print(asked, markup=False, soft_wrap=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -80,6 +91,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def _build(_options: argparse.Namespace) -> int:
     with lifecycle.alone(), step("sandbox", "toolchain") as running:
         running.note = f"pulumi {toolchain.prepare(running.say, own_clusters=False).pulumi}"
+        servers.ensure(running.say)
     return 0
 
 

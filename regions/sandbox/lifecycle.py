@@ -6,37 +6,48 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from regions.sandbox import (
     clusters,
     control_plane,
     crds,
     engine,
+    node_agents,
     nodes,
     object_store,
+    probes,
     processes,
+    servers,
     toolchain,
 )
 from regions.sandbox.console import Step, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.events import Progress
+from regions.sandbox.example import publish as example
+from regions.sandbox.example import registry_secret
 from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import (
     HOME,
     LOCK_FILE,
+    NETWORKS_FILE,
     PORTS_FILE,
     REGIONS,
     RUN,
     STATE,
     region_home,
 )
+from regions.sandbox.monitoring import server as monitoring
+from regions.sandbox.networks import choose_networks
 from regions.sandbox.ports import choose_ports
 from regions.sandbox.toolchain import Toolchain
 
+_PROBES_TIMEOUT_SECONDS: Final = 120.0
 T = TypeVar("T")
 Kubeconfigs = Mapping[str, tuple[Path, str | None]]
 
@@ -72,19 +83,27 @@ def up(regions: Sequence[str], kubeconfigs: Kubeconfigs) -> dict[str, Progress]:
     for region in REGIONS:
         if engine.end_orphans(region):
             line(region, "engine", "ended what an interrupted run had left")
-    choose_ports(anything_runs=processes.any_running())
+    anything_runs = processes.any_running()
+    choose_ports(anything_runs=anything_runs)
+    choose_networks(anything_runs=anything_runs)
     adopted = {region for region in regions if region in kubeconfigs or clusters.is_adopted(region)}
     with step("sandbox", "toolchain") as running:
         tools = toolchain.prepare(running.say, own_clusters=adopted >= set(regions))
+        servers.ensure(running.say)
         running.note = f"pulumi {tools.pulumi}"
-    _prepare_worlds(regions, kubeconfigs, adopted)
-    return _parallel(lambda region: _bring_stack_up(tools, region), regions)
+    running_clusters = _prepare_worlds(regions, kubeconfigs, adopted)
+    counts = _bring_stacks_up(tools, running_clusters)
+    _parallel(lambda region: _look_whether_it_serves(running_clusters[region]), regions)
+    return counts
 
 
-def _prepare_worlds(regions: Sequence[str], kubeconfigs: Kubeconfigs, adopted: set[str]) -> None:
-    def world(region: str) -> None:
+def _prepare_worlds(
+    regions: Sequence[str], kubeconfigs: Kubeconfigs, adopted: set[str]
+) -> dict[str, Cluster]:
+    def world(region: str) -> Cluster:
         cluster = _cluster(region, kubeconfigs, adopted)
         _furnish(cluster, may_install=region not in adopted or toolchain.has_go())
+        return cluster
 
     with ThreadPoolExecutor(2) as pool:
         # Neither needs the other, and each is mostly waiting.
@@ -93,7 +112,7 @@ def _prepare_worlds(regions: Sequence[str], kubeconfigs: Kubeconfigs, adopted: s
             with step("sandbox", "crds") as running:
                 running.note = crds.prefetch()
         store.result()
-    _parallel(world, regions)
+    return _parallel(world, regions)
 
 
 def _start_object_store(regions: Sequence[str]) -> None:
@@ -126,10 +145,47 @@ def _furnish(cluster: Cluster, *, may_install: bool) -> None:
         else:
             crds.require_present(cluster)
     if may_install:
+        with step(cluster.region, "traffic") as running:
+            running.note = "started" if _start_traffic(cluster.region) else "runs"
         with step(cluster.region, "nodes") as running:
             control_plane.start_simulation(cluster.region)
             running.note = nodes.stand_up(cluster)
             nodes.start_joining(cluster.region)
+
+
+def _start_traffic(region: str) -> bool:
+    argv = [sys.executable, "-m", "regions.sandbox.traffic", region]
+    return processes.start(_traffic(region), argv, processes.python_env())
+
+
+def _traffic(region: str) -> str:
+    """The name of the process that stands in for cluster DNS, kube-proxy and the gateways."""
+    return f"{region}.traffic"
+
+
+def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[str, Progress]:
+    """`pulumi up` of all regions, and beside it what people would do while it waits for pods."""
+    given_up = threading.Event()
+
+    def publish() -> None:
+        home, *others = regions
+        with step("sandbox", "example model") as running:
+            example.publish(home, others, running.say, given_up)
+
+    def hand_keys_out(cluster: Cluster) -> None:
+        with step(cluster.region, "registry keys") as running:
+            registry_secret.apply(cluster, running.say, given_up)
+
+    with ThreadPoolExecutor() as pool:
+        beside = [pool.submit(publish)]
+        beside += [pool.submit(hand_keys_out, cluster) for cluster in regions.values()]
+        stacks = pool.submit(
+            _parallel, lambda region: _bring_stack_up(tools, region), list(regions)
+        )
+        stacks.add_done_callback(lambda _: given_up.set())
+    # What failed beside them may be why a stack failed, so it is told first.
+    _raise_all([*beside, stacks])
+    return stacks.result()
 
 
 def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
@@ -141,21 +197,32 @@ def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
     return progress
 
 
+def _look_whether_it_serves(cluster: Cluster) -> None:
+    with step(cluster.region, "probes") as running:
+        running.note = probes.await_right_answers(cluster, _PROBES_TIMEOUT_SECONDS)
+    with step(cluster.region, "prometheus") as running:
+        try:
+            running.note = monitoring.start(cluster)
+        except SandboxError as reason:
+            # It watches; nothing that is served leans on it.
+            running.note = f"none: {reason}"
+
+
 def _parallel(work: Callable[[str], T], regions: Sequence[str]) -> dict[str, T]:
     with ThreadPoolExecutor(max(1, len(regions))) as pool:
         running = {region: pool.submit(work, region) for region in regions}
-    # Every region has its say before the first failure ends the run.
-    failures = [str(error) for one in running.values() if (error := one.exception()) is not None]
-    unexpected = [
-        error
-        for one in running.values()
-        if (error := one.exception()) is not None and not isinstance(error, SandboxError)
-    ]
-    if unexpected:
-        raise unexpected[0]
-    if failures:
-        raise SandboxError("\n".join(failures))
+    _raise_all(running.values())
     return {region: one.result() for region, one in running.items()}
+
+
+def _raise_all(ended: Iterable[Future[Any]]) -> None:
+    """Let every failure have its say before the first one ends the run."""
+    errors = [error for one in ended if (error := one.exception()) is not None]
+    for error in errors:
+        if not isinstance(error, SandboxError):
+            raise error
+    if errors:
+        raise SandboxError("\n".join(map(str, errors)))
 
 
 def down() -> None:
@@ -168,14 +235,21 @@ def down() -> None:
         ended = sum(engine.end_orphans(region) for region in REGIONS)
         running.note = f"{ended} processes of interrupted runs ended"
     with step("sandbox", "nodes") as running:
-        running.note = f"{sum(nodes.stop_joining(region) for region in REGIONS)} ended"
+        joining = sum(nodes.stop_joining(region) for region in REGIONS)
+        agents = sum(node_agents.stop(region) for region in REGIONS)
+        running.note = f"{joining + agents} ended"
+    with step("sandbox", "prometheus") as running:
+        running.note = f"{sum(monitoring.stop(region) for region in REGIONS)} ended"
+    with step("sandbox", "traffic") as running:
+        running.note = f"{sum(processes.stop(_traffic(region)) for region in REGIONS)} ended"
     with step("sandbox", "control planes") as running, ThreadPoolExecutor() as pool:
         running.note = f"{sum(pool.map(control_plane.stop, REGIONS))} processes ended"
     with step("sandbox", "object store") as running:
         running.note = "ended" if object_store.stop() else "none ran"
     for folder in (RUN, STATE, HOME / "aws", *map(region_home, REGIONS)):
         shutil.rmtree(folder, ignore_errors=True)
-    PORTS_FILE.unlink(missing_ok=True)
+    for chosen in (PORTS_FILE, NETWORKS_FILE):
+        chosen.unlink(missing_ok=True)
 
 
 def interrupt() -> None:

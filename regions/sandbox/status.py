@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rich.table import Table
 
-from regions.sandbox import engine
+from regions.sandbox import engine, probes
 from regions.sandbox.console import OUT
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
@@ -34,6 +34,8 @@ class ModelStatus:
     pool: str
     registry: str
     dashboard: str
+    probe: str
+    """`passes` or `fails`; `simulated` where no pod runs; `-` before the first answer."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -54,8 +56,9 @@ def _of_region(toolchain: Toolchain, region: str) -> Iterator[ModelStatus]:
         return
     cluster = connect(region, kubeconfig_of(region))
     live = deployments(cluster)
+    heard = Heard(probes.served(cluster), probes.results(cluster))
     for model in models:
-        yield model_status(region, model, live)
+        yield model_status(region, model, live, heard)
 
 
 def deployments(cluster: Cluster) -> dict[tuple[str, str], Object]:
@@ -64,7 +67,23 @@ def deployments(cluster: Cluster) -> dict[tuple[str, str], Object]:
     return {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in items}
 
 
-def model_status(region: str, model: Object, live: dict[tuple[str, str], Object]) -> ModelStatus:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Which models of a region run for real, and what their last probes came to."""
+
+    served: Collection[probes.Model]
+    results: Mapping[probes.Model, bool]
+
+    def word(self, model: probes.Model) -> str:
+        """`ModelStatus.probe`."""
+        if model not in self.served:
+            return "simulated"
+        return {True: "passes", False: "fails", None: "-"}[self.results.get(model)]
+
+
+def model_status(
+    region: str, model: Object, live: dict[tuple[str, str], Object], heard: Heard
+) -> ModelStatus:
     """One entry of the stack output `models` with the replicas of all its Deployments."""
     try:
         keys = [(one["namespace"], one["name"]) for one in model.get("deployments") or ()]
@@ -79,6 +98,7 @@ def model_status(region: str, model: Object, live: dict[tuple[str, str], Object]
             pool=model.get("pool") or "-",
             registry=model.get("registry") or "-",
             dashboard=model.get("dashboard") or "-",
+            probe=heard.word((model["project"], model["model"])),
         )
     except (KeyError, TypeError, AttributeError) as reason:
         raise SandboxError(
@@ -92,11 +112,13 @@ def show(rows: list[ModelStatus]) -> None:
         OUT.print("no models are served here; `python -m regions.sandbox up` brings them")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("region", "model", "ready", "pool", "endpoint", "registry", "dashboard"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("region", "ready"))
+    titles = ("region", "model", "ready", "probe", "pool", "endpoint", "registry", "dashboard")
+    for title in titles:
+        table.add_column(title, overflow="fold", no_wrap=title in ("region", "ready", "probe"))
     for row in rows:
         ready = f"{row.ready_replicas}/{row.desired_replicas}"
         name = f"{row.project}/{row.model}"
         registry = _DIGEST.sub(r"\1", row.registry)
-        table.add_row(row.region, name, ready, row.pool, row.endpoint, registry, row.dashboard)
+        cells = (row.region, name, ready, row.probe, row.pool, row.endpoint, registry)
+        table.add_row(*cells, row.dashboard)
     OUT.print(table)

@@ -20,7 +20,7 @@ from regions.sandbox.kube import Cluster, connect
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
-_KEPT: Final = ("bin", "venv")
+_KEPT: Final = ("bin", "servers", "venv")
 _PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
     "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
     "SecurityPolicy": "securitypolicies",
