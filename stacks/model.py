@@ -31,7 +31,6 @@ from components.model_registry.manifest import Manifest
 from components.model_registry.pull import Pull
 from components.model_registry.push import PARTS_AT_ONCE, Push, Pushed
 from components.model_registry.sessions import Account, Registry, connect
-from components.model_registry.share import share
 from components.model_registry.store import Store
 from components.model_registry.threads import threads
 from components.model_registry.uploads import Uploads
@@ -212,6 +211,8 @@ def _tag(args: Namespace) -> Outcome:
 
 
 def _share(args: Namespace) -> Outcome:
+    from components.model_registry.share import share  # late: alone in need of all of boto3
+
     keys.check_project(args.project)
     chosen = registry(args)
     where, manifest = _found(args, chosen.store)

@@ -6,13 +6,15 @@ from typing import Final
 
 from components.model_registry import keys
 from components.model_registry.errors import NotFound
-from components.model_registry.local_files import Counted, LocalFile
-from components.model_registry.part_stream import whole_part
+from components.model_registry.local_files import PART_BYTES, Counted, LocalFile
+from components.model_registry.part_stream import whole
 from components.model_registry.store import Store
 from components.model_registry.uploads import Uploads
 
 _TRIED_BYTES: Final = 256 * 1024
 """To ask for so little costs as much as to send it, which fails where it is."""
+_WHOLE_BYTES: Final = PART_BYTES * 3 // 2
+"""In parts it would take five requests. As much is in memory for each file that is on its way."""
 
 
 class Blobs:
@@ -31,18 +33,18 @@ class Blobs:
             sent = file.size
         elif self._has(file, key):
             sent = 0
-        elif len(file.crcs) > 1:
+        elif file.size > _WHOLE_BYTES:
             return self._uploads.send(file, key, counted)
         else:
             # Its signature holds the body's SHA-256, which the store checks.
-            self._store.put(key, whole_part(file, 0))
+            self._store.put(key, whole(file))
             file.check_unchanged()
             sent = file.size
         counted(file.size)
         return sent
 
     def _create(self, file: LocalFile, key: str) -> bool:
-        made = self._store.create(key, whole_part(file, 0))
+        made = self._store.create(key, whole(file))
         file.check_unchanged()
         return made
 

@@ -75,20 +75,27 @@ class PartStream(io.RawIOBase):
 
 
 def body(file: LocalFile, index: int) -> AbstractContextManager[bytearray | PartStream]:
-    """What the SDK sends for a part: all of it, unless the file is so large that its parts are."""
-    if file.part_bytes <= PART_BYTES:
-        return nullcontext(whole_part(file, index))
-    return PartStream(file, index)
+    """What the SDK sends for a part: all of it, unless the file is so large that its parts are.
 
-
-def whole_part(file: LocalFile, index: int) -> bytearray:
-    """All of a part, which must be what was digested.
-
-    A stream is read twice by the SDK, and sent in pieces of 16 KiB; this is sent as it is.
+    A stream it reads twice, and sends in pieces of 16 KiB.
     """
+    if file.part_bytes > PART_BYTES:
+        return PartStream(file, index)
     data = bytearray(file.part_length(index))
-    left = memoryview(data)
+    _read(file, index, memoryview(data))
+    return nullcontext(data)
+
+
+def whole(file: LocalFile) -> bytearray:
+    """All of a small file, which must be what was digested."""
+    data = bytearray(file.size)
+    for index in range(len(file.crcs)):
+        _read(file, index, memoryview(data)[index * file.part_bytes :])
+    return data
+
+
+def _read(file: LocalFile, index: int, into: memoryview) -> None:
+    left = into[: file.part_length(index)]
     with PartStream(file, index) as part:
         while left:
             left = left[part.readinto(left) :]
-    return data

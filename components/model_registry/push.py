@@ -32,8 +32,8 @@ from components.model_registry.store import Store
 from components.model_registry.threads import Told, threads
 from components.model_registry.uploads import Uploads
 
-FILES_AT_ONCE: Final = 8
-PARTS_AT_ONCE: Final = 8
+FILES_AT_ONCE: Final = 5
+PARTS_AT_ONCE: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

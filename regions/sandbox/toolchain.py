@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,11 +98,20 @@ _JUDGES: Final = Build(
     makes=("actionlint", "kube-score", "kubeconform"),
     typical_minutes=2,
 )
+_BENCH: Final = Build(
+    name="bench",
+    module="bench",
+    package="tool",
+    version_flags=(),
+    makes=("versitygw",),
+    typical_minutes=2,
+)
 _FOR_JUDGES: Final = (_JUDGES, _CONTROL_PLANE, _KWOK)
 _CURE: Final = (
     "Install Go 1.26 or newer and run this again, or install pulumi (3.200 or newer) with its "
     "`kubernetes` plugin and name existing clusters by `--kubeconfig REGION=PATH`."
 )
+_CURE_OF_TESTS: Final = "Install Go 1.26 or newer and run this again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +143,7 @@ def prepare(say: Say, *, own_clusters: bool) -> Toolchain:
         *([] if own_clusters else [_CONTROL_PLANE]),
         *([] if user_plugin else [_KUBERNETES_PLUGIN]),
     ]
-    missing = [build for build in wanted if not is_current(build)]
-    if missing:
-        _require_go(missing, _CURE)
-    BIN.mkdir(parents=True, exist_ok=True)
-    for build in missing:
-        _build(build, say)
+    _make(wanted, _CURE, say)
     _complete(wanted)
     _write_aws_plugin()
     return _toolchain(user_pulumi, user_plugin)
@@ -156,13 +160,26 @@ def prepare_judges(say: Say) -> None:
 
     Raises SandboxError when something must be built and there is no Go, or a build fails.
     """
-    missing = [build for build in _FOR_JUDGES if not is_current(build)]
+    _make(_FOR_JUDGES, _CURE_OF_TESTS, say)
+    _complete([_CONTROL_PLANE])
+
+
+def prepare_bench(say: Say) -> Path:
+    """The store that `make bench` measures transfers with, built where it is missing.
+
+    Raises SandboxError when it must be built and there is no Go, or the build fails.
+    """
+    _make((_BENCH,), _CURE_OF_TESTS, say)
+    return BIN / "versitygw"
+
+
+def _make(builds: Iterable[Build], cure: str, say: Say) -> None:
+    missing = [build for build in builds if not is_current(build)]
     if missing:
-        _require_go(missing, "Install Go 1.26 or newer and run this again.")
+        _require_go(missing, cure)
     BIN.mkdir(parents=True, exist_ok=True)
     for build in missing:
         _build(build, say)
-    _complete([_CONTROL_PLANE])
 
 
 def locate() -> Toolchain:

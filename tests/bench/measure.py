@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
+import select
+import signal
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _SAMPLE_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.004
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -65,6 +69,48 @@ def measure(work: Callable[[], object]) -> Cost:
         done.set()
         watcher.join()
     return Cost(wall_seconds=wall, cpu_seconds=_cpu() - cpu, peak_mib=peak / 2**20)
+
+
+def measure_process(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, is_done: Callable[[], bool]
+) -> Cost:
+    """What one process and its children cost, till it ends, or till `is_done` and it is told to.
+
+    Its own usage and not that of all children: a store may run beside it. The largest of
+    `ru_maxrss` is no help, since a child begins with what its parent had. Raises RuntimeError with
+    the last words of a process that failed.
+    """
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=output)
+        wall, peak = _watch(process.pid, is_done)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in (0, 128 + signal.SIGTERM):
+            output.seek(0)
+            words = output.read().decode(errors="replace")[-2000:]
+            raise RuntimeError(f"{' '.join(command)[:200]} ended with {status}:\n{words}")
+    return Cost(
+        wall_seconds=wall - start,
+        cpu_seconds=used.ru_utime + used.ru_stime,
+        peak_mib=peak / 2**20,
+    )
+
+
+def _watch(pid: int, is_done: Callable[[], bool]) -> tuple[float, int]:
+    """The moment when a child ends or is told to, and its peak of memory."""
+    peak, next_sample, descriptor = 0, 0.0, os.pidfd_open(pid)
+    try:
+        while not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
+            now = time.perf_counter()
+            if now >= next_sample:
+                peak, next_sample = max(peak, _resident(pid)), now + _SAMPLE_SECONDS
+            if is_done():
+                os.kill(pid, signal.SIGTERM)
+                return now, peak
+        return time.perf_counter(), peak
+    finally:
+        os.close(descriptor)
 
 
 def _resident_of_self() -> int:
