@@ -18,7 +18,7 @@ from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import BUILD, write_atomically
 
-ESTABLISHED_TIMEOUT_SECONDS: Final = 60
+ESTABLISHED_TIMEOUT_SECONDS: Final = 180  # two control planes at once on a busy machine are slow
 _PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _RECORD: Final = "/api/v1/namespaces/kube-system/configmaps/isoserve-sandbox-crds"
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Any
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Final
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from components.kube import Object
 from components.parts import parts
@@ -13,11 +19,15 @@ from model_specs.load import load
 from regions.plan import RegionPlan
 from regions.profile import load_profiles
 from regions.resolve import resolve
+from regions.sandbox.networks import listening
 from tests.engine.world import REGIONS, World, copy_tree, path_of
 
 pytestmark = pytest.mark.engine
 
 MACHINE = "isoserve.dev/machine-type"
+RANKER: Final = "search/ranker"
+PREDICTION: Final = 2.803466796875
+"""What the trained example model answers to its spec's request, exact to the last bit."""
 
 
 def plan_of(world: World, region: str) -> RegionPlan:
@@ -67,8 +77,98 @@ def test_every_model_is_ready_in_both_regions(world: World) -> None:
     assert not late, "a finished `up` serves: the RolloutGate promises it"
 
 
-def test_second_up_changes_nothing_and_says_so(world: World) -> None:
-    assert "nothing changed" in world.up(), "the same specs must render the same objects"
+@pytest.fixture(scope="module")
+def told(world: World) -> str:
+    """What a second `up` prints."""
+    return world.up()
+
+
+def test_second_up_changes_nothing_and_says_so(told: str) -> None:
+    assert "nothing changed" in told, "the same specs must render the same objects"
+
+
+def test_the_table_says_who_answers_and_who_is_simulated(told: str) -> None:
+    table = {}
+    for line in told.splitlines():
+        match line.split():
+            case [region, model, _ready, probe, *_] if region in REGIONS and "/" in model:
+                table[region, model] = probe
+    assert len(table) == 12, "a row for each model of each region"
+    answering = {key for key, probe in table.items() if probe == "passes"}
+    assert answering == {(region, RANKER) for region in REGIONS}, "the model that runs for real"
+    assert set(table.values()) == {"passes", "simulated"}, "of the others none seems to answer"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_printed_curl_line_prints_the_prediction(told: str, region: str) -> None:
+    lines = told.splitlines()
+    (title,) = [n for n, line in enumerate(lines) if line.startswith(f"# {RANKER} in {region}")]
+    command = lines[title + 1]
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, f"{command}\n{done.stderr}\n{done.stdout}"
+    (output,) = json.loads(done.stdout)["outputs"]
+    assert output["data"] == [PREDICTION], "the answer of the trained model, and of no other"
+
+
+def manifest_of(world: World, region: str, digest: str) -> dict[str, str]:
+    """The published files of search/ranker with their SHA-256, as the region's bucket has them."""
+    ports = json.loads((world.root / ".isoserve" / "sandbox.json").read_text())
+    store = boto3.client(
+        "s3", endpoint_url=f"http://127.0.0.1:{ports['moto']}", region_name="us-east-1",
+        aws_access_key_id="sandbox", aws_secret_access_key="sandbox",
+        config=Config(proxies={}, s3={"addressing_style": "path"}),
+    )  # fmt: skip
+    key = f"search/manifests/sha256/{digest}"
+    text = store.get_object(Bucket=f"isoserve-models-{region}", Key=key)["Body"].read()
+    assert hashlib.sha256(text).hexdigest() == digest, "a manifest's name is its digest"
+    return {row["path"]: row["sha256"] for row in json.loads(text)["files"]}
+
+
+def pinned_digest(world: World) -> str:
+    text = world.spec(RANKER).read_text()
+    return text.partition("@sha256:")[2].split()[0]
+
+
+def disks(world: World, region: str) -> dict[str, Path]:
+    """The disk of each process node of the model's machine type."""
+    nodes = get(world, region, f"/api/v1/nodes?labelSelector={MACHINE}%3Dcpu.4")["items"]
+    home = world.root / ".isoserve" / region / "nodes"
+    return {n["metadata"]["name"]: home / n["metadata"]["name"] / "disk" for n in nodes}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_cache_holds_exactly_the_published_version(world: World, region: str) -> None:
+    digest = pinned_digest(world)
+    published = manifest_of(world, region, digest)
+    assert len(published) == 3, "the model and what MLServer reads beside it"
+    found = disks(world, region)
+    assert len(found) == 2, "two nodes of the machine type"
+    for node, disk in found.items():
+        shelf = disk / "var" / "lib" / "isoserve" / "search"
+        assert [one.name for one in shelf.iterdir()] == [digest], f"{node}: this and no other"
+        held = {
+            str(file.relative_to(shelf / digest)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in (shelf / digest).rglob("*")
+            if file.is_file()
+        }
+        assert held == published, f"{node} holds what was published, byte for byte"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_server_runs_from_its_nodes_cache_and_cannot_write_there(
+    world: World, region: str
+) -> None:
+    path = "/api/v1/namespaces/search/pods?labelSelector=isoserve.dev/model%3Dranker"
+    (pod,) = get(world, region, path)["items"]
+    disk = disks(world, region)[pod["spec"]["nodeName"]]
+    cached = disk / "var" / "lib" / "isoserve" / "search" / pinned_digest(world)
+    processes = world.server_processes(region)
+    assert processes, "the pod's container is a process of this machine"
+    for process in processes:
+        seen = Path(f"/proc/{process}/root") / "models" / "current"
+        assert seen.samefile(cached), "the very folder of the cache, no copy"
+        assert (seen / "model.joblib").samefile(cached / "model.joblib")
+        assert os.statvfs(seen).f_flag & os.ST_RDONLY, "its mount is read-only, for root too"
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -223,15 +323,24 @@ def test_existing_cluster_is_used_instead_of_a_built_one(
     assert "nothing changed" in world.up(), "the same specs are the same objects, whoever applies"
 
 
-def test_killed_up_can_be_run_again_and_down_leaves_nothing(world: World) -> None:
+def take_down(world: World) -> None:
+    """Take the world down, of which nothing stays."""
+    networks = set(json.loads((world.root / ".isoserve" / "networks.json").read_text()).values())
+    assert networks <= listening(), "somebody listens in each region's network"
+    assert any("mlserver" in line for line in world.processes()), "the models' servers are seen"
     assert world.sandbox("down").returncode == 0
-    assert not world.processes(), "`down` leaves no process"
+    assert not world.processes(), "`down` leaves no process, and none with a mount"
+    assert str(world.root) not in Path("/proc/self/mountinfo").read_text(), "nor one of ours"
+    assert not networks & listening(), "`down` leaves no socket"
+
+
+def test_killed_up_can_be_run_again_and_down_leaves_nothing(world: World) -> None:
+    take_down(world)
     world.killed_up(r"up +[1-9][0-9]+ of [0-9]+ resources")
     world.up()
     assert "nothing changed" in world.up(), "the interrupted run was completed, not doubled"
     late = [r for r in world.status() if r["ready_replicas"] != r["desired_replicas"]]
     assert not late, "every model serves after the second try"
-    assert world.sandbox("down").returncode == 0
-    assert not world.processes(), "`down` leaves no process"
+    take_down(world)
     locks = list((world.root / ".isoserve").glob("state/.pulumi/locks/**/*.json"))
     assert not locks, "`down` leaves no lock"

@@ -106,16 +106,34 @@ class World:
         self.spec(model).write_text(yaml.safe_dump({**values, **fields}))
 
     def processes(self) -> list[str]:
-        """Command lines of every process that was started from this tree."""
+        """Command lines of every process that was started from this tree or mounts of it."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except (FileNotFoundError, ProcessLookupError):
+                    # What runs in a pod is named by paths of its own.
+                    mounts = (entry / "mountinfo").read_text()
+                except OSError:  # it has ended
                     continue
-                if str(self.root) in line:
+                if str(self.root) in line or str(self.root) in mounts:
                     found.append(line)
+        return found
+
+    def server_processes(self, region: str) -> list[int]:
+        """The processes of search/ranker's server: those told to listen on a pod's address."""
+        selector = "labelSelector=isoserve.dev/model%3Dranker"
+        pods = self.cluster(region).get(f"/api/v1/namespaces/search/pods?{selector}")
+        assert pods is not None
+        hosts = {f"MLSERVER_HOST={pod['status'].get('podIP')}" for pod in pods["items"]}
+        found = []
+        for entry in (one for one in Path("/proc").iterdir() if one.name.isdigit()):
+            try:
+                told = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+            except OSError:  # it has ended
+                continue
+            if hosts & set(told):
+                found.append(int(entry.name))
         return found
 
     def killed_up(self, pattern: str) -> None:
@@ -128,12 +146,14 @@ class World:
             text=True,
         ) as process:
             assert process.stdout is not None
-            deadline = time.monotonic() + _LIMIT_SECONDS
+            deadline, told = time.monotonic() + _LIMIT_SECONDS, []
             for line in process.stdout:
+                told.append(line)
                 if re.search(pattern, line) or time.monotonic() > deadline:
                     break
             process.kill()
-        assert process.returncode == -9, f"`up` ended before a line matched {pattern}"
+        ended = f"`up` ended before a line matched {pattern}:\n{''.join(told[-20:])}"
+        assert process.returncode == -9, ended
 
 
 def copy_tree(root: Path) -> World:
