@@ -79,8 +79,9 @@ def build(plan: RegionPlan, root: Path) -> None:
     """Register everything of `plan`; paths in it are taken from `root`."""
     registry = aws_part(plan, root)
     rendered = list(parts(plan))
-    made = register(rendered, cluster(plan, root))
-    RolloutGate(rendered, plan, made, located(root, plan.cluster.kubeconfig))
+    kubeconfig = located(root, plan.cluster.kubeconfig)
+    made = register(rendered, plan, cluster(plan, root), kubeconfig)
+    RolloutGate(rendered, plan, made, kubeconfig)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
     pulumi.export("gaps", [f"{gap.model} {gap.code}: {gap.reason}" for gap in plan.gaps])

@@ -1,0 +1,253 @@
+"""The region sandbox-onprem as the fault tests see it: its real model, its agents, its disks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import requests
+import yaml
+from botocore.config import Config
+from prometheus_client.parser import text_string_to_metric_families
+
+from components.kube import Object
+from model_specs.load import load
+from regions.profile import load_profiles
+from regions.resolve import resolve
+from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
+from tests.engine.load import Request
+from tests.engine.world import World
+
+REGION: Final = "sandbox-onprem"
+NODES: Final = ("cpu-01", "cpu-02")
+MODEL: Final = "search/ranker"
+METRICS_PORT: Final = 9091
+LIMIT_SECONDS: Final = 180
+_PODS: Final = "/api/v1/namespaces/{}/pods?labelSelector={}"
+_SERVERS: Final = _PODS.format("search", "isoserve.dev%2Fmodel%3Dranker")
+_AGENTS: Final = _PODS.format("isoserve-cache", "isoserve.dev%2Fmachine-type%3Dcpu.4")
+_MB: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A pushed version: its address with the digest, and the SHA-256 of each of its files."""
+
+    address: str
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The digest of its manifest, 64 hex digits."""
+        return self.address.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The region in a world that is up."""
+
+    world: World
+
+    # -- what people do ------------------------------------------------------------------------
+
+    def push(self, label: str, *, random_files: int, megabytes_each: int) -> Version:
+        """Push the trained model with random content beside it as another version of it."""
+        label = f"{label}-{os.urandom(4).hex()}"  # a version never moves
+        folder = self.world.root / ".isoserve" / "test-models" / label
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.world.root / ".isoserve" / "example" / "ranker", folder)
+        (folder / "label.txt").write_text(label)
+        for number in range(random_files):
+            (folder / f"weights-{number}.bin").write_bytes(os.urandom(megabytes_each * _MB))
+        where = ("--region", REGION, "--endpoint", self.store_url())
+        words = ("model", "push", str(folder), f"{MODEL}:{label}", *where, "--json")
+        done = self.world.run(sys.executable, "-m", "stacks.cli", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        address = str(json.loads(done.stdout)["address"])
+        files = {one.name: sha256_of(one) for one in folder.iterdir()}
+        shutil.rmtree(folder)
+        return Version(address=address, files=files)
+
+    def want(self, version: Version) -> None:
+        """Have the spec ask for a version."""
+        spec = self.world.spec(MODEL)
+        fields = yaml.safe_load(spec.read_text()) | {"model": version.address}
+        spec.write_text(yaml.safe_dump(fields))
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """`pulumi up` of the region alone."""
+        return self.world.pulumi("up", "--yes", "--skip-preview", "-s", REGION)
+
+    def must_up(self) -> None:
+        """The same, and it ends well."""
+        done = self.up()
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+    # -- what the API server says --------------------------------------------------------------
+
+    def objects(self, path: str) -> list[Object]:
+        """What a list of the API server holds."""
+        found = self.world.cluster(REGION).get(path)
+        assert found is not None, path
+        items: list[Object] = found["items"]
+        return items
+
+    def servers(self) -> list[Object]:
+        """All pods of the model, those that end too."""
+        return self.objects(_SERVERS)
+
+    def ready(self) -> dict[str, Object]:
+        """The pods of the model that take traffic, by name."""
+        return {
+            name_of(pod): pod
+            for pod in self.servers()
+            if "deletionTimestamp" not in pod["metadata"] and has_condition(pod, "Ready")
+        }
+
+    def of_version(self, version: Version) -> list[Object]:
+        """The pods of the model's template that has a version."""
+        key = "isoserve.dev/model-digest"
+        return [p for p in self.servers() if p["metadata"]["annotations"][key] == version.digest]
+
+    def agents(self) -> dict[str, Object]:
+        """The pods of the cache agents, by their nodes."""
+        return {one["spec"].get("nodeName", ""): one for one in self.objects(_AGENTS)}
+
+    def agent(self, node: str) -> Object:
+        """The pod of a node's cache agent."""
+        return self.agents()[node]
+
+    # -- what its parts say themselves ---------------------------------------------------------
+
+    def request(self) -> Request:
+        """The spec's own example request."""
+        profile = load_profiles(self.world.root / "regions", (REGION,))[REGION]
+        plan = resolve(load(self.world.root / "model_specs"), profile, REGION)
+        (server,) = [one for one in plan.servers if one.workload.id == MODEL]
+        url = urlsplit(server.probe.url)
+        return Request(
+            address=f"{self._network()}.0.1",
+            host=str(url.hostname),
+            path=url.path,
+            body=json.dumps(server.probe.body),
+        )
+
+    def prediction(self) -> Any:
+        """What the model answers to it."""
+        status, body = self.request().send()
+        assert status == "200", f"{status}: {body}"
+        return json.loads(body)["outputs"]
+
+    def answered_by(self) -> Counter[str]:
+        """How many right answers each pod of the model has given, as the gateway counts them."""
+        rows = requests.get(f"http://{self._network()}.0.1:{ADMIN_PORT}/stats", timeout=10).json()
+        counts: Counter[str] = Counter()
+        for row in rows:
+            if row["code_class"] == "2":
+                counts[row["pod"].rpartition("/")[2]] += row["count"]
+        return counts
+
+    def failures(self, node: str, reason: str) -> float:
+        """How often the node's agent could not hold a version for that reason, since it runs."""
+        address = self.agent(node)["status"].get("podIP", "127.0.0.1")
+        try:
+            text = requests.get(f"http://{address}:{METRICS_PORT}/metrics", timeout=5).text
+        except requests.ConnectionError:
+            return 0.0  # it is being started
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "isoserve_cache_failures_total"
+            and (sample.labels["project"], sample.labels["reason"]) == ("search", reason)
+        )
+
+    def log(self, node: str, namespace: str, pod: str, container: str) -> str:
+        """What a container has printed so far."""
+        path = self.home(node) / "logs" / f"{namespace}_{pod}_{container}.log"
+        return path.read_text() if path.exists() else ""
+
+    # -- where things lie ----------------------------------------------------------------------
+
+    def home(self, node: str) -> Path:
+        """The folder of a process node."""
+        return self.world.root / ".isoserve" / REGION / "nodes" / node
+
+    def cache(self, node: str) -> Path:
+        """The cache on the disk of a node."""
+        return self.home(node) / "disk" / "var" / "lib" / "isoserve"
+
+    def shown(self, node: str, version: Version) -> Path:
+        """Where pods of the node see a version, if it is there."""
+        return self.cache(node) / "search" / version.digest
+
+    def hidden(self, node: str, what: str) -> list[Path]:
+        """What the node's agent has out of sight: partials, quarantine..."""
+        return sorted((self.cache(node) / ".isoserve" / "search" / what).glob("*"))
+
+    def store_url(self) -> str:
+        """The registry's store, as this machine reaches it."""
+        ports = json.loads((self.world.root / ".isoserve" / "sandbox.json").read_text())
+        return f"http://127.0.0.1:{ports['moto']}"
+
+    @contextmanager
+    def other_content(self, sha256: str) -> Iterator[bytes]:
+        """While it lasts, the registry has other content of equal length under that digest."""
+        where = {"Bucket": f"isoserve-models-{REGION}", "Key": f"search/blobs/sha256/{sha256}"}
+        store = boto3.client(
+            "s3",
+            endpoint_url=self.store_url(),
+            region_name="us-east-1",
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",
+            config=Config(proxies={}, s3={"addressing_style": "path"}),
+        )
+        right = store.get_object(**where)["Body"].read()
+        wrong = bytes(255 - byte for byte in right)
+        store.put_object(**where, Body=wrong)
+        try:
+            yield wrong
+        finally:
+            store.put_object(**where, Body=right)
+
+    def _network(self) -> str:
+        chosen = json.loads((self.world.root / ".isoserve" / "networks.json").read_text())
+        return f"127.{chosen[REGION]}"
+
+
+def name_of(made: Object) -> str:
+    """The object's name."""
+    return str(made["metadata"]["name"])
+
+
+def has_condition(made: Object, kind: str) -> bool:
+    """Whether an object's condition is True."""
+    found: Iterable[Object] = made.get("status", {}).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in found)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def until(what: str, holds: Callable[[], Any], *, every_seconds: float = 0.2) -> None:
+    """Wait until something holds; fail with what it was else."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS} s: {what}"
+        time.sleep(every_seconds)

@@ -1,0 +1,203 @@
+"""A new version comes, pods go, and users notice nothing: counted with the real programs.
+
+In sandbox-onprem alone: its two process nodes stand from the start with room for every pod here,
+while a node of sandbox-aws must join first. Route, gate, drain and gateway are the same everywhere.
+The new version is the trained model with another text beside it, so it answers the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from components.kube import Object
+from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
+from tests.engine.load import Load, Request, under_load
+from tests.engine.pod_copies import copied_pods, pod_path
+from tests.engine.site import MODEL, REGION, Site, Version, has_condition, name_of, until
+from tests.engine.world import World
+
+pytestmark = pytest.mark.engine
+
+METRICS_PORT: Final = 8082
+STEPS: Final = [25, 60, 100]
+WINDOW: Final = 400
+"""Requests from which a share is judged."""
+ENOUGH: Final = 100
+"""Requests during an event, of which some would have met a gap."""
+SIGMAS: Final = 4
+"""How far from its mean a fair coin comes once in 16 000 windows."""
+USERS: Final = "httproute/search/ranker/rule/1"
+"""The route's second rule; the first is the prober's."""
+DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
+
+
+@pytest.fixture(scope="module")
+def site(world: World) -> Iterator[Site]:
+    """The model with two replicas; one, and its own version, at the end."""
+    made = Site(world)
+    text = world.spec(MODEL).read_text()
+    try:
+        scale(made, 2)
+        yield made
+    finally:
+        world.spec(MODEL).write_text(text)
+        made.must_up()
+        scale(made, 1)
+
+
+def scale(site: Site, replicas: int) -> None:
+    """What an autoscaler does; in the sandbox nobody measures load, so the number stays."""
+    cluster = site.world.cluster(REGION)
+    answer = cluster.session.patch(
+        f"{cluster.url}{DEPLOYMENT}/scale",
+        data=json.dumps({"spec": {"replicas": replicas}}),
+        headers={"Content-Type": "application/merge-patch+json"},
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+    until(f"{replicas} pods serve", lambda: len(serving(site)) == len(site.servers()) == replicas)
+
+
+def serving(site: Site) -> set[str]:
+    """The pods of the stable track that take traffic."""
+    return {n for n, pod in site.ready().items() if version_of(pod) == "stable"}
+
+
+def version_of(pod: Object) -> str:
+    """Which of the two versions it serves, by the label on which Services select."""
+    return str(pod["metadata"]["labels"]["isoserve.dev/version"])
+
+
+def answers(site: Site, *, only: str = "") -> Counter[str]:
+    """What the gateway has counted of each pod, or of each service; `only` one of its rules."""
+    url = f"http://{site.request().address}:{ADMIN_PORT}/stats"
+    counts: Counter[str] = Counter()
+    for row in requests.get(url, timeout=10).json():
+        if row["service"].startswith(MODEL) and row["cluster"].startswith(only):
+            counts[row["pod"].removeprefix("search/")] += row["count"]
+            counts[row["service"]] += row["count"]
+    return counts
+
+
+def counted_by(pod: Object) -> int:
+    """What the server itself has counted."""
+    address = pod["status"]["podIP"]
+    text = requests.get(f"http://{address}:{METRICS_PORT}/metrics", timeout=10).text
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "rest_server_requests_total" and "infer" in sample.labels["path"]
+    )
+
+
+def await_share(site: Site, load: Load, percent: int) -> None:
+    """Wait until the candidate gets its share: the gateway hears of a new one a little later."""
+    until(f"it gets {percent} %", lambda: deviation(site, load, percent) < SIGMAS)
+
+
+def deviation(site: Site, load: Load, percent: int) -> float:
+    """How many standard deviations the candidate's next requests lie from its share."""
+    before, sent = answers(site, only=USERS), load.answered
+    until("enough has been asked", lambda: load.answered >= sent + WINDOW)
+    asked = answers(site, only=USERS) - before
+    new, all_of_them = asked[f"{MODEL}-candidate"], asked[MODEL] + asked[f"{MODEL}-candidate"]
+    share = percent / 100
+    return abs(new - all_of_them * share) / math.sqrt(all_of_them * share * (1 - share))
+
+
+def agree(site: Site) -> bool:
+    """Whether the gateway and every server that runs count the same requests."""
+    at_gateway = answers(site)
+    counts = {n: (at_gateway[n], counted_by(pod)) for n, pod in site.ready().items()}
+    return all(theirs == ours > 0 for theirs, ours in counts.values())
+
+
+def step(site: Site, version: Version, number: int) -> None:
+    """Have the spec ask for one step of the canary."""
+    candidate = {"model": version.address}
+    rollout: dict[str, Any] = {"strategy": "canary", "candidate": candidate, "steps": STEPS}
+    site.world.edit_spec(MODEL, rollout=rollout | {"step": number})
+    site.must_up()
+
+
+def only_left(site: Site, pods: set[str]) -> bool:
+    """Whether these are all the pods of the model, those that end included."""
+    return {name_of(pod) for pod in site.servers()} == pods
+
+
+def delete(site: Site, path: str) -> None:
+    """What `kubectl delete pod` does; the pod ends when its drain is over."""
+    site.world.cluster(REGION).delete(path)
+
+
+def test_deleted_pod_loses_nothing_and_without_pre_stop_it_would(site: Site) -> None:
+    with copied_pods(site) as copies, ExitStack() as stack:
+        requests_of: dict[str, Request] = {"own": site.request(), **copies}
+        victim = f"/api/v1/namespaces/search/pods/{min(serving(site))}"
+        paths = {"own": victim, **{variant: pod_path(variant, 1) for variant in copies}}
+        loads = {n: stack.enter_context(under_load(one)) for n, one in requests_of.items()}
+        asked = {name: load.answered for name, load in loads.items()}
+        for path in paths.values():
+            delete(site, path)
+        cluster = site.world.cluster(REGION)
+        until("they are gone", lambda: not any(map(cluster.get, paths.values())))
+        asked = {name: load.answered - asked[name] for name, load in loads.items()}
+        until("another serves in its place", lambda: len(serving(site)) == 2)
+    assert min(asked.values()) > ENOUGH, f"each was asked while its pod ended: {asked}"
+    assert not loads["own"].lost, "a model's pod ends only when nobody sends to it any more"
+    assert not loads["with-pre-stop"].lost, "nor does its copy lose a request"
+    assert loads["without-pre-stop"].lost, "or this load would never notice a lost one"
+
+
+def test_new_version_comes_by_weights_and_takes_over_unnoticed(site: Site) -> None:
+    version = site.push("v8", random_files=0, megabytes_each=0)
+    expected, old, before = site.prediction(), serving(site), answers(site, only=USERS)
+    with under_load(site.request()) as load:
+        for number, percent in enumerate(STEPS[:-1]):
+            step(site, version, number)
+            assert not load.lost, f"step {number}: users are led only to a candidate that serves"
+            await_share(site, load, percent)
+        (candidate,) = {version_of(pod) for pod in site.of_version(version)}
+        assert candidate == "candidate", "the new version runs beside the old one"
+    until("the gateway and the servers count the same", lambda: agree(site))
+    all_loads = [load]
+    with under_load(site.request()) as load:
+        stem = site.world.spec(MODEL)
+        site.world.edit_spec(MODEL, rollout={"strategy": "rolling"})
+        site.want(version)
+        assert "candidate" not in stem.read_text(), "promotion ends the canary"
+        site.must_up()
+        until("the old pods are drained", lambda: only_left(site, serving(site)))
+    all_loads.append(load)
+    lost = [one.lost for one in all_loads]
+    assert lost == [{}, {}], "neither the weights nor the promotion cost a request"
+    now = serving(site)
+    assert {name_of(pod) for pod in site.of_version(version)} == now, "the new version alone serves"
+    assert not now & old, "in pods of its own"
+    asked = answers(site, only=USERS) - before
+    assert asked[MODEL] + asked[f"{MODEL}-candidate"] == sum(one.answered for one in all_loads), (
+        "every request that a user sent was answered by one of the two, once"
+    )
+    assert site.prediction() == expected, "it has learned the same"
+    assert all(has_condition(pod, "Ready") for pod in site.servers()), "and nothing is left behind"
+
+
+def test_rolling_restart_loses_nothing(site: Site) -> None:
+    before = serving(site)
+    with under_load(site.request()) as load:
+        site.world.edit_spec(MODEL, env={"RESTARTED": "yes"})
+        site.must_up()
+        until("the old pods are drained", lambda: only_left(site, serving(site)))
+    assert not serving(site) & before, "every pod was replaced"
+    assert load.answered > ENOUGH, "while many asked"
+    assert not load.lost, "a change of the spec costs no request"
