@@ -114,8 +114,9 @@ def make_room(places: Mapping[str, Place], needed: int, budget: int) -> tuple[li
     chosen, freed = going((row for place in places.values() for row in place.held()), short)
     if needed and freed < short:
         return [], (
-            f"the node lacks {(short - freed) / 1e9:.2f} GB for it within its cache's "
-            f"{budget / 1e9:.0f} GB; give larger disks or cache fewer models"
+            f"the node lacks {(short - freed) / 1e9:.2f} GB for it: its cache may take "
+            f"{budget / 1e9:.0f} GB and leaves {_RESERVE_BYTES / 1e9:.2f} GB of the disk free; "
+            "give larger disks or cache fewer models"
         )
     for row in chosen:
         withdraw(places[row.project].shelf, row.digest)

@@ -26,6 +26,7 @@ MAX_SMALL_BYTES: Final = 32 * 1024 * 1024
 RETRIES: Final[Any] = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 _TIMEOUTS: Final[Any] = {
     "connect_timeout": timedelta(seconds=10),
+    "read_timeout": timedelta(seconds=30),  # a store that hangs is away too, and is said to be
     "timeout": timedelta(minutes=5),  # of a whole answer: a range comes in time, a file might not
 }
 

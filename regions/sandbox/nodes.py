@@ -15,7 +15,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
-from regions.sandbox import autoscaler, node_agents, object_store, processes
+from regions.sandbox import autoscaler, engine, node_agents, object_store, processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
 from regions.sandbox.layout import AWS_REGIONS, kubeconfig_of
@@ -80,6 +80,9 @@ def stand_up(cluster: Cluster) -> str:
     nodes = inventory().static[cluster.region]
     present = set(_by_name(cluster))
     missing = [static_node(node) for node in nodes if node.name not in present]
+    if missing and engine.stack_file(cluster.region).exists():
+        # What Pulumi put on a Node of that name went with it; only a refresh finds that out.
+        engine.refresh_mark(cluster.region).touch()
     _apply_all(cluster, missing)
     agents = node_agents.start(cluster.region, _by_name(cluster).values())
     return f"{len(nodes)} nodes, {len(missing)} new, {agents} agents started"
