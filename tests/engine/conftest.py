@@ -1,8 +1,9 @@
-"""One sandbox for all engine tests: it is brought up once, changed by each test, and taken down."""
+"""Two sandboxes for all engine tests: one that each test leaves as it was, one that takes harm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,17 @@ from tests.engine.world import World, copy_tree
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Both regions, up."""
-    made = copy_tree(tmp_path_factory.mktemp("isoserve") / "tree")
+    yield from _up(tmp_path_factory.mktemp("isoserve") / "tree")
+
+
+@pytest.fixture(scope="session")
+def harmed_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Both regions, up, for tests of faults: caches and autoscalers remember them for an hour."""
+    yield from _up(tmp_path_factory.mktemp("harmed") / "tree")
+
+
+def _up(root: Path) -> Iterator[World]:
+    made = copy_tree(root)
     try:
         made.up()
         yield made

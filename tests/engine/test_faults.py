@@ -52,6 +52,12 @@ SMALL = {"random_files": 1, "megabytes_each": 0}
 
 
 @pytest.fixture(scope="module")
+def world(harmed_world: World) -> World:
+    """What these tests do to a region is to reach no other test."""
+    return harmed_world
+
+
+@pytest.fixture(scope="module")
 def site(world: World) -> Iterator[Site]:
     """The model with a replica on each node; one, and its own version, at the end."""
     made = Site(world)

@@ -41,6 +41,12 @@ RESOLVED_SECONDS: Final = 120.0
 every_region = pytest.mark.parametrize("region", REGIONS)
 
 
+@pytest.fixture(scope="module")
+def world(harmed_world: World) -> World:
+    """What these tests do to a region is to reach no other test."""
+    return harmed_world
+
+
 def asked(world: World, region: str, path: str, **question: str) -> Any:
     """What the region's Prometheus answers."""
     ports = json.loads((world.root / ".isoserve" / "sandbox.json").read_text())

@@ -41,6 +41,12 @@ DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
 
 
 @pytest.fixture(scope="module")
+def world(harmed_world: World) -> World:
+    """What these tests do to a region is to reach no other test."""
+    return harmed_world
+
+
+@pytest.fixture(scope="module")
 def site(world: World) -> Iterator[Site]:
     """The model with two replicas; one, and its own version, at the end."""
     made = Site(world)
