@@ -142,7 +142,8 @@ def test_every_cache_holds_exactly_the_published_version(world: World, region: s
     published = manifest_of(world, region, digest)
     assert len(published) == 3, "the model and what MLServer reads beside it"
     found = disks(world, region)
-    assert len(found) == 2, "two nodes of the machine type"
+    # In the AWS-shaped region there are as many as the pool has grown to.
+    assert found, "the model stands on a node of its machine type"
     for node, disk in found.items():
         shelf = disk / "var" / "lib" / "isoserve" / "search"
         assert [one.name for one in shelf.iterdir()] == [digest], f"{node}: this and no other"
