@@ -18,9 +18,29 @@ REQUEST_TIMEOUT_SECONDS: Final = 30
 Object = dict[str, Any]
 
 
+class Refused(SandboxError):
+    """The API server understood and said no; `status` is its HTTP code."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Remember the code beside what was said."""
+        super().__init__(message)
+        self.status = status
+
+
+def own_session() -> requests.Session:
+    """A session that reaches what stands on this machine, whatever the environment says.
+
+    Neither a proxy nor a netrc of the environment has a say in it.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An API server and the session that is allowed in."""
+    """An API server and the session that is allowed in. Methods raise SandboxError, and Refused
+    where the server said no."""
 
     region: str
     url: str
@@ -35,13 +55,13 @@ class Cluster:
         """Server-side apply to the path of the object; takes over fields of other managers."""
         query = f"fieldManager={FIELD_MANAGER}&force=true"
         address = f"{path}/{subresource}" if subresource else path
-        answer = self._send(
-            "PATCH",
-            f"{address}?{query}",
-            data=json.dumps(wanted),
-            headers={"Content-Type": "application/apply-patch+yaml"},
-        )
-        return self._body(answer, path)
+        return self.send("PATCH", f"{address}?{query}", wanted, "application/apply-patch+yaml")
+
+    def send(self, method: str, path: str, body: Object, content_type: str) -> Object:
+        """Send an object, and get one."""
+        headers = {"Content-Type": content_type}
+        answer = self._send(method, path, data=json.dumps(body), headers=headers)
+        return self._body(answer, path.partition("?")[0])
 
     def delete(self, path: str) -> None:
         """Delete the object at an API path; an absent one is fine."""
@@ -78,9 +98,10 @@ class Cluster:
         if answer.ok:
             body: Object = answer.json()
             return body
-        raise SandboxError(
+        raise Refused(
+            answer.status_code,
             f"region {self.region}: {answer.request.method} {path} was refused with "
-            f"{answer.status_code}: {answer.text[:500]}"
+            f"{answer.status_code}: {answer.text[:500]}",
         )
 
 
@@ -103,9 +124,7 @@ def connect(region: str, kubeconfig: Path, context: str | None = None) -> Cluste
         loader.load_and_set(settings)
     except ConfigException as reason:
         raise SandboxError(f"kubeconfig {kubeconfig} can't be used: {reason}") from reason
-    session = requests.Session()
-    # Neither a proxy nor a netrc of the environment has a say in how a cluster is reached.
-    session.trust_env = False
+    session = own_session()
     session.verify = (settings.ssl_ca_cert or True) if settings.verify_ssl else False
     if settings.cert_file:
         session.cert = (settings.cert_file, str(settings.key_file))

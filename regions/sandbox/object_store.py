@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
+from regions.sandbox.kube import own_session
 from regions.sandbox.layout import AWS, AWS_REGIONS, ROOT, write_atomically
 from regions.sandbox.ports import object_store_url, ports
 
@@ -105,8 +106,7 @@ def seed() -> None:
 
 def _wait_until_ready() -> None:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    session = requests.Session()
-    session.trust_env = False
+    session = own_session()
     while time.monotonic() < deadline:
         processes.require_running(NAME)
         try:

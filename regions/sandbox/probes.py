@@ -10,7 +10,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.kube import Cluster, Object
+from regions.sandbox.kube import Cluster, Object, own_session
 
 Model = tuple[str, str]
 """Project and name."""
@@ -66,9 +66,7 @@ def _running(cluster: Cluster, role: str) -> Iterator[Object]:
 
 
 def _text(address: str) -> str:
-    session = requests.Session()
-    session.trust_env = False
     try:
-        return session.get(f"http://{address}:{_METRICS_PORT}/metrics", timeout=2).text
+        return own_session().get(f"http://{address}:{_METRICS_PORT}/metrics", timeout=2).text
     except requests.RequestException:
         return ""  # one that starts or stops has nothing to say

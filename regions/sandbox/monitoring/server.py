@@ -10,7 +10,7 @@ import requests
 
 from regions.sandbox import processes, prometheus
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.kube import Cluster
+from regions.sandbox.kube import Cluster, own_session
 from regions.sandbox.monitoring import snapshot
 from regions.sandbox.monitoring.config import CONFIG_FILE
 from regions.sandbox.ports import ports
@@ -106,6 +106,5 @@ def _is_ready(region: str) -> bool:
 
 
 def _ask(method: str, address: str, timeout_seconds: float) -> requests.Response:
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the environment knows nothing of this loopback
+    with own_session() as session:
         return session.request(method, address, timeout=timeout_seconds)

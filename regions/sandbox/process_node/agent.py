@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 from requests.adapters import HTTPAdapter
 
+from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
 from regions.sandbox.layout import AWS_REGIONS, hosts_file, kubeconfig_of, node_home
 from regions.sandbox.networks import network, outside_address
 from regions.sandbox.process_node import credentials, subnets
-from regions.sandbox.process_node.api import Complaints
 from regions.sandbox.process_node.container import end_leftovers
 from regions.sandbox.process_node.node import Heart
 from regions.sandbox.process_node.notices import Notices

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from regions.sandbox.kube import Cluster, Object
+from regions.sandbox.kube import Cluster, Object, Refused
 from regions.sandbox.process_node import api
 from regions.sandbox.process_node.atomic_folder import DATA, File
 from regions.sandbox.process_node.fields import UnknownField, field
@@ -150,7 +150,7 @@ def _asked_for(source: Object, asker: Asker) -> str:
     path = asker.path("serviceaccounts", f"{account}/token")
     try:
         answer = api.create(asker.cluster, path, request)
-    except api.Refused as error:
+    except Refused as error:
         raise refused(f"failed to fetch token: {error}") from error
     return str(answer["status"]["token"])
 

@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 
 import requests
 
+from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.kube import Cluster, Object
-from regions.sandbox.process_node.api import Complaints, create
+from regions.sandbox.kube import Cluster, Object, own_session
+from regions.sandbox.process_node.api import create
 from regions.sandbox.process_node.roles import (
     AUDIENCE,
     CREDENTIALS_PATH,
@@ -110,8 +111,7 @@ def _assume(role: str, session_name: str, token: str, sts_url: str) -> Object:
         "DurationSeconds": str(_SESSION_SECONDS),
     }
     try:
-        with requests.Session() as session:
-            session.trust_env = False
+        with own_session() as session:
             answer = session.post(sts_url, data=form, timeout=_TIMEOUT_SECONDS)
     except requests.RequestException as reason:
         raise SandboxError(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.process_node import api
@@ -32,7 +33,7 @@ class Heart:
     def __init__(self, cluster: Cluster, node: Object, address: str) -> None:
         """Begin; `node` is the Node as it was found."""
         self._cluster, self._node, self._address = cluster, node, address
-        self._complaints = api.Complaints(f"heartbeat of {node['metadata']['name']}")
+        self._complaints = Complaints(f"heartbeat of {node['metadata']['name']}")
         self._report = threading.Event()
         self._report.set()
         self._reported = 0.0

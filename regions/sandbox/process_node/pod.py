@@ -8,8 +8,9 @@ import time
 import traceback
 from typing import Any, Final
 
+from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.kube import Object
+from regions.sandbox.kube import Object, Refused
 from regions.sandbox.process_node import api, volumes
 from regions.sandbox.process_node.container_life import ContainerLife, pause_seconds
 from regions.sandbox.process_node.placing import Placing
@@ -52,7 +53,7 @@ class PodLife:
         self._init, self._main = _containers(pod)
         meta = pod["metadata"]
         self._path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
-        self._complaints = api.Complaints(f"pod {meta['namespace']}/{meta['name']}")
+        self._complaints = Complaints(f"pod {meta['namespace']}/{meta['name']}")
         self._setting: Setting | None = None
         self._sent: Object = {}
         self._write_at = self._set_up_at = self._refreshed = 0.0
@@ -214,7 +215,7 @@ class PodLife:
         try:
             api.patch(self._machine.cluster, f"{self._path}/status", changes)
             self._complaints.settled()
-        except api.Refused as reason:
+        except Refused as reason:
             # Said once: the same status would be refused again, and a pod that is gone is told of.
             self._complaints.say(reason)
         except SandboxError as reason:

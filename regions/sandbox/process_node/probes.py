@@ -10,7 +10,7 @@ from typing import Final
 
 import requests
 
-from regions.sandbox.kube import Object
+from regions.sandbox.kube import Object, own_session
 
 RunInside = Callable[[Sequence[str], float], tuple[int, str]]
 _HEADERS: Final = {"User-Agent": "kube-probe/1.36", "Accept": "*/*", "Connection": "close"}
@@ -59,9 +59,8 @@ def _http_get(wanted: Object, target: Target, timeout_seconds: float) -> Outcome
     path = "/" + str(wanted.get("path") or "/").lstrip("/")
     url = f"{scheme}://{host}:{target.port(wanted['port'])}{path}"
     own = {header["name"]: header["value"] for header in wanted.get("httpHeaders") or ()}
-    with requests.Session() as session, warnings.catch_warnings():
+    with own_session() as session, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a probe doesn't verify certificates, and needs no warning
-        session.trust_env = False
         session.verify = False
         session.headers.clear()
         try:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import requests
 
+from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
-from regions.sandbox.process_node.api import Complaints
 
 RETRY_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 300

@@ -1,21 +1,22 @@
-"""What goes wrong is written to the log: once for every new complaint, not at every try."""
+"""Complaints about everything that one process leads traffic by."""
 
 from __future__ import annotations
+
+from regions.sandbox import complaints
 
 
 class Complaints:
     """The last complaint about each subject."""
 
     def __init__(self) -> None:
-        self._last: dict[str, str] = {}
+        self._subjects: dict[str, complaints.Complaints] = {}
 
     def say(self, subject: str, text: str) -> None:
         """Print the complaint unless it is the one last printed about this subject."""
-        if self._last.get(subject) != text:
-            self._last[subject] = text
-            print(f"{subject}: {text}", flush=True)
+        self._subjects.setdefault(subject, complaints.Complaints(subject)).say(text)
 
     def settled(self, subject: str) -> None:
         """The subject is well again: say so if it wasn't."""
-        if self._last.pop(subject, None) is not None:
+        found = self._subjects.get(subject)
+        if found and found.settled():
             print(f"{subject}: well again", flush=True)
