@@ -1,4 +1,4 @@
-"""Judges whether workloads serve, and finds the pod and the reason where one does not."""
+"""Which workloads a gate waits for, and whether they serve."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from components.kube import Object
 from components.parts import Part
 from regions.plan import RegionPlan
-
-_BROKEN: Final = (
-    "CrashLoopBackOff",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "RunContainerError",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,49 +86,3 @@ def is_ready(target: Target, live: Object) -> bool:
         and status.get("replicas", 0) == updated
         and status.get("availableReplicas", 0) >= target.least
     )
-
-
-def gave_up(live: Object) -> str:
-    """Why the controller itself gave up on the workload; empty if it did not."""
-    for condition in live.get("status", {}).get("conditions", ()):
-        late = condition["type"] == "Progressing" and condition["status"] == "False"
-        refused = condition["type"] == "ReplicaFailure" and condition["status"] == "True"
-        if late or refused:
-            return f"{condition['reason']}: {condition.get('message', '')}"
-    return ""
-
-
-def pod_trouble(pod: Object) -> str:
-    """What holds a pod back: a container's waiting reason, or why no node takes it."""
-    status = pod.get("status", {})
-    states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    for container in states:
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in _BROKEN:
-            # What the program itself said when it ended tells more than that it ended again.
-            last = container.get("lastState", {}).get("terminated", {}).get("message", "")
-            detail = last.strip() or waiting.get("message", "")
-            return f"container {container['name']} {waiting['reason']}" + (detail and f": {detail}")
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"
-    return ""
-
-
-def _owned(pod: Object, target: Target) -> bool:
-    owners = pod["metadata"].get("ownerReferences", ())
-    return any(
-        owner["name"] == target.name or owner["name"].rsplit("-", 1)[0] == target.name
-        for owner in owners
-    )
-
-
-def explain(target: Target, live: Object, pods: Iterable[Object]) -> tuple[str, bool]:
-    """Why a workload is not ready, and whether waiting cannot mend it."""
-    for pod in pods:
-        trouble = pod_trouble(pod) if _owned(pod, target) else ""
-        if trouble:
-            broken = any(reason in trouble for reason in _BROKEN)
-            return f"pod {pod['metadata']['name']}: {trouble}", broken
-    why = gave_up(live)
-    return why or "its pods are not ready yet", bool(why)

@@ -26,16 +26,16 @@ from components.readiness import (
     Target,
     asks_more,
     digest,
-    explain,
     gate_key,
     is_ready,
     targets,
 )
+from components.trouble import Seen, troubles
 from regions.plan import RegionPlan
 
 _PERIOD_SECONDS: Final = 1.0
-_PATIENCE_SECONDS: Final = 15.0
-"""A pull or a start may fail once; what still fails after this long is reported."""
+_QUICK_SECONDS: Final = 5.0
+"""Pods are looked at only when a workload takes longer than a quick start."""
 
 
 class GateError(Exception):
@@ -50,11 +50,12 @@ def wait(
 ) -> None:
     """Return when all `wanted` are ready.
 
-    Raises GateError with each workload that is broken or out of time, and its pod's reason.
+    Raises GateError with each workload that is broken or out of time, and its pod's reason. What
+    failed before this began has until it fails again: who runs `up` again has mended the cause.
     """
     pending = {target.id: target for target in wanted}
     start = clock()
-    broken_since: dict[str, float] = {}
+    seen = {id: Seen() for id in pending}
     while pending:
         failed = []
         pods_in = cache(partial(lister, "Pod"))  # once a namespace and look, however many wait
@@ -62,23 +63,19 @@ def wait(
             if live is not None and is_ready(target, live):
                 del pending[target.id]
                 continue
-            pods = pods_in(target.namespace) if _stale(target, clock() - start) else []
-            why, broken = explain(target, live or {}, pods)
-            since = broken_since.setdefault(target.id, clock()) if broken else clock()
-            if not broken:
-                broken_since.pop(target.id, None)
-            if clock() - start >= target.timeout_seconds or clock() - since >= _PATIENCE_SECONDS:
-                failed.append(f"{target.id}: {why}")
+            waited = clock() - start
+            if waited < min(_QUICK_SECONDS, target.timeout_seconds):
+                continue
+            found = list(troubles(target, live or {}, pods_in(target.namespace)))
+            broken = seen[target.id].broken(found, clock())
+            if broken or waited >= target.timeout_seconds:
+                why = [one.why for one in broken or found] or ["its pods are not ready yet"]
+                failed.append(f"{target.id}: {why[0]}")
         if failed:
             rest = len(pending) - len(failed)
             raise GateError("\n".join([*sorted(failed), f"{rest} more were still starting"]))
         if pending:
             sleep(_PERIOD_SECONDS)
-
-
-def _stale(target: Target, waited_seconds: float) -> bool:
-    """Pods are looked at only when a workload takes longer than a quick start."""
-    return waited_seconds >= min(5.0, target.timeout_seconds)
 
 
 def _look(pending: Iterable[Target], lister: Lister) -> Iterator[tuple[Target, Object | None]]:

@@ -1,4 +1,4 @@
-"""A workload is ready when its newest template serves; if not, the pod and the reason are named."""
+"""A workload is ready when its newest template serves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from components.kube import Object
 from components.parts import parts
-from components.readiness import Target, asks_more, digest, explain, is_ready, targets
+from components.readiness import Target, asks_more, digest, is_ready, targets
 from regions.plan import RegionPlan
 from tests.examples import REGIONS, identity, objects_of, parts_of, plan_of
 
@@ -25,16 +25,6 @@ def live(generation: int = 3, **status: Any) -> Object:
 def serving(**status: Any) -> Object:
     whole = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, **status}
     return live(**whole)
-
-
-def a_pod(owner: str = "sentiment-7d9f", name: str = "pod-1", **status: Any) -> Object:
-    owners = [{"kind": "ReplicaSet", "name": owner}]
-    return {"metadata": {"name": name, "ownerReferences": owners}, "status": status}
-
-
-def waiting(reason: str, message: str = "", container: str = "model-server") -> Object:
-    state = {"waiting": {"message": message, "reason": reason}}
-    return {"name": container, "state": state}
 
 
 # -- what is watched -------------------------------------------------------------------------
@@ -141,106 +131,6 @@ def test_a_daemonset_is_ready_on_all_its_nodes(updated: int, available: int, rea
 
 def test_a_daemonset_without_nodes_is_ready() -> None:
     assert is_ready(AGENT, live(desiredNumberScheduled=0)), "a pool may be at zero nodes"
-
-
-# -- why not ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "reason", ["CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"]
-)
-def test_a_broken_container_is_named_with_its_pod_and_message(reason: str) -> None:
-    pod = a_pod(containerStatuses=[waiting(reason, "no such digest")])
-    why, broken = explain(SERVER, live(), [pod])
-    assert why == f"pod pod-1: container model-server {reason}: no such digest"
-    assert broken, "no waiting mends it"
-
-
-def test_a_program_that_ended_is_quoted_rather_than_that_it_ended() -> None:
-    said = "the node's cache agent cannot hold it: its content is corrupt"
-    row = waiting("CrashLoopBackOff", "back-off 20s restarting failed container")
-    row["lastState"] = {"terminated": {"exitCode": 1, "message": f"{said}\n"}}
-    why, _ = explain(SERVER, live(), [a_pod(containerStatuses=[row])])
-    assert why.endswith(f"CrashLoopBackOff: {said}"), "who is paged needs the cause"
-
-
-def test_an_init_container_is_looked_at_first() -> None:
-    states: dict[str, Any] = {
-        "containerStatuses": [waiting("PodInitializing")],
-        "initContainerStatuses": [waiting("CrashLoopBackOff", container="model")],
-    }
-    why, broken = explain(SERVER, live(), [a_pod(**states)])
-    assert "container model CrashLoopBackOff" in why
-    assert broken
-
-
-def test_a_container_that_is_only_starting_is_no_trouble() -> None:
-    pod = a_pod(containerStatuses=[waiting("ContainerCreating")])
-    assert explain(SERVER, live(), [pod]) == ("its pods are not ready yet", False)
-
-
-def test_a_pod_that_no_node_takes_is_told_but_may_yet_find_one() -> None:
-    message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
-    unplaced = {"message": message, "reason": "Unschedulable", "status": "False"}
-    pod = a_pod(conditions=[{**unplaced, "type": "PodScheduled"}])
-    why, broken = explain(SERVER, live(), [pod])
-    assert why == f"pod pod-1: Unschedulable: {message}"
-    assert not broken, "the cluster autoscaler may be bringing a node"
-
-
-def test_a_quota_that_refuses_pods_is_told_by_the_deployment() -> None:
-    refused = {
-        "message": "exceeded quota: project",
-        "reason": "FailedCreate",
-        "status": "True",
-        "type": "ReplicaFailure",
-    }
-    why, broken = explain(SERVER, live(conditions=[refused]), [])
-    assert why == "FailedCreate: exceeded quota: project", "there is no pod that could tell"
-    assert broken
-
-
-def test_a_deployment_past_its_deadline_has_given_up() -> None:
-    late = {
-        "message": "ReplicaSet has timed out progressing.",
-        "reason": "ProgressDeadlineExceeded",
-        "status": "False",
-        "type": "Progressing",
-    }
-    why, broken = explain(SERVER, live(conditions=[late]), [])
-    assert why.startswith("ProgressDeadlineExceeded: ")
-    assert broken
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
-        {"type": "ReplicaFailure", "status": "False", "reason": "FailedCreate"},
-        {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"},
-    ],
-)
-def test_a_healthy_condition_is_no_trouble(condition: dict[str, str]) -> None:
-    assert explain(SERVER, live(conditions=[condition]), []) == (
-        "its pods are not ready yet",
-        False,
-    )
-
-
-@pytest.mark.parametrize("owner", ["sentiment-candidate-7d9f", "other-7d9f", "sentimental"])
-def test_the_trouble_of_another_workloads_pod_is_not_ours(owner: str) -> None:
-    pod = a_pod(owner=owner, containerStatuses=[waiting("CrashLoopBackOff")])
-    assert explain(SERVER, live(), [pod]) == ("its pods are not ready yet", False)
-
-
-def test_a_pod_of_a_daemonset_is_its_own() -> None:
-    pod = a_pod(owner=AGENT.name, containerStatuses=[waiting("CrashLoopBackOff")])
-    _, broken = explain(AGENT, live(), [pod])
-    assert broken
-
-
-def test_a_workload_that_is_not_there_is_not_ready_yet() -> None:
-    assert explain(SERVER, {}, []) == ("its pods are not ready yet", False)
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,13 @@ def workload(name: str, ready: bool, **status: Any) -> Object:
     }
 
 
-def broken_pod(owner: str, reason: str = "ImagePullBackOff") -> Object:
+def broken_pod(owner: str, reason: str = "ImagePullBackOff", restarts: int = 0) -> Object:
     state = {"waiting": {"message": "no such digest", "reason": reason}}
     owners = [{"kind": "ReplicaSet", "name": f"{owner}-7d9f"}]
+    row = {"name": "model-server", "restartCount": restarts, "state": state}
     return {
         "metadata": {"name": f"{owner}-7d9f-x1", "ownerReferences": owners},
-        "status": {"containerStatuses": [{"name": "model-server", "state": state}]},
+        "status": {"containerStatuses": [row]},
     }
 
 
@@ -146,6 +147,50 @@ def test_trouble_that_passes_is_forgiven() -> None:
     world = World(script)
     world.run(ONE)
     assert world.waited == pytest.approx(60, abs=1)
+
+
+def crashing(restarts_at: Callable[[float], int], serves_at: float = float("inf")) -> Script:
+    """A pod in a crash loop, which has been restarted so often."""
+
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind != "Pod":
+            return [workload("sentiment", now >= serves_at)]
+        return [broken_pod("sentiment", "CrashLoopBackOff", restarts_at(now))]
+
+    return script
+
+
+def test_a_crash_before_the_wait_has_until_the_next_attempt() -> None:
+    world = World(crashing(lambda now: 6, serves_at=300))
+    world.run(ONE)
+    assert world.waited == pytest.approx(300, abs=1), (
+        "who has mended the cause and runs `up` again must not be told of the old crash"
+    )
+
+
+def test_a_crash_that_comes_again_is_reported() -> None:
+    world = World(crashing(lambda now: 6 if now < 80 else 7))
+    assert "container model-server CrashLoopBackOff" in world.failure(ONE)
+    assert 95 <= world.waited <= 96, "the new crash, and a little patience"
+
+
+def test_an_old_crash_of_one_pod_does_not_hide_the_old_crash_of_another() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind != "Pod":
+            return [workload("sentiment", now >= 200)]
+        pods = [broken_pod("sentiment", "CrashLoopBackOff", 4) for _ in range(2)]
+        pods[0]["metadata"]["name"] = "sentiment-7d9f-x0"
+        return pods if now < 60 else pods[1:]
+
+    world = World(script)
+    world.run(ONE)
+    assert world.waited == pytest.approx(200, abs=1), "the first has come back, the other may too"
+
+
+def test_an_old_crash_is_named_when_time_is_up() -> None:
+    world = World(crashing(lambda now: 6))
+    assert "container model-server CrashLoopBackOff" in world.failure(ONE)
+    assert world.waited == pytest.approx(600, abs=1)
 
 
 def test_a_deployment_that_gave_up_is_reported() -> None:
