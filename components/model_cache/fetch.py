@@ -9,7 +9,6 @@ alone, before that is blamed.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,10 +20,10 @@ from components.model_cache.shelf import Shelf
 from components.model_cache.source import Source
 from components.model_registry.checked import check_content
 from components.model_registry.errors import Corrupt
+from components.model_registry.growing import Growing
 from components.model_registry.manifest import ManifestFile
 
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_READ_BYTES: Final = 1024 * 1024
 _OWN: Final = 0o600
 _READABLE: Final = 0o444  # pods read; nobody writes what is verified
 
@@ -66,14 +65,13 @@ class Fetch:
         return self._append(file, lambda start: self._source.far(file, start))
 
     def _append(self, file: ManifestFile, read: Callable[[int], Iterator[memoryview]]) -> None:
-        whole, partial = hashlib.sha256(), self._shelf.partial(file.sha256)
+        partial = self._shelf.partial(file.sha256)
         out = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
         try:
-            found = _digest(out, whole)
-            for piece in read(found):
-                _write(out, piece)
-                whole.update(piece)
-            check_content(whole.hexdigest(), file)
+            with Growing(out) as grown:
+                for piece in read(grown.size):
+                    grown.add(piece)
+            check_content(grown.sha256, file)
             os.fchmod(out, _READABLE)
             os.fsync(out)
         finally:
@@ -118,16 +116,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return -1
-
-
-def _digest(descriptor: int, whole: hashlib._Hash) -> int:
-    length = 0
-    while piece := os.read(descriptor, _READ_BYTES):
-        whole.update(piece)
-        length += len(piece)
-    return length
-
-
-def _write(descriptor: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(descriptor, piece) :]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -33,20 +33,37 @@ class Lines:
 
     def fill(self, buffer: memoryview, key: str, start: int, size: int) -> bool:
         """Whether `buffer` now holds the bytes from `start` of an object of just `size`."""
+        return any(True for _ in self.pieces(buffer, key, start, start + len(buffer), size))
+
+    def pieces(
+        self, buffer: memoryview, key: str, start: int, end: int, size: int
+    ) -> Iterator[memoryview]:
+        """The bytes from `start` to `end` of an object of just `size`, each time in `buffer`.
+
+        They end early where something is wrong.
+        """
         url = urlsplit("" if self._refused else self._sign(key))
         if not url.hostname:
-            return False
-        line = self._line(url)
+            return
+        line, is_whole = self._line(url), False
         try:
-            is_right = self._ask(line, url, buffer, start, size)
+            answer = self._ask(line, url, start, end, size)
+            while answer and not is_whole:
+                piece = buffer[: end - start]
+                if not _read(answer, piece):
+                    return
+                start += len(piece)
+                if is_whole := start == end:
+                    answer.close()
+                yield piece
         except (OSError, http.client.HTTPException):
-            is_right = False
-        if not is_right:  # what it may still send would be taken for the next answer
-            line.close()
-            return False
-        with self._lock:
-            self._idle.append(line)
-        return True
+            return
+        finally:
+            if is_whole:
+                with self._lock:
+                    self._idle.append(line)
+            else:  # what it may still send would be taken for the next answer
+                line.close()
 
     def close(self) -> None:
         """Let go of all connections, when nobody reads any more."""
@@ -68,26 +85,24 @@ class Lines:
         return http.client.HTTPConnection(host, url.port, timeout=_SILENCE_SECONDS)
 
     def _ask(
-        self,
-        line: http.client.HTTPConnection,
-        url: SplitResult,
-        buffer: memoryview,
-        start: int,
-        size: int,
-    ) -> bool:
-        last = start + len(buffer) - 1
-        line.request("GET", f"{url.path}?{url.query}", headers={"Range": f"bytes={start}-{last}"})
+        self, line: http.client.HTTPConnection, url: SplitResult, start: int, end: int, size: int
+    ) -> http.client.HTTPResponse | None:
+        # Many a store copies ranges, and sends whole objects from its files right away.
+        is_all = start == 0 and end == size
+        ranged = {} if is_all else {"Range": f"bytes={start}-{end - 1}"}
+        line.request("GET", f"{url.path}?{url.query}", headers=ranged)
         answer = line.getresponse()
         if answer.status in _REFUSALS:
             self._refused = True
         span = answer.headers.get("Content-Range", "")
         found = (answer.status, span, answer.length)
-        if found != (206, f"bytes {start}-{last}/{size}", len(buffer)):
+        asked = (200, "") if is_all else (206, f"bytes {start}-{end - 1}/{size}")
+        return answer if found == (*asked, end - start) else None
+
+
+def _read(answer: http.client.HTTPResponse, into: memoryview) -> bool:
+    while into:
+        if not (count := answer.readinto(into)):
             return False
-        read = 0
-        while read < len(buffer):
-            if not (count := answer.readinto(buffer[read:])):
-                return False
-            read += count
-        answer.close()
-        return True
+        into = into[count:]
+    return True

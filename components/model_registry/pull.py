@@ -10,21 +10,20 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
 
 from components.model_registry import keys
 from components.model_registry.checked import Bad, by_content, check_content, each
 from components.model_registry.errors import Corrupt, RegistryError
+from components.model_registry.growing import Growing
 from components.model_registry.manifest import Manifest, ManifestFile
 from components.model_registry.paths import PARTIAL
 from components.model_registry.ranges import Ranges, reading
 from components.model_registry.store import Store
 from components.model_registry.threads import Told
-
-_READ_BYTES: Final = 1024 * 1024
 
 
 class Pull:
@@ -37,6 +36,8 @@ class Pull:
         self._directory = directory
         self._partial = directory / PARTIAL
         self._told = told
+        self._begun: set[str] = set()
+        self._folders: set[str] = set()
 
     def run(self, manifest: Manifest) -> list[Bad]:
         """Bring all files; those that are corrupt in the registry are named and do not appear.
@@ -46,6 +47,7 @@ class Pull:
         self._partial.mkdir(parents=True, exist_ok=True)
         with _locked(self._partial / "lock"), reading(self._store) as ranges:
             self._check_space(manifest)
+            self._begun = set(os.listdir(self._partial))
             bad = each(by_content(manifest), lambda group: self._bring(group, ranges))
         if not bad:
             shutil.rmtree(self._partial)
@@ -53,7 +55,7 @@ class Pull:
 
     def _check_space(self, manifest: Manifest) -> None:
         there = sum(path.stat().st_size for path in self._partial.iterdir())
-        sizes = ((file.size, _size(self._directory / file.path)) for file in manifest.files)
+        sizes = ((file.size, _size(self._path(file))) for file in manifest.files)
         there += sum(size for size, found in sizes if size == found)
         free = shutil.disk_usage(self._directory).free
         if manifest.bytes - there > free:
@@ -65,77 +67,74 @@ class Pull:
         wanted = [file for file in group if not self._is_there(file)]
         if not wanted:
             return
-        partial = self._partial / wanted[0].sha256
+        partial = f"{self._partial}/{wanted[0].sha256}"
         self._fetch(wanted[0], partial, ranges)
         for file in wanted[1:]:
-            copy = self._partial / f"{file.sha256}.copy"
+            copy = f"{partial}.copy"
             shutil.copyfile(partial, copy)
             self._publish(copy, file)
             self._told("fetch", file.size)
         self._publish(partial, wanted[0])
 
     def _is_there(self, file: ManifestFile) -> bool:
-        target = self._directory / file.path
-        if target.is_symlink() or _size(target) != file.size:
+        target = self._path(file)
+        if _size(target) != file.size:
             return False
-        whole = hashlib.sha256()
         with open(target, "rb") as there:
-            _digest(there, whole)
-        is_same = whole.hexdigest() == file.sha256
+            is_same = hashlib.file_digest(there, "sha256").hexdigest() == file.sha256
         self._told("fetch", file.size if is_same else 0)
         return is_same
 
-    def _fetch(self, file: ManifestFile, partial: Path, ranges: Ranges) -> None:
-        if 0 < _size(partial) <= file.size:
+    def _path(self, file: ManifestFile) -> str:
+        return f"{self._directory}/{file.path}"
+
+    def _fetch(self, file: ManifestFile, partial: str, ranges: Ranges) -> None:
+        if file.sha256 in self._begun:
             try:
-                return self._append(file, partial, ranges)
+                if 0 < _size(partial) <= file.size:
+                    return self._append(file, partial, ranges)
             except Corrupt:  # what was found may be what is wrong, as after a power cut
                 self._told("fetch", -file.size)
-        partial.unlink(missing_ok=True)
+            Path(partial).unlink(missing_ok=True)
         return self._append(file, partial, ranges)
 
-    def _append(self, file: ManifestFile, partial: Path, ranges: Ranges) -> None:
-        whole = hashlib.sha256()
-        with open(partial, "a+b", buffering=0) as out:
-            out.seek(0)
-            found = _digest(out, whole)
-            self._told("fetch", found)
-            for piece in ranges.read(keys.blob(self._project, file.sha256), found, file.size):
-                _write(out, piece)
-                whole.update(piece)
-                self._told("fetch", len(piece))
-            os.fsync(out.fileno())
+    def _append(self, file: ManifestFile, partial: str, ranges: Ranges) -> None:
+        out = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
-            check_content(whole.hexdigest(), file)
+            with Growing(out) as grown:
+                self._told("fetch", grown.size)
+                key = keys.blob(self._project, file.sha256)
+                for piece in ranges.read(key, grown.size, file.size):
+                    grown.add(piece)
+                    self._told("fetch", len(piece))
+            os.fsync(out)
+        finally:
+            os.close(out)
+        try:
+            check_content(grown.sha256, file)
         except Corrupt:
-            partial.unlink()
+            os.unlink(partial)
             raise
 
-    def _publish(self, partial: Path, file: ManifestFile) -> None:
+    def _publish(self, partial: str, file: ManifestFile) -> None:
         """Let a file appear, never outside of the directory, whatever links are in it."""
-        target = self._directory / file.path
-        if not target.parent.resolve().is_relative_to(self._directory.resolve()):
-            raise RegistryError(f"{target.parent} leads out of {self._directory}; remove the link")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._path(file)
+        folder = os.path.dirname(target)
+        if folder not in self._folders:
+            if not Path(folder).resolve().is_relative_to(self._directory.resolve()):
+                raise RegistryError(f"{folder} leads out of {self._directory}; remove the link")
+            os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
         os.replace(partial, target)
 
 
-def _size(path: Path) -> int:
-    """The size of a regular file, else -1."""
-    return path.stat().st_size if path.is_file() else -1
-
-
-def _digest(file: IO[bytes], whole: hashlib._Hash) -> int:
-    length = 0
-    while piece := file.read(_READ_BYTES):
-        whole.update(piece)
-        length += len(piece)
-    return length
-
-
-def _write(out: IO[bytes], piece: memoryview) -> None:
-    while piece:
-        piece = piece[out.write(piece) :]
+def _size(path: str) -> int:
+    """The size of a regular file, else -1, also for a link to one."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
 @contextmanager

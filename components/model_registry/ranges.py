@@ -19,8 +19,12 @@ from components.model_registry.threads import threads
 RANGE_BYTES: Final = 8 * 1024 * 1024
 WINDOW: Final = 12
 """Ranges in memory at once, over all blobs that are read: 96 MiB."""
-_LARGE_BYTES: Final = 1024 * 1024
-"""From here on new memory costs more than Python's own HTTP does."""
+_SMALL_BYTES: Final = 1024 * 1024
+"""Till here new memory costs less than Python's own HTTP does."""
+_MEDIUM_BYTES: Final = 2 * RANGE_BYTES
+"""Till here one line is enough: others are busy with other files."""
+_PIECE_BYTES: Final = 1024 * 1024
+"""What is read, digested and written before it leaves the processor's cache."""
 
 
 class Ranges:
@@ -41,12 +45,14 @@ class Ranges:
         Corrupt when it has another size. What was handed over is given up when the next piece is
         asked for.
         """
-        if start < size <= start + _LARGE_BYTES:  # nothing to read ahead, no thread to wait for
-            piece = memoryview(bytearray(size - start))
+        if start < size <= start + _SMALL_BYTES:
             with self._free:
-                self._store.fill(piece, key, start, size)
-                yield piece
+                yield self._store.rest(key, start, size)
             return
+        if start < size <= start + _MEDIUM_BYTES:
+            for piece in self._alone(key, start, size):
+                start += len(piece)
+                yield piece
         ahead: deque[Future[memoryview]] = deque()
         try:
             while start < size or ahead:
@@ -65,12 +71,22 @@ class Ranges:
                 one.cancel()
                 self._free.release()
 
-    def _fetch(self, key: str, start: int, length: int, size: int) -> memoryview:
+    def _alone(self, key: str, start: int, size: int) -> Iterator[memoryview]:
+        """The same over one line, with nothing read ahead; it may end early."""
+        with self._free:
+            buffer = self._buffer()
+            yield from self._lines.pieces(buffer[:_PIECE_BYTES], key, start, size, size)
+            self._buffers.append(buffer)
+
+    def _buffer(self) -> memoryview:
         try:
-            piece = memoryview(self._buffers.pop().obj)[:length]
+            return memoryview(self._buffers.pop().obj)
         except IndexError:
-            piece = memoryview(bytearray(RANGE_BYTES))[:length]
-        if length < _LARGE_BYTES or not self._lines.fill(piece, key, start, size):
+            return memoryview(bytearray(RANGE_BYTES))
+
+    def _fetch(self, key: str, start: int, length: int, size: int) -> memoryview:
+        piece = self._buffer()[:length]
+        if length < _SMALL_BYTES or not self._lines.fill(piece, key, start, size):
             self._store.fill(piece, key, start, size)
         return piece
 

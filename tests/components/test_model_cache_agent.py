@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from components.model_cache import fetch, notices, room
+from components.model_cache import notices, room
 from components.model_cache.config import Wanted
 from components.model_cache.evict import GRACE_SECONDS
 from components.model_cache.retry import Retries
 from components.model_registry import ranges
+from components.model_registry.growing import Growing
 from tests.cache_node import Node, check_visible
 from tests.counted_store import Counted, counted_store, sha256
 
@@ -315,7 +316,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(
     new = store.push({"w.bin": content("full", PART)}, "full/model:v2")
     node.hold(old)
     with monkeypatch.context() as patched:
-        patched.setattr(fetch, "_write", full)
+        patched.setattr(Growing, "add", full)
         node.turn(old, new)
     shelf = node.shelf("full")
     assert shelf.versions() == [old.digest]

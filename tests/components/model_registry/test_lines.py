@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -104,35 +106,90 @@ def answering(answer: bytes) -> Iterator[str]:
         thread.join()
 
 
-HEAD = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/10\r\n"
+PART = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/20\r\n"
+WHOLE = b"HTTP/1.1 200 OK\r\n"
+BODY = b"Content-Length: 10\r\n\r\n0123456789"
 
 
 @pytest.mark.parametrize(
-    ("answer", "good"),
+    ("answer", "size", "good"),
     [
-        (HEAD + b"Content-Length: 10\r\n\r\n0123456789", True),
-        (HEAD + b"Content-Length: 10\r\n\r\n01234", False),
-        (HEAD + b"Content-Length: 11\r\n\r\n01234567890", False),
-        (HEAD + b"Content-Length: 9\r\n\r\n012345678", False),
-        (HEAD.replace(b"0-9/10", b"1-10/11") + b"Content-Length: 10\r\n\r\n0123456789", False),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", False),
-        (b"nonsense\r\n\r\n", False),
-        (b"", False),
+        (PART + BODY, 20, True),
+        (WHOLE + BODY, 10, True),
+        (PART + BODY[:-5], 20, False),
+        (WHOLE + BODY[:-5], 10, False),
+        (PART + b"Content-Length: 11\r\n\r\n01234567890", 20, False),
+        (PART + b"Content-Length: 9\r\n\r\n012345678", 20, False),
+        (WHOLE + b"Content-Length: 11\r\n\r\n01234567890", 10, False),
+        (PART.replace(b"0-9/20", b"1-10/20") + BODY, 20, False),
+        (PART.replace(b"0-9/20", b"0-9/21") + BODY, 20, False),
+        (PART + BODY, 10, False),
+        (WHOLE + BODY, 20, False),
+        (b"nonsense\r\n\r\n", 20, False),
+        (b"", 20, False),
     ],
     ids=[
-        "good",
-        "cut",
-        "too long",
-        "too short",
+        "good range",
+        "good whole",
+        "range cut",
+        "whole cut",
+        "range too long",
+        "range too short",
+        "whole too long",
         "another range",
-        "no range",
+        "of another size",
+        "range for a whole",
+        "whole for a range",
         "nonsense",
         "silence",
     ],
 )
-def test_only_the_very_answer_counts(answer: bytes, good: bool) -> None:
+def test_only_the_very_answer_counts(answer: bytes, size: int, good: bool) -> None:
     with answering(answer) as url, closing(Lines(lambda key: url)) as lines:
-        assert lines.fill(memoryview(bytearray(10)), KEY, 0, 10) == good
+        assert lines.fill(memoryview(bytearray(10)), KEY, 0, size) == good
+
+
+def test_pieces_come_in_order_and_end_where_the_answer_does() -> None:
+    buffer = memoryview(bytearray(4))
+    for answer, expected in (
+        (WHOLE + BODY, [b"0123", b"4567", b"89"]),
+        (WHOLE + BODY[:-3], [b"0123"]),
+        (WHOLE + BODY[:-2], [b"0123", b"4567"]),
+    ):
+        with answering(answer) as url, closing(Lines({KEY: url}.__getitem__)) as lines:
+            assert [bytes(one) for one in lines.pieces(buffer, KEY, 0, 10, 10)] == expected
+
+
+def test_a_file_of_one_line_goes_on_by_obstore_where_the_line_breaks(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(5 * MIB + 7)
+    registry.client.put_object(Bucket=registry.bucket, Key=KEY, Body=content)
+    pieces, starts = Lines.pieces, list[int]()
+    fill = registry.store.fill
+
+    def broken(self: Lines, *words: Any) -> Iterator[memoryview]:
+        yield from itertools.islice(pieces(self, *words), 2)
+
+    def filled(buffer: memoryview, key: str, start: int, size: int) -> None:
+        starts.append(start)
+        fill(buffer, key, start, size)
+
+    monkeypatch.setattr(Lines, "pieces", broken)
+    monkeypatch.setattr(Lines, "fill", lambda *_: False)
+    monkeypatch.setattr(registry.store, "fill", filled)
+    with reading(registry.store) as ranges:
+        assert b"".join(map(bytes, ranges.read(KEY, 0, len(content)))) == content
+    assert starts == [2 * MIB], "what had come is not asked for again"
+
+
+def test_a_file_of_one_line_takes_one_request(registry: Registry, lines: Lines) -> None:
+    content = os.urandom(3 * MIB)
+    registry.client.put_object(Bucket=registry.bucket, Key=KEY, Body=content)
+    buffer = memoryview(bytearray(MIB))
+    found = lines.pieces(buffer, KEY, 0, len(content), len(content))
+    assert b"".join(map(bytes, found)) == content
+    assert len(lines._idle) == 1, "and its line is kept for the next"
 
 
 def test_a_store_that_takes_no_signed_url_is_not_asked_again() -> None:
