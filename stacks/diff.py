@@ -17,7 +17,8 @@ from regions.resolve import resolve
 from stacks.compare import ABSENT, Change, Key, changes, keyed, plain, shown
 from stacks.history import tree_at
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count
-from stacks.tree import Tree, directories, read_tree
+from stacks.places import directories
+from stacks.tree import Tree, read_tree
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
 _WORDS: Final = {ADDED: "added", REMOVED: "removed", CHANGED: "changed"}

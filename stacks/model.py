@@ -38,7 +38,7 @@ from regions.profile import RegionProfile, load_profiles
 from stacks.bars import bars
 from stacks.outcome import FINDINGS, OK, Outcome, count, refusal, table
 from stacks.pin import pin
-from stacks.tree import check_regions, project_root
+from stacks.places import check_regions, project_root
 
 CODE: Final = "E391"
 

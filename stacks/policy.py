@@ -18,7 +18,8 @@ from policies.resources import Resource, of_object
 from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
-from stacks.tree import Tree, directories, project_root, read_tree
+from stacks.places import directories, project_root
+from stacks.tree import Tree, read_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stacks.outcome import FINDINGS, OK, Outcome
+from stacks.places import directories
 from stacks.reviewing.comment import comment
 from stacks.reviewing.data import data
 from stacks.reviewing.seen import see
 from stacks.reviewing.sides import read_sides
 from stacks.reviewing.verdict import IS_BLOCKED, Review, review
-from stacks.tree import directories
 
 
 def reviewed(args: Namespace, today: date) -> Review:

@@ -22,7 +22,7 @@ class Growing:
         """Digest what is there already; the file must stand at its beginning, and stays open."""
         self._descriptor = descriptor
         self._whole = hashlib.sha256()
-        self._digester = ThreadPoolExecutor(1)  # its thread starts with the first large piece
+        self._digester: ThreadPoolExecutor | None = None
         self.size = 0
         while piece := os.read(descriptor, _READ_BYTES):
             self._whole.update(piece)
@@ -32,7 +32,8 @@ class Growing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._digester.shutdown()
+        if self._digester:
+            self._digester.shutdown()
 
     @property
     def sha256(self) -> str:
@@ -45,6 +46,7 @@ class Growing:
             self._whole.update(piece)
             self._write(piece)
         else:
+            self._digester = self._digester or ThreadPoolExecutor(1)
             digested = self._digester.submit(self._whole.update, piece)
             try:
                 self._write(piece)

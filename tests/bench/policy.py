@@ -21,8 +21,8 @@ from policies.judge import judge
 from policies.rule import Rule
 from policies.waivers import Waivers
 from regions.resolve import resolve
+from stacks.places import project_root
 from stacks.policy import resources
-from stacks.tree import project_root
 from tests.bench.tree import write_tree
 
 _RUNS: Final = 5
