@@ -217,10 +217,18 @@ class Expectation(Part):
     """HTTP status."""
     json_path: JsonPath = ""
     """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""
+    length: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """How many items the list at `json_path` must have, as an embedding its dimensions."""
     matches: Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)] = ""
     """A regular expression that the answer must match; empty asks nothing."""
     latency_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """The longest time to the whole answer; at most half of what `interval_seconds` has over 10."""
+
+    @model_validator(mode="after")
+    def _counts_a_list(self) -> Self:
+        if self.length is not None and not self.json_path:
+            refuse_all([(("length",), "E353", "it counts the list at json_path; write that too")])
+        return self
 
 
 class Probe(Part):
@@ -235,6 +243,14 @@ class Probe(Part):
     """What the answer must be."""
     interval_seconds: Annotated[int, Field(ge=15, le=3600)] = 30
     """Time from one probe to the next; at least 10 and twice `expect.latency_seconds`."""
+
+    @model_validator(mode="after")
+    def _counts_no_stream(self) -> Self:
+        streams = self.request is not None and self.request.body.get("stream") is True
+        if self.expect.length is not None and streams:
+            why = "the events of a stream have no one list to count; leave out length, or stream"
+            refuse_all([(("expect", "length"), "E353", why)])
+        return self
 
     @model_validator(mode="after")
     def _pages_in_time(self) -> Self:

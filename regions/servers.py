@@ -116,6 +116,7 @@ def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
         body=wish.request.body if wish.request else runtime.probe_body(model.name),
         status=wish.expect.status,
         json_path=wish.expect.json_path,
+        length=wish.expect.length,
         matches=wish.expect.matches,
         latency_seconds=wish.expect.latency_seconds,
         interval_seconds=wish.interval_seconds,

@@ -44,6 +44,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "machine_type": "gpu.l4.1",
     "model": f"search/sentiment:v3@{_DIGEST}",
     "probe.expect.json_path": "choices[0].text",
+    "probe.expect.length": 1024,
     "probe.expect.matches": "(?i)ready",
     "probe.request.body": {"model": "sentiment", "prompt": "ping", "max_tokens": 1},
     "probe.request.path": "/v1/completions",

@@ -15,7 +15,7 @@ from yarl import URL
 
 from components.synthetic_probe.blame import blame
 from components.synthetic_probe.event_stream import EventStream
-from components.synthetic_probe.judge import check_pattern, has_path, parse_json
+from components.synthetic_probe.judge import check_length, check_pattern, has_path, parse_json
 from components.synthetic_probe.settings import Row
 from components.synthetic_probe.verdict import Pace, Reason, Result, WrongError
 
@@ -81,9 +81,11 @@ async def _read(response: aiohttp.ClientResponse, stream: EventStream | None, se
 def _judge(row: Row, text: str, stream: EventStream | None) -> Pace | None:
     pace = stream.end() if stream else None
     if row.json_path:
-        found = stream.found if stream else has_path(parse_json(text), row.json_path)
-        if not found:
+        document = None if stream else parse_json(text)
+        if not (stream.found if stream else has_path(document, row.json_path)):
             raise WrongError(Reason.PATH, f"the answer has no {row.json_path}")
+        if row.length is not None:
+            check_length(document, row.json_path, row.length)
     if row.matches:
         said = stream.text if stream else ""
         check_pattern(said or text, row.matches)

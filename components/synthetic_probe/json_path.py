@@ -17,15 +17,12 @@ def steps(path: str) -> list[str | int]:
     return [int(place) if place else name for place, name in _STEP.findall(path)]
 
 
-def exists(document: Any, path: str) -> bool:
-    """Whether `document` has something at `path`; null is something."""
+def value(document: Any, path: str) -> Any:
+    """What `document` has at `path`, which may be null. Raises LookupError when it has nothing."""
+    found = document
     for step in steps(path):
-        if isinstance(step, int):
-            if not isinstance(document, list) or step >= len(document):
-                return False
-            document = document[step]
-        elif not isinstance(document, dict) or step not in document:
-            return False
-        else:
-            document = document[step]
-    return True
+        fits = isinstance(found, list) if isinstance(step, int) else isinstance(found, dict)
+        if not fits:
+            raise LookupError(path)
+        found = found[step]
+    return found

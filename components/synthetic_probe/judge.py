@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import regex
 
-from components.synthetic_probe.json_path import exists
+from components.synthetic_probe.json_path import value
 from components.synthetic_probe.verdict import Reason, WrongError
 
 # Of the whole process, which is how regex counts: two seconds of a pod that has 100m of a CPU.
@@ -31,9 +31,22 @@ def parse_json(text: str) -> Any:
 def has_path(document: Any, path: str) -> bool:
     """Whether `document` has something at `path`; every document has the empty path."""
     try:
-        return not path or exists(document, path)
+        if path:
+            value(document, path)
+        return True
+    except LookupError:
+        return False
     except ValueError as error:
         raise WrongError(Reason.CONFIG, f"json_path: {error}") from None
+
+
+def check_length(document: Any, path: str, length: int) -> None:
+    """`document` has a list of so many items at `path`, where it has something."""
+    found = value(document, path)
+    if not isinstance(found, list):
+        raise WrongError(Reason.LENGTH, f"{path} is no list")
+    if len(found) != length:
+        raise WrongError(Reason.LENGTH, f"{path} has {len(found)} items, not {length}")
 
 
 def check_pattern(text: str, pattern: str) -> None:

@@ -52,6 +52,7 @@ def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
             "interval_seconds": server.probe.interval_seconds,
             "json_path": server.probe.json_path,
             "latency_seconds": server.probe.latency_seconds,
+            "length": server.probe.length,
             "matches": server.probe.matches,
             "model": server.workload.model,
             "status": server.probe.status,

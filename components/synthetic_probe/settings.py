@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One model's probe, as objects.py writes it; an empty `json_path` or `matches` asks nothing.
+    """One model's probe, as objects.py writes it; an empty `json_path` or `matches` asks nothing,
+    nor does a `length` of None.
 
     `token_path` is empty where the route asks for no token.
     """
@@ -20,6 +21,7 @@ class Row:
     interval_seconds: float
     json_path: str
     latency_seconds: float
+    length: int | None
     matches: str
     model: str
     status: int

@@ -21,6 +21,8 @@ class Reason(StrEnum):
     """The prober's own fault."""
     JSON = "json"
     """The answer is no JSON."""
+    LENGTH = "length"
+    """What `json_path` names is no list, or has more or fewer items."""
     PATH = "path"
     """The JSON lacks what `json_path` names."""
     PROTOCOL = "protocol"

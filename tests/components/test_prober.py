@@ -155,7 +155,7 @@ def test_every_series_that_rules_and_dashboards_read_is_there_after_one_probe(
     assert found[f"probe_attempts_total{OWN}"] == 1, "its interval is 30 s"
     assert abs(found[f"probe_last_timestamp_seconds{OWN}"] - time.time()) < 300, "Unix seconds"
     assert failures(found) == {}, "and every reason is there at 0, for `increase`"
-    assert text.count("probe_failures_total{") == 16, "the reasons are a closed set"
+    assert text.count("probe_failures_total{") == 17, "the reasons are a closed set"
     check_metrics(text)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from components.synthetic_probe.event_stream import EventStream
-from components.synthetic_probe.json_path import exists, steps
+from components.synthetic_probe.json_path import steps
+from components.synthetic_probe.judge import has_path
 from components.synthetic_probe.verdict import Pace, Reason, WrongError
 from model_specs.schema import Expectation
 
@@ -52,7 +53,7 @@ def read(*pieces: tuple[float, bytes]) -> EventStream:
     ],
 )
 def test_path_finds_what_is_there_and_nothing_else(document: Any, path: str, found: bool) -> None:
-    assert exists(document, path) is found, path
+    assert has_path(document, path) is found, path
 
 
 @pytest.mark.parametrize("path", MALFORMED)
