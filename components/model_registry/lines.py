@@ -10,7 +10,8 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from itertools import cycle
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -33,31 +34,32 @@ class Lines:
 
     def fill(self, buffer: memoryview, key: str, start: int, size: int) -> bool:
         """Whether `buffer` now holds the bytes from `start` of an object of just `size`."""
-        return any(True for _ in self.pieces(buffer, key, start, start + len(buffer), size))
+        return any(True for _ in self.pieces([buffer], key, start, start + len(buffer), size))
 
     def pieces(
-        self, buffer: memoryview, key: str, start: int, end: int, size: int
-    ) -> Iterator[memoryview]:
-        """The bytes from `start` to `end` of an object of just `size`, each time in `buffer`.
+        self, buffers: Sequence[memoryview], key: str, start: int, end: int, size: int
+    ) -> Generator[memoryview, None, None]:
+        """The bytes from `start` to `end` of an object of just `size`, in each buffer in turn.
 
         They end early where something is wrong.
         """
         url = urlsplit("" if self._refused else self._sign(key))
         if not url.hostname:
             return
-        line, is_whole = self._line(url), False
+        line, is_whole, turns = self._line(url), False, cycle(buffers)
         try:
             answer = self._ask(line, url, start, end, size)
             while answer and not is_whole:
-                piece = buffer[: end - start]
+                piece = next(turns)[: end - start]
                 if not _read(answer, piece):
                     return
                 start += len(piece)
                 if is_whole := start == end:
                     answer.close()
                 yield piece
-        except (OSError, http.client.HTTPException):
-            return
+        except (OSError, http.client.HTTPException) as error:
+            # Who is silent once is not waited for again, since obstore waits too.
+            self._refused |= isinstance(error, TimeoutError)
         finally:
             if is_whole:
                 with self._lock:

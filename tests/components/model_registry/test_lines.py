@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from components.model_registry import lines as one_store
+from components.model_registry import ranges as ranges_of_one
 from components.model_registry.errors import Corrupt
 from components.model_registry.lines import Lines
 from components.model_registry.ranges import RANGE_BYTES, reading
@@ -77,11 +79,83 @@ def test_a_blob_comes_whole_by_lines_and_by_obstore(
 
     monkeypatch.setattr(Lines, "fill", filled)
     monkeypatch.setattr(registry.store, "fill", filled_by_obstore)
+    monkeypatch.setattr(ranges_of_one, "_while_quick", lambda pieces: iter(()))
     with reading(registry.store) as ranges:
         assert b"".join(map(bytes, ranges.read(KEY, 0, SIZE))) == content
         assert by_obstore == [RANGE_BYTES], "what a line could not bring"
         assert b"".join(map(bytes, ranges.read(KEY, 9, SIZE))) == content[9:], "in memory used anew"
     assert sorted(by_line)[:2] == [0, 9], "large ranges come by lines"
+
+
+class Watch:
+    """A clock that moves only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("waiting_seconds", "dealing_seconds", "by_one_line"),
+    [(1.0, 1.0, 40), (5.0, 1.0, 16)],
+    ids=["a store nearby", "a store far away"],
+)
+def test_several_lines_are_asked_when_one_is_waited_for(
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    waiting_seconds: float,
+    dealing_seconds: float,
+    by_one_line: int,
+) -> None:
+    content, watch = os.urandom(40 * MIB), Watch()
+    registry.client.put_object(Bucket=registry.bucket, Key=KEY, Body=content)
+    pieces, fill, ranged = Lines.pieces, Lines.fill, list[int]()
+
+    def late(self: Lines, *words: Any) -> Iterator[memoryview]:
+        for piece in pieces(self, *words):
+            watch.seconds += waiting_seconds
+            yield piece
+
+    def filled(self: Lines, buffer: memoryview, key: str, start: int, size: int) -> bool:
+        ranged.append(len(buffer) // MIB)
+        return fill(self, buffer, key, start, size)
+
+    monkeypatch.setattr(Lines, "pieces", late)
+    monkeypatch.setattr(Lines, "fill", filled)
+    monkeypatch.setattr(ranges_of_one, "monotonic", watch)
+    found = bytearray()
+    with reading(registry.store) as ranges:
+        for piece in ranges.read(KEY, 0, len(content)):
+            found += piece
+            watch.seconds += dealing_seconds
+    assert found == content
+    assert sum(ranged) == 40 - by_one_line, "the rest, and nothing that has come already"
+
+
+def test_who_stops_while_the_next_piece_is_read_waits_for_it(
+    registry: Registry, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces, is_asked, has_come = Lines.pieces, threading.Event(), threading.Event()
+
+    def late(self: Lines, *words: Any) -> Iterator[memoryview]:
+        for number, piece in enumerate(pieces(self, *words)):
+            if number == 1:
+                is_asked.set()
+                has_come.wait(20)
+            yield piece
+
+    with reading(registry.store) as ranges, monkeypatch.context() as patched:
+        patched.setattr(Lines, "pieces", late)
+        found = ranges.read(KEY, 0, SIZE)
+        assert bytes(next(found)) == content[: RANGE_BYTES // 2]
+        assert is_asked.wait(20), "it is read ahead"
+        threading.Timer(0.2, has_come.set).start()
+        found.close()
+        assert has_come.is_set(), "its memory is given to nobody else till then"
+        patched.undo()
+        assert b"".join(map(bytes, ranges.read(KEY, 0, SIZE))) == content
 
 
 def test_a_blob_of_another_size_is_corrupt(registry: Registry, content: bytes) -> None:
@@ -150,14 +224,14 @@ def test_only_the_very_answer_counts(answer: bytes, size: int, good: bool) -> No
 
 
 def test_pieces_come_in_order_and_end_where_the_answer_does() -> None:
-    buffer = memoryview(bytearray(4))
+    buffers = [memoryview(bytearray(4)) for _ in range(2)]
     for answer, expected in (
         (WHOLE + BODY, [b"0123", b"4567", b"89"]),
         (WHOLE + BODY[:-3], [b"0123"]),
         (WHOLE + BODY[:-2], [b"0123", b"4567"]),
     ):
         with answering(answer) as url, closing(Lines({KEY: url}.__getitem__)) as lines:
-            assert [bytes(one) for one in lines.pieces(buffer, KEY, 0, 10, 10)] == expected
+            assert [bytes(one) for one in lines.pieces(buffers, KEY, 0, 10, 10)] == expected
 
 
 def test_a_file_of_one_line_goes_on_by_obstore_where_the_line_breaks(
@@ -186,10 +260,24 @@ def test_a_file_of_one_line_goes_on_by_obstore_where_the_line_breaks(
 def test_a_file_of_one_line_takes_one_request(registry: Registry, lines: Lines) -> None:
     content = os.urandom(3 * MIB)
     registry.client.put_object(Bucket=registry.bucket, Key=KEY, Body=content)
-    buffer = memoryview(bytearray(MIB))
-    found = lines.pieces(buffer, KEY, 0, len(content), len(content))
+    found = lines.pieces([memoryview(bytearray(MIB))], KEY, 0, len(content), len(content))
     assert b"".join(map(bytes, found)) == content
     assert len(lines._idle) == 1, "and its line is kept for the next"
+
+
+def test_a_store_that_is_silent_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_store, "_SILENCE_SECONDS", 0.2)
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def sign(key: str) -> str:
+            asked.append(key)
+            return f"http://127.0.0.1:{silent.getsockname()[1]}/a?b"
+
+        with closing(Lines(sign)) as lines:
+            for _ in range(3):
+                assert not lines.fill(memoryview(bytearray(10)), KEY, 0, 10)
+    assert len(asked) == 1, "obstore waits for it too, and twice is twice as long till it is told"
 
 
 def test_a_store_that_takes_no_signed_url_is_not_asked_again() -> None:
