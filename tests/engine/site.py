@@ -28,7 +28,7 @@ from model_specs.load import load
 from regions.profile import load_profiles
 from regions.resolve import resolve
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
-from tests.engine.load import Request
+from tests.engine.load import Load, Request
 from tests.engine.world import World
 
 REGION: Final = "sandbox-onprem"
@@ -251,3 +251,9 @@ def until(what: str, holds: Callable[[], Any], *, every_seconds: float = 0.2) ->
     while not holds():
         assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS} s: {what}"
         time.sleep(every_seconds)
+
+
+def await_answers(load: Load, more: int) -> None:
+    """Wait until so many more right answers have come."""
+    wanted = load.answered + more
+    until(f"{more} more answers", lambda: load.answered >= wanted)

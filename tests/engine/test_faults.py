@@ -30,13 +30,14 @@ from tests.engine.harm import (
     used_bytes,
     watched,
 )
-from tests.engine.load import Load, under_load
+from tests.engine.load import under_load
 from tests.engine.site import (
     MODEL,
     NODES,
     REGION,
     Site,
     Version,
+    await_answers,
     has_condition,
     name_of,
     sha256_of,
@@ -79,12 +80,6 @@ def site(world: World) -> Iterator[Site]:
         until("one replica is left", lambda: len(made.servers()) == 1)
 
 
-def answers(load: Load, more: int) -> None:
-    """Wait until so many more right answers have come."""
-    wanted = load.answered + more
-    until(f"{more} more answers", lambda: load.answered >= wanted)
-
-
 def holds_models(site: Site, node: str) -> bool:
     """Whether the node has a cache agent that is ready."""
     found = site.agents().get(node)
@@ -118,7 +113,7 @@ def test_a_lost_node_costs_only_what_was_on_its_way_there(site: Site) -> None:
     assert set(at) == set(NODES), "anti-affinity has put a replica on each node"
     nodes = f"/api/v1/nodes/{lost}"
     with under_load(site.request()) as load:
-        answers(load, 50)
+        await_answers(load, 50)
         assert load.lost == {}, "or what is lost later says nothing"
         cut_power(site, lost)
         site.world.cluster(REGION).delete(nodes)
@@ -131,7 +126,7 @@ def test_a_lost_node_costs_only_what_was_on_its_way_there(site: Site) -> None:
     assert site.ready()[new]["spec"]["nodeName"] == kept, "there is no other node"
     time.sleep(PROPAGATION_SECONDS)  # that is how late the gateway learns it
     with under_load(site.request()) as load:
-        answers(load, 200)
+        await_answers(load, 200)
     assert load.lost == {}, "whoever is gone gets no requests any more"
     site.world.up()
     until("the node has an agent that holds its models", lambda: holds_models(site, lost))
@@ -252,7 +247,7 @@ def test_a_full_disk_refuses_new_models_and_touches_nothing_that_runs(site: Site
         until("what came of it goes", lambda: nothing_is_there(site, node, version))
         log = site.log(node, "isoserve-cache", name_of(site.agent(node)), "agent")
         assert "No space left on device" in log, "this time it was the disk itself that refused"
-        answers(load, 50)
+        await_answers(load, 50)
     assert wrong == [], "not even for a moment"
     assert (load.lost, set(site.ready())) == ({}, old), "who runs has its model mounted"
     site.must_up()

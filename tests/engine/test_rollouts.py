@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,9 +21,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.kube import Object
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
+from regions.sandbox.traffic.propagation import PROPAGATION_SECONDS
 from tests.engine.load import Load, Request, under_load
 from tests.engine.pod_copies import copied_pods, pod_path
-from tests.engine.site import MODEL, REGION, Site, Version, has_condition, name_of, until
+from tests.engine.site import (
+    MODEL,
+    REGION,
+    Site,
+    Version,
+    await_answers,
+    has_condition,
+    name_of,
+    until,
+)
 from tests.engine.world import World
 
 pytestmark = pytest.mark.engine
@@ -37,6 +48,7 @@ SIGMAS: Final = 4
 """How far from its mean a fair coin comes once in 16 000 windows."""
 USERS: Final = "httproute/search/ranker/rule/1"
 """The route's second rule; the first is the prober's."""
+COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
 
 
@@ -113,8 +125,8 @@ def await_share(site: Site, load: Load, percent: int) -> None:
 
 def deviation(site: Site, load: Load, percent: int) -> float:
     """How many standard deviations the candidate's next requests lie from its share."""
-    before, sent = answers(site, only=USERS), load.answered
-    until("enough has been asked", lambda: load.answered >= sent + WINDOW)
+    before = answers(site, only=USERS)
+    await_answers(load, WINDOW)
     asked = answers(site, only=USERS) - before
     new, all_of_them = asked[f"{MODEL}-candidate"], asked[MODEL] + asked[f"{MODEL}-candidate"]
     share = percent / 100
@@ -128,12 +140,22 @@ def agree(site: Site) -> bool:
     return all(theirs == ours > 0 for theirs, ours in counts.values())
 
 
-def step(site: Site, version: Version, number: int) -> None:
-    """Have the spec ask for one step of the canary."""
-    candidate = {"model": version.address}
-    rollout: dict[str, Any] = {"strategy": "canary", "candidate": candidate, "steps": STEPS}
-    site.world.edit_spec(MODEL, rollout=rollout | {"step": number})
+def roll_out(site: Site, version: Version, **rollout: Any) -> None:
+    """Have the spec ask for a candidate of that version, and bring it up."""
+    site.world.edit_spec(MODEL, rollout={"candidate": {"model": version.address}, **rollout})
     site.must_up()
+
+
+def call_off(site: Site) -> None:
+    """Have the spec ask for no candidate any more; wait until all that is left of it is gone."""
+    site.world.edit_spec(MODEL, rollout={"strategy": "rolling"})
+    site.must_up()
+    until("the candidate is drained", lambda: only_left(site, serving(site)))
+
+
+def users_answered_by(site: Site, before: Counter[str]) -> Counter[str]:
+    """Whom users were led to since then, copies left out."""
+    return answers(site, only=USERS) - answers(site, only=COPIES) - before
 
 
 def only_left(site: Site, pods: set[str]) -> bool:
@@ -170,7 +192,7 @@ def test_new_version_comes_by_weights_and_takes_over_unnoticed(site: Site) -> No
     expected, old, before = site.prediction(), serving(site), answers(site, only=USERS)
     with under_load(site.request()) as load:
         for number, percent in enumerate(STEPS[:-1]):
-            step(site, version, number)
+            roll_out(site, version, strategy="canary", steps=STEPS, step=number)
             assert not load.lost, f"step {number}: users are led only to a candidate that serves"
             await_share(site, load, percent)
         (candidate,) = {version_of(pod) for pod in site.of_version(version)}
@@ -196,6 +218,38 @@ def test_new_version_comes_by_weights_and_takes_over_unnoticed(site: Site) -> No
     )
     assert site.prediction() == expected, "it has learned the same"
     assert all(has_condition(pod, "Ready") for pod in site.servers()), "and nothing is left behind"
+
+
+def test_shadow_gets_copies_and_answers_nobody(site: Site) -> None:
+    version = site.push("shadow", random_files=0, megabytes_each=0)
+    before = users_answered_by(site, Counter())
+    with under_load(site.request()) as load:
+        roll_out(site, version, strategy="shadow", mirror_percent=50)
+        (shadow,) = site.of_version(version)
+        until("it gets copies", lambda: counted_by(shadow) > ENOUGH)
+    name = name_of(shadow)
+    until("the gateway and the shadow count the same", lambda: agree(site))
+    asked, copies = users_answered_by(site, before), answers(site, only=COPIES)[name]
+    assert not load.lost, "users notice nothing of it"
+    assert asked[MODEL] == load.answered, "the old version answers every one of them"
+    assert asked[f"{MODEL}-candidate"] == asked[name] == 0, "and the shadow none"
+    assert 0 < copies < load.answered, "it gets a share of what they ask"
+    call_off(site)
+
+
+def test_blue_green_leads_all_users_over_and_back_at_once(site: Site) -> None:
+    version = site.push("green", random_files=0, megabytes_each=0)
+    with under_load(site.request()) as load:
+        for number, service in ((0, MODEL), (1, f"{MODEL}-candidate"), (0, MODEL)):
+            roll_out(site, version, strategy="blue_green", step=number)
+            time.sleep(2 * PROPAGATION_SECONDS)  # till all who were led elsewhere are answered
+            before = users_answered_by(site, Counter())
+            await_answers(load, 2 * ENOUGH)
+            asked = users_answered_by(site, before)
+            assert asked[service] >= ENOUGH, f"step {number}: {service} answers"
+            assert asked[MODEL] + asked[f"{MODEL}-candidate"] == asked[service], "and nobody else"
+        call_off(site)
+    assert not load.lost, "neither way costs a request"
 
 
 def test_rolling_restart_loses_nothing(site: Site) -> None:
