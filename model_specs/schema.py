@@ -7,33 +7,30 @@ fields, a region profile and the catalogues.
 from __future__ import annotations
 
 import math
-import re
-import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
-from model_specs.arguments import check_argument, flag_of, shares
-from model_specs.cron import check_cron
+from model_specs.arguments import flag_of, shares
 from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.field_types import (
+    Argument,
+    Cron,
+    Env,
+    Group,
+    Pattern,
+    Percent,
+    Regions,
+    Replicas,
+    Seconds,
+)
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
 from model_specs.runtimes import RUNTIMES, own_flags
 
-_ENV = re.compile(r"[A-Z][A-Z0-9_]*")
-_RESERVED_ENV = ("NVIDIA_", "AWS_", "LD_", "ISOSERVE_", "PATH", "HOME")
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
 PAGE_SECONDS: Final = 10
@@ -50,60 +47,6 @@ class Part(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
-
-
-def _check_env(name: str) -> str:
-    if not _ENV.fullmatch(name):
-        raise refuse("E342", f"not an environment name, got {shown(name)}; use A-Z, 0-9 and _")
-    if name.startswith(_RESERVED_ENV):
-        why = f"names starting with {', '.join(_RESERVED_ENV)} are the platform's"
-        raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
-    return name
-
-
-def _check_pattern(pattern: str) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about what a later Python may read anew
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        why = f"no regular expression ({error}), got {shown(pattern)}"
-        raise refuse("E306", f"{why}; mend it, or escape what is meant literally") from None
-    return pattern
-
-
-def _check_regions(regions: Any) -> Any:
-    if regions == "all":
-        return ()
-    if not isinstance(regions, list) or not regions:
-        raise refuse("E333", f"regions is `all` or a list of names, got {shown(regions)}; name one")
-    refuse_all(
-        ((index,), "E333", f"a region named twice, got {shown(regions[index])}; keep one")
-        for index in repeated(regions)
-    )
-    return tuple(regions)
-
-
-def _check_group(group: str) -> str:
-    if group.startswith("system:"):
-        why = f"groups starting with system: are Kubernetes' own, got {shown(group)}"
-        raise refuse("E314", f"{why}; name a group of the identity provider")
-    return group
-
-
-Regions = Annotated[
-    tuple[Name, ...],
-    BeforeValidator(_check_regions),
-    WithJsonSchema(
-        {"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    ),
-]
-Env = dict[Annotated[str, AfterValidator(_check_env)], str]
-Cron = Annotated[str, AfterValidator(check_cron)]
-Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
-Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
-Replicas = Annotated[int, Field(ge=1, le=1000)]
-Seconds = Annotated[int, Field(ge=1, le=86_400)]
-Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class Schedule(Part):
@@ -217,16 +160,16 @@ class Expectation(Part):
     """HTTP status."""
     json_path: JsonPath = ""
     """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""
-    length: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """How many items the list at `json_path` must have, as an embedding its dimensions."""
-    matches: Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)] = ""
+    length: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Items of the list at `json_path`, e.g. an embedding's dimensions; 0 asks nothing."""
+    matches: Pattern = ""
     """A regular expression that the answer must match; empty asks nothing."""
     latency_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """The longest time to the whole answer; at most half of what `interval_seconds` has over 10."""
 
     @model_validator(mode="after")
     def _counts_a_list(self) -> Self:
-        if self.length is not None and not self.json_path:
+        if self.length and not self.json_path:
             refuse_all([(("length",), "E353", "it counts the list at json_path; write that too")])
         return self
 
@@ -247,7 +190,7 @@ class Probe(Part):
     @model_validator(mode="after")
     def _counts_no_stream(self) -> Self:
         streams = self.request is not None and self.request.body.get("stream") is True
-        if self.expect.length is not None and streams:
+        if self.expect.length and streams:
             why = "the events of a stream have no one list to count; leave out length, or stream"
             refuse_all([(("expect", "length"), "E353", why)])
         return self

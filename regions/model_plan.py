@@ -156,8 +156,8 @@ class ProbePlan:
     body: dict[str, Any]
     status: int
     json_path: str
-    length: int | None
-    """Items of the list at `json_path`, if they are counted."""
+    length: int
+    """Items of the list at `json_path`; 0 where they are not counted."""
     matches: str
     latency_seconds: float
     interval_seconds: int

@@ -167,7 +167,7 @@ def a_probe(**over: Any) -> ProbePlan:
         body={"max_tokens": 1, "model": "sentiment", "prompt": "ping"},
         status=200,
         json_path="",
-        length=None,
+        length=0,
         matches="",
         latency_seconds=10.0,
         interval_seconds=30,

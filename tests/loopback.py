@@ -134,7 +134,7 @@ def a_row(**over: Any) -> Row:
         "id": "search/sentiment",
         "interval_seconds": 30,
         "json_path": "",
-        "length": None,
+        "length": 0,
         "latency_seconds": PROTECTION_SECONDS,
         "matches": "",
         "model": "sentiment",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -18,7 +17,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from components.model_registry.errors import Corrupt, NotFound, RegistryError, words_of
+from components.model_registry.errors import Corrupt, RegistryError
+from components.model_registry.telling import telling, words_of
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -68,12 +68,12 @@ class Store:
 
     def size(self, key: str) -> int:
         """The object's size in bytes. Raises NotFound."""
-        with self._telling(key):
+        with telling(self._where, key):
             return int(obstore.head(self._store, key)["size"])
 
     def read(self, key: str) -> bytes:
         """All of a small object. Raises NotFound."""
-        with self._telling(key):
+        with telling(self._where, key):
             found = obstore.get(self._store, key)
             size = int(found.meta["size"])
             if size <= MAX_SMALL_BYTES:
@@ -86,7 +86,7 @@ class Store:
         The answer tells the size, so that nobody has to ask for it before.
         """
         missing = buffer
-        with self._telling(key):
+        with telling(self._where, key):
             for piece in self._range(key, start, len(buffer), size).stream(min_chunk_size=0):
                 missing[: len(piece)] = memoryview(piece)
                 missing = missing[len(piece) :]
@@ -94,7 +94,7 @@ class Store:
 
     def rest(self, key: str, start: int, size: int) -> memoryview:
         """The same to the object's end, in new memory: quicker than `fill` where it is little."""
-        with self._telling(key):
+        with telling(self._where, key):
             found = memoryview(self._range(key, start, size - start, size).bytes())
         self._check_end(key, size - start - len(found))
         return found
@@ -123,7 +123,7 @@ class Store:
 
     def create(self, key: str, data: bytes | bytearray) -> bool:
         """Write a small object unless there is one; whether it was written."""
-        with self._telling(key):
+        with telling(self._where, key):
             try:
                 obstore.put(self._store, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -132,30 +132,17 @@ class Store:
 
     def put(self, key: str, data: bytes | bytearray) -> None:
         """Write a small object over what is there."""
-        with self._telling(key):
+        with telling(self._where, key):
             obstore.put(self._store, key, data, use_multipart=False)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys below `prefix`, which ends with `/`."""
-        with self._telling(prefix):
+        with telling(self._where, prefix):
             for page in obstore.list(self._store, prefix):
                 yield from (str(row["path"]) for row in page)
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below `prefix`, which ends with `/` or is empty."""
-        with self._telling(prefix or "its folders"):
+        with telling(self._where, prefix or "its folders"):
             found = obstore.list_with_delimiter(self._store, prefix or None)["common_prefixes"]
         return sorted(path.removeprefix(prefix).rstrip("/") for path in found)
-
-    @contextmanager
-    def _telling(self, key: str) -> Iterator[None]:
-        """Say what the store said of a key, for people."""
-        try:
-            yield
-        except (BaseError, OSError) as error:
-            said = str(error)
-            if "NoSuchBucket" in said:
-                raise RegistryError(f"{self._where}: there is no such bucket") from None
-            if isinstance(error, FileNotFoundError):
-                raise NotFound(f"{self._where}: there is no {key}") from None
-            raise RegistryError(f"{self._where}: {key}: {words_of(error)}") from None

@@ -84,7 +84,7 @@ def _judge(row: Row, text: str, stream: EventStream | None) -> Pace | None:
         document = None if stream else parse_json(text)
         if not (stream.found if stream else has_path(document, row.json_path)):
             raise WrongError(Reason.PATH, f"the answer has no {row.json_path}")
-        if row.length is not None:
+        if row.length:
             check_length(document, row.json_path, row.length)
     if row.matches:
         said = stream.text if stream else ""

@@ -66,12 +66,10 @@ def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
 
 def _volumes(audiences: Sequence[str]) -> list[Object]:
     tokens = [{"audience": a, "expirationSeconds": 3600, "path": "token"} for a in audiences]
+    sources = [[{"serviceAccountToken": token}] for token in tokens]
     return [
         {"configMap": {"name": PROBER}, "name": "config"},
-        *(
-            {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}}
-            for token in tokens
-        ),
+        *({"name": "token", "projected": {"sources": one}} for one in sources),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model's probe, as objects.py writes it; an empty `json_path` or `matches` asks nothing,
-    nor does a `length` of None.
+    nor does a `length` of 0.
 
     `token_path` is empty where the route asks for no token.
     """
@@ -21,7 +21,7 @@ class Row:
     interval_seconds: float
     json_path: str
     latency_seconds: float
-    length: int | None
+    length: int
     matches: str
     model: str
     status: int

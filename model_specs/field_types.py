@@ -1,0 +1,72 @@
+"""The kinds of value that several fields of a spec have, each with its own check."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from model_specs.arguments import check_argument
+from model_specs.cron import check_cron
+from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.names import Name
+
+_ENV = re.compile(r"[A-Z][A-Z0-9_]*")
+_RESERVED_ENV = ("NVIDIA_", "AWS_", "LD_", "ISOSERVE_", "PATH", "HOME")
+
+
+def _check_env(name: str) -> str:
+    if not _ENV.fullmatch(name):
+        raise refuse("E342", f"not an environment name, got {shown(name)}; use A-Z, 0-9 and _")
+    if name.startswith(_RESERVED_ENV):
+        why = f"names starting with {', '.join(_RESERVED_ENV)} are the platform's"
+        raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
+    return name
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about what a later Python may read anew
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = f"no regular expression ({error}), got {shown(pattern)}"
+        raise refuse("E306", f"{why}; mend it, or escape what is meant literally") from None
+    return pattern
+
+
+def _check_regions(regions: Any) -> Any:
+    if regions == "all":
+        return ()
+    if not isinstance(regions, list) or not regions:
+        raise refuse("E333", f"regions is `all` or a list of names, got {shown(regions)}; name one")
+    refuse_all(
+        ((index,), "E333", f"a region named twice, got {shown(regions[index])}; keep one")
+        for index in repeated(regions)
+    )
+    return tuple(regions)
+
+
+def _check_group(group: str) -> str:
+    if group.startswith("system:"):
+        why = f"groups starting with system: are Kubernetes' own, got {shown(group)}"
+        raise refuse("E314", f"{why}; name a group of the identity provider")
+    return group
+
+
+Regions = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_check_regions),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+Env = dict[Annotated[str, AfterValidator(_check_env)], str]
+Cron = Annotated[str, AfterValidator(check_cron)]
+Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
+Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
+Pattern = Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)]
+Replicas = Annotated[int, Field(ge=1, le=1000)]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
+Percent = Annotated[int, Field(ge=0, le=100)]
