@@ -171,8 +171,9 @@ def _execute(plan: dict[str, Any]) -> None:
         os.chdir(plan["working_directory"])
     except OSError as error:
         raise _Failure(f"cannot work in {plan['working_directory']}: {error.strerror}") from error
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, programs don't
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.valid_signals():  # Python ignores some, nohup another, programs none
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     argv = plan["argv"]
     try:
