@@ -34,7 +34,8 @@ def _scrape(monitor: Object, number: int, endpoint: Object, targets_file: str) -
     _refuse_unknown(monitor, "spec.podMetricsEndpoints[]", endpoint)
     interval = {"scrape_interval": endpoint["interval"]} if "interval" in endpoint else {}
     return {
-        "file_sd_configs": [{"files": [targets_file]}],
+        # It watches the file; what that misses would stand for five minutes without this.
+        "file_sd_configs": [{"files": [targets_file], "refresh_interval": "10s"}],
         "job_name": f"podMonitor/{_name(monitor)}/{number}",
         "metrics_path": endpoint.get("path", "/metrics"),
         "relabel_configs": [
