@@ -39,7 +39,6 @@ class Ranges:
         self._store = store
         self._lines = lines
         self._fetchers = fetchers
-        self._window = window
         self._free = Semaphore(window)
         self._buffers: deque[memoryview] = deque()
 

@@ -15,6 +15,7 @@ import pytest
 from components.model_cache import asking
 from components.model_cache.listen import AddressServer, answering
 from components.model_cache.neighbours import Neighbour, Neighbours
+from components.model_registry.ranges import RANGE_BYTES
 from tests.cache_node import Node
 from tests.counted_store import Counted, counted_store, sha256
 from tests.peer_nodes import (
@@ -238,3 +239,5 @@ def test_what_a_killed_peer_gave_is_gone_on_with(store: Counted, tmp_path: Path)
     assert 0 < came < len(data)
     starts = sorted(int(span[6:].split("-")[0]) for _, span in store.blob_reads())
     assert starts[0] == came, "on from the very byte"
+    by_ranges = range(min(starts[1:], default=len(data)), len(data), RANGE_BYTES)
+    assert starts[1:] == list(by_ranges), "where one line is too slow the rest comes once"
