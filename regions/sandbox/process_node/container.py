@@ -28,7 +28,7 @@ from regions.sandbox.process_node.root import (
     termination_log_of,
 )
 from regions.sandbox.process_node.spec import Container, Mount, User
-from regions.sandbox.processes import Identity
+from regions.sandbox.processes import Identity, identity_of
 
 __all__ = ["Container", "Mount", "Running", "User", "end_leftovers", "start"]
 
@@ -67,7 +67,7 @@ class Running:
     def kill(self) -> None:
         """Kill every process of the container, wherever it moved itself, and wait for the end."""
         self.signal(signal.SIGKILL)
-        _kill_members([self._container.home])
+        _kill_members([self._container.home], set())
         with self._reaping:
             self._process.wait(_PATIENCE_SECONDS)
 
@@ -161,19 +161,29 @@ def end_leftovers(home: Path) -> int:
     so whoever has a recorded process id by now is safe, and a record that a pod planted is too.
     """
     homes = [Path(folder) for folder, _, names in os.walk(home) if _RECORD in names]
+    hit = set()
     for one in homes:
         identity = _recorded(one)
         if identity is not None and identity.is_alive() and _is_entering(identity.pid, one):
             os.kill(identity.pid, signal.SIGKILL)
-    return _kill_members(homes)
+            hit.add(identity)
+    return _kill_members(homes, hit)
 
 
-def _kill_members(homes: Sequence[Path]) -> int:
-    """Kill until nobody is left: a process may have made another one before it was hit."""
+def _kill_members(homes: Sequence[Path], hit: set[Identity]) -> int:
+    """Kill until nobody is left: a process may have made another one before it was hit.
+
+    Then wait for those, since one that ends shows no root any more before it is dead. The number
+    of containers that still ran.
+    """
     ended: set[tuple[int, int]] = set()
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (members := _members(homes)) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        members = _members(homes)
         ended.update(members.values())
+        hit.update(filter(None, map(identity_of, members)))
+        if not members and not any(one.is_alive() for one in hit):
+            break
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
