@@ -71,19 +71,37 @@ def eventually(look: Callable[[], bool], seconds: float, what: Callable[[], obje
         time.sleep(0.5)
 
 
+def active(world: World, region: str) -> list[Object]:
+    """The targets that Prometheus reads now."""
+    found: list[Object] = asked(world, region, "targets", state="active")["activeTargets"]
+    return found
+
+
 def targets(world: World, region: str) -> dict[str, set[str]]:
     """The health of each job's targets."""
     found: dict[str, set[str]] = {}
-    for target in asked(world, region, "targets", state="active")["activeTargets"]:
+    for target in active(world, region):
         found.setdefault(target["labels"]["job"], set()).add(target["health"])
     return found
+
+
+def unwell(world: World, region: str) -> object:
+    """The jobs that there are, why targets are not up, and the pods that the region has there."""
+    bad = [one for one in active(world, region) if one["health"] != "up"]
+    pods = world.cluster(region).get("/api/v1/namespaces/search/pods")
+    assert pods is not None
+    return (
+        targets(world, region),
+        [(one["labels"], one["scrapeUrl"], one["lastError"]) for one in bad],
+        [(one["metadata"], one["status"]) for one in pods["items"]],
+    )
 
 
 @every_region
 def test_what_runs_is_read(world: World, region: str) -> None:
     wanted = {job: {"up"} for job in JOBS}
     eventually(
-        lambda: targets(world, region) == wanted, SEEN_SECONDS, lambda: targets(world, region)
+        lambda: targets(world, region) == wanted, SEEN_SECONDS, lambda: unwell(world, region)
     )
     (envoys,) = series(world, region, 'up{job="envoy"}')
     assert envoys["value"][1] == "1", "the gateways' numbers are beside those of the pods"
