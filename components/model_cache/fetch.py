@@ -41,43 +41,45 @@ class Fetch:
         Raises Corrupt when the registry has other content, which is then in quarantine; other
         RegistryErrors and OSErrors leave what can be continued.
         """
-        if self._shelf.blob(file.sha256).exists():
+        blob = self._shelf.blob(file.sha256)
+        if blob.exists():
             return
+        partial = self._shelf.partial(file.sha256)
         try:
-            self._fetch(file)
+            self._fetch(file, partial)
         except Corrupt:
             quarantine(self._shelf, file.sha256)
             raise
+        # Only now may other versions link it. The directory is synced when a version is published.
+        os.rename(partial, blob)
 
-    def _fetch(self, file: ManifestFile) -> None:
-        partial = self._shelf.partial(file.sha256)
+    def _fetch(self, file: ManifestFile, partial: Path) -> None:
         is_known = _size(partial) >= 0
         if is_known:
             os.chmod(partial, _OWN)  # closed already, when we were killed right before the rename
         givers: set[Neighbour] = set()
         try:
-            return self._append(file, lambda start: self._source.near(file, start, givers))
+            return _append(file, partial, lambda start: self._source.near(file, start, givers))
         except Corrupt:
             if not (is_known or givers):
                 raise
         self._source.blame(givers)
         partial.unlink()
-        return self._append(file, lambda start: self._source.far(file, start))
+        return _append(file, partial, lambda start: self._source.far(file, start))
 
-    def _append(self, file: ManifestFile, read: Callable[[int], Iterator[memoryview]]) -> None:
-        partial = self._shelf.partial(file.sha256)
-        out = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
-        try:
-            with Growing(out) as grown:
-                for piece in read(grown.size):
-                    grown.add(piece)
-            check_content(grown.sha256, file)
-            os.fchmod(out, _READABLE)
-            os.fsync(out)
-        finally:
-            os.close(out)
-        # Only now may other versions link it. The directory is synced when a version is published.
-        os.rename(partial, self._shelf.blob(file.sha256))
+
+def _append(file: ManifestFile, path: Path, read: Callable[[int], Iterator[memoryview]]) -> None:
+    """Write what is missing; then it is a file's content, on the disk, and closed to writers."""
+    out = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
+    try:
+        with Growing(out) as grown:
+            for piece in read(grown.size):
+                grown.add(piece)
+        check_content(grown.sha256, file)
+        os.fchmod(out, _READABLE)
+        os.fsync(out)
+    finally:
+        os.close(out)
 
 
 def quarantine(shelf: Shelf, sha256: str) -> None:
@@ -99,10 +101,13 @@ def empty_quarantine(shelf: Shelf) -> None:
 
 def missing_bytes(shelf: Shelf, files: dict[str, ManifestFile]) -> int:
     """What is still to be written of this content."""
+    # In this order, so that what is renamed in between counts as there.
+    begun = {row.name: max(_size(Path(row.path)), 0) for row in shelf.partials()}
+    there = {row.name for row in shelf.blobs()}
     return sum(
-        file.size - min(file.size, max(_size(shelf.partial(sha256)), 0))
+        file.size - min(file.size, begun.get(sha256, 0))
         for sha256, file in files.items()
-        if not shelf.blob(sha256).exists()
+        if sha256 not in there
     )
 
 

@@ -43,9 +43,10 @@ def publish(shelf: Shelf, digest: str, manifest: Manifest) -> None:
     tree = shelf.hidden / "trees" / digest
     _remove(tree)
     tree.mkdir()
-    for file in manifest.files:
-        path = tree / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
+    paths = [f"{tree}/{file.path}" for file in manifest.files]
+    for folder in sorted(set(map(os.path.dirname, paths))):
+        os.makedirs(folder, exist_ok=True)
+    for file, path in zip(manifest.files, paths, strict=True):
         os.link(shelf.blob(file.sha256), path)
     for folder, _, _ in os.walk(tree, topdown=False):
         if folder != str(tree):  # a directory that nobody may write cannot be moved, even by root

@@ -1,14 +1,16 @@
 """A model's files on the pusher's disk: found, digested, and watched for changes in between.
 
-A blob's key is the digest of its content, so a file is read twice: to digest it, then to send it.
-The first read also takes a CRC32 of every part, which costs a tenth of a SHA-256; the second is
-held against these, by us and by the store, so that a file that changed in between is noticed and
-an upload of another process is continued only where it holds the same bytes.
+A blob's key is the digest of its content, so a file is read twice: to digest it, then to send it;
+a small one may be kept in between. The first read also takes a CRC32 of every part, which costs a
+tenth of a SHA-256; the second is held against these, by us and by the store, so that a file that
+changed in between is noticed and an upload of another process is continued only where it holds the
+same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import zlib
@@ -27,11 +29,16 @@ _MIB: Final = 1024 * 1024
 PART_BYTES: Final = 8 * _MIB
 MAX_PARTS: Final = 10_000  # of an S3 multipart upload
 _READ_BYTES: Final = _MIB
+KEPT_BYTES: Final = 256 * 1024
+"""Of a smaller file a second reading would cost more than its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """One file as it was when it was digested; `crcs` of its parts of `part_bytes` each."""
+    """One file as it was when it was digested; `crcs` of its parts of `part_bytes` each.
+
+    `kept` is all of its content, or empty when it is to be read anew.
+    """
 
     path: str
     source: Path
@@ -40,6 +47,7 @@ class LocalFile:
     part_bytes: int
     crcs: tuple[int, ...]
     seen: tuple[int, ...]
+    kept: bytes
 
     def part_length(self, index: int) -> int:
         """The bytes of a part, which are fewer in the last one."""
@@ -96,23 +104,22 @@ def _seen(found: os.stat_result) -> tuple[int, ...]:
 
 
 def describe(path: str, source: Path, counted: Counted) -> LocalFile:
-    """Digest a file in one read."""
+    """Digest a file in one read; up to KEPT_BYTES are kept."""
     whole = hashlib.sha256()
     crcs: list[int] = []
+    read = 0
     with open(source, "rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        part_bytes = part_bytes_of(before.st_size)
-        buffer = memoryview(bytearray(_READ_BYTES))
-        read = 0
-        while length := file.readinto(buffer[: part_bytes - read % part_bytes]):
-            piece = buffer[:length]
+        size, part_bytes = before.st_size, part_bytes_of(before.st_size)
+        kept = file.read(size) if size <= KEPT_BYTES else b""
+        for piece in [kept] if kept else _pieces(file, part_bytes):
             whole.update(piece)
             if read % part_bytes == 0:
                 crcs.append(0)
             crcs[-1] = zlib.crc32(piece, crcs[-1])
-            read += length
-            counted(length)
-        if read != before.st_size or _seen(os.fstat(file.fileno())) != _seen(before):
+            read += len(piece)
+            counted(len(piece))
+        if read != size or _seen(os.fstat(file.fileno())) != _seen(before):
             raise changed(source)
     return LocalFile(
         path=path,
@@ -122,4 +129,14 @@ def describe(path: str, source: Path, counted: Counted) -> LocalFile:
         part_bytes=part_bytes,
         crcs=tuple(crcs),
         seen=_seen(before),
+        kept=kept,
     )
+
+
+def _pieces(file: io.FileIO, part_bytes: int) -> Iterator[memoryview]:
+    """All of a file, each piece within one part; a piece is good till the next one is asked for."""
+    buffer = memoryview(bytearray(_READ_BYTES))
+    at = 0
+    while length := file.readinto(buffer[: part_bytes - at % part_bytes]):
+        yield buffer[:length]
+        at += length

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -83,12 +83,15 @@ class Push:
         return keys.version(self._address.project, self._address.model, self._address.label)
 
     def _describe(self, file: tuple[str, Path]) -> LocalFile:
-        return describe(*file, lambda count: self._told("digest", count))
+        return replace(describe(*file, self._digested), kept=b"")
 
     def _describe_and_send(self, file: tuple[str, Path]) -> LocalFile:
-        known = self._describe(file)
+        known = describe(*file, self._digested)
         self._send(known)
-        return known
+        return replace(known, kept=b"")  # there may be as many as a model has files
+
+    def _digested(self, count: int) -> None:
+        self._told("digest", count)
 
     def _send(self, file: LocalFile) -> None:
         with self._lock:

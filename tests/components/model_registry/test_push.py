@@ -11,11 +11,18 @@ from typing import Any
 
 import pytest
 
-from components.model_registry import keys
+from components.model_registry import keys, part_stream
 from components.model_registry.catalogue import move_tag, read_manifest, resolve
 from components.model_registry.errors import RegistryError
 from components.model_registry.keys import address
-from components.model_registry.local_files import MAX_PARTS, describe, find, part_bytes_of
+from components.model_registry.local_files import (
+    KEPT_BYTES,
+    MAX_PARTS,
+    LocalFile,
+    describe,
+    find,
+    part_bytes_of,
+)
 from components.model_registry.part_stream import PartStream
 from components.model_registry.push import Pushed
 from components.model_registry.sessions import Registry, connect
@@ -173,7 +180,7 @@ def len_of_nothing(count: int) -> None:
     """Nobody counts."""
 
 
-@pytest.mark.parametrize("size", [5, 20 * MIB])
+@pytest.mark.parametrize("size", [5, KEPT_BYTES + 1, 20 * MIB])
 def test_a_file_that_changes_while_it_is_pushed_is_refused(
     registry: Registry, tmp_path: Path, size: int
 ) -> None:
@@ -203,6 +210,25 @@ def test_a_file_that_changes_while_it_is_digested_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(RegistryError, match="changed while it was pushed"):
         describe("a.bin", source, change)
+
+
+@pytest.mark.parametrize(("size", "readings"), [(0, 1), (KEPT_BYTES, 1), (KEPT_BYTES + 1, 2)])
+def test_a_small_file_is_read_once(
+    registry: Registry, tmp_path: Path, size: int, readings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[int] = []
+
+    class Watched(PartStream):
+        def __init__(self, file: LocalFile, index: int) -> None:
+            super().__init__(file, index)
+            again.append(index)
+
+    monkeypatch.setattr(part_stream, "PartStream", Watched)
+    content = os.urandom(size)
+    pushed = push(registry, files_in(tmp_path, {"a.bin": content}), V1)
+    assert 1 + len(again) == readings
+    key = keys.blob("search", pushed.manifest.files[0].sha256)
+    assert registry.store.read(key) == content
 
 
 def test_a_part_notices_bytes_that_were_not_digested(tmp_path: Path) -> None:
