@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-
-from components.model_registry.errors import RegistryError
 from components.model_registry.store import Store
 
-CONNECTIONS: Final = 16
+if TYPE_CHECKING:
+    from components.model_registry.sdk import Sdk
+
+_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,67 +53,19 @@ class Registry:
 
 def connect(bucket: str, endpoint: str, account: Account) -> Registry:
     """The registry in a bucket. Raises RegistryError when the account has no credentials."""
-    core, found = _session(bucket, account)
-    client = LateClient(lambda: _client(core, endpoint, account))
+
+    @cache
+    def sdk() -> Sdk:
+        from components.model_registry.sdk import Sdk  # late: often nobody asks for it
+
+        return Sdk(bucket, account)
+
+    client = LateClient(lambda: sdk().client(endpoint))
     # An endpoint of the shared config is the SDK's alone to know; AWS's own is obstore's too.
     chosen = endpoint or client.meta.endpoint_url
     elsewhere = "" if chosen.endswith(".amazonaws.com") else chosen
-    store = Store(f"s3://{bucket}", elsewhere, account.region, lambda: _frozen(found))
+    # Keys of the environment come first for the SDK as well, unless a profile is named.
+    by_environment = not account.profile and all(map(os.environ.get, _KEYS))
+    credentials = None if by_environment else sdk().credentials
+    store = Store(f"s3://{bucket}", elsewhere, account.region, credentials)
     return Registry(store=store, client=client, bucket=bucket)
-
-
-def _session(bucket: str, account: Account) -> tuple[botocore.session.Session, Any]:
-    """The SDK's session of the account, and its credentials."""
-    core = botocore.session.Session(profile=account.profile or None)
-    for name in ("config_file", "credentials_file"):
-        if path := getattr(account, name):
-            core.set_config_variable(name, path)
-    if account.profile and account.profile not in core.available_profiles:
-        # As in a CI job, whose credentials are in its environment.
-        core = botocore.session.Session()
-    try:
-        found = core.get_credentials()
-    except (BotoCoreError, ValueError) as error:
-        raise _unusable(account, error) from None
-    if found is None:
-        files = account.credentials_file or account.config_file or "~/.aws"
-        where = f"profile {account.profile!r} in {files}" if account.profile else "the environment"
-        raise RegistryError(f"no credentials for s3://{bucket}; write them to {where}")
-    return core, found
-
-
-def _client(core: botocore.session.Session, endpoint: str, account: Account) -> Any:
-    import boto3  # late, as its client is
-
-    try:
-        session = boto3.Session(botocore_session=core, region_name=account.region)
-        return session.client("s3", endpoint_url=endpoint or None, config=_config())
-    except (BotoCoreError, ValueError) as error:
-        raise _unusable(account, error) from None
-
-
-def _unusable(account: Account, error: Exception) -> RegistryError:
-    return RegistryError(f"the account's profile {account.profile!r}: {error}")
-
-
-def _config() -> Config:
-    # We give checksums ourselves; what the SDK adds unasked some S3-compatible stores refuse.
-    return Config(
-        max_pool_connections=CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": 6},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path"},
-    )
-
-
-def _frozen(found: Any) -> dict[str, Any]:
-    """The credentials of this moment; the SDK renews them when they are about to expire."""
-    now = found.get_frozen_credentials()
-    expires = getattr(found, "_expiry_time", None)
-    return {
-        "access_key_id": now.access_key,
-        "secret_access_key": now.secret_key,
-        "token": now.token,
-        "expires_at": expires,
-    }
