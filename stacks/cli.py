@@ -24,7 +24,10 @@ Option = tuple[tuple[str, ...], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command; `module.run(args)` is imported when it runs, so that `--help` stays quick."""
+    """One command; `module.run(args)` is imported when it runs, so that `--help` stays quick.
+
+    A command with verbs has no module of its own.
+    """
 
     name: str
     module: str
@@ -58,12 +61,14 @@ _MODEL: Final[Option] = (("address",), {"metavar": "PROJECT/MODEL:VERSION"})
 _DIRECTORY: Final[Option] = (("directory",), {"type": Path, "metavar": "DIR"})
 
 
-def _verb(name: str, help_text: str, *options: Option) -> Command:
-    return Command(name=name, module="stacks.model", help=help_text, options=(*options, *_REGISTRY))
+def _verb(name: str, module: str, help_text: str, *options: Option) -> Command:
+    words = (*options, *_REGISTRY)
+    return Command(name=name, module=f"stacks.models.{module}", help=help_text, options=words)
 
 
 _VERBS: Final[tuple[Command, ...]] = (
     _verb(
+        "push",
         "push",
         "send a directory as a new version",
         _DIRECTORY,
@@ -77,22 +82,25 @@ _VERBS: Final[tuple[Command, ...]] = (
             {"action": "append", "default": [], "metavar": "K=V", "help": "a fact; repeatable"},
         ),
     ),
-    _verb("pull", "bring a version into a directory, every byte checked", _MODEL, _DIRECTORY),
+    _verb("pull", "pull", "bring a version into a directory, all checked", _MODEL, _DIRECTORY),
     _verb(
         "list",
+        "manage",
         "list versions with their tags and digests",
         (("name",), {"nargs": "?", "default": "", "metavar": "PROJECT[/MODEL]"}),
     ),
-    _verb("tag", "let a tag stand for a version", _MODEL, (("tag",), {"metavar": "TAG"})),
-    _verb("verify", "read every blob of a version and check it", _MODEL),
+    _verb("tag", "manage", "let a tag stand for a version", _MODEL, (("tag",), {"metavar": "TAG"})),
+    _verb("verify", "pull", "read every blob of a version and check it", _MODEL),
     _verb(
         "share",
+        "manage",
         "copy a version into another project, inside the store",
         _MODEL,
         (("project",), {"metavar": "PROJECT"}),
     ),
     _verb(
         "pin",
+        "manage",
         "write the digest of a spec's version into the spec",
         (("spec",), {"type": Path, "metavar": "SPEC"}),
         (("--to",), {"default": "", "metavar": "LABEL", "help": "this version or tag instead"}),
@@ -181,7 +189,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         name="model",
-        module="stacks.model",
+        module="",
         help="push, pull, list, tag, verify, share and pin models of a registry",
         options=(),
         verbs=_VERBS,

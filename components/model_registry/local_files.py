@@ -82,9 +82,10 @@ def find(directory: Path) -> Iterator[tuple[str, Path]]:
         for name in names:
             if os.path.islink(os.path.join(folder, name)):
                 raise RegistryError(f"{folder}/{name} links to a directory; copy it there")
+        below = Path(folder).relative_to(directory).as_posix()
         for name in sorted(files):
             source = Path(folder, name)
-            path = source.relative_to(directory).as_posix()
+            path = name if below == "." else f"{below}/{name}"
             try:
                 check_path(path)
                 kind = source.stat().st_mode
