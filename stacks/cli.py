@@ -82,7 +82,9 @@ _VERBS: Final[tuple[Command, ...]] = (
             {"action": "append", "default": [], "metavar": "K=V", "help": "a fact; repeatable"},
         ),
     ),
-    _verb("pull", "pull", "bring a version into a directory, all checked", _MODEL, _DIRECTORY),
+    _verb(
+        "pull", "pull", "bring a version into a directory, every byte checked", _MODEL, _DIRECTORY
+    ),
     _verb(
         "list",
         "manage",

@@ -30,7 +30,7 @@ PART_BYTES: Final = 8 * _MIB
 MAX_PARTS: Final = 10_000  # of an S3 multipart upload
 _READ_BYTES: Final = _MIB
 KEPT_BYTES: Final = 256 * 1024
-"""Of a smaller file a second reading would cost more than its digest."""
+"""Up to here a file is kept till it is sent: to read it again takes half as long as its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

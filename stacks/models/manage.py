@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any
 
 from components.model_registry import keys
 from components.model_registry.catalogue import (
@@ -22,7 +22,7 @@ from components.model_registry.manifest import Manifest
 from components.model_registry.store import Store
 from stacks.bars import bars
 from stacks.models.answers import facts, judged, size_text, sizes
-from stacks.models.registry import refusing, registry, wanted
+from stacks.models.registry import answering, registry, wanted
 from stacks.outcome import OK, Outcome, table
 from stacks.pin import pin
 
@@ -110,15 +110,4 @@ def _pin(args: Namespace) -> Outcome:
     return Outcome(data=asdict(done), text=[f"{done.spec}: {text} {done.address}\n"], code=OK)
 
 
-_VERBS: Final[dict[str, Callable[[Namespace], Outcome]]] = {
-    "list": _list,
-    "tag": _tag,
-    "share": _share,
-    "pin": _pin,
-}
-
-
-def run(args: Namespace) -> Outcome:
-    """Do what the verb says."""
-    with refusing(args):
-        return _VERBS[args.verb](args)
+run = answering({"list": _list, "tag": _tag, "share": _share, "pin": _pin})

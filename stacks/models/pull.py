@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
-from typing import Final
 
 from components.model_registry.checked import verify
 from components.model_registry.pull import Pull
 from stacks.bars import bars
 from stacks.models.answers import judged, sizes
-from stacks.models.registry import refusing, registry, wanted
+from stacks.models.registry import answering, registry, wanted
 from stacks.outcome import Outcome
 
 
@@ -30,10 +28,4 @@ def _verify(args: Namespace) -> Outcome:
     return judged(where, manifest, f"verified {sizes(manifest)} of", bad)
 
 
-_VERBS: Final[dict[str, Callable[[Namespace], Outcome]]] = {"pull": _pull, "verify": _verify}
-
-
-def run(args: Namespace) -> Outcome:
-    """Do what the verb says."""
-    with refusing(args):
-        return _VERBS[args.verb](args)
+run = answering({"pull": _pull, "verify": _verify})

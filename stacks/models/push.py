@@ -16,14 +16,8 @@ from components.model_registry.threads import threads
 from components.model_registry.uploads import Uploads
 from stacks.bars import bars
 from stacks.models.answers import facts, size_text, sizes
-from stacks.models.registry import refusing, registry
+from stacks.models.registry import answering, registry
 from stacks.outcome import OK, Outcome
-
-
-def run(args: Namespace) -> Outcome:
-    """Send it, and say what that came to."""
-    with refusing(args):
-        return _push(args)
 
 
 def _metadata(words: Iterable[str]) -> dict[str, str]:
@@ -77,3 +71,6 @@ def _of_push(where: Address, pushed: Pushed, tag: str) -> Outcome:
     text = f"{done} {where}\n{sizes(pushed.manifest)}, {sent}{tagged}\n"
     more = {"sent_bytes": pushed.sent_bytes, "new": pushed.new, "tag": tag}
     return Outcome(data=facts(where, pushed.manifest) | more, text=[text], code=OK)
+
+
+run = answering({"push": _push})

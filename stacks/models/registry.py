@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,19 +15,25 @@ from components.model_registry.manifest import Manifest
 from components.model_registry.sessions import Account, Registry, connect
 from components.model_registry.store import Store
 from regions.profile import RegionProfile, load_profiles
-from stacks.outcome import refusal
+from stacks.outcome import Outcome, refusal
 from stacks.places import check_regions, project_root
 
 CODE: Final = "E391"
 
 
-@contextmanager
-def refusing(args: Namespace) -> Iterator[None]:
-    """Tell what the registry refuses as an error of the command."""
-    try:
-        yield
-    except RegistryError as error:
-        raise refusal(f"model {args.verb}", CODE, str(error)) from None
+Verb = Callable[[Namespace], Outcome]
+
+
+def answering(verbs: Mapping[str, Verb]) -> Verb:
+    """Does what the verb says, and tells what the registry refuses as an error of the command."""
+
+    def run(args: Namespace) -> Outcome:
+        try:
+            return verbs[args.verb](args)
+        except RegistryError as error:
+            raise refusal(f"model {args.verb}", CODE, str(error)) from None
+
+    return run
 
 
 def home(profiles: dict[str, RegionProfile]) -> str:
