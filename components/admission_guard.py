@@ -4,7 +4,7 @@ A policy judges what is written and never who writes: what Pulumi and the contro
 because it is right. Deletions are not judged, since `pulumi destroy` deletes as the same person
 does, and neither is what only several objects show together: drift detection finds both.
 A policy takes a second to come into force: what only a changed one allows (a looser rule, another
-domain of the region) may need a second `up`.
+domain or registry port of the region) may need a second `up`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,18 @@ def _validation(check: Check) -> Object:
     return {"expression": check.holds, "message": text}
 
 
-def _policy(row: Row, name: str, labels: dict[str, str], domain: str) -> Object:
-    known = {**row.variables, "domain": f"'{domain}'"}
+def _places(plan: RegionPlan) -> dict[str, str]:
+    """CEL variables: what differs from region to region."""
+    return {
+        "domain": f"'{plan.domain}'",
+        "provider": f"'{plan.provider}'",
+        "registry": str([*plan.registry.ports]),
+        "scraper": f"'{plan.prometheus.namespace}'",
+    }
+
+
+def _policy(row: Row, name: str, labels: dict[str, str], places: dict[str, str]) -> Object:
+    known = {**places, **row.variables}
     used = " ".join([check.holds for check in row.checks] + list(row.variables.values()))
     variables = [
         {"expression": expression, "name": variable}
@@ -83,13 +93,13 @@ def _policy(row: Row, name: str, labels: dict[str, str], domain: str) -> Object:
     }
 
 
-def _pair(row: Row, domain: str) -> list[Object]:
+def _pair(row: Row, places: dict[str, str]) -> list[Object]:
     """The policy and what puts it into force; the cluster may hold policies of others."""
     name = f"isoserve-{row.name}"
     labels = {"isoserve.dev/rule": row.rule}
     binding = head(_API, "ValidatingAdmissionPolicyBinding", name, "", labels, {})
     force = {"policyName": name, "validationActions": ["Deny"]}
-    return [_policy(row, name, labels, domain), binding | {"spec": force}]
+    return [_policy(row, name, labels, places), binding | {"spec": force}]
 
 
 def objects(plan: RegionPlan) -> list[Object]:
@@ -99,4 +109,4 @@ def objects(plan: RegionPlan) -> list[Object]:
     """
     if "cluster_scope" not in plan.capabilities:
         return []
-    return [made for row in ROWS for made in _pair(row, plan.domain)]
+    return [made for row in ROWS for made in _pair(row, _places(plan))]

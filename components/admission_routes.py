@@ -7,10 +7,19 @@ from typing import Final
 from components.admission_row import ANY, OF_A_PROJECT, OURS, Check, Kinds, Row, kinds
 from components.kube import Object
 from model_specs.names import GATEWAY_NAMESPACE
+from regions.exposure import EXPOSURES, SCHEME, SIDES
 
 _GATEWAY: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io"
 _OTHER_ROUTES: Final = ("grpcroutes", "tcproutes", "tlsroutes", "udproutes")
+
+
+_OTHER_SIDE: Final = {
+    name: [f"{key}={value}" for key in sorted(SIDES) for value in SIDES[key]
+           if SIDES[key][value] != name]
+    for name in EXPOSURES
+}  # fmt: skip
+"""By gateway, the annotations that would put its load balancer on the other side."""
 
 
 def _row(
@@ -23,7 +32,11 @@ def _row(
         objects=ANY,
         kinds=of,
         judged="spec",
-        variables={"spec": "dyn(object).spec", "home": "object.metadata.namespace"},
+        variables={
+            "spec": "dyn(object).spec",
+            "home": "object.metadata.namespace",
+            "balancer": "dyn(object).spec.?infrastructure.?annotations.orValue({})",
+        },
         checks=checks,
     )
 
@@ -41,6 +54,14 @@ _GATEWAYS: Final = (
         " && l.?allowedRoutes.?namespaces.?from.orValue('') == 'Selector')",
         fault="the gateway would take hosts or routes that are not the models'",
         cure="hosts follow from the region's domain, routes come from projects",
+    ),
+    Check(
+        holds="!variables.spec.?infrastructure.?parametersRef.hasValue()"
+        f" && variables.balancer.all(k, !((k + '=' + variables.balancer[k]) in {_OTHER_SIDE}"
+        "[object.metadata.name]))"
+        f" && (variables.provider != 'aws' || '{SCHEME}' in variables.balancer)",
+        fault="the gateway's load balancer might stand on the other side of the internet",
+        cure="its annotations are the profile's under gateways",
     ),
     Check(
         holds="object.metadata.name != 'public' || variables.spec.listeners.all(l,"

@@ -6,7 +6,7 @@ from typing import Final
 
 from components.admission_row import ANY, OURS, SPACES, Check, Row, kinds
 from components.model_cache.agent_pod import PEER_PORT
-from components.model_cache.events_access import API_PORT
+from components.model_cache.events_access import API_PORT, API_SERVICE_PORT
 from model_specs.names import (
     CACHE_NAMESPACE,
     GATEWAY_NAMESPACE,
@@ -16,7 +16,6 @@ from model_specs.names import (
     MANAGED_BY,
     PROBER,
     RESERVED,
-    SCRAPER_NAMESPACE,
 )
 
 _SPACE: Final = "kubernetes.io/metadata.name"
@@ -80,7 +79,7 @@ _NETWORK: Final = Row(
 
 def _is_platforms(name: str) -> str:
     """CEL: whether a namespace is one that no project's can be."""
-    return f"({name} == '{SCRAPER_NAMESPACE}' || {name}.split('-')[0] in {[*RESERVED]})"
+    return f"({name} == variables.scraper || {name}.split('-')[0] in {[*RESERVED]})"
 
 
 # Which projects share with this one follows the specs, and what follows them is not guarded (see
@@ -115,8 +114,8 @@ _OUTWARD: Final = Row(
         Check(
             holds=f"variables.rules.all(e, variables.prober || (variables.caller && {_TO_CALLEES})"
             " || (e.?ports.orValue([]).size() > 0"
-            " && e.ports.all(p, !has(p.endPort) && (p.?port.orValue(0) in [443, 9000]"
-            f" || (variables.agents && (p.?port.orValue(0) == {API_PORT}"
+            " && e.ports.all(p, !has(p.endPort) && (p.?port.orValue(0) in variables.registry"
+            f" || (variables.agents && (p.?port.orValue(0) in [{API_SERVICE_PORT}, {API_PORT}]"
             f" || p.?port.orValue(0) == {PEER_PORT} && {_TO_AGENTS}))"
             " || (p.?port.orValue(0) == 53 && e.?to.orValue([]).size() > 0 && e.to.all(t,"
             f" t.?namespaceSelector.?matchLabels[?'{_SPACE}'].orValue('') == 'kube-system'))))))",

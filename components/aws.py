@@ -10,7 +10,6 @@ from pulumi_aws import Provider, ec2, eks, iam
 
 from components.aws_policies import assume
 from components.gpu_node_pool import node_labels
-from model_specs.names import LABEL_CAPACITY
 from regions.plan import AccountPlan, NodeGroupPlan, PoolPlan, RegionPlan
 
 _IMAGE_GIB: Final = 60  # images and logs beside the models
@@ -55,7 +54,7 @@ class NodeRole(pulumi.ComponentResource):
             iam.RolePolicyAttachment(
                 f"nodes-{policy}",
                 role=role.name,
-                policy_arn=f"arn:aws:iam::aws:policy/{policy}",
+                policy_arn=f"arn:{plan.account.partition}:iam::aws:policy/{policy}",
                 opts=below,
             )
             for policy in _NODE_POLICIES
@@ -99,7 +98,8 @@ class GpuNodePool(pulumi.ComponentResource):
             metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled", http_put_response_hop_limit=1, http_tokens="required"
             ),
-            vpc_security_group_ids=list(region.account.node_security_group_ids),
+            # EKS adds the cluster's own group only to a template that names none.
+            vpc_security_group_ids=list(region.account.node_security_group_ids) or None,
             tag_specifications=[
                 ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=tags)
                 for kind in ("instance", "volume")
@@ -115,8 +115,6 @@ class GpuNodePool(pulumi.ComponentResource):
         role: NodeRole,
         template: ec2.LaunchTemplate,
     ) -> None:
-        taints = [(t.key, t.value) for t in plan.taints]
-        taints += [(LABEL_CAPACITY, "spot")] if group.capacity == "spot" else []
         name = f"{plan.name}-{group.capacity.replace('_', '-')}"
         eks.NodeGroup(
             name,
@@ -135,8 +133,8 @@ class GpuNodePool(pulumi.ComponentResource):
                 desired_size=group.desired, max_size=group.max, min_size=group.min
             ),
             taints=[
-                eks.NodeGroupTaintArgs(effect="NO_SCHEDULE", key=key, value=value)
-                for key, value in taints
+                eks.NodeGroupTaintArgs(effect="NO_SCHEDULE", key=taint.key, value=taint.value)
+                for taint in group.taints
             ],
             update_config=eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
             opts=pulumi.ResourceOptions(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from regions.plan import ReaderPlan, RegistryPlan
 
 Document = dict[str, Any]
-KEY_ALIAS: Final = "alias/isoserve-models"
-"""Under this name the key of a region's bucket is found, and granted."""
 
 
 def assume(principal: dict[str, Any], action: str, condition: dict[str, Any]) -> Document:
@@ -17,36 +15,39 @@ def assume(principal: dict[str, Any], action: str, condition: dict[str, Any]) ->
     return {"Statement": [statement | condition], "Version": "2012-10-17"}
 
 
-def assume_from_cluster(account_id: str, issuer: str, reader: ReaderPlan) -> Document:
+def assume_from_cluster(plan: RegistryPlan, reader: ReaderPlan) -> Document:
     """The trust policy of a role for ServiceAccounts of one namespace (IRSA)."""
+    issuer = plan.oidc_issuer
     who = f"system:serviceaccount:{reader.namespace}:{reader.service_account}"
     condition = {
         "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"},
         "StringLike": {f"{issuer}:sub": who},
     }
-    principal = {"Federated": f"arn:aws:iam::{account_id}:oidc-provider/{issuer}"}
+    provider = f"arn:{plan.partition}:iam::{plan.account_id}:oidc-provider/{issuer}"
+    principal = {"Federated": provider}
     return assume(principal, "sts:AssumeRoleWithWebIdentity", {"Condition": condition})
 
 
-def bucket_arn(bucket: str) -> str:
-    """ARN of a bucket."""
-    return f"arn:aws:s3:::{bucket}"
+def bucket_arn(partition: str, bucket: str) -> str:
+    """ARN of a bucket of an AWS partition."""
+    return f"arn:{partition}:s3:::{bucket}"
 
 
-def tls_only(bucket: str) -> Document:
+def tls_only(plan: RegistryPlan) -> Document:
     """A bucket policy that refuses every request in the clear."""
+    arn = bucket_arn(plan.partition, plan.bucket)
     deny = {
         "Action": "s3:*",
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         "Effect": "Deny",
         "Principal": "*",
-        "Resource": [bucket_arn(bucket), f"{bucket_arn(bucket)}/*"],
+        "Resource": [arn, f"{arn}/*"],
         "Sid": "TlsOnly",
     }
     return {"Statement": [deny], "Version": "2012-10-17"}
 
 
-def account_decides(account_id: str) -> Document:
+def account_decides(plan: RegistryPlan) -> Document:
     """The key's policy: IAM of its account decides, so that it can lock nobody out.
 
     It names no reader, though it could: a principal must exist before a key's policy may name it
@@ -56,16 +57,16 @@ def account_decides(account_id: str) -> Document:
     whole = {
         "Action": "kms:*",
         "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
+        "Principal": {"AWS": f"arn:{plan.partition}:iam::{plan.account_id}:root"},
         "Resource": "*",  # in a key's policy that is the key itself
         "Sid": "AccountDecides",
     }
     return {"Statement": [whole], "Version": "2012-10-17"}
 
 
-def _through_s3(actions: list[str], keys: str, region: str) -> Document:
+def _through_s3(actions: list[str], keys: str, region: str, dns_suffix: str) -> Document:
     """What a role may do with `keys`, and only while it reads or writes objects of `region`."""
-    condition: Document = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+    condition: Document = {"StringEquals": {"kms:ViaService": f"s3.{region}.{dns_suffix}"}}
     return {"Action": actions, "Condition": condition, "Effect": "Allow", "Resource": keys}
 
 
@@ -76,30 +77,32 @@ def _decrypt(plan: RegistryPlan) -> list[Document]:
     """
     if not plan.kms:
         return []
-    keys = f"arn:aws:kms:{plan.region}:{plan.account_id}:key/*"
-    statement = _through_s3(["kms:Decrypt"], keys, plan.region)
-    statement["Condition"]["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": KEY_ALIAS}
+    keys = f"arn:{plan.partition}:kms:{plan.region}:{plan.account_id}:key/*"
+    statement = _through_s3(["kms:Decrypt"], keys, plan.region, plan.dns_suffix)
+    statement["Condition"]["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": plan.key_alias}
     return [statement]
 
 
 def may_read(plan: RegistryPlan, prefix: str) -> Document:
     """Get and list under `prefix`, and decrypt what is read."""
+    arn = bucket_arn(plan.partition, plan.bucket)
     objects = {
         "Action": ["s3:GetObject"],
         "Effect": "Allow",
-        "Resource": f"{bucket_arn(plan.bucket)}/{prefix}*",
+        "Resource": f"{arn}/{prefix}*",
     }
     listing = {
         "Action": ["s3:ListBucket"],
         "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
         "Effect": "Allow",
-        "Resource": bucket_arn(plan.bucket),
+        "Resource": arn,
     }
     return {"Statement": [objects, listing, *_decrypt(plan)], "Version": "2012-10-17"}
 
 
 def may_replicate(plan: RegistryPlan) -> Document:
     """What S3 itself needs to copy from the home bucket into the others, key to key."""
+    arn = bucket_arn(plan.partition, plan.bucket)
     read = {
         "Action": [
             "s3:GetObjectVersionAcl",
@@ -109,16 +112,19 @@ def may_replicate(plan: RegistryPlan) -> Document:
             "s3:ListBucket",
         ],
         "Effect": "Allow",
-        "Resource": [bucket_arn(plan.bucket), f"{bucket_arn(plan.bucket)}/*"],
+        "Resource": [arn, f"{arn}/*"],
     }
     write = {
         "Action": ["s3:ReplicateObject", "s3:ReplicateTags"],
         "Effect": "Allow",
-        "Resource": [f"{bucket_arn(copy.bucket)}/*" for copy in plan.replicate_to],
+        "Resource": [f"{bucket_arn(plan.partition, copy.bucket)}/*" for copy in plan.replicate_to],
     }
     encrypt = [
         _through_s3(
-            ["kms:Encrypt", "kms:GenerateDataKey"], copy.key_arn, copy.key_arn.split(":")[3]
+            ["kms:Encrypt", "kms:GenerateDataKey"],
+            copy.key_arn,
+            copy.key_arn.split(":")[3],
+            plan.dns_suffix,
         )
         for copy in plan.replicate_to
         if copy.key_arn

@@ -17,6 +17,13 @@ from regions.plan import RegionPlan
 
 # Nodes are made by machines; we only ever apply fields of ours to them.
 _PATCHED: Final = {"Node": "NodePatch"}
+_UNCHANGED: Final = {
+    # Earlier versions sized both by the node's disk. The API server lets such a claim neither grow
+    # nor shrink, so one that exists keeps its size.
+    "PersistentVolume": ["spec.capacity"],
+    "PersistentVolumeClaim": ["spec.resources"],
+}
+"""Fields that only the creation of an object sets."""
 
 
 class Noun(pulumi.ComponentResource):
@@ -97,7 +104,12 @@ def register(
             namespace = plain["metadata"].get("namespace", "")
             first = [namespaces[namespace]] if namespace in namespaces else []
             first += gates.before(part, plain)
-            options = pulumi.ResourceOptions(parent=noun, provider=provider, depends_on=first)
+            options = pulumi.ResourceOptions(
+                parent=noun,
+                provider=provider,
+                depends_on=first,
+                ignore_changes=_UNCHANGED.get(plain["kind"]),
+            )
             resource = pulumi.CustomResource(
                 token(plain), logical_name(plain), dict(plain), options
             )

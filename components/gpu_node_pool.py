@@ -16,14 +16,17 @@ def node_labels(plan: PoolPlan, capacity: str) -> dict[str, str]:
 
 
 def objects(plan: PoolPlan) -> list[Object]:
-    """Labels and taints of each listed node, which the engine applies as a NodePatch.
+    """Labels and taints of each listed node (`on_demand` all), applied as a NodePatch.
 
     Every other field of a Node has another owner (kubelet, device plugin), so a patch and never
     the whole object.
     """
-    taints = [{"effect": "NoSchedule", "key": t.key, "value": t.value} for t in plan.taints]
-    spec: Object = {"spec": {"taints": taints}} if taints else {}
-    return [
-        head("v1", "Node", name, "", node_labels(plan, "on_demand"), {}) | spec
-        for name in plan.node_names
-    ]
+    found = []
+    for group in plan.groups if plan.node_names else ():
+        taints = [{"effect": "NoSchedule", "key": t.key, "value": t.value} for t in group.taints]
+        spec: Object = {"spec": {"taints": taints}} if taints else {}
+        found += [
+            head("v1", "Node", name, "", node_labels(plan, group.capacity), {}) | spec
+            for name in plan.node_names
+        ]
+    return found

@@ -26,14 +26,16 @@ RESTRICTED_CONTAINER: Final[Object] = {
 }
 """Pod Security `restricted`, and a root file system that nothing can change."""
 
-RESTRICTED_POD: Final[Object] = {
-    "fsGroup": 10001,
-    "runAsGroup": 10001,
-    "runAsNonRoot": True,
-    "runAsUser": 10001,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""Pod Security `restricted` for the pod as a whole."""
+
+def restricted_pod(user: int, group: int) -> Object:
+    """Pod Security `restricted` for the pod as a whole, whose containers are `user` and `group`."""
+    return {
+        "fsGroup": group,
+        "runAsGroup": group,
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def head(

@@ -20,12 +20,11 @@ worth even of one a minute, the controller would give up for good."""
 
 def _job_spec(plan: JobPlan) -> Object:
     work = plan.workload
-    main = container(work, plan.image, plan.placement, plan.weights)
-    main |= {"command": list(plan.command)}
+    main = container(work, plan.container, plan.placement, plan.weights)
     template = {
         "metadata": {"labels": {**work.labels, LABEL_ROLE: "model-job"}},
         "spec": {
-            **pod(work, plan.placement, plan.weights, main),
+            **pod(work, plan.container, plan.placement, plan.weights, main),
             "restartPolicy": "Never",
         },
     }
@@ -63,4 +62,4 @@ def _run(plan: JobPlan) -> Object:
 
 def objects(plan: JobPlan) -> list[Object]:
     """The run, its ServiceAccount, and a wall that lets nothing in."""
-    return [account(plan.workload), _run(plan), wall(plan.workload, set(), (), False)]
+    return [account(plan.workload), _run(plan), wall(plan.workload, set(), ())]

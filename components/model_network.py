@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from components.kube import Object, head, namespace_named
-from model_specs.names import GATEWAY_NAMESPACE, LABEL_ROLE, SCRAPER_NAMESPACE
+from model_specs.names import LABEL_ROLE
 from regions.model_plan import ServerPlan, WorkloadPlan
 
 LABEL_VERSION: Final = "isoserve.dev/version"
@@ -33,16 +34,14 @@ def services(plan: ServerPlan) -> list[Object]:
     return [service(plan, service_name, role) for service_name, role in rows.items()]
 
 
-def wall(work: WorkloadPlan, ports: set[int], callers: tuple[str, ...], gateway: bool) -> Object:
-    """In: callers' namespaces, the gateway, metrics scrapes. Out: the registry, nothing else.
+def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
+    """In: `callers`, namespaces, and metrics scrapes. Out: the registry, nothing else.
 
     DNS is open by the namespace's default policy. Where the registry is outside the cluster its
-    addresses are not known here, so out is bounded by port (443, and 9000 of S3-compatible stores).
+    addresses are not known here, so out is bounded by the registry's ports.
     """
-    sources = [namespace_named(name) for name in callers]
-    sources += [namespace_named(GATEWAY_NAMESPACE)] if gateway else []
-    sources.append(namespace_named(SCRAPER_NAMESPACE))
-    registry = [{"port": 443, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]
+    sources = [namespace_named(name) for name in (*callers, work.scraper_namespace)]
+    registry = [{"port": port, "protocol": "TCP"} for port in work.registry_ports]
     inward: Object = {
         "from": sources,
         "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, tolerations
+from components.kube import RESTRICTED_CONTAINER, Object, restricted_pod, tolerations
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
-from model_specs.runtimes import MODEL_PATH
-from regions.model_plan import PlacementPlan, WeightsPlan, WorkloadPlan
+from model_specs.runtimes import MODEL_PATH, SCRATCH, USER_NAME
+from regions.model_plan import ContainerPlan, PlacementPlan, WeightsPlan, WorkloadPlan
 
 _SHARED_MEMORY_GIB: Final = 8
 """Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""
@@ -26,14 +26,17 @@ def resources(plan: PlacementPlan) -> Object:
     return {"limits": size, "requests": size}
 
 
-def _environment(plan: WorkloadPlan) -> list[Object]:
+def _environment(work: WorkloadPlan, env: dict[str, str]) -> list[Object]:
     values = {
-        **plan.env,
+        **env,
         "HF_HUB_OFFLINE": "1",  # a model comes from the registry, never from a hub at run time
-        "HOME": "/tmp",
-        "ISOSERVE_MODEL": plan.model,
+        "HOME": SCRATCH,
+        "ISOSERVE_MODEL": work.model,
         "ISOSERVE_MODEL_DIR": MODEL_PATH,
-        "ISOSERVE_PROJECT": plan.project,
+        "ISOSERVE_PROJECT": work.project,
+        # Whoever asks for the user's name reads these first; no passwd file has the uid.
+        "LOGNAME": USER_NAME,
+        "USER": USER_NAME,
     }
     return [{"name": name, "value": values[name]} for name in sorted(values)]
 
@@ -46,7 +49,7 @@ def _mounts(work: WorkloadPlan, weights: WeightsPlan) -> list[Object]:
             "readOnly": True,
             "subPath": weights.digest,
         },
-        {"mountPath": "/tmp", "name": "tmp"},
+        {"mountPath": SCRATCH, "name": "tmp"},
         {"mountPath": "/dev/shm", "name": "shared-memory"},
         *(
             {"mountPath": secret.mount, "name": f"secret-{secret.name}", "readOnly": True}
@@ -107,30 +110,42 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
         "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": [
             {"mountPath": _POLL, "name": "models", "readOnly": weights.mode == "cache"},
-            {"mountPath": "/tmp", "name": "tmp"},
+            {"mountPath": SCRATCH, "name": "tmp"},
             *credentials_mounts(secret),
         ],
     }
 
 
 def container(
-    work: WorkloadPlan, image: str, placement: PlacementPlan, weights: WeightsPlan
+    work: WorkloadPlan, own: ContainerPlan, placement: PlacementPlan, weights: WeightsPlan
 ) -> Object:
-    """The model's own container, to which the caller adds how it runs."""
+    """The model's own container, to which the caller adds how it is probed and stopped."""
+    stated: Object = {
+        "args": list(own.args),
+        "command": list(own.command),
+        "workingDir": own.working_dir,
+    }
     return {
+        **{field: value for field, value in stated.items() if value},
         "name": "model-server",
-        "image": image,
+        "image": own.image,
         # A node's copy is no proof of a tenant's right to pull; a digest makes the check cheap.
         "imagePullPolicy": "Always",
-        "env": _environment(work),
+        "env": _environment(work, own.env),
         "resources": resources(placement),
         "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": _mounts(work, weights),
     }  # fmt: skip
 
 
-def pod(work: WorkloadPlan, placement: PlacementPlan, weights: WeightsPlan, main: Object) -> Object:
-    """The pod around `main`, in the bounds of Pod Security `restricted`."""
+def pod(
+    work: WorkloadPlan,
+    own: ContainerPlan,
+    placement: PlacementPlan,
+    weights: WeightsPlan,
+    main: Object,
+) -> Object:
+    """The pod around `main`, its `own` rendered, in the bounds of Pod Security `restricted`."""
     priority = {"priorityClassName": work.priority_class} if work.priority_class else {}
     return {
         **priority,
@@ -139,7 +154,7 @@ def pod(work: WorkloadPlan, placement: PlacementPlan, weights: WeightsPlan, main
         "enableServiceLinks": False,
         "initContainers": [_fetch(work, weights)],
         "nodeSelector": placement.node_selector,
-        "securityContext": RESTRICTED_POD,
+        "securityContext": restricted_pod(own.user, own.group),
         "serviceAccountName": work.model,
         "tolerations": tolerations(placement.tolerations),
         "volumes": _volumes(work, weights, placement),

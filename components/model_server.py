@@ -77,9 +77,8 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
     labels = _labels(plan, track)
     stop = {"preStop": {"sleep": {"seconds": plan.drain.pre_stop_seconds}}}
     main = {
-        **container(plan.workload, track.image, track.placement, track.weights),
+        **container(plan.workload, track.container, track.placement, track.weights),
         **_probes(plan, track),
-        "args": list(track.command_args),
         "lifecycle": stop,
         "ports": [
             {"containerPort": port, "name": name}
@@ -87,7 +86,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
         ],
     }
     whole = {
-        **pod(plan.workload, track.placement, track.weights, main),
+        **pod(plan.workload, track.container, track.placement, track.weights, main),
         **_spread(plan, labels),
         "terminationGracePeriodSeconds": plan.drain.grace_seconds,
     }
@@ -139,5 +138,5 @@ def objects(plan: ServerPlan) -> list[Object]:
         *(deployment(plan, track) for track in plan.tracks),
         *services(plan),
         *_budget(plan),
-        wall(plan.workload, ports, access.caller_namespaces, bool(access.gateway)),
+        wall(plan.workload, ports, (*access.caller_namespaces, *access.proxy_namespaces)),
     ]

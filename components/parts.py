@@ -59,17 +59,17 @@ def _pools(plan: RegionPlan) -> Iterator[Part]:
 
 
 def _caches(plan: RegionPlan) -> Iterator[Part]:
-    accounts = {cache.namespace: cache.reader_role_arn for cache in plan.caches}
-    for namespace, role_arn in accounts.items():
-        scrape = [monitor(namespace)] if "prometheus_operator" in plan.capabilities else []
-        yield _own("ModelCache", "cache", [*model_cache.shared(namespace, role_arn), *scrape])
+    for cache in plan.caches[:1]:
+        monitored = "prometheus_operator" in plan.capabilities
+        scrape = [monitor(cache.namespace, plan.prometheus.labels)] if monitored else []
+        yield _own("ModelCache", "cache", [*model_cache.shared(cache), *scrape])
     for cache in plan.caches:
         yield _own("ModelCache", cache.name, model_cache.objects(cache))
 
 
 def _gateways(plan: RegionPlan) -> Iterator[Part]:
     for gateway in plan.gateways:
-        yield _own("Gateway", gateway.name, entrance.objects(gateway))
+        yield _own("Gateway", gateway.name, entrance.objects(gateway, plan))
 
 
 def _own(noun: str, name: str, objects: list[Object]) -> Part:

@@ -11,6 +11,12 @@ from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
 _POLL_SECONDS: Final = 30
 _FALLBACK_AFTER: Final = 3
 _CPU_PERCENT: Final = 70
+_YIELDS_TO_KEDA: Final = {"validations.keda.sh/hpa-ownership": "false"}
+"""KEDA's webhook refuses a ScaledObject for a Deployment that another HPA scales, but for one that
+says this. Pulumi makes the new object before it deletes the old one, so where a region gains KEDA
+both are there for a moment; Kubernetes then lets neither scale, and no replica is lost. The name
+that KEDA gives its own HPA (keda-hpa-...) is another, so the way back is as safe.
+Source: apis/keda/v1alpha1/scaledobject_webhook.go of KEDA 2.21."""
 
 
 def _behavior(scaler: ScalerPlan) -> Object:
@@ -97,7 +103,7 @@ def _horizontal(plan: ServerPlan, track: TrackPlan, metric: Object) -> list[Obje
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": track.name}
     kind = "HorizontalPodAutoscaler"
     return [
-        head("autoscaling/v2", kind, track.name, work.namespace, labels, {})
+        head("autoscaling/v2", kind, track.name, work.namespace, labels, _YIELDS_TO_KEDA)
         | {
             "spec": {
                 "behavior": _behavior(scaler),

@@ -14,14 +14,18 @@ from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.names import Name
 
 _ENV = re.compile(r"[A-Z][A-Z0-9_]*")
-_RESERVED_ENV = ("NVIDIA_", "AWS_", "LD_", "ISOSERVE_", "PATH", "HOME")
+_RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
+_RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
 
 
 def _check_env(name: str) -> str:
     if not _ENV.fullmatch(name):
         raise refuse("E342", f"not an environment name, got {shown(name)}; use A-Z, 0-9 and _")
-    if name.startswith(_RESERVED_ENV):
-        why = f"names starting with {', '.join(_RESERVED_ENV)} are the platform's"
+    if name in _RESERVED_ENV or name.startswith(_RESERVED_PREFIXES):
+        why = (
+            f"the platform sets {', '.join(_RESERVED_ENV)} and all that starts with "
+            f"{', '.join(_RESERVED_PREFIXES)}"
+        )
         raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
     return name
 

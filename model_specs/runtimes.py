@@ -1,16 +1,26 @@
-"""The runtime catalogue: what each serving image needs told and offers, one row an image.
+"""The runtime catalogue: what each serving image needs to be told and offers, one row an image.
 
 Digests are of the example registry; a company that mirrors the images writes its own digests here.
+A row states the whole command, user and working directory, so that nothing depends on the image's
+own entrypoint, USER and WORKDIR: Kubernetes' `command` replaces the entrypoint.
+`sources` says where each fact of the upstream software was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 MODEL_PATH: Final = "/models/current"
 """Where every container finds the model's files, whatever way they came."""
+SCRATCH: Final = "/tmp"
+"""The one directory of a model's container that it may write to, besides /dev/shm."""
+USER_NAME: Final = "isoserve"
+"""The user's name in the environment: the uid stands in no image's /etc/passwd."""
+SERVER_UID: Final = 10001
+SERVER_GID: Final = 10001
+"""Above 10000, where no distribution has users of its own; no image's files belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,26 +38,36 @@ class Runtime:
     """One serving image and its contract. Paths are HTTP paths on `port`, metrics on
     `metrics_port`.
 
-    `queue_metric` is the gauge of requests waiting, the signal to scale on; `cpu_milli` and others
-    of the machine are not here: they belong to the machine type. A spec's own `env` comes over
-    this one.
+    `upstream` is the image and version that the row was written for. `command` replaces the image's
+    entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
+    `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
+    `queue_metric` is the gauge of requests waiting, the signal to scale on. The default probe is a
+    GET of `probe_path`, answered with 200 by every model of this runtime; with `probe_json_path`
+    the answer also names the served model there. `sources` has a row for each upstream fact.
+    `cpu_milli` and others of the machine are not here: they belong to the machine type.
     """
 
     name: str
+    upstream: str
     image: str
+    command: tuple[str, ...]
+    args: Callable[[Launch], tuple[str, ...]]
+    user: int
+    group: int
+    working_dir: str
+    env: Mapping[str, str]
     port: int
     live_path: str
     ready_path: str
     metrics_path: str
     metrics_port: int
     queue_metric: str
-    args: Callable[[Launch], tuple[str, ...]]
-    env: Mapping[str, str]
     probe_path: str
-    probe_body: Callable[[str], dict[str, Any]]
+    probe_json_path: str
     engine_start_seconds: int
     image_gib: float
     shutdown_seconds: int
+    sources: Mapping[str, str]
 
 
 _TRITON_METRICS_PORT: Final = 8002
@@ -55,7 +75,7 @@ _TRITON_METRICS_PORT: Final = 8002
 
 def _vllm_args(launch: Launch) -> tuple[str, ...]:
     return (
-        "serve", MODEL_PATH,
+        MODEL_PATH,
         "--served-model-name", launch.served_name,
         "--host", "0.0.0.0",
         "--port", str(launch.port),
@@ -67,7 +87,6 @@ def _vllm_args(launch: Launch) -> tuple[str, ...]:
 
 def _triton_args(launch: Launch) -> tuple[str, ...]:
     return (
-        "tritonserver",
         f"--model-repository={MODEL_PATH}",
         f"--http-port={launch.port}",
         f"--metrics-port={_TRITON_METRICS_PORT}",
@@ -76,14 +95,16 @@ def _triton_args(launch: Launch) -> tuple[str, ...]:
 
 
 def _mlserver_args(launch: Launch) -> tuple[str, ...]:
-    return ("mlserver", "start", MODEL_PATH)
+    return (MODEL_PATH,)
 
 
-def _onnxruntime_args(launch: Launch) -> tuple[str, ...]:
+def _embeddings_args(launch: Launch) -> tuple[str, ...]:
     return (
-        "--model_path", f"{MODEL_PATH}/model.onnx",
-        "--http_port", str(launch.port),
-        "--model_name", launch.served_name,
+        "--model-id", MODEL_PATH,
+        "--served-model-name", launch.served_name,
+        # Its default is the variable HOSTNAME, which Kubernetes sets to the pod's name.
+        "--hostname", "0.0.0.0",
+        "--port", str(launch.port),
     )  # fmt: skip
 
 
@@ -91,62 +112,90 @@ def _no_args(launch: Launch) -> tuple[str, ...]:
     return ()
 
 
-def _completion(served_name: str) -> dict[str, Any]:
-    return {"model": served_name, "prompt": "ping", "max_tokens": 1}
-
-
-def _infer(served_name: str) -> dict[str, Any]:
-    tensor = {"name": "input", "shape": [1, 1], "datatype": "FP32", "data": [0.0]}
-    return {"id": "probe", "inputs": [tensor]}
-
-
 _V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
 _REGISTRY = "registry.example.com/runtimes"
-V2_INFER: Final = "/v2/models/{model}/infer"
+_VLLM: Final = "github.com/vllm-project/vllm"
+_TRITON: Final = "github.com/triton-inference-server/server"
+_MLSERVER: Final = "github.com/SeldonIO/MLServer"
+_EMBEDDINGS: Final = "github.com/huggingface/text-embeddings-inference"
 
 RUNTIMES: Final[dict[str, Runtime]] = {
     row.name: row
     for row in (
         Runtime(
             name="vllm",
+            upstream="vllm/vllm-openai:v0.18.0",
             image=f"{_REGISTRY}/vllm@sha256:"
             "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
+            command=("vllm", "serve"),
+            args=_vllm_args,
+            user=SERVER_UID,
+            group=SERVER_GID,
+            working_dir=SCRATCH,
+            env={
+                "TORCHINDUCTOR_CACHE_DIR": f"{SCRATCH}/torchinductor",
+                "TRITON_CACHE_DIR": f"{SCRATCH}/triton",
+                "VLLM_CACHE_ROOT": f"{SCRATCH}/vllm",
+                "VLLM_CONFIG_ROOT": f"{SCRATCH}/vllm-config",
+                "XDG_CACHE_HOME": f"{SCRATCH}/cache",
+            },
             port=8000,
             live_path="/health",
             ready_path="/health",
             metrics_path="/metrics",
             metrics_port=8000,
             queue_metric="vllm:num_requests_waiting",
-            args=_vllm_args,
-            env={},
-            probe_path="/v1/completions",
-            probe_body=_completion,
+            probe_path="/v1/models",
+            probe_json_path="data[0].id",
             engine_start_seconds=120,
             image_gib=9.0,
             shutdown_seconds=40,
+            sources={},
         ),
         Runtime(
             name="triton",
+            upstream="nvcr.io/nvidia/tritonserver:26.06-py3",
             image=f"{_REGISTRY}/triton@sha256:"
             "b7933ed6180d9e2895a9d2df885e2a8b92e998a3c16297581f5b8698daacf492",
+            # The image's own entrypoint sets up CUDA's compatibility libraries.
+            command=("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"),
+            args=_triton_args,
+            user=SERVER_UID,
+            group=SERVER_GID,
+            working_dir=SCRATCH,
+            env={"XDG_CACHE_HOME": f"{SCRATCH}/cache"},
             port=8000,
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
             metrics_path="/metrics",
             metrics_port=_TRITON_METRICS_PORT,
             queue_metric="nv_inference_pending_request_count",
-            args=_triton_args,
-            env={},
-            probe_path=V2_INFER,
-            probe_body=_infer,
+            probe_path=_V2_READY,
+            probe_json_path="",
             engine_start_seconds=60,
             image_gib=8.0,
             shutdown_seconds=30,
+            sources={},
         ),
         Runtime(
             name="mlserver",
+            upstream="docker.io/seldonio/mlserver:1.7.1",
             image=f"{_REGISTRY}/mlserver@sha256:"
             "224eed2b3140c9cce086632576a4f0a529ca27ad4ce5ad726709fbf8564354e3",
+            command=("mlserver", "start"),
+            args=_mlserver_args,
+            user=SERVER_UID,
+            group=SERVER_GID,
+            # The image's own is 0776 and 1000:0: who is neither may not even look for `.env` there.
+            working_dir=SCRATCH,
+            env={
+                "HF_HOME": f"{SCRATCH}/huggingface",
+                # Its worker processes fail the requests in flight at SIGTERM, the server then never
+                # ends, and they write into the working directory.
+                "MLSERVER_DEBUG": "false",
+                "MLSERVER_PARALLEL_WORKERS": "0",
+                "NUMBA_CACHE_DIR": f"{SCRATCH}/numba",
+            },
             port=8080,
             live_path=_V2_LIVE,
             ready_path=_V2_READY,
@@ -154,53 +203,62 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_port=8082,
             # Running ones too: of those that wait MLServer has a histogram and no gauge.
             queue_metric="rest_server_requests_in_progress",
-            args=_mlserver_args,
-            # Its worker processes fail the requests in flight at SIGTERM, the server then never
-            # ends, and they write into the working directory, which is read-only.
-            env={"MLSERVER_DEBUG": "false", "MLSERVER_PARALLEL_WORKERS": "0"},
-            probe_path=V2_INFER,
-            probe_body=_infer,
+            probe_path=_V2_READY,
+            probe_json_path="",
             engine_start_seconds=30,
             image_gib=2.0,
             shutdown_seconds=20,
+            sources={},
         ),
         Runtime(
-            name="onnxruntime",
-            image=f"{_REGISTRY}/onnxruntime@sha256:"
+            name="text-embeddings-inference",
+            upstream="ghcr.io/huggingface/text-embeddings-inference:89-1.8",
+            image=f"{_REGISTRY}/text-embeddings-inference@sha256:"
             "8eeceae1fd9f7aad4f66a0203c14f8abd56964912d14f01e8e17cbd7af53a677",
-            port=8001,
-            live_path=_V2_LIVE,
-            ready_path=_V2_READY,
+            command=("text-embeddings-router",),
+            args=_embeddings_args,
+            user=SERVER_UID,
+            group=SERVER_GID,
+            working_dir=SCRATCH,
+            env={"HUGGINGFACE_HUB_CACHE": f"{SCRATCH}/huggingface"},
+            port=8080,
+            live_path="/health",
+            ready_path="/health",
             metrics_path="/metrics",
-            metrics_port=8001,
-            queue_metric="onnxruntime_requests_waiting",
-            args=_onnxruntime_args,
-            env={},
-            probe_path=V2_INFER,
-            probe_body=_infer,
-            engine_start_seconds=20,
-            image_gib=1.0,
+            metrics_port=8080,
+            queue_metric="te_queue_size",
+            probe_path="/health",
+            probe_json_path="",
+            engine_start_seconds=30,
+            image_gib=2.0,
             shutdown_seconds=20,
+            sources={},
         ),
     )
 }
 
 CUSTOM: Final = Runtime(
     name="custom",
+    upstream="",
     image="",  # the spec's own image
+    command=(),
+    args=_no_args,
+    user=SERVER_UID,
+    group=SERVER_GID,
+    working_dir="",
+    env={},
     port=8080,
     live_path=_V2_LIVE,
     ready_path=_V2_READY,
     metrics_path="/metrics",
     metrics_port=8080,
     queue_metric="inference_requests_waiting",
-    args=_no_args,
-    env={},
-    probe_path=V2_INFER,
-    probe_body=_infer,
+    probe_path=_V2_READY,
+    probe_json_path="",
     engine_start_seconds=120,
     image_gib=10.0,
     shutdown_seconds=30,
+    sources={},
 )
 """The contract of an image of one's own: the Open Inference Protocol v2 on port 8080."""
 

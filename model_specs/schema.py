@@ -181,7 +181,7 @@ class Probe(Part):
     """
 
     request: ProbeRequest | None = None
-    """The request; without it the runtime's own smallest one."""
+    """The request; without it the runtime is asked whether it is ready, and nobody is paged."""
     expect: Expectation = Expectation()
     """What the answer must be."""
     interval_seconds: Annotated[int, Field(ge=15, le=3600)] = 30
@@ -193,6 +193,16 @@ class Probe(Part):
         if self.expect.length and streams:
             why = "the events of a stream have no one list to count; leave out length, or stream"
             refuse_all([(("expect", "length"), "E353", why)])
+        return self
+
+    @model_validator(mode="after")
+    def _judges_what_was_asked(self) -> Self:
+        """Only an answer to the spec's own request has a known content."""
+        if self.request is None:
+            refuse_all(
+                (("expect", name), "E203", "it judges the answer to probe.request; write that too")
+                for name in sorted(self.expect.model_fields_set - {"latency_seconds"})
+            )
         return self
 
     @model_validator(mode="after")

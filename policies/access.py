@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT
+from model_specs.names import LABEL_PROJECT
 from policies.entrances import strange_doors
 from policies.gateways import attaches
 from policies.podsets import TCP, PodSet, pod_sets
@@ -49,8 +49,11 @@ def _is_promised(reach: Reach, pods: PodSet, gate: str) -> bool:
         and attaches(reach.estate, door.opener, door.parent)
         for door in reach.doors(pods)
     )
-    near = (_lets_in(reach, pods, one, GATEWAY_NAMESPACE) for one in reach.services(pods))
-    return led and any(near)
+    proxies = reach.estate.facts.profile.proxy_namespaces
+    return led and any(
+        all(_lets_in(reach, pods, service, namespace) for namespace in proxies)
+        for service in reach.services(pods)
+    )
 
 
 def _missed(reach: Reach, sets: Sequence[PodSet], wish: Wish) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT
+from model_specs.names import LABEL_PROJECT
 from policies.access import by_model, ports
 from policies.podsets import TCP, PodSet
 from policies.reach import Reach
@@ -49,8 +49,9 @@ def _kept_in(estate: Estate) -> Iterator[tuple[str, str, str]]:
         if wish.access == "permissive":
             asked = model
     for caller in sorted(estate.facts.projects) if asked else ():
-        if not gets_out(reach, caller, some_pods(GATEWAY_NAMESPACE), [_PROXY]):
-            yield caller, GATEWAY_NAMESPACE, asked
+        for proxies in estate.facts.profile.proxy_namespaces:
+            if not gets_out(reach, caller, some_pods(proxies), [_PROXY]):
+                yield caller, proxies, asked
 
 
 @whole("P28", "callers-reach")

@@ -11,7 +11,6 @@ from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Model, Project, Specs, load
-from model_specs.names import GATEWAY_NAMESPACE
 from model_specs.source import Source, read
 from policies.resources import Resource
 from regions.profile import RegionProfile, load_profiles
@@ -39,6 +38,10 @@ class Facts:
         """Projects by name, which is also that of their namespace."""
         return self.specs.projects
 
+    def arn(self, rest: str) -> str:
+        """The ARN that goes on with `rest` after the region's AWS partition."""
+        return f"arn:{self.profile.account.partition.name}:{rest}"
+
     def callers(self, model: Model) -> frozenset[str]:
         """The projects that may call a model: its own, and those that it is shared with."""
         shared = (*model.spec.share_with, *self.projects[model.project].spec.share_with)
@@ -48,10 +51,11 @@ class Facts:
     def callees(self) -> dict[str, frozenset[str]]:
         """By project, the namespaces that it may call: its own, and who shares with it here.
 
-        And the gateways', where the region has them: a permissive model is there for everybody.
+        And the gateways' proxies, where the region has them: anybody may call a permissive model.
         """
         routed = {"gateway_api", "envoy_gateway"} <= set(self.profile.capabilities)
-        found = {name: {name, *([GATEWAY_NAMESPACE] if routed else [])} for name in self.projects}
+        proxies = self.profile.proxy_namespaces if routed else ()
+        found = {name: {name, *proxies} for name in self.projects}
         for model in self.specs.models:
             here = not model.spec.regions or self.region in model.spec.regions
             if here and model.spec.batch is None:

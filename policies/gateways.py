@@ -1,6 +1,7 @@
 """The two entrances of a region, and what any other Gateway counts as.
 
-What stands behind a Gateway (the load balancer, its address) is not rendered. Assumed: whoever runs
+What stands behind a Gateway (the load balancer, its address) is not rendered, only the annotations
+that decide on which side of the internet it stands. Assumed where no cloud is asked: whoever runs
 the gateway class gives `internal` an address that only the inside reaches, and `public` one that
 the internet reaches. Everything that could decide otherwise makes a Gateway count as internet.
 """
@@ -17,14 +18,15 @@ from policies.label_selectors import takes
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each
 from policies.walls import INSIDE, INTERNET, LABEL_NAMESPACE
+from regions.exposure import DEFAULTS, SCHEME, misdirects
 from regions.profile import RegionProfile
 
 Block = Mapping[str, Any]
 
 _WHO: Final = {"internal": INSIDE, "public": INTERNET}
 HOSTS: Final = {"internal": "*.internal.{domain}", "public": "*.{domain}"}
-_UNDERSTOOD: Final = frozenset({"gatewayClassName", "listeners"})
-"""Parts of a Gateway that cannot move its address."""
+_UNDERSTOOD: Final = frozenset({"gatewayClassName", "infrastructure", "listeners"})
+"""Parts of a Gateway that cannot move its address, or are judged for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def _strange(gateway: Resource, profile: RegionProfile) -> Iterator[tuple[str, s
     if gateway.spec.get("gatewayClassName") != profile.gateway_class:
         given = gateway.spec.get("gatewayClassName")
         yield f"is of class {given}", f"use gateway_class {profile.gateway_class}"
+    yield from _exposed(gateway.spec.get("infrastructure") or {}, name, profile)
     host = HOSTS[name].format(domain=profile.domain)
     for listener in gateway.spec.get("listeners") or ():
         if listener.get("hostname") != host:
@@ -64,6 +67,23 @@ def _strange(gateway: Resource, profile: RegionProfile) -> Iterator[tuple[str, s
         spaces = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
         if spaces.get("from") == "All":
             yield "takes routes from every namespace", f"select namespaces by {LABEL_PROJECT}"
+
+
+def _exposed(infrastructure: Block, name: str, profile: RegionProfile) -> Iterator[tuple[str, str]]:
+    """What would move a gateway's load balancer to the other side of the internet."""
+    fix = f"take the annotations of gateways.{name} and the provider's"
+    for part in sorted(set(infrastructure) - {"annotations"}):
+        yield f"sets infrastructure.{part}, which may move its address", f"remove {part}"
+    found = dict(infrastructure.get("annotations") or {})
+    own = getattr(profile.gateways, name).annotations
+    for key in sorted(set(found) - set(own) - set(DEFAULTS[profile.provider, name])):
+        yield f"has annotation {key}, which the profile does not give", fix
+    for key, value in sorted(found.items()):
+        why = misdirects(profile.provider, name, key, str(value))
+        if why:
+            yield f"has annotation {key}: {why}", fix
+    if profile.provider == "aws" and SCHEME not in found:
+        yield "does not say on which side of the internet its load balancer stands", fix
 
 
 def unencrypted(gate: Gate) -> bool:

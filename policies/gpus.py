@@ -7,7 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from model_specs.names import CACHE_NAMESPACE, LABEL_CAPACITY, LABEL_MACHINE, LABEL_PROJECT
+from model_specs.names import (
+    CACHE_NAMESPACE,
+    LABEL_CAPACITY,
+    LABEL_MACHINE,
+    LABEL_PROJECT,
+    TAINT_GPU,
+)
 from policies.facts import Facts
 from policies.pods import Block, containers, pod
 from policies.resources import Resource, absent
@@ -44,6 +50,13 @@ def _tolerated(taints: Iterator[Block] | list[Block]) -> set[tuple[str, str]]:
     return {(str(t.get("key", "")), str(t.get("value", ""))) for t in taints}
 
 
+def _of_nodes(row: MachineType, facts: Facts) -> set[tuple[str, str]]:
+    """The taints of a machine type's nodes: its GPUs' vendor's, ours, and the profile's."""
+    gpu = {(LABEL_MACHINE, row.name), (TAINT_GPU, "")} if row.gpus else set()
+    offer = facts.profile.machines.get(row.name)
+    return gpu | {(taint.key, taint.value) for taint in (offer.taints if offer else ())}
+
+
 def _shape(resource: Resource, row: MachineType, facts: Facts) -> Iterator[tuple[str, str]]:
     """What of a model's pod is not its machine type's, and the field."""
     mains = pod(resource).get("containers") or ()
@@ -58,20 +71,21 @@ def _shape(resource: Resource, row: MachineType, facts: Facts) -> Iterator[tuple
         yield f"stands on {machine or 'any node'}, the spec says {row.name}", "machine_type"
     if not slots(facts.profile, machine, capacity):
         yield f"asks for {capacity or 'any'} nodes of {machine}, there are none", "machine_type"
-    wanted = {(LABEL_MACHINE, row.name)} if row.gpus else set()
+    wanted = _of_nodes(row, facts)
     wanted |= {(LABEL_CAPACITY, "spot")} if capacity == "spot" else set()
     found = _tolerated(pod(resource).get("tolerations") or [])
     if found != wanted:
         yield f"may stand on {sorted(found)}, its pool has {sorted(wanted)}", "machine_type"
 
 
-def _stranger(resource: Resource) -> Iterator[str]:
+def _stranger(resource: Resource, facts: Facts) -> Iterator[str]:
     """What a pod of no model takes of the pools."""
     machine, _ = pool_of(resource)
     found = _tolerated(pod(resource).get("tolerations") or [])
     allowed: set[tuple[str, str]] = set()
     if resource.namespace == CACHE_NAMESPACE and resource.kind == "DaemonSet" and machine:
-        allowed = {(LABEL_MACHINE, machine), (LABEL_CAPACITY, "")}
+        row = MACHINES.get(machine)
+        allowed = {(LABEL_CAPACITY, ""), *(_of_nodes(row, facts) if row else ())}
     elif machine:
         yield f"stands on {machine} and is of no model"
     if found - allowed:
@@ -90,7 +104,7 @@ def _gpu_shape(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, f"{what} in {container.get('name')}", _MEND, "machine_type")
     model = facts.models.get(resource.model)
     if model is None:
-        yield from (Fault(resource, what, _MEND, "") for what in _stranger(resource))
+        yield from (Fault(resource, what, _MEND, "") for what in _stranger(resource, facts))
         return
     row = MACHINES[model.spec.machine_type]
     for what, field in _shape(resource, row, facts):

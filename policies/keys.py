@@ -24,10 +24,11 @@ def _keeps_manageable(statement: Block, root: str) -> bool:
     )
 
 
-def _who_faults(document: object, account_id: str) -> Iterator[tuple[str, str]]:
+def _who_faults(document: object, facts: Facts) -> Iterator[tuple[str, str]]:
     """What is wrong with whom a key's policy lets in, and the cure."""
+    account_id = facts.profile.account.account_id
     yield from faults_of_people(document, account_id)
-    root = f"arn:aws:iam::{account_id}:root"
+    root = facts.arn(f"iam::{account_id}:root")
     if not any(_keeps_manageable(one, root) for one in allowing(document)):
         yield "can become a key that nobody manages", f"allow kms:* to {root}"
 
@@ -47,13 +48,16 @@ def _baseline(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, what, f"set deletionWindowInDays to {_WINDOW_DAYS}", place)
     if values.get("bypassPolicyLockoutSafetyCheck"):
         yield Fault(resource, "may lock its account out", "take the bypass out", place)
-    for what, fix in _who_faults(values.get("policy"), facts.profile.account.account_id):
+    for what, fix in _who_faults(values.get("policy"), facts):
         yield Fault(resource, what, fix, place)
 
 
 @whole("P25", "kms-present")
 def _present(estate: Estate) -> Iterator[Fault]:
-    """Where the store has keys there is one of ours, and the alias by which roles may use it."""
+    """Where the store has keys there is one of ours, and the alias by which roles may use it.
+
+    The alias holds the region's name: two stacks may share an account and an AWS region.
+    """
     if "kms" not in estate.facts.profile.capabilities:
         return
     for kind in (_KEY, _ALIAS):
@@ -62,7 +66,11 @@ def _present(estate: Estate) -> Iterator[Fault]:
             lost = Resource(kind, "models", {}, protected=False, provider="")
             what = f"should be there once, got {len(found)}"
             yield Fault(next(iter(found), lost), what, "register it once", "capabilities")
+    wanted = f"alias/isoserve-{estate.facts.region}-models"
     for alias in estate.of(_ALIAS):
+        if alias.values.get("name") != wanted:
+            what = f"is named {alias.values.get('name')!r}"
+            yield Fault(alias, what, f"name it {wanted}", "capabilities")
         if not alias.values.get("targetKeyId"):
             yield Fault(alias, "is of no key", "let it be of the registry's key", "capabilities")
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from model_specs.names import (
     CACHE_NAMESPACE,
-    GATEWAY_NAMESPACE,
     LABEL_MODEL,
     LABEL_PROJECT,
     LABEL_ROLE,
@@ -17,17 +16,17 @@ from model_specs.names import (
 from policies.facts import Facts
 from policies.label_selectors import only_values, takes_none_with
 from policies.pods import pod
-from policies.podsets import TCP
+from policies.podsets import TCP, PodSet, pod_set
+from policies.reach import Reach
 from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
-from policies.walls import LABEL_NAMESPACE, directions
+from policies.walls import LABEL_NAMESPACE, directions, releases
 
 Block = Mapping[str, Any]
 
 _DNS: Final = frozenset({(53, TCP), (53, "UDP")})
-_REGISTRY: Final = frozenset({(443, TCP), (9000, TCP)})
 _PEERS: Final = frozenset({(9092, TCP)})
-_API: Final = frozenset({(6443, TCP)})
+_API: Final = frozenset({(443, TCP), (6443, TCP)})
 _WEB: Final = frozenset({(80, TCP), (443, TCP)})
 _CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
 """Where a cloud hands out its nodes' credentials to whoever asks."""
@@ -121,9 +120,14 @@ def _to_dns(policy: Resource, rule: Block, facts: Facts) -> bool:
 
 
 def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
-    # An agent writes Events, at the port where API servers listen behind their Service.
-    allowed = _REGISTRY | _API if policy.namespace == CACHE_NAMESPACE else _REGISTRY
+    # An agent writes Events, at the ports of API servers and of the Service before them.
+    registry = _registry_ports(facts)
+    allowed = registry | _API if policy.namespace == CACHE_NAMESPACE else registry
     return bool(_ports(rule)) and _ports(rule) <= allowed
+
+
+def _registry_ports(facts: Facts) -> frozenset[tuple[Any, str]]:
+    return frozenset((port, TCP) for port in facts.profile.registry.ports)
 
 
 def _to_agents(policy: Resource, rule: Block, facts: Facts) -> bool:
@@ -134,7 +138,7 @@ def _to_agents(policy: Resource, rule: Block, facts: Facts) -> bool:
 
 def _to_models(policy: Resource, rule: Block, facts: Facts) -> bool:
     """The prober's way: pods of its own namespace, and the gateways."""
-    return _of_prober(policy) and _near_or_in(_to(rule), GATEWAY_NAMESPACE)
+    return _of_prober(policy) and _near_or_in(_to(rule), *facts.profile.proxy_namespaces)
 
 
 def _of_callers(policy: Resource, facts: Facts) -> bool:
@@ -175,8 +179,8 @@ _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
 
 @each("P28", "egress-allow-list", "NetworkPolicy")
 def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """Pods go out to DNS in kube-system and to the registry's ports (443, 9000); nowhere else but
-    cache agents to each other and to the API server.
+    """Pods go out to DNS in kube-system and to the registry's own ports; nowhere else but cache
+    agents to each other and to the API server.
 
     A project's pods that are no model also go to its namespace, the gateways and whoever shares
     with it; a prober, where a model has a route, to the web's ports outside, never to link-local
@@ -194,4 +198,28 @@ def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, what, fix, "access")
 
 
-RULES: Final[tuple[Rule, ...]] = (_default_deny, _egress_allow_list)
+def _fetchers(estate: Estate) -> Iterator[PodSet]:
+    """The pods that read the registry: the cache agents, and a model's that download it."""
+    for workload in estate.of(*WORKLOADS):
+        first = [word for one in pod(workload).get("initContainers") or () for word in one["args"]]
+        if workload.namespace == CACHE_NAMESPACE or (workload.model and "pull" in first):
+            yield pod_set(workload)
+
+
+@whole("P28", "registry-reachable")
+def _registry_reachable(estate: Estate) -> Iterator[Fault]:
+    """Whatever reads the registry gets out to it: at its endpoint's port, and where that is a
+    Service of the cluster at its pods' own.
+    """
+    reach = Reach(estate)
+    store = PodSet(absent("Pod", "anywhere", "registry", {}), {}, {}, on_node=False)
+    for pods in _fetchers(estate):
+        walls = reach.walls(pods)
+        ports = estate.facts.profile.registry.ports
+        shut = [port for port in ports if not releases(walls, pods, store, port, TCP)]
+        for port in shut:
+            fix = f"let it out on {port}/TCP, as registry.endpoint and registry.pod_port say"
+            yield Fault(pods.workload, f"gets to no registry on {port}/TCP", fix, "registry")
+
+
+RULES: Final[tuple[Rule, ...]] = (_default_deny, _egress_allow_list, _registry_reachable)

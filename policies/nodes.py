@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
+from model_specs.names import (
+    LABEL_ACCELERATOR,
+    LABEL_CAPACITY,
+    LABEL_GPU_PRESENT,
+    LABEL_MACHINE,
+    TAINT_GPU,
+)
 from policies.documents import Block, is_on, listed
 from policies.facts import Facts
 from policies.pods import pod
@@ -53,9 +59,11 @@ def _machine(resource: Resource, facts: Facts) -> Iterator[Fault]:
 
 
 def _wanted_taints(machine: str, capacity: str) -> set[tuple[str, str]]:
-    """What keeps other pods off the nodes."""
-    taints = {(LABEL_MACHINE, machine)} if MACHINES[machine].gpus else set()
-    return taints | ({(LABEL_CAPACITY, "spot")} if capacity == "spot" else set())
+    """What keeps other pods off the nodes. GPU nodes have the one taint that the vendor's device
+    plugin tolerates and no other: it would not stand there, and no pod would get a GPU."""
+    if MACHINES[machine].gpus:
+        return {(TAINT_GPU, "present")}
+    return {(LABEL_CAPACITY, "spot")} if capacity == "spot" else set()
 
 
 def _pool_faults(values: Block, offer: Offer, machine: str, capacity: str) -> Iterator[str]:
@@ -76,9 +84,18 @@ def _pool_faults(values: Block, offer: Offer, machine: str, capacity: str) -> It
         yield f"has taints {sorted(map(str, taints))}, so the wrong pods stand there"
 
 
+def _unseen(labels: Block, machine: str) -> Iterator[str]:
+    """What add-ons look for on GPU nodes and would not find."""
+    if MACHINES[machine].gpus and labels.get(LABEL_GPU_PRESENT) != "true":
+        yield f"lacks label {LABEL_GPU_PRESENT}, so no device plugin stands there"
+    if MACHINES[machine].gpus and not labels.get(LABEL_ACCELERATOR):
+        yield f"lacks label {LABEL_ACCELERATOR}, so an autoscaler buys a second node"
+
+
 @each("P27", "node-pool", _GROUP)
 def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """A group's size, machines and taints are those of its machine type in the profile."""
+    """A group's size, machines and taints are those of its machine type in the profile, and GPU
+    nodes carry the labels by which device plugins and autoscalers know them."""
     values = resource.values
     labels = values.get("labels") or {}
     machine, capacity = labels.get(LABEL_MACHINE), _CAPACITY.get(str(values.get("capacityType")))
@@ -88,7 +105,8 @@ def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
         fix = "label it with a machine type of the profile, and its capacity"
         yield Fault(resource, what, fix, "machines")
         return
-    for what in _pool_faults(values, offer, str(machine), capacity):
+    faults = _pool_faults(values, offer, str(machine), capacity)
+    for what in (*faults, *_unseen(labels, str(machine))):
         place = f"machines[{machine}].{capacity}"
         yield Fault(resource, what, "take what the profile says", place)
 

@@ -38,12 +38,13 @@ def _names(value: Any) -> list[str]:
 
 @each("P34", "provider-account", _ACCOUNT)
 def _account(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """The AWS provider works in the profile's region by the profile's credentials, and has none of
-    its own.
+    """The AWS provider works in the profile's region by the profile's credentials, or by those of
+    the environment, and has none of its own.
     """
     values, account = resource.values, facts.profile.account
-    for field, wanted in (("region", account.region), ("profile", account.profile)):
-        if (values.get(field) or "") != wanted:
+    # A machine without the profile, such as a CI job's, has credentials in its environment.
+    for field, legal in (("region", {account.region}), ("profile", {account.profile, ""})):
+        if (values.get(field) or "") not in legal:
             what = f"has {field} {values.get(field)!r}"
             yield Fault(resource, what, f"take account.{field}", f"account.{field}")
     for field in ("accessKey", "secretKey", "token", "assumeRoles"):

@@ -44,8 +44,8 @@ def _name(facts: Facts) -> str:
     return facts.profile.registry.bucket
 
 
-def _arn(bucket: str) -> str:
-    return f"arn:aws:s3:::{bucket}"
+def _arn(bucket: str, facts: Facts) -> str:
+    return facts.arn(f"s3:::{bucket}")
 
 
 @each("P23", "protected-registry", *KEPT)
@@ -152,12 +152,13 @@ def _encrypted(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, "names no key", "name the registry's key", "registry.bucket")
 
 
-def _refuses_the_clear(statement: Block, bucket: str) -> bool:
+def _refuses_the_clear(statement: Block, facts: Facts) -> bool:
+    bucket = _arn(_name(facts), facts)
     return (
         statement.get("Effect") == "Deny"
         and "*" in principals(statement)
         and "s3:*" in listed(statement.get("Action"))
-        and {_arn(bucket), f"{_arn(bucket)}/*"} <= set(listed(statement.get("Resource")))
+        and {bucket, f"{bucket}/*"} <= set(listed(statement.get("Resource")))
         and statement.get("Condition") == _CLEAR
     )
 
@@ -169,7 +170,7 @@ def _policy(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """
     document, place = resource.values.get("policy"), "registry.bucket"
     found = statements(document)
-    if not any(_refuses_the_clear(one, _name(facts)) for one in found):
+    if not any(_refuses_the_clear(one, facts) for one in found):
         fix = "deny s3:* to everyone while aws:SecureTransport is false"
         yield Fault(resource, "takes requests in the clear", fix, place)
     for what, fix in faults_of_people(document, facts.profile.account.account_id):
@@ -228,7 +229,7 @@ def _replicated(resource: Resource, facts: Facts) -> Iterator[Fault]:
     each copy is encrypted by the key of its place.
     """
     profile = facts.profile
-    wanted = {_arn(copy.bucket): copy for copy in profile.registry.replicate_to}
+    wanted = {_arn(copy.bucket, facts): copy for copy in profile.registry.replicate_to}
     found: dict[str, Any] = {}
     for rule in listed(resource.values.get("rules")):
         to = str((rule.get("destination") or {}).get("bucket"))

@@ -19,13 +19,10 @@ _ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 _ALIAS: Final = "aws:kms/alias:Alias"
 _ROLE_ARN: Final = "eks.amazonaws.com/role-arn"
 
-_NODE_POLICIES: Final = frozenset(
-    f"arn:aws:iam::aws:policy/{name}"
-    for name in (
-        "AmazonEC2ContainerRegistryPullOnly",
-        "AmazonEKSWorkerNodePolicy",
-        "AmazonEKS_CNI_Policy",
-    )
+_NODE_POLICIES: Final = (
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
 )
 _NODES: Final = {"Service": "ec2.amazonaws.com"}
 _COPIER: Final = {"Service": "s3.amazonaws.com"}
@@ -43,8 +40,8 @@ _COPIES_FROM: Final = frozenset(
 )
 _COPIES_TO: Final = frozenset({"s3:ReplicateObject", "s3:ReplicateTags"})
 _ENCRYPTS: Final = frozenset({"kms:Encrypt", "kms:GenerateDataKey"})
-_OBJECTS: Final = re.compile(r"arn:aws:s3:::[a-z0-9-]+(/[a-z0-9/-]*\*)?")
-_KEY: Final = re.compile(r"arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/([a-zA-Z0-9-]+|\*)")
+_OBJECTS: Final = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9-]+(/[a-z0-9/-]*\*)?")
+_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/([a-zA-Z0-9-]+|\*)")
 _SUBJECT: Final = re.compile(r"system:serviceaccount:([a-z0-9-]+):([a-z0-9-]+|\*)")
 
 
@@ -81,7 +78,7 @@ def _wanted_trust(pods: _Pods, facts: Facts) -> Block:
             },
         },
         "Effect": "Allow",
-        "Principal": {"Federated": f"arn:aws:iam::{account}:oidc-provider/{issuer}"},
+        "Principal": {"Federated": facts.arn(f"iam::{account}:oidc-provider/{issuer}")},
     }
 
 
@@ -161,13 +158,13 @@ def _least(resource: Resource, facts: Facts) -> Iterator[Fault]:
 def _nodes(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Of AWS's ready-made policies only the three that a node needs are attached."""
     arn = resource.values.get("policyArn")
-    if arn not in _NODE_POLICIES:
+    if arn not in {facts.arn(f"iam::aws:policy/{name}") for name in _NODE_POLICIES}:
         yield Fault(resource, f"attaches {arn!r}", "give pods roles of their own", "machines")
 
 
 def _reader_faults(statement: Block, prefix: str, facts: Facts) -> Iterator[str]:
     """What pods may do beyond reading below `prefix`."""
-    bucket = f"arn:aws:s3:::{facts.profile.registry.bucket}"
+    bucket = facts.arn(f"s3:::{facts.profile.registry.bucket}")
     actions, resources = {*listed(statement["Action"])}, listed(statement["Resource"])
     condition = statement.get("Condition")
     if actions <= _READS:
@@ -184,10 +181,12 @@ def _decrypt_faults(statement: Block, aliases: list[Any], facts: Facts) -> Itera
     """What a role may decrypt beyond what S3 reads of the registry for it."""
     if "kms:Decrypt" in listed(statement["Action"]):
         account, condition = facts.profile.account, statement.get("Condition") or {}
-        keys = f"arn:aws:kms:{account.region}:{account.account_id}:key/*"
+        keys = facts.arn(f"kms:{account.region}:{account.account_id}:key/*")
         allowed = {
             "ForAnyValue:StringEquals": {"kms:ResourceAliases": aliases[0] if aliases else ""},
-            "StringEquals": {"kms:ViaService": f"s3.{account.region}.amazonaws.com"},
+            "StringEquals": {
+                "kms:ViaService": f"s3.{account.region}.{account.partition.dns_suffix}"
+            },
         }
         if listed(statement["Resource"]) != [keys] or condition != allowed:
             yield "decrypts more than the registry's objects"
@@ -196,9 +195,9 @@ def _decrypt_faults(statement: Block, aliases: list[Any], facts: Facts) -> Itera
 def _copier_faults(statement: Block, facts: Facts) -> Iterator[str]:
     """What S3 may do beyond copying from the registry to the profile's copies."""
     registry = facts.profile.registry
-    home = f"arn:aws:s3:::{registry.bucket}"
+    home = facts.arn(f"s3:::{registry.bucket}")
     actions, resources = {*listed(statement["Action"])}, {*listed(statement["Resource"])}
-    there = {f"arn:aws:s3:::{copy.bucket}/*" for copy in registry.replicate_to}
+    there = {facts.arn(f"s3:::{copy.bucket}/*") for copy in registry.replicate_to}
     keys = {copy.key_arn for copy in registry.replicate_to}
     if actions <= _COPIES_FROM:
         allowed = {home, f"{home}/*"}
@@ -271,7 +270,7 @@ def _accounts(estate: Estate) -> Iterator[Fault]:
     for user in estate.of("ServiceAccount"):
         arn = (user.metadata.get("annotations") or {}).get(_ROLE_ARN)
         own = f"isoserve.{facts.region}.{user.namespace}"
-        if arn is not None and arn != f"arn:aws:iam::{account}:role/{own}":
+        if arn is not None and arn != facts.arn(f"iam::{account}:role/{own}"):
             yield Fault(user, f"takes role {arn!r}", f"let it take {own}", "")
         elif arn is not None and own not in made:
             yield Fault(user, f"takes role {own}, which nobody makes", "make the role", "")

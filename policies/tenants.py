@@ -59,6 +59,14 @@ def _strangers(binding: Resource, facts: Facts) -> Iterator[str]:
             yield f"gives rights to {subject.get('name')}, no member of {binding.namespace}"
 
 
+def _may_name(resource: Resource, field: str, namespace: str, facts: Facts) -> bool:
+    """Routes name the gateways' namespace, and the gateways' monitors that of their proxies."""
+    if field == "parentRefs":
+        return namespace == GATEWAY_NAMESPACE
+    ours = (resource.kind, resource.namespace) == ("PodMonitor", GATEWAY_NAMESPACE)
+    return ours and field == "matchNames" and namespace in facts.profile.proxy_namespaces
+
+
 def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
     home = resource.namespace
     if not home and resource.kind not in _NOT_IN_NAMESPACES:
@@ -67,7 +75,7 @@ def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
         yield f"stands in namespace {home}, which is no project's"
     body = {key: value for key, value in resource.values.items() if key != "metadata"}
     for field, namespace in _named(body) if home else ():
-        if namespace != home and (field, namespace) != ("parentRefs", GATEWAY_NAMESPACE):
+        if namespace != home and not _may_name(resource, field, namespace, facts):
             yield f"names namespace {namespace} in {field}"
     if resource.kind == "ReferenceGrant":
         yield "lets other namespaces use what is in its own"
@@ -140,7 +148,7 @@ def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """
     role = (resource.metadata.get("annotations") or {}).get(_ROLE)
     account = facts.profile.account.account_id
-    own = f"arn:aws:iam::{account}:role/isoserve.{facts.region}.{resource.namespace}"
+    own = facts.arn(f"iam::{account}:role/isoserve.{facts.region}.{resource.namespace}")
     if role is not None and (facts.profile.provider != "aws" or role != own):
         fix = "take the role of its own namespace, and none where there is no AWS"
         yield Fault(resource, f"acts as {role}", fix, "")

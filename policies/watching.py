@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, PROBER
+from policies.facts import Facts
+from policies.label_selectors import takes
 from policies.pods import Block, pod, template
 from policies.resources import Resource, absent
 from policies.rule import Estate, Fault, Rule, whole
@@ -17,6 +19,7 @@ _CONFIG: Final = "config.json"
 _RULE_FILE: Final = ".rules.yaml"
 _AGENT: Final = "cache-agent"
 _BOARD: Final = "grafana_dashboard"
+_OWNING_GATEWAY: Final = "gateway.envoyproxy.io/owning-gateway"
 _ALERTS: Final = frozenset({"ModelBudgetBurning", "ModelProbeAbsent", "ModelProbeFailing"})
 _BURNS: Final = frozenset({("page", "1h"), ("page", "6h"), ("ticket", "1d"), ("ticket", "3d")})
 """Severity and long window of the burn rates (the SRE workbook, "Alerting on SLOs")."""
@@ -77,7 +80,7 @@ def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:
     """The groups of Prometheus rules of each model, and the object that holds them."""
     found: dict[str, tuple[Resource, list[Block]]] = {}
     if _has_operator(estate):
-        for rule in estate.of("PrometheusRule"):
+        for rule in _selected(list(estate.of("PrometheusRule")), estate):
             found[rule.model] = rule, list(rule.spec.get("groups") or ())
         return found
     for config in estate.of("ConfigMap"):
@@ -87,20 +90,23 @@ def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:
     return found
 
 
-def _silences(alerts: list[Block], name: str, runbook: str) -> Iterator[str]:
-    """Whom a model's alerts would not call, or without saying what to do."""
+def _silences(alerts: list[Block], name: str, runbook: str, written: bool) -> Iterator[str]:
+    """Whom a model's alerts would not call, or without need, or without saying what to do."""
     missing = _ALERTS - {alert["alert"] for alert in alerts}
     yield from (f"has no alert {one}" for one in sorted(missing))
+    wanted = {(severity if written else "ticket", window) for severity, window in _BURNS}
     burns = {
         (alert["labels"].get("severity"), alert["labels"].get("window"))
         for alert in alerts
         if alert["alert"] == "ModelBudgetBurning"
     }
-    if burns and _BURNS - burns:
-        lost = ", ".join(f"{severity} over {window}" for severity, window in sorted(_BURNS - burns))
+    if burns and wanted - burns:
+        lost = ", ".join(f"{severity} over {window}" for severity, window in sorted(wanted - burns))
         yield f"has no burn rate of {lost}"
     for alert in alerts:
         labels = alert.get("labels") or {}
+        if labels.get("severity") == "page" and not written:
+            yield f"pages by {alert['alert']} for a request that nobody wrote"
         if f"{labels.get('project')}/{labels.get('model')}" != name:
             yield f"calls for another model by {alert['alert']}"
         if not str((alert.get("annotations") or {}).get("runbook_url", "")).startswith(runbook):
@@ -110,7 +116,8 @@ def _silences(alerts: list[Block], name: str, runbook: str) -> Iterator[str]:
 @whole("P31", "burn-alerts")
 def _burn_alerts(estate: Estate) -> Iterator[Fault]:
     """Every endpoint calls people when its probe fails or is missing and when its error budget
-    burns, fast and slow, and every alert links to what to do."""
+    burns, fast and slow, and every alert links to what to do. A page needs a probe request that
+    the spec wrote; until then all are tickets."""
     groups, runbook = _groups(estate), estate.facts.profile.runbook_url
     kind = "PrometheusRule" if _has_operator(estate) else "ConfigMap"
     for name, found in by_model(estate).items():
@@ -120,7 +127,8 @@ def _burn_alerts(estate: Estate) -> Iterator[Fault]:
             continue
         holder, rows = groups[name]
         alerts = [rule for group in rows for rule in group.get("rules") or () if "alert" in rule]
-        for what in _silences(alerts, name, runbook):
+        written = found[0].model.spec.probe.request is not None
+        for what in _silences(alerts, name, runbook, written):
             yield Fault(holder, what, "render the model's promise as alerts", "slo")
 
 
@@ -130,18 +138,41 @@ def _noted(workload: Resource) -> bool:
     return _NOTED.items() <= notes.items() and bool(notes.get("prometheus.io/port"))
 
 
+def _reads_proxies(monitor: Resource, gateway: Resource, facts: Facts) -> bool:
+    """Whether a monitor selects the proxies that Envoy Gateway makes for a Gateway."""
+    own = {
+        f"{_OWNING_GATEWAY}-name": gateway.metadata["name"],
+        f"{_OWNING_GATEWAY}-namespace": gateway.namespace,
+    }
+    named = (monitor.spec.get("namespaceSelector") or {}).get("matchNames") or [monitor.namespace]
+    return takes(monitor.spec.get("selector") or {}, own) and set(named) >= {
+        *facts.profile.proxy_namespaces
+    }
+
+
+def _selected(objects: list[Resource], estate: Estate) -> list[Resource]:
+    """Those that carry the labels by which the profile's Prometheus selects its objects."""
+    wanted = estate.facts.profile.prometheus_labels.items()
+    return [one for one in objects if wanted <= one.labels.items()]
+
+
 @whole("P31", "metrics-scraped")
 def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
-    """The metrics of every server, prober and cache agent are read: by a PodMonitor where the
-    operator runs, else by their pods' annotations. What is not read cannot scale, burn or call."""
+    """The metrics of every server, prober, cache agent and gateway are read: by a PodMonitor with
+    the labels that Prometheus selects by where the operator runs, else by their pods' annotations.
+    What is not read cannot scale, burn or call."""
     read = [m for m in estate.of("PodMonitor") if len(m.spec.get("podMetricsEndpoints") or ()) > 0]
-    monitors = takers(read)
+    monitors = takers(_selected(read, estate))
     probers = [d for d in estate.of("Deployment") if d.labels.get(LABEL_ROLE) == PROBER]
     agents = [d for d in estate.of("DaemonSet") if d.labels.get(LABEL_ROLE) == _AGENT]
     servers = [track.deployment for found in by_model(estate).values() for track in found]
     for one in (*servers, *probers, *agents):
         if not (taking(monitors, one) if _has_operator(estate) else _noted(one)):
             yield Fault(one, "has metrics that nobody reads", "render its PodMonitor", "slo")
+    for gateway in estate.of("Gateway") if _has_operator(estate) else ():
+        if not any(_reads_proxies(one, gateway, estate.facts) for one in _selected(read, estate)):
+            fix = "render the PodMonitor of its proxies"
+            yield Fault(gateway, "has proxies whose metrics nobody reads", fix, "proxy_namespaces")
 
 
 @whole("P31", "dashboard")

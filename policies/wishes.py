@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.names import GATEWAY_NAMESPACE, SCRAPER_NAMESPACE
+from model_specs.names import GATEWAY_NAMESPACE
 from policies.facts import Facts
 from policies.podsets import PodSet
 from policies.reach import UNENCRYPTED, Path
@@ -19,23 +19,30 @@ PROMISED: Final = {"permissive": _INTERNAL, "private": "", "public": _PUBLIC}
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a team asked for: who may call its model (namespaces), and how often a minute."""
+    """What a team asked for: who may call its model (namespaces), and how often a minute.
+
+    `directly` are the namespaces whose pods may come without a route.
+    """
 
     access: str
     callers: frozenset[str]
+    directly: frozenset[str]
     most: int
     serves: bool
 
 
 def wish_of(pods: PodSet, facts: Facts) -> Wish:
     """What was asked for these pods. Where nobody asked for anything, only their own project."""
-    model = facts.models.get(pods.model)
+    model, scraper = facts.models.get(pods.model), {facts.profile.scraper_namespace}
     if model is None:
-        return Wish("private", frozenset({pods.namespace}), 0, serves=False)
+        own = frozenset({pods.namespace})
+        return Wish("private", own, own | scraper, 0, serves=False)
     spec, callers = model.spec, facts.callers(model)
     if spec.batch is not None:
-        return Wish("private", callers, 0, serves=False)
-    return Wish(spec.access, callers, spec.requests_per_minute, serves=True)
+        return Wish("private", callers, callers | scraper, 0, serves=False)
+    routed = {*facts.profile.proxy_namespaces} if PROMISED[spec.access] else set()
+    directly = callers | routed | scraper
+    return Wish(spec.access, callers, directly, spec.requests_per_minute, serves=True)
 
 
 def _uncounted(path: Path, wish: Wish) -> str:
@@ -70,14 +77,9 @@ _REFUSAL: Final[dict[str, Callable[[Path, Wish], str | None]]] = {
 """What is wrong with a path that is none of a namespace that may come directly, if anything."""
 
 
-def _may_come_directly(wish: Wish) -> frozenset[str]:
-    routed = {GATEWAY_NAMESPACE} if PROMISED[wish.access] else set()
-    return wish.callers | routed | {SCRAPER_NAMESPACE}
-
-
 def refusal(path: Path, wish: Wish) -> str | None:
     """What is wrong with a path to a model, in words; None where it may be."""
-    return None if path.who in _may_come_directly(wish) else _REFUSAL[wish.access](path, wish)
+    return None if path.who in wish.directly else _REFUSAL[wish.access](path, wish)
 
 
 def _route_remedy(path: Path, wish: Wish, model: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from model_specs.names import CACHE_NAMESPACE
+from model_specs.names import CACHE_NAMESPACE, LABEL_MACHINE
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, WeightsPlan
 from regions.plan import CachePlan, ClaimPlan, HeldModelPlan
 from regions.profile import RegionProfile
 from regions.servers import reader_role, role_arn
-from regions.tracks import claim_name, taints
+from regions.tracks import claim_name, tolerations
 
 
 def held(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> dict[str, list[HeldModelPlan]]:
@@ -52,8 +52,8 @@ def caches(
                 name=f"cache-{slug}",
                 namespace=CACHE_NAMESPACE,
                 machine_type=machine,
-                node_selector={"isoserve.dev/machine-type": machine},
-                tolerations=taints(row),
+                node_selector={LABEL_MACHINE: machine},
+                tolerations=tolerations(row, offer),
                 image=profile.agent_image,
                 models=tuple(models),
                 claims=tuple(
@@ -61,7 +61,6 @@ def caches(
                         name=claim_name(machine),
                         project=project,
                         namespace=project,
-                        gib=offer.cache_disk_gib,
                     )
                     for project in projects
                 ),
@@ -70,6 +69,8 @@ def caches(
                 registry_endpoint=profile.registry.endpoint,
                 registry_region=profile.account.region,
                 registry_secret=profile.registry.credentials_secret,
+                registry_ports=profile.registry.ports,
+                scraper_namespace=profile.scraper_namespace,
                 reader_role_arn=role_arn(profile, reader_role(region, CACHE_NAMESPACE)),
             )
         )

@@ -6,21 +6,28 @@ from collections.abc import Iterable, Iterator
 
 from model_specs.errors import SpecError
 from model_specs.load import Specs
-from model_specs.names import PROBER, SCRAPER_NAMESPACE
+from model_specs.names import PROBER
 from regions.model_plan import ServerPlan
+from regions.profile import RegionProfile
 
 
-def clashes(specs: Specs, servers: Iterable[ServerPlan]) -> Iterator[SpecError]:
-    """Models named like a part of the platform or like another model's second Deployment."""
+def clashes(
+    specs: Specs, profile: RegionProfile, servers: Iterable[ServerPlan]
+) -> Iterator[SpecError]:
+    """Names of the platform's parts, and of another model's second Deployment."""
+    let_in = {
+        profile.scraper_namespace: "which scrapes metrics",
+        **dict.fromkeys(profile.proxy_namespaces, "where the gateways' proxies stand"),
+    }
     sources = {model.id: model.source for model in specs.models}
     for model in specs.models:
         if model.name == PROBER:
             message = f"{PROBER} is the project's own prober, got {model.name!r}; rename the file"
             yield model.source.error((), "E314", message)
     for project in specs.projects.values():
-        if project.name == SCRAPER_NAMESPACE:
+        if project.name in let_in:
             message = (
-                f"every model lets in the namespace {SCRAPER_NAMESPACE}, which scrapes metrics, "
+                f"models let in the namespace {project.name}, {let_in[project.name]}, "
                 f"got {project.name!r}; rename the folder"
             )
             yield project.source.error((), "E314", message)

@@ -8,10 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toleration:
-    """A taint that a pod may stand on, and that a pool carries (effect NoSchedule)."""
+    """A taint that a pool carries, or that a pod may stand on (effect NoSchedule)."""
 
     key: str
     value: str
+    """Empty on a pod: any value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,22 @@ class PlacementPlan:
     cpu: int
     memory_gib: int
     ephemeral_gib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPlan:
+    """What the model's own container runs and as whom.
+
+    An empty `command` or `working_dir` keeps the image's own.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    user: int
+    group: int
+    working_dir: str
+    env: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +118,7 @@ class TrackPlan:
     """`stable`, `spot` or `candidate`."""
     role: str
     """`stable` or `candidate`: what the Services select on."""
-    image: str
-    command_args: tuple[str, ...]
+    container: ContainerPlan
     weights: WeightsPlan
     placement: PlacementPlan
     startup: StartupPlan
@@ -132,6 +148,8 @@ class AccessPlan:
     """Host of the route; empty when private."""
     gateway: str
     """Gateway of the route; empty when private."""
+    proxy_namespaces: tuple[str, ...]
+    """Where that gateway's proxies stand; empty when private."""
     caller_namespaces: tuple[str, ...]
     """Namespaces that may reach the pods directly, besides the platform's."""
     requests_per_minute: int
@@ -153,7 +171,9 @@ class ProbePlan:
     """The synthetic request and what its answer must be."""
 
     url: str
+    method: str
     body: dict[str, Any]
+    """What is posted; empty for a GET."""
     status: int
     json_path: str
     length: int
@@ -161,6 +181,9 @@ class ProbePlan:
     matches: str
     latency_seconds: float
     interval_seconds: int
+    written: bool
+    """Whether the spec wrote the request. Else it is the runtime's readiness question, which says
+    nothing about right answers, and nobody is paged by it."""
     needs_token: bool
     """Public routes answer only to a token, which the prober holds."""
 
@@ -191,7 +214,6 @@ class WorkloadPlan:
     model: str
     namespace: str
     labels: dict[str, str]
-    env: dict[str, str]
     secrets: tuple[SecretPlan, ...]
     priority_class: str
     """Empty where we may not create priority classes."""
@@ -201,7 +223,11 @@ class WorkloadPlan:
     registry_region: str
     registry_secret: str
     """Secret with the registry's keys, in the project's namespace; empty where a role serves."""
+    registry_ports: tuple[int, ...]
+    """TCP ports of the registry, as network policies see them."""
     reader_role_arn: str
+    scraper_namespace: str
+    """Where the Prometheus pods stand that read the metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +255,7 @@ class JobPlan:
     """One model as a batch job. `schedule` is empty for a single run."""
 
     workload: WorkloadPlan
-    image: str
-    command: tuple[str, ...]
+    container: ContainerPlan
     weights: WeightsPlan
     placement: PlacementPlan
     schedule: str

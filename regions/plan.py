@@ -19,6 +19,7 @@ class NodeGroupPlan:
     min: int
     max: int
     desired: int
+    taints: tuple[Toleration, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,6 @@ class PoolPlan:
     node_names: tuple[str, ...]
     groups: tuple[NodeGroupPlan, ...]
     labels: dict[str, str]
-    taints: tuple[Toleration, ...]
     replicas_per_node: int
     replicas_wanted: int
     replicas_most: int
@@ -71,9 +71,14 @@ class RegistryPlan:
     bucket: str
     url: str
     endpoint: str
+    ports: tuple[int, ...]
+    """TCP ports, as network policies see them."""
     region: str
     kms: bool
     access_control: bool
+    key_alias: str
+    partition: str
+    dns_suffix: str
     replicate_to: tuple[ReplicaPlan, ...]
     oidc_issuer: str
     account_id: str
@@ -99,7 +104,6 @@ class ClaimPlan:
     name: str
     project: str
     namespace: str
-    gib: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,9 @@ class CachePlan:
     registry_region: str
     registry_secret: str
     """Secret with the registry's keys, in the agents' namespace; empty where a role serves."""
+    registry_ports: tuple[int, ...]
     reader_role_arn: str
+    scraper_namespace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +158,10 @@ class GatewayPlan:
     hostname: str
     tls_secret: str
     """Empty is plain HTTP inside the cluster."""
+    annotations: dict[str, str]
+    """Of the load balancer's Service, which keep it on its side."""
+    proxy_namespaces: tuple[str, ...]
+    """Where the gateway's proxies stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +173,8 @@ class ProberPlan:
     image: str
     servers: tuple[str, ...]
     """Ids of the servers it probes."""
+    proxy_namespaces: tuple[str, ...]
+    scraper_namespace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +203,7 @@ class AccountPlan:
     """How the AWS provider is made."""
 
     region: str
+    partition: str
     account_id: str
     profile: str
     config_file: str
@@ -210,6 +223,17 @@ class ClusterPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusPlan:
+    """The Prometheus that reads this region."""
+
+    url: str
+    namespace: str
+    """Where its pods stand: network policies let them in to metrics."""
+    labels: dict[str, str]
+    """Of every PodMonitor and PrometheusRule, by which it selects them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegionPlan:
     """Everything one stack makes."""
 
@@ -222,7 +246,8 @@ class RegionPlan:
     account: AccountPlan
     registry: RegistryPlan
     grafana_url: str
-    prometheus_url: str
+    prometheus: PrometheusPlan
+    proxy_namespaces: tuple[str, ...]
     system_namespaces: tuple[str, ...]
     priority_classes: tuple[tuple[str, int], ...]
     projects: tuple[ProjectPlan, ...]

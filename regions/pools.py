@@ -7,13 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from model_specs.names import LABEL_MACHINE
+from model_specs.names import (
+    LABEL_ACCELERATOR,
+    LABEL_CAPACITY,
+    LABEL_GPU_PRESENT,
+    LABEL_MACHINE,
+    TAINT_GPU,
+)
 from regions.abilities import Abilities
-from regions.machines import MACHINES
-from regions.model_plan import JobPlan, ServerPlan, TrackPlan
+from regions.machines import MACHINES, MachineType
+from regions.model_plan import JobPlan, ServerPlan, Toleration, TrackPlan
 from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import Nodes, Offer, RegionProfile
-from regions.tracks import taints
 
 Demand = dict[tuple[str, str], tuple[int, int, int]]
 """By machine type and capacity: replicas at least, replicas at most, number of tracks."""
@@ -62,11 +67,41 @@ def with_surge(server: ServerPlan, profile: RegionProfile, wanted: Demand) -> Se
     return replace(server, tracks=tuple(changed))
 
 
-def _group(offer: Offer, capacity: str, wanted: Demand, machine: str) -> NodeGroupPlan:
+def _labels(row: MachineType, provider: str) -> dict[str, str]:
+    """What nodes of a machine type are found by: our pods, and the add-ons that look for GPUs.
+
+    NVIDIA's device plugin and DCGM exporter demand the label `nvidia.com/gpu.present`; the cluster
+    autoscaler of AWS takes a node with the accelerator label for one whose GPUs are still to come,
+    and else buys a second one.
+    """
+    gpu = {LABEL_GPU_PRESENT: "true"} if row.gpus else {}
+    aws = {LABEL_ACCELERATOR: row.gpu.lower()} if row.gpus and provider == "aws" else {}
+    return {LABEL_MACHINE: row.name, **gpu, **aws}
+
+
+def _taints(row: MachineType, capacity: str) -> tuple[Toleration, ...]:
+    """What keeps other pods off the nodes, and lets the vendor's DaemonSets on.
+
+    They tolerate the taint of the GPU's vendor and no other: not even one for spot nodes, which
+    pods of ours select by their label.
+    """
+    if row.gpus:
+        return (Toleration(key=TAINT_GPU, value="present"),)
+    return (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
+
+
+def _group(offer: Offer, capacity: str, wanted: Demand, row: MachineType) -> NodeGroupPlan:
+    machine = row.name
     bounds = nodes_of(offer, capacity)
     least = wanted.get((machine, capacity), (0, 0, 0))[0]
     desired = min(max(math.ceil(least / offer.replicas_per_node), bounds.min), bounds.max)
-    return NodeGroupPlan(capacity=capacity, min=bounds.min, max=bounds.max, desired=desired)
+    return NodeGroupPlan(
+        capacity=capacity,
+        min=bounds.min,
+        max=bounds.max,
+        desired=desired,
+        taints=_taints(row, capacity),
+    )
 
 
 def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple[PoolPlan, ...]:
@@ -77,7 +112,7 @@ def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple
         if offer.node_names and not abilities.allow("node labels", "", "machines"):
             continue
         groups = tuple(
-            _group(offer, capacity, wanted, machine)
+            _group(offer, capacity, wanted, row)
             for capacity in ("on_demand", "spot")
             if nodes_of(offer, capacity).max
         )
@@ -89,8 +124,7 @@ def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple
                 instance_types=offer.instance_types,
                 node_names=offer.node_names,
                 groups=groups,
-                labels={LABEL_MACHINE: machine},
-                taints=taints(row),
+                labels=_labels(row, profile.provider),
                 replicas_per_node=offer.replicas_per_node,
                 replicas_wanted=sum(wanted.get((machine, g.capacity), (0,))[0] for g in groups),
                 replicas_most=sum(g.max for g in groups) * offer.replicas_per_node,

@@ -7,20 +7,29 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
 from model_specs.load import parse_named
-from model_specs.names import Name
+from model_specs.names import DOMAIN, MANAGED_BY, Name
 from model_specs.schema import Part
 from model_specs.source import Source, read
+from regions.aws_partitions import Partition, partition_of
+from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
 
 Finding = tuple[tuple[str | int, ...], str, str]
 
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_KEY_ARN: Final = r"^(arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
+_KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
+_NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_LABEL_KEY: Final = (
+    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+)
+_LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+_SERVICE: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(\.[a-z0-9.-]+)?")
 _SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
 _OLDEST_KUBERNETES: Final = 30
@@ -77,6 +86,10 @@ def _check_once(values: Sequence[Any]) -> Any:
 
 
 Once = AfterValidator(_check_once)
+Annotations = dict[Annotated[str, Field(pattern=_LABEL_KEY)], str]
+Labels = dict[
+    Annotated[str, Field(pattern=_LABEL_KEY)], Annotated[str, Field(pattern=_LABEL_VALUE)]
+]
 
 
 class Cluster(Part):
@@ -109,8 +122,14 @@ class Account(Part):
     """Shared credentials; empty is AWS's own."""
     subnet_ids: Annotated[tuple[str, ...], Once]
     """Private subnets for node groups, two zones or more; empty on-prem."""
-    node_security_group_ids: tuple[str, ...]
-    """Security groups of the nodes; empty on-prem."""
+    node_security_group_ids: Annotated[tuple[str, ...], Once]
+    """Security groups of the nodes instead of the cluster's own. Best left empty: EKS gives nodes
+    the cluster's security group only where the launch template names none. Empty on-prem."""
+
+    @property
+    def partition(self) -> Partition:
+        """The AWS partition that `region` is in."""
+        return partition_of(self.region)
 
 
 class Replica(Part):
@@ -129,13 +148,23 @@ class Registry(Part):
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
     """Bucket name, unique in the store."""
-    endpoint: str
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/?)?$")]
     """URL of an S3-compatible store as pods see it; empty is AWS S3."""
+    pod_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Where `endpoint` is a Service of this cluster: the port of the pods behind it, since network
+    policies see that one and not the Service's."""
     credentials_secret: Annotated[str, Field(pattern=_SECRET_NAME)]
     """Secret by whose access_key_id, secret_access_key and session_token (optional) pods read the
     registry, one in isoserve-cache and in each project; empty where AWS gives pods roles."""
     replicate_to: tuple[Replica, ...]
     """Only the home region has any: where its objects are copied."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The TCP ports at which pods reach the store, as network policies see them."""
+        url = urlsplit(self.endpoint or "https://s3")
+        asked = url.port or {"http": 80, "https": 443}[url.scheme]
+        return tuple(sorted({asked, *([self.pod_port] if self.pod_port else [])}))
 
 
 class SignIn(Part):
@@ -176,6 +205,15 @@ class Nodes(Part):
         return self
 
 
+class Taint(Part):
+    """A taint (effect NoSchedule) that somebody else puts on nodes."""
+
+    key: Annotated[str, Field(pattern=_LABEL_KEY)]
+    """Its key."""
+    value: Annotated[str, Field(pattern=_LABEL_VALUE)] = ""
+    """Its value; empty is any."""
+
+
 class Offer(Part):
     """How a region carries one machine type."""
 
@@ -193,6 +231,9 @@ class Offer(Part):
     """Disk of a node that may hold models."""
     price_usd_per_hour: Price
     """What a node costs."""
+    taints: Annotated[tuple[Taint, ...], Once] = ()
+    """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
+    none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -201,6 +242,23 @@ class Offer(Part):
         if self.node_names and (self.on_demand.max != len(self.node_names) or self.spot.max):
             raise refuse("E371", "listed nodes are all on-demand: on_demand.max is their number")
         return self
+
+
+class Exposure(Part):
+    """How one of the two gateways is given its address."""
+
+    annotations: Annotations = Field(default={})
+    """Annotations of the load balancer's Service, over those of the provider (see
+    regions.exposure), rendered as the Gateway's spec.infrastructure.annotations."""
+
+
+class Gateways(Part):
+    """The two gateways."""
+
+    internal: Exposure = Exposure()
+    """Permissive models, without sign-in: its address must be reached from the inside only."""
+    public: Exposure = Exposure()
+    """Public models, from the internet."""
 
 
 class RegionProfile(Part):
@@ -226,12 +284,25 @@ class RegionProfile(Part):
     """Routes are `<model>--<project>.<domain>`, permissive ones below `internal.`."""
     gateway_class: str
     """GatewayClass of both gateways; empty without gateway_api."""
+    gateways: Gateways = Gateways()
+    """How the gateways are exposed."""
+    proxy_namespaces: Annotated[
+        tuple[Annotated[str, Field(pattern=_NAMESPACE)], ...], Field(min_length=1), Once
+    ] = ("envoy-gateway-system",)
+    """Namespaces where the gateways' proxies (Envoy's pods) stand: the controller's own, or
+    isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""
     tls_secret: str
     """Secret in isoserve-gateway with the certificate of *.domain; empty without gateway_api."""
     sign_in: SignIn | None
     """Who may call public models; null where none may be served."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")]
     """The Prometheus that scrapes this cluster, as KEDA and people see it."""
+    prometheus_namespace: Annotated[str, Field(pattern=f"{_NAMESPACE}|^$")] = ""
+    """Namespace of the Prometheus pods, which every network policy lets in to metrics; empty takes
+    it from prometheus_url where that is a Service of the cluster."""
+    prometheus_labels: Labels = Field(default={})
+    """Labels that Prometheus selects PodMonitors and PrometheusRules by, e.g. release: NAME of a
+    kube-prometheus-stack with its default values."""
     grafana_url: Annotated[str, Field(pattern=r"^https?://")]
     """The Grafana that loads dashboards of this cluster."""
     runbook_url: Annotated[str, Field(pattern=r"^https?://")]
@@ -248,7 +319,8 @@ class RegionProfile(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
-        findings += [*self._keyless_copies(), *self._keyless_pods()]
+        findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
+        findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -286,6 +358,11 @@ class RegionProfile(Part):
                 why = "S3 copies what a key encrypts only to a key, got none"
                 place = ("registry", "replicate_to", index, "key_arn")
                 yield place, "E371", f"{why}; write registry_key_arn of {copy.region}'s stack"
+            partition = self.account.partition.name
+            if copy.key_arn and not copy.key_arn.startswith(f"arn:{partition}:"):
+                why = f"S3 copies within a partition, got {shown(copy.key_arn)} from {partition}"
+                place = ("registry", "replicate_to", index, "key_arn")
+                yield place, "E371", f"{why}; copy to a region of {partition}"
 
     def _keyless_pods(self) -> Iterator[Finding]:
         """Pods read by roles where AWS is the cluster's and the store's; elsewhere by keys."""
@@ -297,6 +374,46 @@ class RegionProfile(Part):
         elif not has_roles and not secret:
             why = "pods have no role at this store, got no Secret with keys for it"
             yield place, "E371", f"{why}; name one, as in isoserve-registry"
+
+    def _hidden_ports(self) -> Iterator[Finding]:
+        """A store behind a Service of the cluster, whose pods listen nobody knows where."""
+        host = urlsplit(self.registry.endpoint).hostname or ""
+        if bool(_SERVICE.fullmatch(host)) != (self.registry.pod_port is not None):
+            why = (
+                f"network policies see the port of the pods behind a Service, got {shown(host)} "
+                "without it; write the containerPort"
+                if self.registry.pod_port is None
+                else f"only a Service of this cluster hides a port, got {shown(host)}; remove it"
+            )
+            yield ("registry", "pod_port"), "E371", why
+
+    @property
+    def scraper_namespace(self) -> str:
+        """The namespace of the Prometheus pods."""
+        return self.prometheus_namespace or service_namespace(self.prometheus_url)
+
+    def _unknown_scraper(self) -> Iterator[Finding]:
+        if not self.scraper_namespace:
+            why = (
+                f"prometheus_url is no Service of the cluster, got {shown(self.prometheus_url)}; "
+                "name the namespace whose pods scrape the models"
+            )
+            yield ("prometheus_namespace",), "E371", why
+
+    def _taken_labels(self) -> Iterator[Finding]:
+        for key in self.prometheus_labels:
+            if key in MANAGED_BY or key.startswith(f"{DOMAIN}/"):
+                why = f"the platform sets this label itself, got {shown(key)}; remove it"
+                yield ("prometheus_labels", key), "E371", why
+
+    def _misdirected(self) -> Iterator[Finding]:
+        """Annotations that would put a gateway on the other side of the internet."""
+        for name in EXPOSURES:
+            own = getattr(self.gateways, name).annotations
+            for key in sorted(own):
+                why = misdirects(self.provider, name, key, own[key])
+                if why:
+                    yield ("gateways", name, "annotations", key), "E371", why
 
     def _beyond_aws(self) -> Iterator[Finding]:
         """What cannot be in one AWS region."""
@@ -313,6 +430,12 @@ class RegionProfile(Part):
             why = f"the cluster is in another region, got {shown(issuer)} in {region}"
             place = ("cluster", "oidc_issuer")
             yield place, "E371", f"{why}; correct the issuer or account.region"
+
+
+def service_namespace(url: str) -> str:
+    """The namespace of the cluster's Service that `url` leads to; empty where it is none."""
+    found = _SERVICE.fullmatch(urlsplit(url).hostname or "")
+    return found[1] if found else ""
 
 
 def load_profile(path: Path) -> RegionProfile:

@@ -18,6 +18,7 @@ from regions.abilities import Abilities
 from regions.caches import caches as caches_of
 from regions.caches import held
 from regions.clashes import clashes
+from regions.exposure import balancer_annotations
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
@@ -28,6 +29,7 @@ from regions.plan import (
     GatewayPlan,
     ProberPlan,
     ProjectPlan,
+    PrometheusPlan,
     ReaderPlan,
     RegionPlan,
     RegistryPlan,
@@ -87,6 +89,7 @@ def _account(profile: RegionProfile) -> AccountPlan:
     account = profile.account
     return AccountPlan(
         region=account.region,
+        partition=account.partition.name,
         account_id=account.account_id,
         profile=account.profile,
         config_file=account.config_file,
@@ -131,8 +134,12 @@ def _registry(
         bucket=registry.bucket,
         url=f"s3://{registry.bucket}",
         endpoint=registry.endpoint,
+        ports=registry.ports,
         region=profile.account.region,
         kms=has_keys,
+        key_alias=f"alias/isoserve-{region}-models",
+        partition=profile.account.partition.name,
+        dns_suffix=profile.account.partition.dns_suffix,
         access_control=abilities.allow("registry walls", "", "registry"),
         replicate_to=tuple(
             ReplicaPlan(
@@ -152,9 +159,11 @@ def _has_gateways(abilities: Abilities) -> bool:
     return {"gateway_api", "envoy_gateway"} <= abilities.present
 
 
-def _callees(abilities: Abilities, servers: Iterable[ServerPlan]) -> dict[str, set[str]]:
-    """By project, where it may call: the gateways, and wherever a server lets it in."""
-    gateways = {GATEWAY_NAMESPACE} if _has_gateways(abilities) else set()
+def _callees(
+    profile: RegionProfile, abilities: Abilities, servers: Iterable[ServerPlan]
+) -> dict[str, set[str]]:
+    """By project, where it may call: the gateways' proxies, and wherever a server lets it in."""
+    gateways = {*profile.proxy_namespaces} if _has_gateways(abilities) else set()
     found: dict[str, set[str]] = defaultdict(lambda: {*gateways})
     for row in servers:
         for caller in row.access.caller_namespaces:
@@ -163,11 +172,15 @@ def _callees(abilities: Abilities, servers: Iterable[ServerPlan]) -> dict[str, s
 
 
 def _projects(
-    specs: Specs, abilities: Abilities, names: Iterable[str], servers: Iterable[ServerPlan]
+    specs: Specs,
+    profile: RegionProfile,
+    abilities: Abilities,
+    names: Iterable[str],
+    servers: Iterable[ServerPlan],
 ) -> tuple[ProjectPlan, ...]:
     """The tenants. A rollout's surge stands on top of the quota, or the quota would stall it."""
     owns = abilities.allow("namespaces", "", "project")
-    callees = _callees(abilities, servers)
+    callees = _callees(profile, abilities, servers)
     surge: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in servers:
         for track in row.tracks:
@@ -208,10 +221,14 @@ def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan
     return tuple(
         GatewayPlan(
             name=name,
-            namespace=_SYSTEM_NAMESPACES[1],
+            namespace=GATEWAY_NAMESPACE,
             gateway_class=profile.gateway_class,
             hostname=host,
             tls_secret=secret,
+            annotations=balancer_annotations(
+                profile.provider, name, getattr(profile.gateways, name).annotations
+            ),
+            proxy_namespaces=profile.proxy_namespaces,
         )
         for name, host, secret in entrances
     )
@@ -245,7 +262,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
             ]
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
-    errors += clashes(specs, servers)
+    errors += clashes(specs, profile, servers)
     errors += over_quota(specs, region, servers, jobs)
     errors += over_budget(specs, profile, region, servers, jobs)
     errors += over_capacity(profile, region, wanted, caches)
@@ -259,6 +276,14 @@ def _cluster(profile: RegionProfile) -> ClusterPlan:
     return ClusterPlan(name=cluster.name, kubeconfig=cluster.kubeconfig, context=cluster.context)
 
 
+def _prometheus(profile: RegionProfile) -> PrometheusPlan:
+    return PrometheusPlan(
+        url=profile.prometheus_url,
+        namespace=profile.scraper_namespace,
+        labels=profile.prometheus_labels,
+    )
+
+
 def _probers(profile: RegionProfile, servers: Iterable[ServerPlan]) -> tuple[ProberPlan, ...]:
     """One prober for each project that has servers."""
     asked: dict[str, list[str]] = defaultdict(list)
@@ -266,7 +291,12 @@ def _probers(profile: RegionProfile, servers: Iterable[ServerPlan]) -> tuple[Pro
         asked[row.workload.project].append(row.workload.id)
     return tuple(
         ProberPlan(
-            project=name, namespace=name, image=profile.prober_image, servers=tuple(asked[name])
+            project=name,
+            namespace=name,
+            image=profile.prober_image,
+            servers=tuple(asked[name]),
+            proxy_namespaces=profile.proxy_namespaces,
+            scraper_namespace=profile.scraper_namespace,
         )
         for name in sorted(asked)
     )
@@ -297,10 +327,11 @@ def _plan(
         account=_account(profile),
         registry=_registry(profile, abilities, region, names),
         grafana_url=profile.grafana_url,
-        prometheus_url=profile.prometheus_url,
+        prometheus=_prometheus(profile),
+        proxy_namespaces=profile.proxy_namespaces,
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
         priority_classes=_PRIORITIES if whole else (),
-        projects=_projects(specs, abilities, names, servers),
+        projects=_projects(specs, profile, abilities, names, servers),
         pools=pools(profile, abilities, wanted),
         caches=caches,
         gateways=_gateways(profile, abilities),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from model_specs.load import Model, Specs
-from model_specs.runtimes import CUSTOM, RUNTIMES, V2_INFER, Runtime
+from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from regions.abilities import Abilities
 from regions.clocks import drain
 from regions.machines import MACHINES
@@ -22,6 +23,7 @@ from regions.model_plan import (
 from regions.profile import RegionProfile
 from regions.tracks import (
     candidate_share,
+    container,
     labels_of,
     placement,
     tracks,
@@ -53,7 +55,8 @@ def role_arn(profile: RegionProfile, role: str) -> str:
     """The ARN of one of our reader roles; empty where there is no AWS IAM."""
     if profile.provider != "aws":
         return ""
-    return f"arn:aws:iam::{profile.account.account_id}:role/{role}"
+    account = profile.account
+    return f"arn:{account.partition.name}:iam::{account.account_id}:role/{role}"
 
 
 def reader_role(region: str, project: str) -> str:
@@ -94,6 +97,7 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         endpoint=endpoint(model, profile),
         hostname=hostname(model, profile),
         gateway=GATEWAYS[spec.access],
+        proxy_namespaces=profile.proxy_namespaces if GATEWAYS[spec.access] else (),
         caller_namespaces=tuple(sorted({model.project, *shared})),
         requests_per_minute=spec.requests_per_minute,
         backends=backends(model),
@@ -108,18 +112,20 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
 
 
 def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
-    """The spec's own example request, else the runtime's smallest one, down the user's path."""
-    wish = model.spec.probe
-    path = runtime.probe_path.replace(V2_INFER, V2_INFER.format(model=model.name))
+    """The spec's own example request, else the runtime's readiness question: the user's path."""
+    request, expect = model.spec.probe.request, model.spec.probe.expect
+    names_model = bool(runtime.probe_json_path) and request is None
     return ProbePlan(
-        url=endpoint(model, profile) + (wish.request.path if wish.request else path),
-        body=wish.request.body if wish.request else runtime.probe_body(model.name),
-        status=wish.expect.status,
-        json_path=wish.expect.json_path,
-        length=wish.expect.length,
-        matches=wish.expect.matches,
-        latency_seconds=wish.expect.latency_seconds,
-        interval_seconds=wish.interval_seconds,
+        url=endpoint(model, profile) + (request.path if request else runtime.probe_path),
+        method="POST" if request else "GET",
+        body=request.body if request else {},
+        status=expect.status,
+        json_path=runtime.probe_json_path if names_model else expect.json_path,
+        length=expect.length,
+        matches=f'"{model.name}"' if names_model else expect.matches,
+        latency_seconds=expect.latency_seconds,
+        interval_seconds=model.spec.probe.interval_seconds,
+        written=request is not None,
         needs_token=model.spec.access == "public",
     )
 
@@ -136,7 +142,6 @@ def workload(
         model=model.name,
         namespace=model.project,
         labels=labels_of(model),
-        env={**RUNTIMES.get(spec.image, CUSTOM).env, **spec.env},
         secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
         priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
         agent_image=profile.agent_image,
@@ -144,7 +149,9 @@ def workload(
         registry_endpoint=profile.registry.endpoint,
         registry_region=profile.account.region,
         registry_secret=profile.registry.credentials_secret,
+        registry_ports=profile.registry.ports,
         reader_role_arn=role_arn(profile, reader_role(region, model.project)),
+        scraper_namespace=profile.scraper_namespace,
     )
 
 
@@ -186,10 +193,15 @@ def job(
     machine = MACHINES[spec.machine_type]
     return JobPlan(
         workload=workload(abilities, profile, region, model),
-        image=what.image,
-        command=batch.command,
+        container=replace(container(what, machine, model), command=batch.command, args=()),
         weights=files,
-        placement=placement(machine, "on_demand", what.bytes, files.mode == "cache"),
+        placement=placement(
+            machine,
+            profile.machines[machine.name],
+            "on_demand",
+            what.bytes,
+            files.mode == "cache",
+        ),
         schedule=batch.schedule or "",
         parallelism=batch.parallelism,
         completions=batch.completions,

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.load import Model, Specs
-from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_PROJECT
+from model_specs.names import (
+    LABEL_CAPACITY,
+    LABEL_MACHINE,
+    LABEL_MODEL,
+    LABEL_PROJECT,
+    TAINT_GPU,
+)
 from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime
 from model_specs.schema import ModelSpec, Schedule
 from regions.abilities import Abilities
 from regions.clocks import scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
 from regions.model_plan import (
+    ContainerPlan,
     PlacementPlan,
     ScalerPlan,
     SchedulePlan,
@@ -22,7 +29,7 @@ from regions.model_plan import (
     TrackPlan,
     WeightsPlan,
 )
-from regions.profile import RegionProfile
+from regions.profile import Offer, RegionProfile
 
 _GIB: Final = 1024**3
 # Below this a download takes seconds and costs less than keeping a copy on every node.
@@ -56,9 +63,15 @@ def promql_selector(model: Model) -> str:
     return f'isoserve_dev_project="{model.project}",isoserve_dev_model="{model.name}"'
 
 
-def taints(machine: MachineType) -> tuple[Toleration, ...]:
-    """The taint of a GPU machine type's nodes: no other pod may stand there."""
-    return (Toleration(key=LABEL_MACHINE, value=machine.name),) if machine.gpus else ()
+def tolerations(machine: MachineType, offer: Offer) -> tuple[Toleration, ...]:
+    """The taints on which a machine type's pods may stand: ours, the vendor's, and the offer's.
+
+    GPU pools carry the vendor's (see regions.pools). Ours by machine type is what nodes of earlier
+    versions carry, and what people put on nodes of their own to keep them for one machine type.
+    """
+    gpu = (Toleration(key=LABEL_MACHINE, value=machine.name), Toleration(key=TAINT_GPU, value=""))
+    others = tuple(Toleration(key=taint.key, value=taint.value) for taint in offer.taints)
+    return (*(gpu if machine.gpus else ()), *others)
 
 
 def version(specs: Specs, spec: ModelSpec, image: str, address: str) -> Version:
@@ -117,14 +130,16 @@ def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
     )
 
 
-def placement(machine: MachineType, capacity: str, model_bytes: int, cached: bool) -> PlacementPlan:
+def placement(
+    machine: MachineType, offer: Offer, capacity: str, model_bytes: int, cached: bool
+) -> PlacementPlan:
     """Where a pod stands: on nodes of its machine type and capacity, and nowhere else."""
     spot = (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
     download = 0 if cached else math.ceil(1.1 * model_bytes / _GIB)
     return PlacementPlan(
         machine_type=machine.name,
         node_selector={LABEL_CAPACITY: capacity, LABEL_MACHINE: machine.name},
-        tolerations=(*taints(machine), *spot),
+        tolerations=(*tolerations(machine, offer), *spot),
         gpus=machine.gpus,
         cpu=machine.cpu,
         memory_gib=machine.memory_gib,
@@ -142,6 +157,26 @@ def _wake_query(model: Model) -> str:
         f"(sum(rate(envoy_cluster_upstream_rq_total{{{cluster}}}[2m])) or vector(0))"
         f" + (sum(rate(envoy_cluster_upstream_cx_none_healthy{{{cluster}}}[2m])) or vector(0))"
         f" > bool 0"
+    )
+
+
+def container(what: Version, machine: MachineType, model: Model) -> ContainerPlan:
+    """What the runtime's row says of the container, with the team's own arguments and variables."""
+    runtime = what.runtime
+    launch = Launch(
+        served_name=model.name,
+        gpus=machine.gpus,
+        port=runtime.port,
+        shutdown_seconds=runtime.shutdown_seconds,
+    )
+    return ContainerPlan(
+        image=what.image,
+        command=runtime.command,
+        args=(*runtime.args(launch), *model.spec.args),
+        user=runtime.user,
+        group=runtime.group,
+        working_dir=runtime.working_dir,
+        env={**runtime.env, **model.spec.env},
     )
 
 
@@ -272,20 +307,19 @@ def _track(
     track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)
-    launch = Launch(
-        served_name=model.name,
-        gpus=machine.gpus,
-        port=what.runtime.port,
-        shutdown_seconds=what.runtime.shutdown_seconds,
-    )
     return TrackPlan(
         name=model.name if track == "stable" else f"{model.name}-{track}",
         track=track,
         role=role,
-        image=what.image,
-        command_args=(*what.runtime.args(launch), *model.spec.args),
+        container=container(what, machine, model),
         weights=files,
-        placement=placement(machine, bounds.capacity, what.bytes, files.mode == "cache"),
+        placement=placement(
+            machine,
+            profile.machines[machine.name],
+            bounds.capacity,
+            what.bytes,
+            files.mode == "cache",
+        ),
         startup=clocks,
         scaler=scaler(abilities, profile, model, what, clocks, bounds),
         surge=0,

@@ -72,6 +72,22 @@ def _keys(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     return secrets(here) != secrets(there)
 
 
+def _differ(fact: Callable[[RegionPlan], object]) -> When:
+    """The two regions differ in a fact of their profiles."""
+
+    def when(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+        return fact(here) != fact(there)
+
+    return when
+
+
+def _others_taints(plan: RegionPlan) -> frozenset[object]:
+    """What pods of each machine type tolerate."""
+    tracks = (track.placement for server in plan.servers for track in server.tracks)
+    places = (*tracks, *(job.placement for job in plan.jobs))
+    return frozenset((place.machine_type, place.tolerations) for place in places)
+
+
 def _zones(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     return (len(here.zones) > 1) != (len(there.zones) > 1)
 
@@ -142,6 +158,22 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r".*/ServiceAccount", r".*role-arn.*", _provider, "only AWS has IAM roles"),
         (r".*", _STORE, _store, "only an own store needs its endpoint named"),
         (r".*", _KEYS, _keys, "only a store without roles needs keys"),
+        (r".*/NetworkPolicy", r"spec\.egress\[\d+\]\.ports(\[\d+\].*)?",
+         _differ(lambda plan: plan.registry.ports), "each store has ports of its own"),
+        (r".*/NetworkPolicy", r"spec\.(egress\[\d+\]\.to|ingress\[\d+\]\.from)(\[\d+\].*)?",
+         _differ(lambda plan: plan.proxy_namespaces), "the gateways' proxies stand elsewhere"),
+        (r"Gateway/PodMonitor", r"spec\.namespaceSelector\.matchNames.*",
+         _differ(lambda plan: plan.proxy_namespaces), "as above"),
+        (r".*/(PodMonitor|PrometheusRule)", r"metadata\.labels.*",
+         _differ(lambda plan: plan.prometheus.labels), "each Prometheus selects by its own labels"),
+        (r"Gateway/Gateway", r"spec\.infrastructure.*",
+         _differ(lambda plan: [g.annotations for g in plan.gateways]),
+         "each cloud has its own words for the side of the internet"),
+        (r"AdmissionGuard/ValidatingAdmissionPolicy",
+         r"spec\.variables\[(provider|registry|scraper)\]\.expression.*", _always,
+         "the place's own facts, from its profile"),
+        (r"Model(Server|Job|Cache)/.*", r".*\.tolerations.*", _differ(_others_taints),
+         "others put taints of their own on the nodes there"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
         (_PODS, _KEYS, _less("model cache"), "as above"),
         (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),

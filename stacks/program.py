@@ -11,6 +11,8 @@ import pulumi_kubernetes as kubernetes
 from components import aws
 from components.engine import register
 from components.model_registry.engine import ModelRegistry
+from components.model_registry.sdk import has_profile
+from components.model_registry.sessions import Account
 from components.parts import parts
 from components.rollout_gate import RolloutGate
 from components.service_dashboard import dashboard_uid, dashboard_url
@@ -28,6 +30,28 @@ def _account(root: Path, plan: AccountPlan) -> AccountPlan:
         config_file=located(root, plan.config_file),
         credentials_file=located(root, plan.credentials_file),
     )
+
+
+def _with_known_profile(root: Path, plan: RegionPlan) -> RegionPlan:
+    """The plan without an AWS profile that this machine has not, since the provider refuses one.
+
+    An S3-compatible store's profile stays: it says where the store is, and without it AWS itself
+    would be asked.
+    """
+    account = _account(root, plan.account)
+    named = Account(
+        region=account.region,
+        profile=account.profile,
+        config_file=account.config_file,
+        credentials_file=account.credentials_file,
+    )
+    if plan.provider != "aws" or not account.profile or has_profile(named):
+        return plan
+    pulumi.log.info(
+        f"no AWS profile {account.profile!r} on this machine: the environment's credentials are "
+        f"used, for account {account.account_id} alone"
+    )
+    return replace(plan, account=replace(plan.account, profile=""))
 
 
 def models(plan: RegionPlan) -> list[dict[str, object]]:
@@ -77,7 +101,7 @@ def aws_part(plan: RegionPlan, root: Path) -> ModelRegistry:
 
 def build(plan: RegionPlan, root: Path) -> None:
     """Register everything of `plan`; paths in it are taken from `root`."""
-    registry = aws_part(plan, root)
+    registry = aws_part(_with_known_profile(root, plan), root)
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
     made = register(rendered, plan, cluster(plan, root), kubeconfig)

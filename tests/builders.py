@@ -10,10 +10,12 @@ from model_specs.names import (
     LABEL_MACHINE,
     LABEL_MODEL,
     LABEL_PROJECT,
+    TAINT_GPU,
 )
 from regions.model_plan import (
     AccessPlan,
     BackendPlan,
+    ContainerPlan,
     DrainPlan,
     PlacementPlan,
     ProbePlan,
@@ -32,6 +34,7 @@ from regions.plan import (
     GatewayPlan,
     ProberPlan,
     ProjectPlan,
+    PrometheusPlan,
     RegionPlan,
     RegistryPlan,
 )
@@ -53,7 +56,10 @@ def a_placement(**over: Any) -> PlacementPlan:
     whole = PlacementPlan(
         machine_type=machine,
         node_selector={LABEL_CAPACITY: "on_demand", LABEL_MACHINE: machine},
-        tolerations=(Toleration(key=LABEL_MACHINE, value=machine),),
+        tolerations=(
+            Toleration(key=LABEL_MACHINE, value=machine),
+            Toleration(key=TAINT_GPU, value=""),
+        ),
         gpus=1,
         cpu=6,
         memory_gib=24,
@@ -80,13 +86,25 @@ def a_scaler(**over: Any) -> ScalerPlan:
     return replace(whole, **over)
 
 
+def a_container(**over: Any) -> ContainerPlan:
+    whole = ContainerPlan(
+        image=PINNED,
+        command=("vllm", "serve"),
+        args=("/models/current",),
+        user=10001,
+        group=10001,
+        working_dir="/tmp",
+        env={},
+    )
+    return replace(whole, **over)
+
+
 def a_track(**over: Any) -> TrackPlan:
     whole = TrackPlan(
         name="sentiment",
         track="stable",
         role="stable",
-        image=PINNED,
-        command_args=("serve", "/models/current"),
+        container=a_container(),
         weights=WeightsPlan(
             mode="cache",
             address=f"search/sentiment:v3@sha256:{DIGEST}",
@@ -113,7 +131,6 @@ def a_workload(**over: Any) -> WorkloadPlan:
         model="sentiment",
         namespace="search",
         labels={LABEL_MODEL: "sentiment", LABEL_PROJECT: "search"},
-        env={},
         secrets=(),
         priority_class="isoserve-standard",
         agent_image=PINNED,
@@ -121,7 +138,9 @@ def a_workload(**over: Any) -> WorkloadPlan:
         registry_endpoint="",
         registry_region="us-east-1",
         registry_secret="",
+        registry_ports=(443,),
         reader_role_arn="",
+        scraper_namespace="monitoring",
     )
     return replace(whole, **over)
 
@@ -132,6 +151,7 @@ def an_access(**over: Any) -> AccessPlan:
         endpoint="http://sentiment.search.svc",
         hostname="",
         gateway="",
+        proxy_namespaces=(),
         caller_namespaces=("search",),
         requests_per_minute=600,
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),
@@ -152,6 +172,7 @@ def a_public_access(**over: Any) -> AccessPlan:
         endpoint="https://sentiment--search.models.example.com",
         hostname="sentiment--search.models.example.com",
         gateway="public",
+        proxy_namespaces=("envoy-gateway-system",),
         issuer="https://id.example.com",
         jwks_uri="https://id.example.com/keys",
         prober_issuer="https://oidc.example.com",
@@ -164,6 +185,7 @@ def a_public_access(**over: Any) -> AccessPlan:
 def a_probe(**over: Any) -> ProbePlan:
     whole = ProbePlan(
         url="http://sentiment.search.svc/v1/completions",
+        method="POST",
         body={"max_tokens": 1, "model": "sentiment", "prompt": "ping"},
         status=200,
         json_path="",
@@ -171,6 +193,7 @@ def a_probe(**over: Any) -> ProbePlan:
         matches="",
         latency_seconds=10.0,
         interval_seconds=30,
+        written=True,
         needs_token=False,
     )
     return replace(whole, **over)
@@ -206,7 +229,12 @@ def a_server(**over: Any) -> ServerPlan:
 
 def a_prober(**over: Any) -> ProberPlan:
     whole = ProberPlan(
-        project="search", namespace="search", image=PINNED, servers=("search/sentiment",)
+        project="search",
+        namespace="search",
+        image=PINNED,
+        servers=("search/sentiment",),
+        proxy_namespaces=("envoy-gateway-system",),
+        scraper_namespace="monitoring",
     )
     return replace(whole, **over)
 
@@ -224,7 +252,7 @@ def a_project(**over: Any) -> ProjectPlan:
         memory_gib=256,
         pods=500,
         claims=20,
-        callee_namespaces=("isoserve-gateway", "search"),
+        callee_namespaces=("envoy-gateway-system", "search"),
     )
     return replace(whole, **over)
 
@@ -236,6 +264,8 @@ def a_gateway(**over: Any) -> GatewayPlan:
         gateway_class="envoy",
         hostname="*.models.example.com",
         tls_secret="models-tls",
+        annotations={},
+        proxy_namespaces=("envoy-gateway-system",),
     )
     return replace(whole, **over)
 
@@ -245,7 +275,11 @@ def a_registry(**over: Any) -> RegistryPlan:
         bucket="isoserve-models",
         url="s3://isoserve-models",
         endpoint="",
+        ports=(443,),
         region="us-east-1",
+        key_alias="alias/isoserve-us-east-1-models",
+        partition="aws",
+        dns_suffix="amazonaws.com",
         access_control=True,
         kms=True,
         replicate_to=(),
@@ -259,6 +293,7 @@ def a_registry(**over: Any) -> RegistryPlan:
 def an_account(**over: Any) -> AccountPlan:
     whole = AccountPlan(
         region="us-east-1",
+        partition="aws",
         account_id="000000000000",
         profile="",
         config_file="",
@@ -282,7 +317,10 @@ def a_region_plan(**over: Any) -> RegionPlan:
         account=an_account(),
         registry=a_registry(),
         grafana_url="https://grafana.example.com",
-        prometheus_url="http://prometheus.monitoring.svc:9090",
+        prometheus=PrometheusPlan(
+            url="http://prometheus.monitoring.svc:9090", namespace="monitoring", labels={}
+        ),
+        proxy_namespaces=("envoy-gateway-system",),
         system_namespaces=("isoserve-cache", "isoserve-gateway", "isoserve-system"),
         priority_classes=(("isoserve-preemptible", 1000), ("isoserve-standard", 1_000_000)),
         projects=(a_project(),),

@@ -136,6 +136,7 @@ def a_row(**over: Any) -> Row:
         "json_path": "",
         "length": 0,
         "latency_seconds": PROTECTION_SECONDS,
+        "method": "POST",
         "matches": "",
         "model": "sentiment",
         "status": 200,

@@ -34,7 +34,7 @@ ROOMS_SEEN: Final[dict[str, frozenset[str]]] = {
 }
 """The rooms that a room may import from; one direction, and nobody from stacks or tests."""
 MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-    ("components", "regions"): ("regions.model_plan", "regions.plan"),
+    ("components", "regions"): ("regions.exposure", "regions.model_plan", "regions.plan"),
     # The judge reads what people wrote, never what was decided of it.
     ("policies", "model_specs"): (
         "model_specs.errors",
@@ -43,7 +43,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "model_specs.schema",
         "model_specs.source",
     ),
-    ("policies", "regions"): ("regions.machines", "regions.profile"),
+    ("policies", "regions"): ("regions.exposure", "regions.machines", "regions.profile"),
 }
 """Where a room sees only some files of another: components get a plan, policies get facts."""
 LIBRARIES: Final[dict[str, frozenset[str]]] = {
@@ -51,7 +51,7 @@ LIBRARIES: Final[dict[str, frozenset[str]]] = {
     "regions": frozenset({"pydantic", "pydantic_core", "yaml"}),
 }
 """The pure core needs no more than these."""
-COMPONENT_LINES, FILE_LINES, FUNCTION_LINES = 150, 400, 40
+FILE_LINES, FUNCTION_LINES = 500, 40
 PLANS: Final = ("regions/model_plan.py", "regions/plan.py")
 
 
@@ -239,8 +239,7 @@ def test_no_file_beside_a_program_is_taken_for_the_standard_library(path: Path) 
 @every_house_file
 def test_a_file_stays_small_enough_to_be_read(path: Path) -> None:
     lines = (ROOT / path).read_text(encoding="utf-8").count("\n")
-    limit = COMPONENT_LINES if path.parts[0] == "components" else FILE_LINES
-    assert lines <= limit, f"{path} has {lines} lines; split it by noun"
+    assert lines <= FILE_LINES, f"{path} has {lines} lines; is it one concept?"
 
 
 @every_house_file

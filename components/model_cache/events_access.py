@@ -8,8 +8,10 @@ from components.kube import Object, head
 from model_specs.names import CACHE_ACCOUNT, LABEL_ROLE
 
 FOLDER: Final = "/var/run/isoserve/events"
+API_SERVICE_PORT: Final = 443
+"""The port of the Service `kubernetes`, and of API servers that a cloud runs."""
 API_PORT: Final = 6443
-"""Where API servers listen behind their Service, whose own port is 443."""
+"""Where other API servers listen behind that Service."""
 _GROUP: Final = "rbac.authorization.k8s.io"
 _FIELDS: Final = ("name", "namespace")
 

@@ -16,9 +16,19 @@ DISCOVERY: Final = {
 }
 
 
-def monitor(namespace: str) -> Object:
-    """The scrape of all agents, whatever their machine type, where an operator reads it."""
+def monitor(namespace: str, selected_by: dict[str, str]) -> Object:
+    """The scrape of all agents, whatever their machine type, where an operator reads it.
+
+    `selected_by` are the labels by which that operator's Prometheus selects monitors.
+    """
     labels = {LABEL_ROLE: "cache-agent"}
-    made = head("monitoring.coreos.com/v1", "PodMonitor", CACHE_ACCOUNT, namespace, labels, {})
+    made = head(
+        "monitoring.coreos.com/v1",
+        "PodMonitor",
+        CACHE_ACCOUNT,
+        namespace,
+        {**selected_by, **labels},
+        {},
+    )
     endpoint = {"interval": "30s", "path": "/metrics", "port": "metrics"}
     return made | {"spec": {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}}

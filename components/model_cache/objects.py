@@ -11,10 +11,10 @@ import json
 
 from components.kube import Object, head, namespace_named, resolver
 from components.model_cache.agent_pod import METRICS_PORT, PEER_PORT, pod
-from components.model_cache.events_access import API_PORT, events_rights
+from components.model_cache.events_access import API_PORT, API_SERVICE_PORT, events_rights
 from components.model_cache.monitor import DISCOVERY
 from components.model_cache.volumes import claim_of, volume
-from model_specs.names import CACHE_ACCOUNT, LABEL_MACHINE, LABEL_ROLE, SCRAPER_NAMESPACE
+from model_specs.names import CACHE_ACCOUNT, LABEL_MACHINE, LABEL_ROLE
 from regions.plan import CachePlan
 
 
@@ -66,17 +66,18 @@ def _peers(plan: CachePlan) -> Object:
     }
 
 
-def shared(namespace: str, role_arn: str) -> list[Object]:
+def shared(plan: CachePlan) -> list[Object]:
     """What all agents have in common: their account, which on AWS may read, and their wall."""
+    namespace, role_arn = plan.namespace, plan.reader_role_arn
     role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
     labels = {LABEL_ROLE: "cache-agent"}
     account = head("v1", "ServiceAccount", CACHE_ACCOUNT, namespace, labels, role)
-    scraper = namespace_named(SCRAPER_NAMESPACE)
+    scraper = namespace_named(plan.scraper_namespace)
     agents = namespace_named(namespace) | {"podSelector": {"matchLabels": labels}}
     spec = {
         "egress": [
             resolver(),
-            {"ports": _ports(443, 9000, API_PORT)},
+            {"ports": _ports(*sorted({API_SERVICE_PORT, API_PORT, *plan.registry_ports}))},
             {"ports": _ports(PEER_PORT), "to": [agents]},
         ],
         "ingress": [

@@ -9,6 +9,9 @@ from model_specs.names import LABEL_MACHINE, LABEL_PROJECT
 from regions.plan import CachePlan, ClaimPlan
 
 ROOT: Final = "/var/lib/isoserve"
+_SIZE: Final = "1Gi"
+"""Of every volume and claim: nothing enforces it on a node's directory, and the API server lets a
+claim neither grow nor shrink that was not provisioned dynamically, so it follows no disk."""
 _STORAGE_CLASS: Final = "isoserve-cache"  # names no provisioner: volumes are bound by hand
 
 
@@ -19,7 +22,7 @@ def volume(plan: CachePlan, claim: ClaimPlan) -> Object:
     return head("v1", "PersistentVolume", f"{claim.project}-{claim.name}", "", labels, {}) | {
         "spec": {
             "accessModes": ["ReadOnlyMany"],
-            "capacity": {"storage": f"{claim.gib}Gi"},
+            "capacity": {"storage": _SIZE},
             "claimRef": {"name": claim.name, "namespace": claim.namespace},
             "local": {"path": f"{ROOT}/{claim.project}"},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [where]}]}},
@@ -35,7 +38,7 @@ def claim_of(claim: ClaimPlan) -> Object:
     return head("v1", "PersistentVolumeClaim", claim.name, claim.namespace, labels, {}) | {
         "spec": {
             "accessModes": ["ReadOnlyMany"],
-            "resources": {"requests": {"storage": f"{claim.gib}Gi"}},
+            "resources": {"requests": {"storage": _SIZE}},
             "storageClassName": _STORAGE_CLASS,
             "volumeName": f"{claim.project}-{claim.name}",
         }

@@ -20,7 +20,9 @@ Below = pulumi.ResourceOptions
 """Options that place a resource under the registry; `kept` ones also protect it."""
 
 
-def _rule(copy: ReplicaPlan, priority: int) -> s3.BucketReplicationConfigRuleArgs:
+def _rule(
+    plan: RegistryPlan, copy: ReplicaPlan, priority: int
+) -> s3.BucketReplicationConfigRuleArgs:
     """All objects into one other bucket, under that region's key."""
     keys = s3.BucketReplicationConfigRuleDestinationEncryptionConfigurationArgs(
         replica_kms_key_id=copy.key_arn
@@ -44,7 +46,8 @@ def _rule(copy: ReplicaPlan, priority: int) -> s3.BucketReplicationConfigRuleArg
             status="Disabled"
         ),
         destination=s3.BucketReplicationConfigRuleDestinationArgs(
-            bucket=bucket_arn(copy.bucket), encryption_configuration=keys if copy.key_arn else None
+            bucket=bucket_arn(plan.partition, copy.bucket),
+            encryption_configuration=keys if copy.key_arn else None,
         ),
     )
 
@@ -67,7 +70,7 @@ def replicate(
         "models",
         bucket=versioned.bucket,
         role=role.arn,
-        rules=[_rule(copy, priority) for priority, copy in enumerate(plan.replicate_to)],
+        rules=[_rule(plan, copy, priority) for priority, copy in enumerate(plan.replicate_to)],
         # What is copied before S3 may decrypt it fails and is not tried again.
         opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[allowed])),
     )
@@ -75,7 +78,7 @@ def replicate(
 
 def grant(plan: RegistryPlan, reader: ReaderPlan, below: Below) -> None:
     """A role for ServiceAccounts of one namespace, bound to one prefix."""
-    trust = assume_from_cluster(plan.account_id, plan.oidc_issuer, reader)
+    trust = assume_from_cluster(plan, reader)
     name = f"reader-{reader.namespace}"
     role = iam.Role(name, name=reader.role, assume_role_policy=json.dumps(trust), opts=below)
     allowed = json.dumps(may_read(plan, reader.prefix))

@@ -8,7 +8,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import Provider, kms, s3
 
-from components.aws_policies import KEY_ALIAS, account_decides, tls_only
+from components.aws_policies import account_decides, tls_only
 from components.model_registry.aws import grant, replicate
 from regions.plan import RegistryPlan
 
@@ -50,10 +50,10 @@ class ModelRegistry(pulumi.ComponentResource):
             deletion_window_in_days=_KEY_WINDOW_DAYS,
             enable_key_rotation=True,
             is_enabled=True,
-            policy=json.dumps(account_decides(self.plan.account_id)),
+            policy=json.dumps(account_decides(self.plan)),
             opts=self.kept,
         )
-        kms.Alias("models", name=KEY_ALIAS, target_key_id=key.key_id, opts=self.kept)
+        kms.Alias("models", name=self.plan.key_alias, target_key_id=key.key_id, opts=self.kept)
         return key
 
     def _walls(self) -> list[pulumi.Resource]:
@@ -78,7 +78,7 @@ class ModelRegistry(pulumi.ComponentResource):
         s3.BucketPolicy(
             "models",
             bucket=self.named,
-            policy=json.dumps(tls_only(self.plan.bucket)),
+            policy=json.dumps(tls_only(self.plan)),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=walls, protect=True, retain_on_delete=True
             ),

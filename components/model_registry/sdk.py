@@ -54,15 +54,26 @@ class Sdk:
             raise _unusable(self._account, error) from None
 
 
-def _session(account: Account) -> botocore.session.Session:
+def has_profile(account: Account) -> bool:
+    """Whether this machine's shared files have the account's profile.
+
+    A CI job has none: its credentials are in its environment.
+    """
+    return account.profile in _of_files(account).available_profiles
+
+
+def _of_files(account: Account) -> botocore.session.Session:
     core = botocore.session.Session(profile=account.profile or None)
     for name in ("config_file", "credentials_file"):
         if path := getattr(account, name):
             core.set_config_variable(name, path)
-    if account.profile and account.profile not in core.available_profiles:
-        # As in a CI job, whose credentials are in its environment.
-        return botocore.session.Session()
     return core
+
+
+def _session(account: Account) -> botocore.session.Session:
+    if account.profile and not has_profile(account):
+        return botocore.session.Session()
+    return _of_files(account)
 
 
 def _unusable(account: Account, error: Exception) -> RegistryError:

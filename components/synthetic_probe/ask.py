@@ -99,7 +99,9 @@ async def _exchange(
     headers, url = _headers(row), URL(row.url, encoded=True)
     async with _until(deadline, Reason.TIMEOUT, f"no answer {limit}"):
         # A redirect could carry the token to a stranger.
-        response = await session.post(url, json=row.body, headers=headers, allow_redirects=False)
+        response = await session.request(
+            row.method, url, json=row.body or None, headers=headers, allow_redirects=False
+        )
     async with response:
         if response.status != row.status:
             raise WrongError(Reason.STATUS, f"status {response.status}, not {row.status}")

@@ -23,9 +23,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, RESTRICTED_POD, Object, head
+from components.kube import RESTRICTED_CONTAINER, Object, head, restricted_pod
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
 from model_specs.names import LABEL_PROJECT, LABEL_ROLE, PROBER
+from model_specs.runtimes import SERVER_GID, SERVER_UID
 from regions.model_plan import ServerPlan
 from regions.plan import ProberPlan, RegionPlan
 
@@ -54,6 +55,7 @@ def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
             "latency_seconds": server.probe.latency_seconds,
             "length": server.probe.length,
             "matches": server.probe.matches,
+            "method": server.probe.method,
             "model": server.workload.model,
             "status": server.probe.status,
             "token_path": TOKEN_PATH if server.probe.needs_token else "",
@@ -119,7 +121,7 @@ def _deployment(
                     "automountServiceAccountToken": False,
                     "containers": [_container(prober.image, volumes)],
                     "enableServiceLinks": False,
-                    "securityContext": RESTRICTED_POD,
+                    "securityContext": restricted_pod(SERVER_UID, SERVER_GID),
                     "serviceAccountName": PROBER,
                     "terminationGracePeriodSeconds": 10,
                     "volumes": volumes,
@@ -137,13 +139,14 @@ def objects(prober: ProberPlan, servers: Sequence[ServerPlan], plan: RegionPlan)
     operator = "prometheus_operator" in plan.capabilities
     account = head("v1", "ServiceAccount", PROBER, prober.namespace, labels, {})
     config = head("v1", "ConfigMap", PROBER, prober.namespace, labels, {})
-    monitor = head("monitoring.coreos.com/v1", "PodMonitor", PROBER, prober.namespace, labels, {})
+    selected = {**plan.prometheus.labels, **labels}
+    monitor = head("monitoring.coreos.com/v1", "PodMonitor", PROBER, prober.namespace, selected, {})
     endpoint = {"interval": f"{SCRAPE_SECONDS}s", "path": "/metrics", "port": "metrics"}
     spec = {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}
     return [
         account | {"automountServiceAccountToken": False},
         config | {"data": {"config.json": probe_config(prober.project, asked)}},
         _deployment(prober, asked, labels, operator),
-        network_policy(PROBER, prober.namespace, asked, labels),
+        network_policy(prober, asked, labels),
         *([monitor | {"spec": spec}] if operator else []),
     ]

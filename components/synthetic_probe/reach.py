@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from components.kube import Object, head, namespace_named, resolver
-from model_specs.names import GATEWAY_NAMESPACE, SCRAPER_NAMESPACE
+from model_specs.names import PROBER
 from regions.model_plan import ServerPlan
+from regions.plan import ProberPlan
 
 METRICS_PORT: Final = 9090
 
 
 def network_policy(
-    name: str, namespace: str, servers: Iterable[ServerPlan], labels: dict[str, str]
+    prober: ProberPlan, servers: Iterable[ServerPlan], labels: dict[str, str]
 ) -> Object:
     """Out to DNS, the gateways and the models of `servers`; in to the metrics."""
     schemes = {s.probe.url.split(":")[0] for s in servers if s.access.hostname}
@@ -28,13 +29,14 @@ def network_policy(
         for scheme, port in (("http", 80), ("https", 443))
         if scheme in schemes
     ]
-    scraper = namespace_named(SCRAPER_NAMESPACE)
+    scraper = namespace_named(prober.scraper_namespace)
     ingress = [{"from": [scraper], "ports": [{"port": METRICS_PORT, "protocol": "TCP"}]}]
-    return head("networking.k8s.io/v1", "NetworkPolicy", name, namespace, labels, {}) | {
+    proxies = [namespace_named(name) for name in prober.proxy_namespaces]
+    return head("networking.k8s.io/v1", "NetworkPolicy", PROBER, prober.namespace, labels, {}) | {
         "spec": {
             "egress": [
                 resolver(),
-                {"to": [namespace_named(GATEWAY_NAMESPACE), {"podSelector": {}}]},
+                {"to": [*proxies, {"podSelector": {}}]},
                 *outside,
             ],
             "ingress": ingress,

@@ -31,6 +31,8 @@ def _alert(
     server: ServerPlan, name: str, expr: str, wait: str, severity: str, words: tuple[str, str]
 ) -> Group:
     work, (summary, description) = server.workload, words
+    # A request that nobody wrote pages nobody: it may be wrong where the model is right.
+    told = severity if server.probe.written else "ticket"
     return {
         "alert": name,
         "annotations": {
@@ -40,7 +42,7 @@ def _alert(
         },
         "expr": expr,
         "for": wait,
-        "labels": {"model": work.model, "project": work.project, "severity": severity},
+        "labels": {"model": work.model, "project": work.project, "severity": told},
     }
 
 
@@ -108,7 +110,8 @@ def rules(server: ServerPlan, plan: RegionPlan) -> list[Object]:
     groups = rule_groups(server, plan.grafana_url)
     if "prometheus_operator" in plan.capabilities:
         api = "monitoring.coreos.com/v1"
-        rule = head(api, "PrometheusRule", work.model, work.namespace, work.labels, {})
+        labels = {**plan.prometheus.labels, **work.labels}
+        rule = head(api, "PrometheusRule", work.model, work.namespace, labels, {})
         return [rule | {"spec": {"groups": groups}}]
     file = f"{work.project}-{work.model}.rules.yaml"
     config = head("v1", "ConfigMap", f"{work.model}-rules", work.namespace, work.labels, {})
@@ -124,8 +127,9 @@ def monitor(server: ServerPlan, plan: RegionPlan) -> list[Object]:
     api = "monitoring.coreos.com/v1"
     endpoint = {"interval": "15s", "path": server.metrics_path, "portNumber": server.metrics_port}
     labels = [LABEL_PROJECT, LABEL_MODEL, LABEL_TRACK]
+    selected = {**plan.prometheus.labels, **work.labels}
     return [
-        head(api, "PodMonitor", work.model, work.namespace, work.labels, {})
+        head(api, "PodMonitor", work.model, work.namespace, selected, {})
         | {
             "spec": {
                 "podMetricsEndpoints": [endpoint],

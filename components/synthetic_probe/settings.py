@@ -23,6 +23,7 @@ class Row:
     latency_seconds: float
     length: int
     matches: str
+    method: str
     model: str
     status: int
     token_path: str

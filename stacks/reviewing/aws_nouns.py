@@ -39,7 +39,7 @@ def _pool(pool: PoolPlan, plan: RegionPlan) -> Iterator[Object]:
                 "max": group.max,
                 "min": group.min,
                 "subnets": list(plan.account.subnet_ids),
-                "taints": [asdict(taint) for taint in pool.taints],
+                "taints": [asdict(taint) for taint in group.taints],
             },  # the first size is left out: an autoscaler owns it
         )
 

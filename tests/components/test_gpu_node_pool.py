@@ -43,8 +43,10 @@ def test_every_pod_finds_a_marked_node_that_lets_it_in(region: str) -> None:
             node
             for node in nodes
             if selects(placement.node_selector, node["metadata"]["labels"])
-            and {(t["key"], t["value"]) for t in node.get("spec", {}).get("taints", ())}
-            <= tolerated
+            and all(
+                {(t["key"], t["value"]), (t["key"], "")} & tolerated
+                for t in node.get("spec", {}).get("taints", ())
+            )
         ]
         assert fitting, f"{placement.machine_type}: no node takes the pod"
 
@@ -73,4 +75,6 @@ def test_labels_are_the_same_whoever_puts_them_there(capacity: str) -> None:
     assert node_labels(pool, capacity) == {
         "isoserve.dev/capacity": capacity,
         "isoserve.dev/machine-type": "gpu.l4.1",
+        "k8s.amazonaws.com/accelerator": "nvidia-l4",
+        "nvidia.com/gpu.present": "true",
     }

@@ -10,7 +10,7 @@ from components.kube import Object
 from components.model_pod import container, pod, resources
 from model_specs.runtimes import MODEL_PATH
 from regions.model_plan import SecretPlan, WeightsPlan
-from tests.builders import DIGEST, PINNED, a_placement, a_track, a_workload
+from tests.builders import DIGEST, a_container, a_placement, a_track, a_workload
 
 CACHED = a_track().weights
 PULLED = WeightsPlan(
@@ -19,8 +19,9 @@ PULLED = WeightsPlan(
 
 
 def a_pod(weights: WeightsPlan = CACHED, **work: Any) -> Object:
-    plan, placement = a_workload(**work), a_placement()
-    return pod(plan, placement, weights, container(plan, PINNED, placement, weights))
+    env = work.pop("env", {})
+    plan, own, placement = a_workload(**work), a_container(env=env), a_placement()
+    return pod(plan, own, placement, weights, container(plan, own, placement, weights))
 
 
 def volume(name: str, found: Object) -> Object:

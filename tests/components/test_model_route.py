@@ -10,7 +10,7 @@ from components.gateway import objects as gateway
 from components.kube import Object
 from components.model_route import objects
 from regions.model_plan import BackendPlan, ServerPlan
-from tests.builders import a_gateway, a_public_access, a_server, an_access
+from tests.builders import a_gateway, a_public_access, a_region_plan, a_server, an_access
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
 
 every_region = pytest.mark.parametrize("region", REGIONS)
@@ -168,7 +168,7 @@ def test_the_quota_is_counted_by_who_signed_in_and_not_by_what_they_say() -> Non
 
 
 def test_a_public_model_is_reached_over_tls_only() -> None:
-    (made,) = gateway(a_gateway())
+    made, _ = gateway(a_gateway(), a_region_plan())
     (listener,) = made["spec"]["listeners"]
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
     assert listener["tls"]["certificateRefs"] == [{"kind": "Secret", "name": "models-tls"}]
@@ -185,7 +185,7 @@ def test_public_models_hang_on_the_gateway_with_tls(region: str) -> None:
 
 
 def test_the_internal_gateway_is_plain_and_takes_labelled_namespaces_only() -> None:
-    (made,) = gateway(a_gateway(name="internal", tls_secret=""))
+    made, _ = gateway(a_gateway(name="internal", tls_secret=""), a_region_plan())
     (listener,) = made["spec"]["listeners"]
     assert (listener["port"], listener["protocol"]) == (80, "HTTP")
     namespaces = listener["allowedRoutes"]["namespaces"]

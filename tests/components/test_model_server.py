@@ -10,7 +10,7 @@ import pytest
 from components.kube import Object
 from components.model_server import objects
 from regions.model_plan import ServerPlan, StartupPlan, TrackPlan
-from tests.builders import a_scaler, a_server, a_track, an_access
+from tests.builders import a_scaler, a_server, a_track, a_workload, an_access
 from tests.examples import (
     REGIONS,
     a_model,
@@ -307,7 +307,7 @@ def test_only_callers_the_gateway_and_metrics_come_in(region: str) -> None:
     for server in plan_of(region).servers:
         wall = one("NetworkPolicy", objects(server))
         wanted = {*server.access.caller_namespaces, "monitoring"}
-        wanted |= {"isoserve-gateway"} if server.access.gateway else set()
+        wanted |= {"envoy-gateway-system"} if server.access.gateway else set()
         assert named_namespaces(wall) == wanted, f"{server.workload.id} lets in whom it should not"
         ports = {p["port"] for rule in wall["spec"]["ingress"] for p in rule["ports"]}
         assert ports == {server.port, server.metrics_port}
@@ -329,10 +329,12 @@ def test_a_source_is_never_everybody(region: str) -> None:
             assert all(source not in ({}, {"namespaceSelector": {}}) for source in rule["from"])
 
 
-def test_a_server_reaches_the_registry_and_nothing_else() -> None:
-    wall = one("NetworkPolicy", objects(a_server()))
+@pytest.mark.parametrize("registry_ports", [(443,), (80, 8080)])
+def test_a_server_reaches_the_registry_and_nothing_else(registry_ports: tuple[int, ...]) -> None:
+    work = a_workload(registry_ports=registry_ports)
+    wall = one("NetworkPolicy", objects(a_server(workload=work)))
     ports = [port for rule in wall["spec"]["egress"] for port in rule["ports"]]
-    assert sorted(p["port"] for p in ports) == [443, 9000]
+    assert tuple(p["port"] for p in ports) == registry_ports, "the store listens there alone"
 
 
 def test_the_account_has_the_readers_role_on_aws_only() -> None:

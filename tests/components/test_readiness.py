@@ -79,7 +79,9 @@ def test_the_digest_follows_the_pod_templates_and_nothing_else() -> None:
     assert digest(parts(plan)) == whole, "the gate would run at every `up`"
     surge = with_track(plan, surge=1 - plan.servers[0].tracks[0].surge)
     assert digest(parts(surge)) == whole, "another strategy starts no pod"
-    image = with_track(plan, image=f"registry.example.com/other@sha256:{'0' * 64}")
+    other = f"registry.example.com/other@sha256:{'0' * 64}"
+    container = replace(plan.servers[0].tracks[0].container, image=other)
+    image = with_track(plan, container=container)
     assert digest(parts(image)) != whole, "another image starts every pod anew"
     priced = replace(plan, priority_classes=(*plan.priority_classes, ("isoserve-more", 5)))
     assert digest(parts(priced)) == whole

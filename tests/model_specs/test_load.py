@@ -53,7 +53,7 @@ def test_three_lines_are_enough(specs: Path) -> None:
         ("access: open", "access", "E204", "got 'open'"),
         ("regions: []", "regions", "E333", "name one"),
         ("env: {path: x}", "env.path", "E342", "'path'"),
-        ("env: {AWS_REGION: x}", "env.AWS_REGION", "E342", "are the platform's"),
+        ("env: {AWS_REGION: x}", "env.AWS_REGION", "E342", "the platform sets"),
         ("batch: {command: [a], schedule: daily}", "batch.schedule", "E305", "five cron fields"),
         ("batch: {command: [a], schedule: 61 * * * *}", "batch.schedule", "E305", "61"),
         ("rollout: {strategy: canary}", "rollout", "E353", "every other strategy has one"),

@@ -27,7 +27,7 @@ CASES: Final = (
         Case(rule=REACH, of=WALL, path=f"{TO} {at}", says=says)
         for at, says in (
             (0, "lets no pod of search out to chat, and they may call chat/helper"),
-            (1, "out to isoserve-gateway, and they may call vision/tagger"),
+            (1, "out to envoy-gateway-system, and they may call vision/tagger"),
             (2, SELF),
             (3, "out to vision, and they may call vision/tagger; name vision there"),
         )
@@ -35,7 +35,7 @@ CASES: Final = (
     Case(rule=REACH, of=WALL, path=f"{TO} 2 {NAMED}", value="serch", says=SELF),
     Case(rule=REACH, of=WALL, path="spec egress 0 ports", value=[{"port": 1}], says=SELF, times=4),
     Case(rule=REACH, of=WALL, path="spec egress 0 ports", value=[{"port": 8000}], times=2,
-         says="lets no pod of search out to isoserve-gateway"),
+         says="lets no pod of search out to envoy-gateway-system"),
     Case(rule=REACH, of=WALL, path="spec podSelector matchExpressions 0 operator", value="Exists",
          says=SELF, times=4),
     Case(rule=REACH, of=WALL, path="spec podSelector matchLabels", value={"app": "one"}, says=SELF,
@@ -43,7 +43,7 @@ CASES: Final = (
     Case(rule=REACH, of=WALL, path="spec egress", value=[], says=SELF, times=4),
     Case(rule=REACH, of=WALL, says=SELF, times=4),
     Case(rule=REACH, of="NetworkPolicy vision/default-callers", times=2,
-         says="lets no pod of vision out to isoserve-gateway"),
+         says="lets no pod of vision out to envoy-gateway-system"),
 )  # fmt: skip
 FAILING: Final[Failing] = failing(CASES)
 

@@ -16,6 +16,14 @@ from tests.policies.estate import said
 
 (KNOWN,) = RULES
 OWN = made(f"{GATEWAY_API}/v1", "Gateway", "search", "own", {}, spec={"listeners": []})
+AWS_SCHEME: Final = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+AWS_TYPE: Final = "service.beta.kubernetes.io/aws-load-balancer-type"
+
+
+def balancer(spec: Any) -> Any:
+    return spec["infrastructure"]["annotations"]
+
+
 FAILING: Final[Failing] = {KNOWN.name: partial(said, KNOWN, OWN)}
 
 
@@ -27,7 +35,19 @@ def test_the_platforms_own_gateways_are_known(region: str) -> None:
 @pytest.mark.parametrize(
     ("gateway", "change", "words"),
     [
-        ("public", lambda s: s.update(infrastructure={}), "sets infrastructure"),
+        ("public", lambda s: s.update(infrastructure={}), "does not say on which side"),
+        ("public", lambda s: s["infrastructure"].update(parametersRef={"name": "own"}),
+         "sets infrastructure.parametersRef, which may move its address"),
+        ("internal", lambda s: balancer(s).update({AWS_SCHEME: "internet-facing"}),
+         "would not stand on its side, got 'internet-facing'; write 'internal'"),
+        ("internal", lambda s: balancer(s).pop(AWS_SCHEME),
+         "does not say on which side"),
+        ("internal", lambda s: balancer(s).update({AWS_TYPE: "nlb"}),
+         "and not read its scheme, got 'nlb'"),
+        ("internal", lambda s: balancer(s).update({"any.cloud/public": "1"}),
+         "has annotation any.cloud/public, which the profile does not give"),
+        ("public", lambda s: balancer(s).update({AWS_SCHEME: "internal"}),
+         "write 'internet-facing'"),
         ("internal", lambda s: s.update(addresses=[{"value": "1.2.3.4"}]), "sets addresses"),
         ("internal", lambda s: s.update(gatewayClassName="other"), "is of class other"),
         ("internal", lambda s: s["listeners"][0].update(hostname="*.aws.sandbox.example.com"),

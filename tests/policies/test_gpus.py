@@ -67,7 +67,7 @@ CASES: Final = (
             (SERVER, MACHINE, "gpu.l40s.4", "stands on gpu.l40s.4, the spec says gpu.l4.1"),
             (SERVER, TAINTS, GONE, "may stand on [], its pool has"),
             (SERVER, TAINTS, EVERYTHING, "may stand on [('', '')]"),
-            (SERVER, f"{TAINTS} 0 value", "gpu.h100.8", "'gpu.h100.8')], its pool has"),
+            (SERVER, f"{TAINTS} 0 value", "gpu.h100.8", "may stand on [('isoserve.dev/machine"),
             (ON_CPU, TAINTS, [OF_L4], "'gpu.l4.1')], its pool has []"),
             (SPOT, TAINTS, [OF_L4], "('isoserve.dev/capacity', 'spot')"),
             (JOB, "spec jobTemplate spec template spec tolerations", [], "may stand on []"),

@@ -18,11 +18,18 @@ from tests.policies.attacks import edited, made, messages, of_model, wall
 from tests.policies.cases import GONE, Failing, respecified, setting
 from tests.policies.estate import NO_WAIVERS, changed, facts, named, said
 
-DEFAULT_DENY, EGRESS = RULES
+DEFAULT_DENY, EGRESS, REGISTRY = RULES
 KUBE_SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+AGENTS_WALL: Final = "NetworkPolicy isoserve-cache/cache-agent"
 FAILING: Final[Failing] = {
     DEFAULT_DENY.name: partial(said, DEFAULT_DENY, without="NetworkPolicy search/default-deny"),
     EGRESS.name: partial(said, EGRESS, wall("search/embedder", "out", egress=[{}])),
+    REGISTRY.name: lambda: said(
+        REGISTRY,
+        changed(
+            named(AGENTS_WALL), setting("spec egress 1 ports", [{"port": 8443, "protocol": "TCP"}])
+        ),
+    ),
 }
 DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
@@ -192,7 +199,7 @@ def test_callers_go_where_they_may_and_nowhere_else(
     assert (found == []) is may, why
     if path.startswith(TO) and not may:
         (finding,) = found
-        assert "name chat, isoserve-gateway, search, vision, or have another" in messages(found)
+        assert "name chat, envoy-gateway-system, search, vision, or have another" in messages(found)
         assert finding.place.file == "model_specs/search/project.yaml"
 
 

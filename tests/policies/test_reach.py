@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from model_specs.names import GATEWAY_NAMESPACE
 from policies.access import by_model, ports
 from policies.callers import gets_out, some_pods
 from policies.podsets import TCP, PodSet
@@ -46,29 +45,29 @@ EVERYBODY = {
     "Deployment vision/prober": ["monitoring"],
     "chat/assistant": [
         "chat",
-        "isoserve-gateway",
+        "envoy-gateway-system",
         "monitoring",
         "the internet via isoserve-gateway/public signed in, quota for each caller",
     ],
     "chat/helper": [
         "chat",
+        "envoy-gateway-system",
         "every project via isoserve-gateway/internal, one limit for all",
-        "isoserve-gateway",
         "monitoring",
         "search",
     ],
     "search/embedder": ["monitoring", "search"],
     "search/nightly-index": [],
     "search/ranker": [
+        "envoy-gateway-system",
         "every project via isoserve-gateway/internal, one limit for all",
-        "isoserve-gateway",
         "monitoring",
         "search",
     ],
     "search/sentiment": ["monitoring", "search"],
     "vision/tagger": [
+        "envoy-gateway-system",
         "every project via isoserve-gateway/internal, one limit for all",
-        "isoserve-gateway",
         "monitoring",
         "search",
         "vision",
@@ -146,7 +145,7 @@ def test_whoever_a_model_is_shared_with_gets_there_and_nobody_else(region: str) 
 @pytest.mark.parametrize("region", REGIONS)
 def test_every_project_gets_to_the_gateway_of_permissive_models(region: str) -> None:
     reach = Reach(Estate(good(region), facts(region)))
-    gateways = some_pods(GATEWAY_NAMESPACE)
+    gateways = some_pods("envoy-gateway-system")
     for project in reach.estate.facts.projects:
         assert gets_out(reach, project, gateways, [10080, 10443]), "as `permissive` promises"
 
@@ -164,5 +163,5 @@ def test_a_models_own_code_calls_nobody(region: str) -> None:
             if releases(walls, code, pods, port, TCP)
         ]
         assert not called, f"{code.workload} runs files that anybody may have made"
-        gateways = some_pods(GATEWAY_NAMESPACE)
+        gateways = some_pods("envoy-gateway-system")
         assert not releases(walls, code, gateways, 10080, TCP), "that way leads to every project"

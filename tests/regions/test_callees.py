@@ -16,7 +16,7 @@ from regions.profile import RegionProfile
 from regions.resolve import resolve
 from tests.examples import REGIONS, a_model, a_profile, a_tree, plan_of
 
-GATEWAYS: Final = "isoserve-gateway"
+GATEWAYS: Final = "envoy-gateway-system"
 JOB: Final = {"command": ["x"], "parallelism": 1, "completions": 1}
 PROJECTS: Final = ("a", "b", "c")
 PAIRS: Final = [(one, other) for one, other in product(PROJECTS, PROJECTS) if one != other]

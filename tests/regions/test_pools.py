@@ -141,7 +141,7 @@ def test_models_of_one_machine_type_share_one_pool() -> None:
     plan = planned(a_model(name="one"), a_model(name="two"), a_model(project="chat", name="three"))
     (pool,) = plan.pools
     assert (pool.name, pool.machine_type) == ("gpu-l4-1", "gpu.l4.1")
-    assert pool.labels == {LABEL_MACHINE: "gpu.l4.1"}
+    assert pool.labels[LABEL_MACHINE] == "gpu.l4.1"
 
 
 def test_a_machine_type_nobody_wants_has_no_pool() -> None:
@@ -176,8 +176,15 @@ def test_every_pod_of_the_examples_may_stand_on_its_pool(region: str) -> None:
             continue
         capacity = placement.node_selector[LABEL_CAPACITY]
         assert capacity in [group.capacity for group in pool.groups], "no node would ever fit"
-        assert pool.labels.items() <= placement.node_selector.items()
-        assert set(pool.taints) <= set(placement.tolerations), "its own taint keeps it away"
+        labels = pool.labels | {LABEL_CAPACITY: capacity}
+        assert placement.node_selector.items() <= labels.items(), "it selects what is not there"
+        tolerated = {(one.key, one.value) for one in placement.tolerations}
+        for group in pool.groups:
+            if group.capacity == capacity:
+                for taint in group.taints:
+                    assert {(taint.key, taint.value), (taint.key, "")} & tolerated, (
+                        "its own pool's taint keeps it away"
+                    )
 
 
 def test_a_node_of_several_replicas_holds_their_gpus() -> None:

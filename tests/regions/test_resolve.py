@@ -294,8 +294,9 @@ def test_a_runtime_brings_its_environment_and_the_specs_comes_over_it() -> None:
     own = a_model(image="mlserver", env={workers: "2", "MINE": "yes"})
     (plain,) = planned(a_model(image="mlserver")).servers
     (changed,) = planned(own).servers
-    assert plain.workload.env[workers] == "0", "its workers drop requests at SIGTERM"
-    assert changed.workload.env == plain.workload.env | {workers: "2", "MINE": "yes"}
+    (of_row, of_spec) = (one.tracks[0].container.env for one in (plain, changed))
+    assert of_row[workers] == "0", "its workers drop requests at SIGTERM"
+    assert of_spec == of_row | {workers: "2", "MINE": "yes"}
 
 
 # -- what does not fit -----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.aws_policies import tls_only
 from regions.sandbox.processes import free_ports, python_env
+from tests.builders import a_registry
 
 BUCKET = "models"
 
@@ -58,12 +59,12 @@ def write(client: Any, policy: Any) -> None:
 
 
 def test_the_rendered_policy_lets_protected_requests_in(s3: Any) -> None:
-    write(s3, tls_only(BUCKET))
+    write(s3, tls_only(a_registry(bucket=BUCKET)))
     assert s3.get_object(Bucket=BUCKET, Key="search/x")["Body"].read() == b"x"
 
 
 def test_a_statement_that_denies_all_denies_here_too(s3: Any) -> None:
-    policy = tls_only(BUCKET)
+    policy = tls_only(a_registry(bucket=BUCKET))
     del policy["Statement"][0]["Condition"]
     with pytest.raises(ClientError, match="403"):
         write(s3, policy)

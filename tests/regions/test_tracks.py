@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_specs.load import Model
-from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
+from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, TAINT_GPU
 from model_specs.runtimes import CUSTOM, RUNTIMES
 from regions.machines import MACHINES
 from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
@@ -259,8 +259,8 @@ def test_a_shadow_gets_copies_and_answers_nobody() -> None:
 def test_a_candidate_that_only_changes_the_image_keeps_the_model() -> None:
     rollout = {"strategy": "blue_green", "candidate": {"image": OWN_IMAGE}}
     old, new = the_server(a_model(rollout=rollout)).tracks
-    assert new.image == OWN_IMAGE
-    assert old.image == RUNTIMES["vllm"].image
+    assert new.container.image == OWN_IMAGE
+    assert old.container.image == RUNTIMES["vllm"].image
     assert new.weights.address == old.weights.address, "what is left out stays the same"
 
 
@@ -281,20 +281,20 @@ def test_the_names_of_a_models_deployments_are_its_own() -> None:
 @pytest.mark.parametrize("name", sorted(RUNTIMES))
 def test_a_runtime_is_its_pinned_image_with_its_arguments(name: str) -> None:
     track = the_track(a_model(image=name, args=["--more"]))
-    assert track.image == RUNTIMES[name].image
-    assert "@sha256:" in track.image, "a tag can be moved under a running rollout"
-    assert track.command_args[-1] == "--more", "the team's arguments come last and win"
+    assert track.container.image == RUNTIMES[name].image
+    assert "@sha256:" in track.container.image, "a tag can be moved under a running rollout"
+    assert track.container.args[-1] == "--more", "the team's arguments come last and win"
 
 
 def test_an_image_of_ones_own_gets_the_open_contract() -> None:
     server = the_server(a_model(image=OWN_IMAGE))
-    assert server.tracks[0].image == OWN_IMAGE
+    assert server.tracks[0].container.image == OWN_IMAGE
     assert (server.port, server.ready_path) == (CUSTOM.port, CUSTOM.ready_path)
 
 
 def test_vllm_is_told_to_finish_what_it_answers() -> None:
     server = the_server(a_model())
-    args = server.tracks[0].command_args
+    args = server.tracks[0].container.args
     told = args[args.index("--shutdown-timeout") + 1]
     assert int(told) == server.drain.shutdown_seconds, (
         "its default of 0 aborts requests in flight, whatever grace the pod has"
@@ -308,8 +308,9 @@ def test_a_pod_stands_on_its_machine_type_and_gets_the_row(machine: str) -> None
     assert placement.node_selector[LABEL_MACHINE] == machine
     assert (placement.gpus, placement.cpu) == (row.gpus, row.cpu)
     tolerated = [(t.key, t.value) for t in placement.tolerations]
-    assert tolerated == ([(LABEL_MACHINE, machine)] if row.gpus else []), (
-        "GPU nodes are tainted with their type, others are not"
+    both = [(LABEL_MACHINE, machine), (TAINT_GPU, "")]
+    assert tolerated == (both if row.gpus else []), (
+        "GPU nodes carry the vendor's taint, with whatever value, those of before ours"
     )
 
 

@@ -50,7 +50,7 @@ def other_instances(repo: Path) -> None:
     edit(repo / USE1, "[g6.2xlarge]", "[g6.4xlarge]")
 
 
-def larger_claim(repo: Path) -> None:
+def larger_disk(repo: Path) -> None:
     edit(repo / USE1, "cache_disk_gib: 400", "cache_disk_gib: 500")
 
 
@@ -152,7 +152,6 @@ def new_in_seoul(repo: Path) -> None:
 CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "bucket": (replace_bucket, "protected thing goes", BLOCKED, "a human's act"),
     "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
-    "claim": (larger_claim, "stateful thing goes", APPROVAL, "pods mount it"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),
