@@ -19,7 +19,7 @@ from components.model_cache.tokens import Tokens
 from components.model_registry import peer_token
 from tests.cache_node import Node
 from tests.counted_store import Counted, sha256
-from tests.test_architecture import ROOT
+from tests.tracked import ROOT
 
 GIVER, ASKER, BAD = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 PROTECTION_SECONDS = 60.0

@@ -15,7 +15,8 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from tests.tracked import ROOT, tracked
+
 ROOMS: Final = ("components", "model_specs", "policies", "regions", "stacks", "tests")
 OURS: Final = frozenset(ROOMS)
 TOP_LEVEL: Final = frozenset(
@@ -53,13 +54,6 @@ LIBRARIES: Final[dict[str, frozenset[str]]] = {
 """The pure core needs no more than these."""
 FILE_LINES, FUNCTION_LINES = 500, 40
 PLANS: Final = ("regions/model_plan.py", "regions/plan.py")
-
-
-def tracked() -> list[Path]:
-    """Every file of the tree that is committed or would be, from the root."""
-    command = ["git", "ls-files", "-co", "--exclude-standard"]
-    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [Path(name) for name in out.splitlines() if (ROOT / name).is_file()]
 
 
 def is_sandbox(path: Path) -> bool:

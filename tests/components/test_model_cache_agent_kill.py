@@ -17,7 +17,7 @@ from components.model_cache.config import Wanted
 from components.model_cache.shelf import of_project
 from tests.cache_node import check_visible
 from tests.counted_store import Counted, Files, counted_store
-from tests.test_architecture import ROOT
+from tests.tracked import ROOT
 
 KILLS = 100
 PROJECT = "search"

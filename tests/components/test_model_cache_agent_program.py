@@ -34,7 +34,7 @@ from tests.cache_node import files_below
 from tests.counted_store import BUCKET, CREDENTIALS, Counted, counted_store
 from tests.examples import objects_of, of_kind
 from tests.images import check_image
-from tests.test_architecture import ROOT
+from tests.tracked import ROOT
 
 PROTECTION_SECONDS = 60.0
 DIGEST = "d" * 64
