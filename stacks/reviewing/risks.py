@@ -196,8 +196,8 @@ def _everywhere(seen: Seen) -> Iterator[Raised]:
         serving = {region for region, models in served.items() if model in models}
         if len(serving) > 1 and regions == serving:
             reason = (
-                "its pods restart in every region that serves it: bring it out in waves "
-                "(isoserve tower up), or as a rollout.candidate"
+                "its pods restart in every region that serves it: bring it out region by region "
+                "(one pulumi up -s REGION after the other), or as a rollout.candidate"
             )
             yield model, reason, ""
 

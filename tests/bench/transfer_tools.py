@@ -131,7 +131,7 @@ UP: Final = (
     Tool("rclone", _rclone_up, False),
     Tool("boto3", _boto("up", lambda bench: bench.source), False),
 )
-FILL: Final = Tool("isoserve cache fill", _fill, True)  # runs on when it is done
+FILL: Final = Tool("isoserve's cache agent", _fill, True)  # runs on when it is done
 DOWN: Final = (
     Tool("isoserve model pull", _pull, True),
     FILL,
