@@ -145,4 +145,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model was renamed or moved: the old one is deleted, and a new one is made beside it.",
         "Approve it in the review when callers know the new address; its weights are fetched anew.",
     ),
+    "W402": (
+        "A region profile still has a value of an example.",
+        "Write the region's own as the message says; a warning does not change the exit code.",
+    ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -21,6 +21,8 @@ from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
 
 Finding = tuple[tuple[str | int, ...], str, str]
+Reader = Callable[[str, Source], object]
+"""Called with the name of each region and the values of its file, before they are checked."""
 
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
@@ -438,9 +440,14 @@ def service_namespace(url: str) -> str:
     return found[1] if found else ""
 
 
-def load_profile(path: Path) -> RegionProfile:
+def no_reader(name: str, source: Source) -> None:
+    """Does nothing; for callers that want the profiles only."""
+
+
+def load_profile(path: Path, reader: Reader = no_reader) -> RegionProfile:
     """The profile in `path`, whose stem is the region's name. Raises SpecErrors."""
     source = read(path, f"{path.parent.name}/{path.name}")
+    reader(path.stem, source)
     return parse_named(source, RegionProfile, _misnamed(path.stem, source))
 
 
@@ -454,7 +461,9 @@ def _misnamed(name: str, source: Source) -> Iterator[SpecError]:
         yield source.error((), "E312", message)
 
 
-def load_profiles(directory: Path, names: tuple[str, ...] = ()) -> dict[str, RegionProfile]:
+def load_profiles(
+    directory: Path, names: tuple[str, ...] = (), reader: Reader = no_reader
+) -> dict[str, RegionProfile]:
     """Profiles by region name: those asked for in `names`, or all in `directory`.
 
     Raises SpecErrors with every error of every file, and for names that have no file.
@@ -473,7 +482,7 @@ def load_profiles(directory: Path, names: tuple[str, ...] = ()) -> dict[str, Reg
     for name, path in files.items():
         if not names or name in names:
             try:
-                profiles[name] = load_profile(path)
+                profiles[name] = load_profile(path, reader)
             except SpecErrors as refused:
                 errors.extend(refused.errors)
     if not files:

@@ -1,19 +1,25 @@
-"""Says everything that is wrong with specs and profiles, and what each region would do instead."""
+"""Says everything that is wrong with specs and profiles, and what each region would do instead.
+
+Values of profiles that are still an example's are warnings: they do not change the exit code.
+"""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from model_specs.errors import SpecError, SpecErrors
+from model_specs.runtimes import RUNTIMES
 from model_specs.schema import MAX_TTL, is_expired
+from model_specs.source import Source
+from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
-from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_lines, error_rows
+from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_rows
 from stacks.tree import Tree, tree_of
 
 
@@ -55,6 +61,26 @@ def _ttls(tree: Tree) -> Iterator[SpecError]:
             yield model.source.error(("ttl",), "E352", message)
 
 
+def _warnings(sources: Mapping[str, Source]) -> tuple[list[SpecError], list[SpecError]]:
+    """What is still an example's in the profiles: one row a value, and the lines for people."""
+    images = {name: runtime.image for name, runtime in RUNTIMES.items()}
+    rows: list[SpecError] = []
+    lines: list[SpecError] = []
+    for region, source in sources.items():
+        found = placeholders(source, region, images)
+        rows += each(source, found)
+        lines += grouped(source, found)
+    return rows, lines
+
+
+def _report(errors: Sequence[SpecError], warnings: Sequence[SpecError]) -> Iterator[str]:
+    """Errors, then warnings, one a line, and their numbers."""
+    yield from (f"{one}\n" for one in (*errors, *warnings))
+    numbers = [count(len(errors), "error")]
+    numbers += [count(len(warnings), "warning")] if warnings else []
+    yield f"{', '.join(numbers)}\n"
+
+
 def _lines(regions: Iterable[dict[str, Any]]) -> Iterator[str]:
     for row in regions:
         numbers = (
@@ -75,8 +101,9 @@ def run(args: Namespace) -> Outcome:
     """Load everything, resolve every region, and tell."""
     regions: list[dict[str, Any]] = []
     errors: set[SpecError] = set()
+    sources: dict[str, Source] = {}  # of profiles that are refused too: all is said at once
     try:
-        tree = tree_of(args)
+        tree = tree_of(args, sources.__setitem__)
         errors.update(_ttls(tree))
         for region, profile in tree.profiles.items():
             try:
@@ -90,8 +117,9 @@ def run(args: Namespace) -> Outcome:
     except SpecErrors as refused:
         errors.update(refused.errors)
     found = sorted(errors)
+    rows, lines = _warnings(sources)
     return Outcome(
-        data={"errors": error_rows(found), "regions": regions},
-        text=[*_lines(regions), *error_lines(found)],
+        data={"errors": error_rows(found), "regions": regions, "warnings": error_rows(rows)},
+        text=[*_lines(regions), *_report(found, lines)],
         code=FINDINGS if found else OK,
     )

@@ -10,7 +10,7 @@ from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import Specs, load
 from regions.limits import unknown_regions
 from regions.plan import RegionPlan
-from regions.profile import RegionProfile, load_profiles
+from regions.profile import Reader, RegionProfile, load_profiles, no_reader
 from regions.resolve import resolve
 from stacks.places import check_regions, directories
 
@@ -36,7 +36,7 @@ class Tree:
         return found
 
 
-def read_tree(specs: Path, regions: Path, wanted: list[str]) -> Tree:
+def read_tree(specs: Path, regions: Path, wanted: list[str], reader: Reader = no_reader) -> Tree:
     """The tree in two directories, with the regions `wanted` or all of them.
 
     Raises SpecErrors with everything that is wrong in specs and in profiles.
@@ -50,7 +50,7 @@ def read_tree(specs: Path, regions: Path, wanted: list[str]) -> Tree:
     except SpecErrors as refused:
         errors += refused.errors
     try:
-        profiles = load_profiles(regions, tuple(wanted))
+        profiles = load_profiles(regions, tuple(wanted), reader)
     except SpecErrors as refused:
         errors += refused.errors
     if errors or found is None:
@@ -61,7 +61,7 @@ def read_tree(specs: Path, regions: Path, wanted: list[str]) -> Tree:
     return Tree(specs=found, profiles=profiles)
 
 
-def tree_of(args: Namespace) -> Tree:
+def tree_of(args: Namespace, reader: Reader = no_reader) -> Tree:
     """The tree that the options name."""
     specs, regions = directories(args)
-    return read_tree(specs, regions, args.region)
+    return read_tree(specs, regions, args.region, reader)

@@ -87,7 +87,41 @@ def test_all_errors_of_all_files_come_at_once(isoserve: Isoserve, here: Path) ->
     assert "model_specs/chat/helper.yaml:2:1  imge  E201" in answer.out, "with its place"
     assert "did you mean image?" in answer.out, "and the nearest name"
     assert "regions/us-east-1.yaml" in answer.out, "profiles are judged in the same run"
-    assert answer.out.endswith("errors\n"), "the last line counts them"
+    assert "errors" in answer.out.splitlines()[-1], "the last line counts them"
+
+
+def test_warnings_of_profiles_come_after_the_errors(isoserve: Isoserve, here: Path) -> None:
+    edit(here / SENTIMENT, "machine_type", "machine_typ")
+    answer = isoserve("check", "-r", "us-east-1")
+    *lines, last = [line for line in answer.out.splitlines() if not line.startswith("  ")]
+    codes = [line.split("  ")[2] for line in lines]
+    assert codes == [*["E201", "E203"], *["W402"] * 12], "what must be changed comes first"
+    assert last == "2 errors, 12 warnings", "each is counted"
+    assert answer.code == 1, "for the errors"
+
+
+def test_warnings_leave_the_exit_code_and_are_json_for_programs(
+    isoserve: Isoserve, here: Path
+) -> None:
+    answer = isoserve("check", "-r", "us-east-1", "--json")
+    assert answer.code == 0, "the examples are without errors"
+    assert answer.data["errors"] == [], "a warning is none"
+    rows = answer.data["warnings"]
+    assert set(rows[0]) == {"file", "line", "column", "path", "code", "message"}, "as errors are"
+    assert {row["file"] for row in rows} == {"regions/us-east-1.yaml"}, "of what was asked for"
+    text = (here / "regions/us-east-1.yaml").read_text().splitlines()
+    places = {row["path"]: text[row["line"] - 1][row["column"] - 1 :] for row in rows}
+    assert places["account.subnet_ids[1]"].startswith("subnet-01b"), "one row a value"
+    assert places["domain"].startswith("domain: use1.models"), "at its place"
+
+
+def test_a_profile_that_cannot_be_read_is_an_error_and_no_warning(
+    isoserve: Isoserve, here: Path
+) -> None:
+    (here / "regions/us-east-1.yaml").write_text("provider: [aws\n")
+    answer = isoserve("check", "-r", "us-east-1", "--json")
+    assert [row["code"] for row in answer.data["errors"]] == ["E102"]
+    assert answer.data["warnings"] == []
 
 
 def test_resolve_errors_of_all_regions_come_once_each(isoserve: Isoserve, here: Path) -> None:
