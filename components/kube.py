@@ -82,8 +82,9 @@ def resolver() -> Object:
 
 
 def tolerations(taints: Iterable[Toleration]) -> list[Object]:
-    """Pod tolerations of `taints`."""
+    """Pod tolerations of `taints`; one without a value is tolerated whatever its value."""
     return [
-        {"effect": "NoSchedule", "key": t.key, "operator": "Equal", "value": t.value}
+        {"effect": "NoSchedule", "key": t.key}
+        | ({"operator": "Equal", "value": t.value} if t.value else {"operator": "Exists"})
         for t in taints
     ]

@@ -38,7 +38,10 @@ METRICS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One model's series; `waiting` is the PromQL of its queue, the last two its promises."""
+    """One model's series; `waiting` is the PromQL of its queue, the next two its promises.
+
+    `probed` says in words what its probe shows.
+    """
 
     project: str
     model: str
@@ -46,6 +49,7 @@ class Selector:
     waiting: str
     availability: str
     latency_seconds: str
+    probed: str
 
     @property
     def probe(self) -> str:
@@ -71,8 +75,8 @@ class Selector:
 
 
 def probe(of: Selector) -> Panel:
-    """Whether the last probe was answered rightly."""
-    return number("Probe answered rightly", "percentunit", f"model:probe_success:max{of.probe}")
+    """Whether the last probe was answered rightly, or only that the model is ready."""
+    return number(of.probed, "percentunit", f"model:probe_success:max{of.probe}")
 
 
 def budget(of: Selector) -> Panel:

@@ -14,6 +14,8 @@ from regions.plan import RegionPlan
 REGION_UID: Final = "isoserve-region"
 # Grafana's sidecar loads every ConfigMap that carries it (kiwigrid/k8s-sidecar, `LABEL`).
 _LOADED: Final = {"grafana_dashboard": "1"}
+_PROBED: Final = {True: "Probe answered rightly", False: "Ready (not probed for correctness)"}
+"""What the probe shows, by whether the spec wrote its request."""
 
 
 def dashboard_uid(project: str, model: str) -> str:
@@ -60,6 +62,7 @@ def model_dashboard(server: ServerPlan) -> Object:
         server.tracks[0].scaler.query,
         f"{server.slo.availability:.6g}",
         f"{server.slo.latency_seconds:.6g}",
+        _PROBED[server.probe.written],
     )
     labels = {**work.labels, **_LOADED}
     config = head("v1", "ConfigMap", f"{work.model}-dashboard", work.namespace, labels, {})

@@ -149,4 +149,12 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A region profile still has a value of an example.",
         "Write the region's own as the message says; a warning does not change the exit code.",
     ),
+    "W403": (
+        "An image of one's own is held to the contract of the platform.",
+        "Make the image meet it, or take a runtime of the catalogue; the message has the contract.",
+    ),
+    "W404": (
+        "A model is not probed for correctness.",
+        "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
+    ),
 }

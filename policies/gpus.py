@@ -46,8 +46,15 @@ def _sizes(container: Block) -> Iterator[str]:
 
 
 def _tolerated(taints: Iterator[Block] | list[Block]) -> set[tuple[str, str]]:
-    """The taints that a pod may stand on, by key and value; one without a value takes all."""
-    return {(str(t.get("key", "")), str(t.get("value", ""))) for t in taints}
+    """The taints that a pod may stand on, by key and value; an empty value is any."""
+    return {(str(t.get("key", "")), _value(t)) for t in taints}
+
+
+def _value(toleration: Block) -> str:
+    """The value that a toleration takes, empty for any; one of no value at all says so."""
+    if toleration.get("operator") == "Exists":
+        return ""
+    return str(toleration.get("value") or "(none)")
 
 
 def _of_nodes(row: MachineType, facts: Facts) -> set[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Says everything that is wrong with specs and profiles, and what each region would do instead.
 
-Values of profiles that are still an example's are warnings: they do not change the exit code.
+What is legal and may surprise (a value of an example profile, an image's contract, a model without
+an example request) is a warning: it does not change the exit code.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from model_specs.advice import advice
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import MAX_TTL, is_expired
@@ -101,10 +103,12 @@ def run(args: Namespace) -> Outcome:
     """Load everything, resolve every region, and tell."""
     regions: list[dict[str, Any]] = []
     errors: set[SpecError] = set()
+    advised: list[SpecError] = []
     sources: dict[str, Source] = {}  # of profiles that are refused too: all is said at once
     try:
         tree = tree_of(args, sources.__setitem__)
         errors.update(_ttls(tree))
+        advised = sorted(advice(tree.specs.models))
         for region, profile in tree.profiles.items():
             try:
                 regions.append(_summary(resolve(tree.specs, profile, region)))
@@ -119,7 +123,11 @@ def run(args: Namespace) -> Outcome:
     found = sorted(errors)
     rows, lines = _warnings(sources)
     return Outcome(
-        data={"errors": error_rows(found), "regions": regions, "warnings": error_rows(rows)},
-        text=[*_lines(regions), *_report(found, lines)],
+        data={
+            "errors": error_rows(found),
+            "regions": regions,
+            "warnings": error_rows([*advised, *rows]),
+        },
+        text=[*_lines(regions), *_report(found, [*advised, *lines])],
         code=FINDINGS if found else OK,
     )

@@ -54,6 +54,9 @@ def _text(plans: list[RegionPlan]) -> Iterator[str]:
     for plan in plans:
         yield f"{plan.region}  ({plan.provider})\n"
         yield from table(_HEAD, list(_rows(plan)))
+        for server in plan.servers:
+            if not server.probe.written:
+                yield f"{server.workload.id}  not probed for correctness: write probe.request\n"
         yield "\n"
 
 
