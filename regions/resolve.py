@@ -42,7 +42,6 @@ from regions.tracks import fits_memory, versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
 _PRIORITIES: Final = (
-    ("isoserve-node", 2_000_000),
     ("isoserve-preemptible", 1000),
     ("isoserve-standard", 1_000_000),
 )

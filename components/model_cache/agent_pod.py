@@ -78,7 +78,9 @@ def pod(plan: CachePlan) -> Object:
         "automountServiceAccountToken": False,
         "containers": [_container(plan)],
         "nodeSelector": plan.node_selector,
-        "priorityClassName": "isoserve-node",
+        # The kubelet never evicts such a pod (types.IsCriticalPod in pkg/kubelet/eviction): under
+        # disk pressure only the agent can free what its models take.
+        "priorityClassName": "system-node-critical",
         "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
         "serviceAccountName": CACHE_ACCOUNT,
         "terminationGracePeriodSeconds": 30,

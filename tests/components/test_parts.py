@@ -305,11 +305,25 @@ def test_every_server_has_three_probes_on_a_port_it_opens(region: str) -> None:
             )
 
 
+BUILT_IN = {"system-cluster-critical", "system-node-critical"}
+"""Priority classes that the API server itself makes."""
+
+
+@every_region
+def test_the_kubelet_never_evicts_the_cache_agent(region: str) -> None:
+    for name, made, pod in pods_of(region):
+        critical = pod.get("priorityClassName") == "system-node-critical"
+        assert critical == (made["kind"] == "DaemonSet"), (
+            f"{name}: under disk pressure the agent alone can free what its models take"
+        )
+
+
 @every_region
 def test_every_priority_class_is_there(region: str) -> None:
     made = {identity(o).name for o in of_kind("PriorityClass", objects_of(region))}
     used = {pod["priorityClassName"] for _, _, pod in pods_of(region) if "priorityClassName" in pod}
-    assert used <= made, "a pod of an unknown class is refused"
+    assert used <= made | BUILT_IN, "a pod of an unknown class is refused"
+    assert made <= used | {"isoserve-preemptible"}, "one that no pod has is a leftover"
 
 
 @every_region

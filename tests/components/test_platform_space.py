@@ -44,9 +44,10 @@ def test_serving_goes_before_what_may_wait() -> None:
         identity(made).name: made["value"]
         for made in of_kind("PriorityClass", objects(plan_of("sandbox-aws")))
     }
-    assert values["isoserve-node"] > values["isoserve-standard"] > values["isoserve-preemptible"], (
-        "a pod waits for its node's agent, and a batch job gives way to a server"
+    assert values["isoserve-standard"] > values["isoserve-preemptible"], (
+        "a batch job gives way to a server"
     )
+    assert len(values) == 2, "each is some pod's"
     assert all(value < 1_000_000_000 for value in values.values()), (
         "above a billion is the system's own"
     )
