@@ -12,7 +12,6 @@ from components.aws_policies import assume
 from components.gpu_node_pool import node_labels
 from regions.plan import AccountPlan, NodeGroupPlan, PoolPlan, RegionPlan
 
-_IMAGE_GIB: Final = 60  # images and logs beside the models
 _CAPACITY: Final = {"on_demand": "ON_DEMAND", "spot": "SPOT"}
 _AMI: Final = {True: "AL2023_x86_64_NVIDIA", False: "AL2023_x86_64_STANDARD"}
 _NODE_POLICIES: Final = (
@@ -83,7 +82,7 @@ class GpuNodePool(pulumi.ComponentResource):
             delete_on_termination="true",
             encrypted="true",
             throughput=500,
-            volume_size=plan.disk_gib + _IMAGE_GIB,
+            volume_size=plan.volume_gib,
             volume_type="gp3",
         )
         tags = {"Name": f"isoserve-{plan.name}", **plan.labels}

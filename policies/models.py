@@ -160,8 +160,9 @@ def _cache_held(estate: Estate) -> Iterator[Fault]:
 
 @each("P33", "cache-disk", "ConfigMap")
 def _cache_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
-    """What the nodes of a machine type keep leaves a sixth of their model disk free: on a full
-    disk the kubelet evicts every pod, whatever its budget for disruption."""
+    """What the nodes of a machine type keep leaves a sixth of their model disk free, and the agent
+    leaves disk_free_percent of the whole disk free: on a full disk the kubelet evicts every pod,
+    whatever its budget for disruption."""
     if config.namespace != CACHE_NAMESPACE:
         return
     machine, held = str(config.labels.get(LABEL_MACHINE)), _held(config)
@@ -174,6 +175,10 @@ def _cache_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
     if budget is None or budget > offer.cache_disk_gib:
         what = f"may fill {budget or 'any number of'} GiB, nodes have {offer.cache_disk_gib}"
         yield Fault(config, what, "keep to cache_disk_gib, or give larger disks", field)
+    free, wanted = held.get("disk_free_percent"), facts.profile.cluster.disk_free_percent
+    if free is None or free < wanted:
+        what = f"leaves {free or 'no'} % of a disk free, the profile says {wanted} %"
+        yield Fault(config, what, "take cluster.disk_free_percent", "cluster.disk_free_percent")
     need = _SLACK * sum(row["bytes"] for row in held.get("models") or ()) / _GIB
     if need > offer.cache_disk_gib:
         what = f"needs {need:.0f} GiB of every node, nodes have {offer.cache_disk_gib}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from policies.pods import pod
 from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from regions.machines import MACHINES
-from regions.profile import Offer
+from regions.profile import Offer, RegionProfile
 
 _TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 _GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
@@ -27,13 +28,18 @@ _METADATA: Final = {
     "httpPutResponseHopLimit": 1,
     "httpTokens": "required",
 }
+_ROOT_DISK: Final = "/dev/xvda"
+"""AL2023's; models, images and logs are on it."""
+_BESIDE_MODELS_GIB: Final = 60
+"""Images and logs."""
 _CAPACITY: Final = {"ON_DEMAND": "on_demand", "SPOT": "spot"}
 
 
 @each("P27", "node-machine", _TEMPLATE)
 def _machine(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """A node's credentials are out of its pods' reach (IMDSv2, one hop), its disks are encrypted,
-    it has no public address, no SSH key, and the security groups of the profile.
+    it has no public address, no SSH key, and the security groups of the profile. With its cache
+    full and 60 GiB of images and logs, its disk has disk_free_percent left, so no pod is evicted.
     """
     values, place = resource.values, "machines"
     metadata = values.get("metadataOptions") or {}
@@ -56,6 +62,36 @@ def _machine(resource: Resource, facts: Facts) -> Iterator[Fault]:
     if found != groups:
         what = f"is in security groups {sorted(found)}"
         yield Fault(resource, what, f"take {sorted(groups)}", "account.node_security_group_ids")
+    yield from _small_disk(resource, facts.profile)
+
+
+def _small_disk(template: Resource, profile: RegionProfile) -> Iterator[Fault]:
+    """A disk on which a full cache leaves less than the profile says."""
+    machines = [machine for machine in profile.machines if _slug(machine) == template.name]
+    if not machines:
+        fix = "name it like a machine type of the profile"
+        yield Fault(template, "is for no machine type that the region has", fix, "machines")
+    sizes = [
+        (one.get("ebs") or {}).get("volumeSize") or 0
+        for one in listed(template.values.get("blockDeviceMappings"))
+        if one.get("deviceName") == _ROOT_DISK
+    ]
+    size, percent = min(sizes, default=0), profile.cluster.disk_free_percent
+    for machine in machines:
+        taken = profile.machines[machine].cache_disk_gib + _BESIDE_MODELS_GIB
+        least = math.ceil(taken * 100 / (100 - percent))
+        if size < least:
+            what = (
+                f"has {size:g} GiB at {_ROOT_DISK}; a full cache, images and logs take {taken} "
+                f"and {percent} % must stay free, or the kubelet evicts pods"
+            )
+            fix = f"make it {least} GiB"
+            yield Fault(template, what, fix, f"machines[{machine}].cache_disk_gib")
+
+
+def _slug(machine: str) -> str:
+    """How the pool of a machine type is named."""
+    return machine.replace(".", "-")
 
 
 def _wanted_taints(machine: str, capacity: str) -> set[tuple[str, str]]:
@@ -148,7 +184,7 @@ def _present(estate: Estate) -> Iterator[Fault]:
             )
     for group in groups:
         machine = (group.values.get("labels") or {}).get(LABEL_MACHINE)
-        if str(machine).replace(".", "-") not in templates:
+        if _slug(str(machine)) not in templates:
             what = "has no launch template that rules can read"
             yield Fault(group, what, "register the pool's template", "machines")
 

@@ -65,6 +65,7 @@ def caches(
                     for project in projects
                 ),
                 disk_budget_gib=offer.cache_disk_gib,
+                disk_free_percent=profile.cluster.disk_free_percent,
                 registry_url=f"s3://{profile.registry.bucket}",
                 registry_endpoint=profile.registry.endpoint,
                 registry_region=profile.account.region,

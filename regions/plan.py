@@ -36,7 +36,8 @@ class PoolPlan:
     replicas_per_node: int
     replicas_wanted: int
     replicas_most: int
-    disk_gib: int
+    volume_gib: int
+    """Size of a node's volume where we make the node; 0 for listed nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class CachePlan:
     models: tuple[HeldModelPlan, ...]
     claims: tuple[ClaimPlan, ...]
     disk_budget_gib: int
+    disk_free_percent: int
     registry_url: str
     registry_endpoint: str
     registry_region: str

@@ -107,6 +107,10 @@ class Cluster(Part):
     """Host and path of the issuer of service account tokens; roles and probers rest on it."""
     jwks_uri: Annotated[str, Field(pattern=r"^https://")]
     """Where that issuer's keys are, as the gateway reaches them."""
+    disk_free_percent: Annotated[int, Field(ge=0, le=90)] = 20
+    """Per cent of a node's disk that stay free: 5 above the kubelet's highest default threshold,
+    imagefs.available<15% (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction);
+    0 where no kubelet evicts."""
 
 
 class Account(Part):

@@ -153,6 +153,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
         (r"GpuNodePool/Node", r"", _own_node, "the nodes are the place's own"),
         (r"ModelCache/.*", r"(.*\.storage|.*\.disk_budget_gib)", _always, "disks differ in size"),
+        (r"ModelCache/ConfigMap", r".*\.disk_free_percent", _always,
+         "kubelets differ in the disk they keep free"),
         (r"ModelCache/PersistentVolume(Claim)?", r"", _lacks("cluster_scope"), "no cache there"),
         (r"ModelCache/.*", r"", _other_models, "none of the models there is cached"),
         (r".*/ServiceAccount", r".*role-arn.*", _provider, "only AWS has IAM roles"),

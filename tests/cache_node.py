@@ -28,6 +28,8 @@ class Node:
     store: Store
     peers: Peers | None = None
     budget_bytes: int = GIB
+    disk_free_percent: int = 0
+    """0, so that no test depends on how full this machine's disk is."""
     seconds: float = 0.0
     signs: Signs = field(default_factory=lambda: Signs("node-1"))
 
@@ -40,7 +42,12 @@ class Node:
         self.holder = Holder(self.root, Origin(self.store, self.peers), self.signs, retries)
 
     def turn(self, *models: Wanted) -> None:
-        self.holder.turn(Config(budget_bytes=self.budget_bytes, models=models))
+        config = Config(
+            budget_bytes=self.budget_bytes,
+            disk_free_percent=self.disk_free_percent,
+            models=models,
+        )
+        self.holder.turn(config)
 
     def hold(self, *models: Wanted) -> None:
         """As many turns as there are models, long enough apart for every retry."""

@@ -50,7 +50,9 @@ def _child(url: str, line: str) -> None:
     root, calls, budget, *rows = line.split()
     pairs = (row.rsplit("=", 1) for row in rows)
     config = Config(
-        budget_bytes=int(budget), models=tuple(wanted(text, int(size)) for text, size in pairs)
+        budget_bytes=int(budget),
+        disk_free_percent=0,
+        models=tuple(wanted(text, int(size)) for text, size in pairs),
     )
     ranges.RANGE_BYTES = 4096  # type: ignore[misc]  # small files then have many parts
     for name in CALLS:

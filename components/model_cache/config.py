@@ -28,9 +28,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All of a node: the models, and the bytes that they may take together."""
+    """All of a node: the models, the bytes that they may take together, and what stays free."""
 
     budget_bytes: int
+    disk_free_percent: int
+    """Share of the file system that the models leave free, whatever their budget says."""
     models: tuple[Wanted, ...]
 
 
@@ -56,7 +58,7 @@ def load(path: Path) -> Config:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        gib = found["disk_budget_gib"]
+        gib, percent = found["disk_budget_gib"], found["disk_free_percent"]
         rows = {(one.project, one.digest): one for one in map(_row, found["models"])}
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"is of another version than this program: {error!r}") from None
@@ -64,7 +66,9 @@ def load(path: Path) -> Config:
         raise ValueError(str(error)) from None
     if type(gib) is not int or gib < 1:
         raise ValueError(f"disk_budget_gib is a whole number from 1, got {gib!r}")
-    return Config(budget_bytes=gib * _GIB, models=tuple(rows.values()))
+    if type(percent) is not int or not 0 <= percent <= 90:
+        raise ValueError(f"disk_free_percent is a whole number from 0 to 90, got {percent!r}")
+    return Config(budget_bytes=gib * _GIB, disk_free_percent=percent, models=tuple(rows.values()))
 
 
 def _row(row: dict[str, Any]) -> Wanted:

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from components.model_cache import notices
 from components.model_cache.board import Board
+from components.model_cache.budget import budget_of, make_room
 from components.model_cache.config import Config, Wanted
 from components.model_cache.failure import Failure, failure_of
 from components.model_cache.fetch import missing_bytes
 from components.model_cache.keep import Library, bring, content
 from components.model_cache.places import held_bytes, is_there, places_of
 from components.model_cache.retry import Key, Retries
-from components.model_cache.room import Place, make_room
+from components.model_cache.room import Place
 from components.model_cache.rot import Condemned, clear
 from components.model_cache.signs import Signs
 from components.model_cache.source import Origin
 from components.model_registry.errors import RegistryError
 
 _log = logging.getLogger("cache")
-_LOOK_SECONDS: Final = 600.0
-_NOTHING: Final = Config(budget_bytes=0, models=())
+_LOOK_SECONDS: Final = 60.0  # images may fill the disk meanwhile
+_NOTHING: Final = Config(budget_bytes=0, disk_free_percent=0, models=())
 
 
 class Holder:
@@ -124,22 +124,21 @@ class Holder:
 
     def _make_room(self, needed_bytes: int) -> str:
         """Evict for `needed_bytes` more; why that is not enough, or nothing."""
-        gone, lack = make_room(self._places, needed_bytes, self._config.budget_bytes)
+        gone, lack = make_room(self._root, self._places, self._config, needed_bytes)
         for row in gone:
             self._signs.evicted(row.project)
             _log.info("%s/%s made room: nobody asks for it", row.project, row.digest)
         return lack
 
     def _post(self, *, at_once: bool) -> None:
-        missing: Collection[Wanted] = self._missing.values()
-        self._board.post(self._places, missing, at_once=at_once)
+        self._board.post(self._places, self._missing.values(), at_once=at_once)
 
     def _show(self) -> None:
         """Let pods and Prometheus see how things stand."""
         self._post(at_once=True)
-        used = sum(place.shelf.used_bytes() for place in self._places.values())
         held = (row for place in self._places.values() for row in held_bytes(place))
-        self._signs.disk(self._config.budget_bytes, used, held)
+        budget = budget_of(self._root, self._places, self._config)
+        self._signs.disk(budget.bytes, budget.used_bytes, held)
         refused = sum(map(self._retries.is_refused, self._missing))
         self._signs.states(
             Counter(

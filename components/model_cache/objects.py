@@ -26,6 +26,7 @@ def _config(plan: CachePlan) -> Object:
     """What to hold; the agent re-reads it, so a new model restarts no agent."""
     wanted = {
         "disk_budget_gib": plan.disk_budget_gib,
+        "disk_free_percent": plan.disk_free_percent,
         "models": [
             {
                 "address": m.address,

@@ -1,4 +1,4 @@
-"""Keeps the disk within its budget: what is there, what is in use, and what has to go."""
+"""One project's models on the disk: what is there, what is in use, and what nothing needs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from components.model_cache.evict import GRACE_SECONDS, Held, going
-from components.model_cache.fetch import empty_quarantine, free_bytes
+from components.model_cache.evict import GRACE_SECONDS, Held
 from components.model_cache.keep import Library
 from components.model_cache.notices import take_down
-from components.model_cache.publish import sweep, sweep_leavings, withdraw
+from components.model_cache.publish import sweep, sweep_leavings
 from components.model_cache.shelf import Shelf
-
-_RESERVE_BYTES: Final = 1024**3
-"""Left to the file system whatever the budget says: the node's own may be on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +93,3 @@ def _is_open(path: str) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def make_room(places: Mapping[str, Place], needed: int, budget: int) -> tuple[list[Held], str]:
-    """Let versions go until `needed` bytes more fit; gives who went, or why that cannot be.
-
-    When nothing is needed, as much goes as the budget asks for and may go.
-    """
-    short = _short_bytes(places, needed, budget)
-    if short <= 0:
-        return [], ""
-    for place in places.values():
-        empty_quarantine(place.shelf)
-    short = _short_bytes(places, needed, budget)
-    chosen, freed = going((row for place in places.values() for row in place.held()), short)
-    if needed and freed < short:
-        return [], (
-            f"the node lacks {(short - freed) / 1e9:.2f} GB for it: its cache may take "
-            f"{budget / 1e9:.0f} GB and leaves {_RESERVE_BYTES / 1e9:.2f} GB of the disk free; "
-            "give larger disks or cache fewer models"
-        )
-    for row in chosen:
-        withdraw(places[row.project].shelf, row.digest)
-    for project in {row.project for row in chosen}:
-        places[project].sweep()
-    return chosen, ""
-
-
-def _short_bytes(places: Mapping[str, Place], needed: int, budget: int) -> int:
-    used = sum(place.shelf.used_bytes() for place in places.values())
-    over = used + needed - budget
-    if not needed:
-        return over
-    free = min((free_bytes(place.shelf) for place in places.values()), default=0)
-    return max(over, needed + _RESERVE_BYTES - free)

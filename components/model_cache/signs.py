@@ -33,7 +33,7 @@ class Signs:
         self._beat = time.monotonic()
         self.ready = False
         """Whether each listed version is held, or refused for a reason of its own."""
-        self._budget = self._gauge("budget_bytes", "What the models may take together")
+        self._budget = self._gauge("budget_bytes", "What the models may take of the disk as it is")
         self._used = self._gauge("used_bytes", "What is taken, unfinished content too")
         self._held = self._gauge("held_bytes", "Content that pods can mount", "project", "model")
         self._models = self._gauge("models", "Listed versions by their state", "state")

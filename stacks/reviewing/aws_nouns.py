@@ -24,7 +24,7 @@ def _pool(pool: PoolPlan, plan: RegionPlan) -> Iterator[Object]:
         "LaunchTemplate",
         pool.name,
         {
-            "disk_gib": pool.disk_gib,
+            "volume_gib": pool.volume_gib,
             "security_groups": list(plan.account.node_security_group_ids),
         },
     )

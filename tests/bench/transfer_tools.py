@@ -177,7 +177,8 @@ def stock(bench: Bench, sums: dict[str, str]) -> Path:
         bench.store.link(f"bench/blobs/sha256/{sha256}", f"{_PLAIN}/{name}")
     digest = str(told["digest"]).removeprefix("sha256:")
     row = {key: told[key] for key in ("address", "bytes")}
-    wanted = {"disk_budget_gib": 64, "models": [row | {"digest": digest, "project": "bench"}]}
+    models = [row | {"digest": digest, "project": "bench"}]
+    wanted = {"disk_budget_gib": 64, "disk_free_percent": 0, "models": models}
     (bench.regions / "models.json").write_text(json.dumps(wanted))
     return bench.target / "bench" / digest
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.model_cache import notices, room
+from components.model_cache import notices
 from components.model_cache.config import Wanted
 from components.model_cache.evict import GRACE_SECONDS
 from components.model_cache.retry import Retries
@@ -334,7 +334,8 @@ def test_the_file_system_is_not_filled_to_the_brim(
     node: Node, store: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = store.push({"w.bin": content("brim", 600)}, "brim/model:v1")
-    monkeypatch.setattr(room, "free_bytes", lambda _: 10_000)
+    disk = shutil.disk_usage(node.root)._replace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk)
     node.hold(one)
     assert store.blob_reads() == [], "the kubelet evicts pods of a node whose disk is full"
     assert node.metric("failures_total", project="brim", reason="disk_full") == 1

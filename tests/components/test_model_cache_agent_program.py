@@ -86,9 +86,13 @@ def row(one: Wanted) -> dict[str, Any]:
     }
 
 
+def told(models: list[dict[str, Any]], **other: Any) -> str:
+    return json.dumps({"disk_budget_gib": 1, "disk_free_percent": 0, "models": models, **other})
+
+
 def write_config(path: Path, *models: Wanted) -> Path:
     rows = [row(one) for one in models]
-    path.write_text(json.dumps({"disk_budget_gib": 1, "models": rows}))
+    path.write_text(told(rows))
     return path
 
 
@@ -254,11 +258,12 @@ GOOD = {
         "",
         "[]",
         "{}",
-        json.dumps({"disk_budget_gib": 0, "models": []}),
-        json.dumps({"disk_budget_gib": 1, "models": [{**GOOD, "project": ".."}]}),
-        json.dumps({"disk_budget_gib": 1, "models": [{**GOOD, "digest": "../../etc"}]}),
-        json.dumps({"disk_budget_gib": 1, "models": [{**GOOD, "address": "../x:v@sha256:1"}]}),
-        json.dumps({"disk_budget_gib": 1, "models": [{**GOOD, "bytes": None}]}),
+        json.dumps({"disk_budget_gib": 1, "models": []}),
+        told([], disk_budget_gib=0),
+        told([{**GOOD, "project": ".."}]),
+        told([{**GOOD, "digest": "../../etc"}]),
+        told([{**GOOD, "address": "../x:v@sha256:1"}]),
+        told([{**GOOD, "bytes": None}]),
     ],
 )
 def test_a_config_that_is_not_well_formed_is_refused_whole(text: str, tmp_path: Path) -> None:
@@ -266,6 +271,21 @@ def test_a_config_that_is_not_well_formed_is_refused_whole(text: str, tmp_path: 
     path.write_text(text)
     with pytest.raises(ValueError):  # noqa: PT011  # each has its own words
         configs.load(path)
+
+
+@pytest.mark.parametrize("percent", [-1, 91, 20.0, "20", True, None])
+def test_a_share_of_the_disk_that_is_none_is_refused(percent: object, tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text(told([GOOD], disk_free_percent=percent))
+    with pytest.raises(ValueError, match=r"disk_free_percent is a whole number from 0 to 90, got"):
+        configs.load(path)
+
+
+@pytest.mark.parametrize("percent", [0, 20, 90])
+def test_the_agent_reads_how_much_of_the_disk_stays_free(percent: int, tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text(told([GOOD], disk_free_percent=percent))
+    assert configs.load(path).disk_free_percent == percent
 
 
 def test_what_is_rendered_is_what_the_agent_reads(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.policies.cases import (
     setting,
     with_path,
 )
-from tests.policies.estate import added, changed, named, said
+from tests.policies.estate import REGION, added, changed, named, said
 
 DIGEST, CACHED, HELD, DISK = RULES
 OWN_COPY: Final = "Deployment search/embedder"  # downloads
@@ -33,9 +33,9 @@ NODES: Final = f"{POD} nodeSelector isoserve.dev/machine-type"
 OTHER: Final = "f" * 64
 
 
-def told(change: Callable[[Any], object]) -> str:
+def told(change: Callable[[Any], object], region: str = REGION) -> str:
     """What the agents of gpu.l4.1 are told, after `change`."""
-    held = json.loads(named(CONFIG).values["data"]["models.json"])
+    held = json.loads(named(CONFIG, region).values["data"]["models.json"])
     change(held)
     return json.dumps(held)
 
@@ -117,6 +117,15 @@ CASES: Final = (
             (setting("models 0 bytes", 300 * 1024**3), "GiB of every node, nodes have 300"),
             (setting("disk_budget_gib", 301), "may fill 301 GiB, nodes have 300"),
             (setting("disk_budget_gib", GONE), "may fill any number of GiB"),
+        )
+    ),
+    *(
+        Case(rule=DISK, of=CONFIG, path="data models.json",
+             value=told(setting("disk_free_percent", percent), "us-east-1"),
+             says=says, field="cluster.disk_free_percent", region="us-east-1")
+        for percent, says in (
+            (19, "leaves 19 % of a disk free, the profile says 20 %"),
+            (GONE, "leaves no % of a disk free"),
         )
     ),
     Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from policies.rule import Rule
 from tests.examples import REGIONS
 from tests.policies.amiss import amiss, assert_fails_closed, assert_refused
 from tests.policies.cases import GONE, Case, failing
-from tests.policies.estate import said
+from tests.policies.estate import named, said
 
 MACHINE, POOL, GROUP, PRESENT = RULES
 
@@ -36,6 +37,17 @@ CASES: Final = (
     amiss(MACHINE, TEMPLATE, "networkInterfaces", [{}], "may get a public address"),
     amiss(MACHINE, TEMPLATE, "keyName", "ops", "to an SSH key"),
     amiss(MACHINE, TEMPLATE, "vpcSecurityGroupIds", ["sg-open"], "groups ['sg-open']"),
+    amiss(MACHINE, TEMPLATE, f"{DISK} volumeSize", 359, "has 359 GiB at /dev/xvda; a full cache"),
+    amiss(MACHINE, TEMPLATE, f"{DISK} volumeSize", GONE, "has 0 GiB at /dev/xvda"),
+    Case(
+        rule=MACHINE,
+        of=TEMPLATE,
+        path=f"{DISK} volumeSize",
+        value=574,
+        says="images and logs take 460 and 20 % must stay free",
+        region="us-east-1",
+    ),
+    amiss(MACHINE, TEMPLATE, "blockDeviceMappings 0 deviceName", "/dev/sdf", "has 0 GiB"),
     amiss(POOL, NODES, f"{SIZE} maxSize", 17, "the profile 1 to 16"),
     amiss(POOL, NODES, f"{SIZE} minSize", 0, "has 0 to 16 nodes"),
     amiss(POOL, SPOT, f"{SIZE} maxSize", 5, "the profile 0 to 4"),
@@ -57,6 +69,7 @@ FAILING: Final = failing(CASES) | {PRESENT.name: lambda: said(PRESENT, without=C
 LATER: Final = (
     amiss(MACHINE, TEMPLATE, f"{IMDS} httpTokens", None, ""),
     amiss(MACHINE, TEMPLATE, f"{DISK} encrypted", None, ""),
+    amiss(MACHINE, TEMPLATE, f"{DISK} volumeSize", None, ""),
     amiss(POOL, NODES, f"{SIZE} maxSize", None, ""),
     amiss(POOL, NODES, "taints 0 value", None, ""),
     amiss(GROUP, NODES, "subnetIds", None, ""),
@@ -84,6 +97,17 @@ def test_a_node_that_is_not_known_yet_passes_nothing(case: Case) -> None:
 def test_a_size_points_at_the_machine_type_and_capacity_in_the_profile() -> None:
     (finding,) = amiss(POOL, SPOT, f"{SIZE} maxSize", 5, "").found()
     assert finding.place.path == "machines.gpu.l4.1.spot", "its name has dots of its own"
+
+
+def test_a_small_disk_points_at_the_cache_of_its_machine_type() -> None:
+    (finding,) = amiss(MACHINE, TEMPLATE, f"{DISK} volumeSize", 359, "").found()
+    assert finding.place.path == "machines.gpu.l4.1.cache_disk_gib"
+    assert "make it 360 GiB" in finding.place.message
+
+
+def test_a_template_of_an_unknown_machine_type_is_refused() -> None:
+    (finding,) = said(MACHINE, replace(named(TEMPLATE), name="gpu-x"))
+    assert "is for no machine type" in finding.place.message, "nobody knows how large its disk is"
 
 
 def test_a_machine_type_that_pods_select_has_nodes() -> None:

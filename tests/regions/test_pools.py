@@ -192,3 +192,34 @@ def test_a_node_of_several_replicas_holds_their_gpus() -> None:
     (pool,) = planned(a_model(), profile=profile).pools
     assert pool.gpus_per_node == 4
     assert pool.replicas_most == 12
+
+
+# -- disks -----------------------------------------------------------------------------------
+
+IMAGES_AND_LOGS = 60
+"""GiB beside the models."""
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_full_cache_beside_images_and_logs_leaves_what_the_kubelet_needs(region: str) -> None:
+    profile = profiles()[region]
+    percent = profile.cluster.disk_free_percent
+    for pool in plan_of(region).pools:
+        taken = profile.machines[pool.machine_type].cache_disk_gib + IMAGES_AND_LOGS
+        if pool.node_names:
+            assert pool.volume_gib == 0, "the disks of listed nodes are as they are"
+            continue
+        free = (pool.volume_gib - taken) / pool.volume_gib
+        assert free >= percent / 100, f"{pool.name}: a full cache makes the kubelet evict pods"
+        smaller = pool.volume_gib - 1
+        assert (smaller - taken) / smaller < percent / 100 or smaller < taken, "no GiB is wasted"
+
+
+def test_a_volume_grows_with_the_share_that_stays_free() -> None:
+    def volume_gib(percent: int) -> int:
+        cluster = profiles()["us-east-1"].cluster.model_copy(update={"disk_free_percent": percent})
+        (pool,) = planned(a_model(), profile=a_profile(cluster=cluster)).pools
+        return pool.volume_gib
+
+    assert [volume_gib(percent) for percent in (0, 20, 90)] == [460, 575, 4600]
+    assert volume_gib(15) == 542, "460 / 0.85 is 541.2: rounded up"

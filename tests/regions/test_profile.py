@@ -57,6 +57,14 @@ def test_every_capability_says_what_it_means() -> None:
         assert meaning, f"{name} is claimed by people who must know what they claim"
 
 
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_fifth_of_each_disk_stays_free_but_where_no_kubelet_evicts(region: str) -> None:
+    free = profiles()[region].cluster.disk_free_percent
+    assert free == (0 if region.startswith("sandbox-") else 20), (
+        "kubelets evict below 15 %, and the sandbox's nodes share this machine's disk"
+    )
+
+
 BAD: list[tuple[str, str, Mutate, str, str, str]] = [
     ("unknown machine", "us-east-1",
      lambda v: v["machines"].update({"gpu.l4.2": v["machines"].pop("gpu.l4.1")}),
@@ -106,6 +114,12 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
     ("plain HTTP sign-in", "us-east-1",
      lambda v: v["sign_in"].update(jwks_uri="http://login.example.com"),
      "E301", "sign_in.jwks_uri", "pattern"),
+    ("nearly all of a disk free", "us-east-1",
+     lambda v: v["cluster"].update(disk_free_percent=91),
+     "E301", "cluster.disk_free_percent", "less than or equal to 90"),
+    ("a negative share of a disk", "us-east-1",
+     lambda v: v["cluster"].update(disk_free_percent=-1),
+     "E301", "cluster.disk_free_percent", "greater than or equal to 0"),
     ("no zones", "us-east-1", lambda v: v.update(zones=[]), "E301", "zones", "at least 1"),
     ("something unknown", "us-east-1", lambda v: v.update(capabilitys=[]),
      "E201", "capabilitys", "did you mean capabilities?"),

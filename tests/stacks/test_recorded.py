@@ -98,6 +98,8 @@ def test_inputs_are_what_the_provider_gets() -> None:
     template = found["aws:ec2/launchTemplate:LaunchTemplate gpu-l4-1"].values
     assert template["metadataOptions"]["httpPutResponseHopLimit"] == 1
     assert template["blockDeviceMappings"][0]["ebs"]["encrypted"] == "true", "here it is a word"
+    (pool,) = (one for one in plan_of("sandbox-aws").pools if one.name == "gpu-l4-1")
+    assert template["blockDeviceMappings"][0]["ebs"]["volumeSize"] == pool.volume_gib
     account = found["pulumi:providers:aws account"].values
     assert json.loads(account["allowedAccountIds"]) == ["123456789012"]
 

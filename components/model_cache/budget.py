@@ -1,0 +1,69 @@
+"""Keeps the models within their budget and leaves free what the kubelet wants free of the disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.model_cache.config import Config
+from components.model_cache.evict import Held, going
+from components.model_cache.fetch import empty_quarantine
+from components.model_cache.publish import withdraw
+from components.model_cache.room import Place
+
+_LEAST_FREE_BYTES: Final = 1024**3
+"""Stays free whatever the config says: the node's own files may be on the same file system."""
+Places = Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the models of a node may take together, and what they take."""
+
+    bytes: int
+    """The configured bytes, or fewer (0 at least) where more would use up the reserve."""
+    used_bytes: int
+    short_bytes: int
+    """How many bytes have to go for that; negative while there is room."""
+    reserve_bytes: int
+    """What stays free: below its eviction threshold the kubelet evicts the node's pods."""
+
+
+def budget_of(root: Path, places: Places, config: Config) -> Budget:
+    """The budget on the file system of `root` as it is now."""
+    disk = shutil.disk_usage(root)  # by statvfs, as the kubelet does
+    reserve = max(_LEAST_FREE_BYTES, disk.total * config.disk_free_percent // 100)
+    used = sum(place.shelf.used_bytes() for place in places.values())
+    most = min(config.budget_bytes, used + disk.free - reserve)
+    return Budget(
+        bytes=max(most, 0), used_bytes=used, short_bytes=used - most, reserve_bytes=reserve
+    )
+
+
+def make_room(root: Path, places: Places, config: Config, needed: int) -> tuple[list[Held], str]:
+    """Let versions go until `needed` bytes more fit; gives who went, or why that cannot be.
+
+    When nothing is needed, as much goes as the budget asks for and may go.
+    """
+    if budget_of(root, places, config).short_bytes + needed <= 0:
+        return [], ""
+    for place in places.values():
+        empty_quarantine(place.shelf)
+    budget = budget_of(root, places, config)
+    short = budget.short_bytes + needed
+    chosen, freed = going((row for place in places.values() for row in place.held()), short)
+    if needed and freed < short:
+        return [], (
+            f"the node lacks {(short - freed) / 1e9:.2f} GB for it: its cache may take "
+            f"{config.budget_bytes / 1e9:.0f} GB, and {budget.reserve_bytes / 1e9:.2f} GB of the "
+            "disk must stay free, since the kubelet evicts pods from a node whose disk is nearly "
+            "full; give larger disks or cache fewer models"
+        )
+    for row in chosen:
+        withdraw(places[row.project].shelf, row.digest)
+    for project in {row.project for row in chosen}:
+        places[project].sweep()
+    return chosen, ""
