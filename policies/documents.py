@@ -52,7 +52,7 @@ def faults_of_form(document: Any) -> Iterator[str]:
             yield f"has a statement with {key}, which says less than it does"
 
 
-def faults_of_people(document: Any, account_id: str) -> Iterator[tuple[str, str]]:
+def faults_of_people(document: Any, partition: str, account_id: str) -> Iterator[tuple[str, str]]:
     """Whom a document lets in beside roles of its own account, and the cure."""
     for why in faults_of_form(document):
         yield why, "say plainly what is allowed, and to whom"
@@ -60,5 +60,5 @@ def faults_of_people(document: Any, account_id: str) -> Iterator[tuple[str, str]
         if not principals(statement):
             yield "allows without saying whom", "name the account or its roles"
         for who in principals(statement):
-            if not who.startswith(f"arn:aws:iam::{account_id}:"):
+            if not who.startswith(f"arn:{partition}:iam::{account_id}:"):
                 yield f"lets in {who!r}", f"name roles of {account_id} only"

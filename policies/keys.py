@@ -26,9 +26,9 @@ def _keeps_manageable(statement: Block, root: str) -> bool:
 
 def _who_faults(document: object, facts: Facts) -> Iterator[tuple[str, str]]:
     """What is wrong with whom a key's policy lets in, and the cure."""
-    account_id = facts.profile.account.account_id
-    yield from faults_of_people(document, account_id)
-    root = facts.arn(f"iam::{account_id}:root")
+    account = facts.profile.account
+    yield from faults_of_people(document, account.partition.name, account.account_id)
+    root = facts.arn(f"iam::{account.account_id}:root")
     if not any(_keeps_manageable(one, root) for one in allowing(document)):
         yield "can become a key that nobody manages", f"allow kms:* to {root}"
 

@@ -173,7 +173,8 @@ def _policy(resource: Resource, facts: Facts) -> Iterator[Fault]:
     if not any(_refuses_the_clear(one, facts) for one in found):
         fix = "deny s3:* to everyone while aws:SecureTransport is false"
         yield Fault(resource, "takes requests in the clear", fix, place)
-    for what, fix in faults_of_people(document, facts.profile.account.account_id):
+    account = facts.profile.account
+    for what, fix in faults_of_people(document, account.partition.name, account.account_id):
         yield Fault(resource, what, fix, place)
     for statement in found:
         for_all = statement.get("Effect") == "Deny" and "*" in principals(statement)

@@ -87,6 +87,13 @@ def _check_once(values: Sequence[Any]) -> Any:
     return values
 
 
+def _check_some(values: Sequence[Any]) -> Any:
+    # Not a bound of the field: beside a wrong item that would call the list empty.
+    if not values:
+        raise refuse("E301", "a list of at least 1 item, got none; name one")
+    return values
+
+
 Once = AfterValidator(_check_once)
 Annotations = dict[Annotated[str, Field(pattern=_LABEL_KEY)], str]
 Labels = dict[
@@ -293,7 +300,7 @@ class RegionProfile(Part):
     gateways: Gateways = Gateways()
     """How the gateways are exposed."""
     proxy_namespaces: Annotated[
-        tuple[Annotated[str, Field(pattern=_NAMESPACE)], ...], Field(min_length=1), Once
+        tuple[Annotated[str, Field(pattern=_NAMESPACE)], ...], AfterValidator(_check_some), Once
     ] = ("envoy-gateway-system",)
     """Namespaces where the gateways' proxies (Envoy's pods) stand: the controller's own, or
     isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""

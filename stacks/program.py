@@ -32,7 +32,7 @@ def _account(root: Path, plan: AccountPlan) -> AccountPlan:
     )
 
 
-def _with_known_profile(root: Path, plan: RegionPlan) -> RegionPlan:
+def with_known_profile(root: Path, plan: RegionPlan) -> RegionPlan:
     """The plan without an AWS profile that this machine has not, since the provider refuses one.
 
     An S3-compatible store's profile stays: it says where the store is, and without it AWS itself
@@ -101,7 +101,7 @@ def aws_part(plan: RegionPlan, root: Path) -> ModelRegistry:
 
 def build(plan: RegionPlan, root: Path) -> None:
     """Register everything of `plan`; paths in it are taken from `root`."""
-    registry = aws_part(_with_known_profile(root, plan), root)
+    registry = aws_part(with_known_profile(root, plan), root)
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
     made = register(rendered, plan, cluster(plan, root), kubeconfig)

@@ -33,12 +33,13 @@ _AMBIENT: Final = (
 def _made(plan: RegionPlan, token: str, name: str) -> dict[str, Any]:
     """What AWS decides when it makes a thing, in its form and the same in every run."""
     account, region = plan.account.account_id, plan.account.region
+    partition = plan.account.partition
     digest = hashlib.sha256(f"{token} {name}".encode()).hexdigest()
     outputs: dict[str, dict[str, Any]] = {
         "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
-        "aws:iam/role:Role": {"arn": f"arn:aws:iam::{account}:role/{name}"},
+        "aws:iam/role:Role": {"arn": f"arn:{partition}:iam::{account}:role/{name}"},
         "aws:kms/key:Key": {
-            "arn": f"arn:aws:kms:{region}:{account}:key/{digest[:32]}",
+            "arn": f"arn:{partition}:kms:{region}:{account}:key/{digest[:32]}",
             "keyId": digest[:32],
         },
     }

@@ -95,6 +95,15 @@ def test_volumes_and_claims_are_pairs_bound_by_hand(region: str) -> None:
 
 
 @every_holder
+def test_a_volumes_size_follows_no_disk(region: str) -> None:
+    found = objects_of(region)
+    sizes = {made["spec"]["capacity"]["storage"] for made in of_kind("PersistentVolume", found)}
+    claims = of_kind("PersistentVolumeClaim", found)
+    sizes |= {made["spec"]["resources"]["requests"]["storage"] for made in claims}
+    assert sizes == {"1Gi"}, "the API server lets a claim neither grow nor shrink"
+
+
+@every_holder
 def test_a_volume_is_the_projects_own_directory_on_the_machines_of_its_type(region: str) -> None:
     for volume in of_kind("PersistentVolume", objects_of(region)):
         project = volume["spec"]["claimRef"]["namespace"]

@@ -162,3 +162,36 @@ def test_each_track_is_scaled_by_itself() -> None:
     tracks = (a_track(), a_track(name="sentiment-candidate", track="candidate", role="candidate"))
     names = [identity(made).name for made in objects(a_server(tracks=tracks))]
     assert names == ["sentiment", "sentiment-candidate"]
+
+
+# -- from one kind to the other --------------------------------------------------------------
+
+
+def refused_by_keda(scaled: Object, others: list[Object]) -> str:
+    """What KEDA's webhook says of a ScaledObject beside HPAs of others; empty when it passes.
+
+    As `verifyHpas` of apis/keda/v1alpha1/scaledobject_webhook.go in KEDA 2.21 does: HPAs whose
+    annotation `validations.keda.sh/hpa-ownership` is false are passed over.
+    """
+    target = scaled["spec"]["scaleTargetRef"]["name"]
+    for hpa in others:
+        notes = hpa["metadata"].get("annotations", {})
+        if notes.get("validations.keda.sh/hpa-ownership") == "false":
+            continue
+        if hpa["spec"]["scaleTargetRef"]["name"] == target:
+            return f"the workload is already managed by the hpa {hpa['metadata']['name']}"
+    return ""
+
+
+@pytest.mark.parametrize("kind", ["hpa_queue", "hpa_cpu"])
+def test_a_region_that_gains_keda_hands_its_replicas_over(kind: str) -> None:
+    (before,) = made_by(a_scaler(kind=kind))
+    (after,) = made_by(a_scaler())
+    assert refused_by_keda(after, [before]) == "", (
+        "Pulumi makes the new object before it deletes the old one"
+    )
+    del before["metadata"]["annotations"]["validations.keda.sh/hpa-ownership"]
+    assert refused_by_keda(after, [before]), "so it was before, and the `up` failed"
+    assert before["metadata"]["name"] != f"keda-hpa-{after['metadata']['name']}", (
+        "KEDA names its own HPA so: one name would make either refuse the other's"
+    )

@@ -37,6 +37,7 @@ BURN_PAGE, BURN_TICKET = "ModelBudgetBurning/page", "ModelBudgetBurning/ticket"
 SLOW = "ModelProbeSlow/ticket"
 IN_ROW = {"1": "0", "0": "2"}
 BARE = a_region_plan(capabilities=())
+UNWRITTEN = a_probe(method="GET", body={}, written=False)
 
 
 def of_kind(kind: str, found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -360,3 +361,26 @@ def test_rules_of_two_models_do_not_meet() -> None:
     other = a_server(workload=replace(a_workload(), id="search/rank", model="rank"))
     names = [g["name"] for s in (a_server(), other) for g in rule_groups(s, GRAFANA)]
     assert len(set(names)) == len(names), "Prometheus refuses two groups of one name in a file"
+
+
+def test_nobody_is_paged_by_a_request_that_nobody_wrote() -> None:
+    written, unwritten = (
+        {
+            (rule["alert"], rule["labels"].get("window"), rule["labels"]["severity"])
+            for group in rule_groups(a_server(probe=probe), GRAFANA)
+            for rule in group["rules"]
+            if "alert" in rule
+        }
+        for probe in (a_probe(), UNWRITTEN)
+    )
+    assert {severity for _, _, severity in unwritten} == {"ticket"}, (
+        "the request may be wrong where the model is right"
+    )
+    assert {row[:2] for row in unwritten} == {row[:2] for row in written}, "all else is told alike"
+    assert "page" in {severity for _, _, severity in written}, "a written request wakes people"
+
+
+def test_a_prober_is_told_how_to_ask() -> None:
+    config = json.loads(of_kind("ConfigMap", render(probe=UNWRITTEN))["data"]["config.json"])
+    (row,) = config["probes"]
+    assert (row["method"], row["body"]) == ("GET", {})

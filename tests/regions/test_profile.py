@@ -44,6 +44,31 @@ def test_a_profile_is_what_its_file_says(region: str, tmp_path: Path) -> None:
     assert isinstance(again, RegionProfile)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "pod_port", "ports"),
+    [
+        ("", None, (443,)),
+        ("https://s3.dc1.acme.dev", None, (443,)),
+        ("http://s3.dc1.acme.dev", None, (80,)),
+        ("https://s3.dc1.acme.dev:8443/", None, (8443,)),
+        ("http://rook-ceph-rgw-store.rook-ceph.svc:80", 8080, (80, 8080)),
+    ],
+)
+def test_the_registrys_ports_are_its_endpoints_own(
+    endpoint: str, pod_port: int | None, ports: tuple[int, ...]
+) -> None:
+    registry = profiles()["seoul-dc1"].registry
+    changed = registry.model_copy(update={"endpoint": endpoint, "pod_port": pod_port})
+    assert changed.ports == ports
+
+
+def test_nodes_have_the_clusters_own_security_group_where_the_profile_names_none() -> None:
+    for region in ("us-east-1", "eu-central-1"):
+        assert profiles()[region].account.node_security_group_ids == (), (
+            "EKS adds the cluster's group only to a template without any"
+        )
+
+
 def test_the_examples_show_both_providers_and_a_guest() -> None:
     found = profiles().values()
     assert {profile.provider for profile in found} == {"aws", "on_prem"}
@@ -114,6 +139,26 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
     ("plain HTTP sign-in", "us-east-1",
      lambda v: v["sign_in"].update(jwks_uri="http://login.example.com"),
      "E301", "sign_in.jwks_uri", "pattern"),
+    ("a Service of the cluster without its pods' port", "seoul-dc1",
+     lambda v: v["registry"].update(endpoint="http://rook-ceph-rgw-store.rook-ceph.svc:80"),
+     "E371", "registry.pod_port", "the port of the pods behind a Service"),
+    ("a pods' port of a store outside", "seoul-dc1",
+     lambda v: v["registry"].update(pod_port=9000),
+     "E371", "registry.pod_port", "only a Service of this cluster hides a port"),
+    ("a store that is no URL", "seoul-dc1",
+     lambda v: v["registry"].update(endpoint="s3.dc1.acme.dev"),
+     "E301", "registry.endpoint", "pattern"),
+    ("a copy in another partition", "us-east-1",
+     lambda v: v["registry"]["replicate_to"][0].update(
+         key_arn="arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd"),
+     "E371", "registry.replicate_to[0].key_arn", "copies within a partition"),
+    ("proxies nowhere", "us-east-1", lambda v: v.update(proxy_namespaces=[]),
+     "E301", "proxy_namespaces", "at least 1"),
+    ("a namespace of another form", "us-east-1", lambda v: v.update(proxy_namespaces=["Edge"]),
+     "E301", "proxy_namespaces[0]", "pattern"),
+    ("a taint without a key", "us-east-1",
+     lambda v: v["machines"]["cpu.4"].update(taints=[{"value": "x"}]),
+     "E203", "machines.cpu.4.taints[0].key", "missing"),
     ("nearly all of a disk free", "us-east-1",
      lambda v: v["cluster"].update(disk_free_percent=91),
      "E301", "cluster.disk_free_percent", "less than or equal to 90"),
