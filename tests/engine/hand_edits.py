@@ -253,6 +253,7 @@ _WALLS: Final = (
         },
     ),
 )
+_BALANCER: Final = "/spec/infrastructure/annotations"
 _ROUTES: Final = (
     *_edits(
         "known-gateways",
@@ -263,6 +264,23 @@ _ROUTES: Final = (
         {"/spec/listeners/0/hostname": "*.example.com"},
         {"/spec/listeners/0/allowedRoutes/namespaces/from": "All"},
         {"/metadata/name": "mine"},
+    ),
+    *_edits(
+        "known-gateways",
+        "Gateway",
+        "isoserve-gateway",
+        "internal",
+        {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-scheme": "internet-facing"},
+        {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-scheme": GONE},
+        {f"{_BALANCER}/networking.gke.io~1load-balancer-type": "External"},
+        {"/spec/infrastructure": GONE},
+        {
+            "/spec/infrastructure/parametersRef": {
+                "group": "gateway.envoyproxy.io",
+                "kind": "EnvoyProxy",
+                "name": "own",
+            }
+        },
     ),
     *_edits(
         "public-needs-auth",

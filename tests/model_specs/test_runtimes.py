@@ -1,0 +1,126 @@
+"""Each runtime is started as its own image wants it, by a user whom no image knows."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from components.kube import Object
+from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
+from regions.sandbox.process_node.container import User
+from tests.examples import a_model, of_kind, planned, rendered, template
+from tests.workshop import ended, open_workshop
+
+every_runtime = pytest.mark.parametrize("row", RUNTIMES.values(), ids=lambda row: row.name)
+FACTS: Final = frozenset(
+    {"args", "command", "env", "health", "metrics", "probe", "user", "working_dir"}
+)
+"""What a row says of other people's software; each has its source."""
+ASK: Final = "import getpass; print(getpass.getuser())"
+VLLM_ENTRYPOINTS: Final = (
+    ["vllm", "serve"],
+    ["python3", "-m", "vllm.entrypoints.openai.api_server"],
+)
+"""Of the images of vllm/vllm-openai: today's, and that of 2025 and before."""
+
+
+def server_of(name: str) -> Object:
+    """The pod spec of a model on a runtime."""
+    (made,) = of_kind("Deployment", rendered(planned(a_model(image=name))))[:1]
+    pod: Object = template(made)["spec"]
+    return pod
+
+
+def environment(name: str) -> dict[str, str]:
+    (main,) = server_of(name)["containers"]
+    return {one["name"]: one["value"] for one in main["env"]}
+
+
+def started(container: Object, entrypoint: list[str], cmd: list[str]) -> list[str]:
+    """What a container runtime executes, of the image's own words and the pod's.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
+    """
+    command, args = container.get("command"), container.get("args")
+    if command:
+        return [*command, *(args or [])]
+    return [*entrypoint, *(args or cmd)]
+
+
+@every_runtime
+def test_every_fact_of_other_peoples_software_has_its_source(row: Runtime) -> None:
+    assert set(row.sources) == FACTS
+    for fact, source in row.sources.items():
+        assert "/" in source, f"{fact}: where it was read, and in which version"
+    assert ":" in row.upstream, "the version that the row was written for"
+
+
+@every_runtime
+def test_a_row_leaves_nothing_to_the_images_own_entrypoint_user_or_directory(row: Runtime) -> None:
+    pod = server_of(row.name)
+    (main,) = pod["containers"]
+    assert main["command"] == list(row.command), "an entrypoint changes with the image's version"
+    assert main["workingDir"] == SCRATCH, "the image's own may be closed to our user"
+    security = pod["securityContext"]
+    assert (security["runAsUser"], security["runAsGroup"]) == (row.user, row.group)
+    assert security["fsGroup"] == row.group, "what it writes it may read"
+
+
+@every_runtime
+def test_what_a_runtime_writes_goes_where_it_may(row: Runtime) -> None:
+    folders = {name: value for name, value in row.env.items() if value.startswith("/")}
+    assert folders, "each of them keeps some cache"
+    for name, folder in folders.items():
+        assert folder.startswith(f"{SCRATCH}/"), f"{name}: all else is read-only"
+
+
+def test_an_image_of_ones_own_keeps_its_entrypoint_and_directory() -> None:
+    image = f"registry.acme.dev/ml/own@sha256:{'e' * 64}"
+    (main,) = server_of(image)["containers"]
+    assert not {"command", "workingDir"} & set(main), "what it needs there is its own affair"
+    assert CUSTOM.command == ()
+
+
+@pytest.mark.parametrize("entrypoint", VLLM_ENTRYPOINTS, ids=" ".join)
+def test_vllm_is_told_once_to_serve_whatever_its_images_entrypoint(entrypoint: list[str]) -> None:
+    (main,) = server_of("vllm")["containers"]
+    words = started(main, entrypoint, [])
+    assert words[:3] == ["vllm", "serve", MODEL_PATH]
+    assert words.count("serve") == 1, "`vllm serve serve` ends with unrecognized arguments"
+
+
+@every_runtime
+def test_a_process_of_that_user_knows_its_name(row: Runtime, tmp_path: Path) -> None:
+    user = User(uid=row.user, gid=row.group, groups=(), capabilities=())
+    own = environment(row.name)
+    with open_workshop(tmp_path) as workshop:
+
+        def asked(env: dict[str, str]) -> str:
+            words = (sys.executable, "-I", "-S", "-c", ASK)
+            running, log = workshop.start(*words, env=env, user=user)
+            ended(running)
+            return log.read_text()
+
+        assert asked(own).strip() == "isoserve", "torch asks for it at import"
+        alone = asked({name: own[name] for name in own.keys() - {"LOGNAME", "USER"}})
+    assert "uid not found" in alone, "no passwd file has this uid: that is what would happen"
+
+
+def test_the_name_is_read_before_the_passwd_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment("vllm").items():
+        if name in ("LOGNAME", "USER"):
+            monkeypatch.setenv(name, value)
+    assert getpass.getuser() == "isoserve"
+
+
+def test_the_onnx_runtime_server_that_nobody_has_is_gone() -> None:
+    assert "onnxruntime" not in RUNTIMES
+    root = Path(__file__).resolve().parents[2] / "model_specs"
+    for path in root.glob("*/*.yaml"):
+        assert "onnxruntime" not in path.read_text(), f"{path.name} rests on it"
