@@ -3,7 +3,8 @@
 Digests are of the example registry; a company that mirrors the images writes its own digests here.
 A row states the whole command, user and working directory, so that nothing depends on the image's
 own entrypoint, USER and WORKDIR: Kubernetes' `command` replaces the entrypoint.
-`sources` says where each fact of the upstream software was read.
+`sources` says where in `repository` (at GitHub) each fact of the upstream software was read, all of
+them on 2026-11-28.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Runtime:
     """
 
     name: str
+    repository: str
     upstream: str
     image: str
     command: tuple[str, ...]
@@ -114,17 +116,14 @@ def _no_args(launch: Launch) -> tuple[str, ...]:
 
 _V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
 _REGISTRY = "registry.example.com/runtimes"
-_VLLM: Final = "github.com/vllm-project/vllm"
-_TRITON: Final = "github.com/triton-inference-server/server"
-_MLSERVER: Final = "github.com/SeldonIO/MLServer"
-_EMBEDDINGS: Final = "github.com/huggingface/text-embeddings-inference"
 
 RUNTIMES: Final[dict[str, Runtime]] = {
     row.name: row
     for row in (
         Runtime(
             name="vllm",
-            upstream="vllm/vllm-openai:v0.18.0",
+            repository="vllm-project/vllm",
+            upstream="docker.io/vllm/vllm-openai:v0.18.0",
             image=f"{_REGISTRY}/vllm@sha256:"
             "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
             command=("vllm", "serve"),
@@ -150,11 +149,21 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             engine_start_seconds=120,
             image_gib=9.0,
             shutdown_seconds=40,
-            sources={},
+            sources={
+                "args": "issue 34730: --shutdown-timeout is in v0.18.0 and later",
+                "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
+                "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
+                "health": "vllm/entrypoints/openai/api_server.py: GET /health",
+                "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
+                "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
+                "user": "docker/Dockerfile: no USER; torch asks for its name (kserve/kserve#5666)",
+                "working_dir": "docker/Dockerfile: WORKDIR /vllm-workspace, of root",
+            },
         ),
         Runtime(
             name="triton",
-            upstream="nvcr.io/nvidia/tritonserver:26.06-py3",
+            repository="triton-inference-server/server@e1db8a6",
+            upstream="nvcr.io/nvidia/tritonserver:26.07-py3",
             image=f"{_REGISTRY}/triton@sha256:"
             "b7933ed6180d9e2895a9d2df885e2a8b92e998a3c16297581f5b8698daacf492",
             # The image's own entrypoint sets up CUDA's compatibility libraries.
@@ -175,10 +184,20 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             engine_start_seconds=60,
             image_gib=8.0,
             shutdown_seconds=30,
-            sources={},
+            sources={
+                "args": "src/command_line_parser.cc",
+                "command": "build.py: ENTRYPOINT /opt/nvidia/nvidia_entrypoint.sh",
+                "env": "none of its own; the XDG base directory specification",
+                "health": "docs/protocol: KServe v2 health endpoints",
+                "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
+                "probe": "docs/customization_guide/deploy.md: ready when all models are",
+                "user": "build.py: user triton-server is there, and no USER is set",
+                "working_dir": "build.py: WORKDIR /opt/tritonserver",
+            },
         ),
         Runtime(
             name="mlserver",
+            repository="SeldonIO/MLServer@a325e52",
             upstream="docker.io/seldonio/mlserver:1.7.1",
             image=f"{_REGISTRY}/mlserver@sha256:"
             "224eed2b3140c9cce086632576a4f0a529ca27ad4ce5ad726709fbf8564354e3",
@@ -208,14 +227,25 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             engine_start_seconds=30,
             image_gib=2.0,
             shutdown_seconds=20,
-            sources={},
+            sources={
+                "args": "mlserver/cli/main.py: mlserver start FOLDER",
+                "command": "Dockerfile: CMD `mlserver start` after its conda environment",
+                "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
+                "health": "openapi/dataplane.json: KServe v2 health endpoints",
+                "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
+                "probe": "mlserver/handlers/dataplane.py: ready when all models are",
+                "user": "Dockerfile: USER 1000",
+                "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read its .env",
+            },
         ),
         Runtime(
             name="text-embeddings-inference",
-            upstream="ghcr.io/huggingface/text-embeddings-inference:89-1.8",
+            repository="huggingface/text-embeddings-inference@0d124dc",
+            upstream="ghcr.io/huggingface/text-embeddings-inference:89-1.9",
             image=f"{_REGISTRY}/text-embeddings-inference@sha256:"
             "8eeceae1fd9f7aad4f66a0203c14f8abd56964912d14f01e8e17cbd7af53a677",
-            command=("text-embeddings-router",),
+            # It starts text-embeddings-router with the CUDA libraries that fit the driver.
+            command=("/entrypoint.sh",),
             args=_embeddings_args,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -232,13 +262,23 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             engine_start_seconds=30,
             image_gib=2.0,
             shutdown_seconds=20,
-            sources={},
+            sources={
+                "args": "router/src/main.rs",
+                "command": "Dockerfile-cuda: ENTRYPOINT ./entrypoint.sh, in /",
+                "env": "Dockerfile-cuda: HUGGINGFACE_HUB_CACHE=/data",
+                "health": "router/src/http/server.rs: GET /health",
+                "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
+                "probe": "router/src/http/server.rs: /health asks the model itself",
+                "user": "Dockerfile-cuda: no USER",
+                "working_dir": "Dockerfile-cuda: no WORKDIR",
+            },
         ),
     )
 }
 
 CUSTOM: Final = Runtime(
     name="custom",
+    repository="",
     upstream="",
     image="",  # the spec's own image
     command=(),
