@@ -235,7 +235,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
                 "probe": "mlserver/handlers/dataplane.py: ready when all models are",
                 "user": "Dockerfile: USER 1000",
-                "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read its .env",
+                "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read .env",
             },
         ),
         Runtime(
