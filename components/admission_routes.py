@@ -7,13 +7,14 @@ from typing import Final
 from components.admission_row import ANY, OF_A_PROJECT, OURS, Check, Kinds, Row, kinds
 from components.kube import Object
 from model_specs.names import GATEWAY_NAMESPACE
-from regions.exposure import EXPOSURES, SCHEME, SIDES
+from regions.exposure import DECIDING, EXPOSURES, SIDES
 
 _GATEWAY: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io"
 _OTHER_ROUTES: Final = ("grpcroutes", "tcproutes", "tlsroutes", "udproutes")
 
 
+_DECIDING: Final = {provider: list(keys) for provider, keys in DECIDING.items()}
 _OTHER_SIDE: Final = {
     name: [f"{key}={value}" for key in sorted(SIDES) for value in SIDES[key]
            if SIDES[key][value] != name]
@@ -59,7 +60,7 @@ _GATEWAYS: Final = (
         holds="!variables.spec.?infrastructure.?parametersRef.hasValue()"
         f" && variables.balancer.all(k, !((k + '=' + variables.balancer[k]) in {_OTHER_SIDE}"
         "[object.metadata.name]))"
-        f" && (variables.provider != 'aws' || '{SCHEME}' in variables.balancer)",
+        f" && {_DECIDING}[variables.provider].all(k, k in variables.balancer)",
         fault="the gateway's load balancer might stand on the other side of the internet",
         cure="its annotations are the profile's under gateways",
     ),

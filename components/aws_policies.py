@@ -64,9 +64,19 @@ def account_decides(plan: RegistryPlan) -> Document:
     return {"Statement": [whole], "Version": "2012-10-17"}
 
 
+def s3_hosts(region: str, dns_suffix: str) -> str | list[str]:
+    """What KMS calls S3 in `kms:ViaService`.
+
+    It is s3.<region>.amazonaws.com by AWS's documentation, which does not say whether other
+    partitions have their own suffix there, so these allow both.
+    """
+    hosts = sorted({f"s3.{region}.amazonaws.com", f"s3.{region}.{dns_suffix}"})
+    return hosts[0] if len(hosts) == 1 else hosts
+
+
 def _through_s3(actions: list[str], keys: str, region: str, dns_suffix: str) -> Document:
     """What a role may do with `keys`, and only while it reads or writes objects of `region`."""
-    condition: Document = {"StringEquals": {"kms:ViaService": f"s3.{region}.{dns_suffix}"}}
+    condition: Document = {"StringEquals": {"kms:ViaService": s3_hosts(region, dns_suffix)}}
     return {"Action": actions, "Condition": condition, "Effect": "Allow", "Resource": keys}
 
 

@@ -18,7 +18,7 @@ from policies.label_selectors import takes
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each
 from policies.walls import INSIDE, INTERNET, LABEL_NAMESPACE
-from regions.exposure import DEFAULTS, SCHEME, misdirects
+from regions.exposure import DECIDING, DEFAULTS, misdirects
 from regions.profile import RegionProfile
 
 Block = Mapping[str, Any]
@@ -82,8 +82,9 @@ def _exposed(infrastructure: Block, name: str, profile: RegionProfile) -> Iterat
         why = misdirects(profile.provider, name, key, str(value))
         if why:
             yield f"has annotation {key}: {why}", fix
-    if profile.provider == "aws" and SCHEME not in found:
-        yield "does not say on which side of the internet its load balancer stands", fix
+    for key in DECIDING[profile.provider]:
+        if key not in found:
+            yield f"lacks annotation {key}, so its load balancer may stand anywhere", fix
 
 
 def unencrypted(gate: Gate) -> bool:

@@ -19,7 +19,8 @@ from policies.pods import pod
 from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from regions.machines import MACHINES
-from regions.profile import Offer, RegionProfile
+from regions.offers import Offer
+from regions.profile import RegionProfile
 
 _TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 _GROUP: Final = "aws:eks/nodeGroup:NodeGroup"

@@ -12,6 +12,7 @@ from policies.documents import Block, allowing, faults_of_form, listed, statemen
 from policies.facts import Facts
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
+from regions.aws_partitions import Partition
 
 _ROLE: Final = "aws:iam/role:Role"
 _POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
@@ -136,8 +137,8 @@ def _wide(statement: Block) -> Iterator[str]:
         aliases = (condition.get("ForAnyValue:StringEquals") or {}).get("kms:ResourceAliases")
         if key and key[1] == "*" and (not aliases or "*" in str(aliases)):
             yield f"allows it on every key of {resource!r}"
-        through = (condition.get("StringEquals") or {}).get("kms:ViaService")
-        if key and not str(through).startswith("s3."):
+        through = listed((condition.get("StringEquals") or {}).get("kms:ViaService"))
+        if key and not (through and all(str(one).startswith("s3.") for one in through)):
             yield "allows use of a key beside S3"
 
 
@@ -177,18 +178,25 @@ def _reader_faults(statement: Block, prefix: str, facts: Facts) -> Iterator[str]
         yield f"may {sorted(actions)}, which no reader needs"
 
 
+def _suffixes(partition: Partition) -> set[str]:
+    """How the host of S3 may end for KMS, which is not documented for other partitions."""
+    return {"amazonaws.com", partition.dns_suffix}
+
+
 def _decrypt_faults(statement: Block, aliases: list[Any], facts: Facts) -> Iterator[str]:
     """What a role may decrypt beyond what S3 reads of the registry for it."""
     if "kms:Decrypt" in listed(statement["Action"]):
         account, condition = facts.profile.account, statement.get("Condition") or {}
         keys = facts.arn(f"kms:{account.region}:{account.account_id}:key/*")
+        hosts = {f"s3.{account.region}.{end}" for end in _suffixes(account.partition)}
         allowed = {
             "ForAnyValue:StringEquals": {"kms:ResourceAliases": aliases[0] if aliases else ""},
-            "StringEquals": {
-                "kms:ViaService": f"s3.{account.region}.{account.partition.dns_suffix}"
-            },
+            "StringEquals": {"kms:ViaService": hosts},
         }
-        if listed(statement["Resource"]) != [keys] or condition != allowed:
+        found = {test: dict(keys) for test, keys in condition.items()}
+        through = found.get("StringEquals", {})
+        through["kms:ViaService"] = {*listed(through.get("kms:ViaService"))}
+        if listed(statement["Resource"]) != [keys] or found != allowed:
             yield "decrypts more than the registry's objects"
 
 

@@ -4,8 +4,9 @@ Envoy Gateway puts a Gateway's spec.infrastructure.annotations on the LoadBalanc
 makes. Without them each cloud has a default of its own, and AWS has two: the in-tree controller
 makes internet-facing balancers, the AWS Load Balancer Controller internal ones. `type: external`
 leaves the Service to the latter alone, so that no balancer is made rather than one on the wrong
-side. Sources: the Service annotations page of the AWS Load Balancer Controller, and of each cloud
-in SIDES its own page on internal load balancers.
+side. Sources, read 2026-11-28: kubernetes-sigs/aws-load-balancer-controller docs/guide/service and
+pkg/service/service_utils.go; kubernetes.io, "Service", internal load balancer; and of DigitalOcean
+its own documentation.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _AWS: Final = "service.beta.kubernetes.io/aws-load-balancer"
 SCHEME: Final = f"{_AWS}-scheme"
 """By which a load balancer of AWS is internal or internet-facing."""
 _TO_THE_CONTROLLER: Final = {f"{_AWS}-type": "external", f"{_AWS}-nlb-target-type": "ip"}
+DECIDING: Final = {"aws": (SCHEME, *_TO_THE_CONTROLLER), "on_prem": ()}
+"""By provider, the annotations without which a load balancer may stand anywhere."""
 
 DEFAULTS: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("aws", "internal"): {**_TO_THE_CONTROLLER, SCHEME: "internal"},
@@ -37,6 +40,9 @@ SIDES: Final[dict[str, dict[str, str]]] = {
     "service.beta.kubernetes.io/azure-load-balancer-internal": {
         "true": INSIDE, "false": OUTSIDE,
     },
+    "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type": {
+        "private": INSIDE, "public": OUTSIDE,
+    },
     "service.beta.kubernetes.io/oci-load-balancer-internal": {"true": INSIDE, "false": OUTSIDE},
     "service.beta.kubernetes.io/openstack-internal-load-balancer": {
         "true": INSIDE, "false": OUTSIDE,
@@ -50,8 +56,11 @@ SIDES: Final[dict[str, dict[str, str]]] = {
 }  # fmt: skip
 """By annotation, on which side each of its values puts a load balancer."""
 
-_CONTROLLER_TYPES: Final = ("external", "nlb-ip")
-"""Values of AWS's type annotation with which the scheme annotation is read at all."""
+_READ_BY_THE_CONTROLLER: Final = {
+    f"{_AWS}-type": ("external", "nlb-ip"),
+    f"{_AWS}-nlb-target-type": ("instance", "ip"),
+}
+"""Values with which AWS's controller takes the Service, and so reads the scheme at all."""
 
 
 def balancer_annotations(provider: str, name: str, own: dict[str, str]) -> dict[str, str]:
@@ -64,9 +73,10 @@ def misdirects(provider: str, name: str, key: str, value: str) -> str:
     if key in SIDES and SIDES[key].get(value) != name:
         fit = " or ".join(repr(v) for v, side in SIDES[key].items() if side == name)
         return f"the {name} gateway would not stand on its side, got {value!r}; write {fit}"
-    if provider == "aws" and key == f"{_AWS}-type" and value not in _CONTROLLER_TYPES:
+    legal = _READ_BY_THE_CONTROLLER.get(key, (value,)) if provider == "aws" else (value,)
+    if value not in legal:
         return (
-            f"another controller than AWS Load Balancer Controller would make the balancer and "
-            f"not read its scheme, got {value!r}; write {' or '.join(map(repr, _CONTROLLER_TYPES))}"
+            "another controller than the AWS Load Balancer Controller would make the balancer and "
+            f"not read its scheme, got {value!r}; write {' or '.join(map(repr, legal))}"
         )
     return ""

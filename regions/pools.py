@@ -18,8 +18,9 @@ from model_specs.names import (
 from regions.abilities import Abilities
 from regions.machines import MACHINES, MachineType
 from regions.model_plan import JobPlan, ServerPlan, Toleration, TrackPlan
+from regions.offers import Nodes, Offer
 from regions.plan import NodeGroupPlan, PoolPlan
-from regions.profile import Nodes, Offer, RegionProfile
+from regions.profile import RegionProfile
 
 _IMAGES_GIB: Final = 60
 """Images and logs beside the models on a node's one volume."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
+from regions.offers import LABEL_KEY, LABEL_VALUE, Offer, Once
 
 Finding = tuple[tuple[str | int, ...], str, str]
 Reader = Callable[[str, Source], object]
@@ -27,10 +27,6 @@ Reader = Callable[[str, Source], object]
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_LABEL_KEY: Final = (
-    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
-)
-_LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 _SERVICE: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(\.[a-z0-9.-]+)?")
 _SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
@@ -72,21 +68,6 @@ def _check_kubernetes(version: str) -> str:
     return version
 
 
-def _check_day(day: date) -> date:
-    # A day is over at different times in different places.
-    if day > datetime.now(UTC).date() + timedelta(days=1):
-        raise refuse("E371", f"a price of the future, got {day}; write the day it was looked up")
-    return day
-
-
-def _check_once(values: Sequence[Any]) -> Any:
-    refuse_all(
-        ((index,), "E371", f"listed twice, got {shown(values[index])}; keep one")
-        for index in repeated(values)
-    )
-    return values
-
-
 def _check_some(values: Sequence[Any]) -> Any:
     # Not a bound of the field: beside a wrong item that would call the list empty.
     if not values:
@@ -94,11 +75,8 @@ def _check_some(values: Sequence[Any]) -> Any:
     return values
 
 
-Once = AfterValidator(_check_once)
-Annotations = dict[Annotated[str, Field(pattern=_LABEL_KEY)], str]
-Labels = dict[
-    Annotated[str, Field(pattern=_LABEL_KEY)], Annotated[str, Field(pattern=_LABEL_VALUE)]
-]
+Annotations = dict[Annotated[str, Field(pattern=LABEL_KEY)], str]
+Labels = dict[Annotated[str, Field(pattern=LABEL_KEY)], Annotated[str, Field(pattern=LABEL_VALUE)]]
 
 
 class Cluster(Part):
@@ -189,72 +167,6 @@ class SignIn(Part):
     """Where the signing keys are."""
     audience: str
     """The `aud` claim."""
-
-
-class Price(Part):
-    """US dollars per node and hour, and the day they were looked up."""
-
-    on_demand: Annotated[float, Field(gt=0)] | None
-    """On-demand, or the accounting price of an own machine; null is unknown."""
-    spot: Annotated[float, Field(gt=0)] | None
-    """Typical spot price; null is unknown or not offered."""
-    as_of: Annotated[date, AfterValidator(_check_day)]
-    """The day."""
-
-
-class Nodes(Part):
-    """How many nodes of one capacity type a pool may have."""
-
-    min: Annotated[int, Field(ge=0, le=10_000)]
-    """Never fewer."""
-    max: Annotated[int, Field(ge=0, le=10_000)]
-    """Never more: quota or reservation."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            why = f"node min is above max, got {self.min} over {self.max}"
-            raise refuse("E371", f"{why}; raise max or lower min")
-        return self
-
-
-class Taint(Part):
-    """A taint (effect NoSchedule) that somebody else puts on nodes."""
-
-    key: Annotated[str, Field(pattern=_LABEL_KEY)]
-    """Its key."""
-    value: Annotated[str, Field(pattern=_LABEL_VALUE)] = ""
-    """Its value; empty is any."""
-
-
-class Offer(Part):
-    """How a region carries one machine type."""
-
-    instance_types: Annotated[tuple[str, ...], Once]
-    """AWS: instance types in order of preference, of equal shape."""
-    node_names: Annotated[tuple[str, ...], Once]
-    """On-prem: the nodes, by name."""
-    replicas_per_node: Annotated[int, Field(ge=1, le=64)]
-    """How many replicas of this machine type one node holds."""
-    on_demand: Nodes
-    """On-demand or own nodes."""
-    spot: Nodes
-    """Interruptible nodes; zero where there are none."""
-    cache_disk_gib: Annotated[int, Field(ge=1)]
-    """Disk of a node that may hold models."""
-    price_usd_per_hour: Price
-    """What a node costs."""
-    taints: Annotated[tuple[Taint, ...], Once] = ()
-    """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
-    none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if bool(self.instance_types) == bool(self.node_names):
-            raise refuse("E371", "an offer has either instance_types or node_names; write one")
-        if self.node_names and (self.on_demand.max != len(self.node_names) or self.spot.max):
-            raise refuse("E371", "listed nodes are all on-demand: on_demand.max is their number")
-        return self
 
 
 class Exposure(Part):

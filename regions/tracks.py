@@ -29,7 +29,8 @@ from regions.model_plan import (
     TrackPlan,
     WeightsPlan,
 )
-from regions.profile import Offer, RegionProfile
+from regions.offers import Offer
+from regions.profile import RegionProfile
 
 _GIB: Final = 1024**3
 # Below this a download takes seconds and costs less than keeping a copy on every node.

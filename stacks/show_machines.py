@@ -9,7 +9,7 @@ from typing import Any
 from model_specs.errors import nearest
 from model_specs.load import Model
 from regions.machines import MACHINES, MachineType
-from regions.profile import Offer
+from regions.offers import Offer
 from regions.tracks import fits_memory, versions
 from stacks.outcome import OK, Outcome, refusal, table
 from stacks.tree import Tree, tree_of

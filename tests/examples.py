@@ -12,8 +12,9 @@ from components.parts import Part, parts
 from model_specs.load import Model, Project, Specs, load, parse
 from model_specs.schema import ModelFacts, ModelSpec, ProjectSpec
 from model_specs.source import Source
+from regions.offers import Nodes, Offer
 from regions.plan import RegionPlan
-from regions.profile import CAPABILITIES, Nodes, Offer, RegionProfile, load_profiles
+from regions.profile import CAPABILITIES, RegionProfile, load_profiles
 from regions.resolve import resolve
 
 ROOT: Final = Path(__file__).resolve().parents[1]

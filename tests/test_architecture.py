@@ -44,7 +44,13 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "model_specs.schema",
         "model_specs.source",
     ),
-    ("policies", "regions"): ("regions.exposure", "regions.machines", "regions.profile"),
+    ("policies", "regions"): (
+        "regions.aws_partitions",
+        "regions.exposure",
+        "regions.machines",
+        "regions.offers",
+        "regions.profile",
+    ),
 }
 """Where a room sees only some files of another: components get a plan, policies get facts."""
 LIBRARIES: Final[dict[str, frozenset[str]]] = {

@@ -35,13 +35,14 @@ def test_the_platforms_own_gateways_are_known(region: str) -> None:
 @pytest.mark.parametrize(
     ("gateway", "change", "words"),
     [
-        ("public", lambda s: s.update(infrastructure={}), "does not say on which side"),
+        ("public", lambda s: s.update(infrastructure={}), "may stand anywhere"),
         ("public", lambda s: s["infrastructure"].update(parametersRef={"name": "own"}),
          "sets infrastructure.parametersRef, which may move its address"),
         ("internal", lambda s: balancer(s).update({AWS_SCHEME: "internet-facing"}),
          "would not stand on its side, got 'internet-facing'; write 'internal'"),
+        ("internal", lambda s: balancer(s).pop(AWS_TYPE), f"lacks annotation {AWS_TYPE}"),
         ("internal", lambda s: balancer(s).pop(AWS_SCHEME),
-         "does not say on which side"),
+         f"lacks annotation {AWS_SCHEME}"),
         ("internal", lambda s: balancer(s).update({AWS_TYPE: "nlb"}),
          "and not read its scheme, got 'nlb'"),
         ("internal", lambda s: balancer(s).update({"any.cloud/public": "1"}),

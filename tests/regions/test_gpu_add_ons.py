@@ -10,8 +10,8 @@ import pytest
 
 from components.gpu_node_pool import node_labels
 from components.kube import Object
+from regions.offers import Taint
 from regions.plan import NodeGroupPlan, PoolPlan
-from regions.profile import Taint
 from tests.examples import (
     REGIONS,
     a_model,

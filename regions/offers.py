@@ -1,0 +1,101 @@
+"""Offer: how a region carries one machine type, on which nodes, how many, at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.schema import Part
+
+LABEL_KEY: Final = (
+    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+)
+LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+
+
+def _check_day(day: date) -> date:
+    # A day is over at different times in different places.
+    if day > datetime.now(UTC).date() + timedelta(days=1):
+        raise refuse("E371", f"a price of the future, got {day}; write the day it was looked up")
+    return day
+
+
+def _check_once(values: Sequence[Any]) -> Any:
+    refuse_all(
+        ((index,), "E371", f"listed twice, got {shown(values[index])}; keep one")
+        for index in repeated(values)
+    )
+    return values
+
+
+Once = AfterValidator(_check_once)
+
+
+class Price(Part):
+    """US dollars per node and hour, and the day they were looked up."""
+
+    on_demand: Annotated[float, Field(gt=0)] | None
+    """On-demand, or the accounting price of an own machine; null is unknown."""
+    spot: Annotated[float, Field(gt=0)] | None
+    """Typical spot price; null is unknown or not offered."""
+    as_of: Annotated[date, AfterValidator(_check_day)]
+    """The day."""
+
+
+class Nodes(Part):
+    """How many nodes of one capacity type a pool may have."""
+
+    min: Annotated[int, Field(ge=0, le=10_000)]
+    """Never fewer."""
+    max: Annotated[int, Field(ge=0, le=10_000)]
+    """Never more: quota or reservation."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            why = f"node min is above max, got {self.min} over {self.max}"
+            raise refuse("E371", f"{why}; raise max or lower min")
+        return self
+
+
+class Taint(Part):
+    """A taint (effect NoSchedule) that somebody else puts on nodes."""
+
+    key: Annotated[str, Field(pattern=LABEL_KEY)]
+    """Its key."""
+    value: Annotated[str, Field(pattern=LABEL_VALUE)] = ""
+    """Its value; empty is any."""
+
+
+class Offer(Part):
+    """How a region carries one machine type."""
+
+    instance_types: Annotated[tuple[str, ...], Once]
+    """AWS: instance types in order of preference, of equal shape."""
+    node_names: Annotated[tuple[str, ...], Once]
+    """On-prem: the nodes, by name."""
+    replicas_per_node: Annotated[int, Field(ge=1, le=64)]
+    """How many replicas of this machine type one node holds."""
+    on_demand: Nodes
+    """On-demand or own nodes."""
+    spot: Nodes
+    """Interruptible nodes; zero where there are none."""
+    cache_disk_gib: Annotated[int, Field(ge=1)]
+    """Disk of a node that may hold models."""
+    price_usd_per_hour: Price
+    """What a node costs."""
+    taints: Annotated[tuple[Taint, ...], Once] = ()
+    """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
+    none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.instance_types) == bool(self.node_names):
+            raise refuse("E371", "an offer has either instance_types or node_names; write one")
+        if self.node_names and (self.on_demand.max != len(self.node_names) or self.spot.max):
+            raise refuse("E371", "listed nodes are all on-demand: on_demand.max is their number")
+        return self
