@@ -53,7 +53,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A time span is written with a unit.",
         "Write the bare number of seconds; the message converts it where it can.",
     ),
-    "E305": ("A schedule is not five cron fields.", "Write e.g. `0 8 * * 1-5`."),
+    "E305": (
+        "A schedule is not one that Kubernetes and KEDA can follow.",
+        "Write five cron fields, e.g. `0 8 * * 1-5`, days as 0 to 6; zones are of the tz database.",
+    ),
     "E306": (
         "A regular expression cannot be read.",
         "Mend it where the message says, or escape what is meant literally.",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Annotated, Any
+from importlib import resources
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from model_specs.arguments import check_argument
 from model_specs.cron import check_cron
-from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.errors import nearest, refuse, refuse_all, repeated, shown
 from model_specs.names import Name
 
+_ZONES: Final = frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
+"""The same on every machine: the system's own database has names such as localtime."""
 _ENV = re.compile(r"[A-Z][A-Z0-9_]*")
 _RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
 _RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
@@ -27,6 +30,13 @@ def _check_env(name: str) -> str:
             f"{', '.join(_RESERVED_PREFIXES)}"
         )
         raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
+    return name
+
+
+def _check_zone(name: str) -> str:
+    if name not in _ZONES:
+        hint = nearest(name, sorted(_ZONES))
+        raise refuse("E305", f"no time zone of the tz database, got {shown(name)}; {hint}")
     return name
 
 
@@ -68,6 +78,7 @@ Regions = Annotated[
 ]
 Env = dict[Annotated[str, AfterValidator(_check_env)], str]
 Cron = Annotated[str, AfterValidator(check_cron)]
+Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
 Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
 Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
 Pattern = Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)]

@@ -26,6 +26,7 @@ from model_specs.field_types import (
     Regions,
     Replicas,
     Seconds,
+    Zone,
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
@@ -56,7 +57,7 @@ class Schedule(Part):
     """When the window opens, five cron fields."""
     end: Cron
     """When the window closes, five cron fields."""
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")] = "UTC"
+    timezone: Zone = "UTC"
     """An IANA time zone; both ends are read in it."""
     replicas: Replicas
     """Replicas kept while the window is open."""

@@ -2,61 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from model_specs.cron import parse_cron
 from regions.model_plan import SchedulePlan
 
 _FIRST_DAY: Final = date(2026, 1, 5)
 _DAYS: Final = 364
 """52 whole weeks from a Monday: every weekday counts alike, and every month is in it."""
 _MINUTES: Final = _DAYS * 24 * 60
-_BOUNDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_NAMES: Final = {
-    name: index
-    for names in (
-        ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
-        ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
-    )
-    for index, name in enumerate(names)
-}
-_ITEM: Final = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?")
 
 
-def _number(word: str) -> int:
-    return int(word) if word.isdigit() else _NAMES[word.lower()]
-
-
-def _values(field: str, low: int, high: int) -> frozenset[int]:
-    """The numbers of one field: `*`, `1-5`, `*/15`, `mon,wed`."""
-    found: set[int] = set()
-    for item in field.split(","):
-        match = _ITEM.fullmatch(item)
-        if match is None:
-            continue  # the schema takes no such thing
-        first, last, step = match.groups()
-        start = low if first == "*" else _number(first)
-        end = _number(last) if last else high if first == "*" or step else start
-        found.update(range(start, end + 1, int(step or 1)))
-    return frozenset(found)
-
-
-def _moments(cron: str) -> Iterator[int]:
-    """The minutes, from the first day's midnight, at which `cron` strikes."""
-    fields = cron.split()
-    values = [_values(f, *bounds) for f, bounds in zip(fields, _BOUNDS, strict=True)]
-    minutes, hours, days, months, weekdays = values
-    weekdays = frozenset(day % 7 for day in weekdays)
-    of_day = [hour * 60 + minute for hour in sorted(hours) for minute in sorted(minutes)]
-    free = "*" in (fields[2], fields[4])  # cron: two restricted day fields are either-or
+def _moments(text: str) -> Iterator[int]:
+    """The minutes, from the first day's midnight, at which a schedule strikes."""
+    cron = parse_cron(text)
+    of_day = [hour * 60 + minute for hour in sorted(cron.hours) for minute in sorted(cron.minutes)]
     for index in range(_DAYS):
-        day = _FIRST_DAY + timedelta(days=index)
-        hits = (day.day in days, day.isoweekday() % 7 in weekdays)
-        if day.month in months and (all(hits) if free else any(hits)):
+        if cron.strikes_on(_FIRST_DAY + timedelta(days=index)):
             yield from (index * 24 * 60 + minute for minute in of_day)
 
 

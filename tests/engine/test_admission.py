@@ -18,6 +18,7 @@ from regions.sandbox.kube import Cluster
 from tests.engine.hand_edits import BAD, HARMLESS, UNPINNED, Edit
 from tests.engine.world import copy_tree, path_of
 from tests.examples import Identity, by_identity, identity, objects_of, of_kind
+from tests.model_specs import schedules
 
 pytestmark = pytest.mark.engine
 
@@ -148,6 +149,25 @@ def test_a_cron_job_can_be_run_by_hand(server: Server) -> None:
     }
     answer = server.create(job)
     assert answer.ok, f"`kubectl create job --from` is what one does in an incident: {answer.text}"
+
+
+def scheduled(server: Server, schedule: str) -> requests.Response:
+    cron = OBJECTS[Identity("CronJob", "search", "nightly-index")]
+    metadata = {**cron["metadata"], "name": "scheduled"}
+    spec = {**cron["spec"], "schedule": schedule}
+    return server.create({**cron, "metadata": metadata, "spec": spec})
+
+
+@pytest.mark.parametrize("schedule", schedules.TAKEN)
+def test_a_schedule_that_a_spec_takes_is_taken(server: Server, schedule: str) -> None:
+    answer = scheduled(server, schedule)
+    assert answer.ok, f"or it fails half way through `pulumi up`: {answer.text}"
+
+
+@pytest.mark.parametrize("schedule", schedules.REFUSED)
+def test_a_schedule_that_a_spec_refuses_is_refused(server: Server, schedule: str) -> None:
+    answer = scheduled(server, schedule)
+    assert "spec.schedule" in answer.text, "no spec is refused that the API server would take"
 
 
 @pytest.mark.parametrize("edit", BAD, ids=str)
