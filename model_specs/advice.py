@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Model
@@ -12,21 +13,20 @@ from model_specs.source import Where
 OWN_IMAGE, NOT_PROBED = "W403", "W404"
 
 
-def _container(runtime: Runtime) -> str:
-    """What every container of `runtime` finds, whatever it serves."""
-    return (
-        f"it runs as uid {runtime.user} and gid {runtime.group} with a read-only root, writes to "
-        f"{SCRATCH} alone (its HOME), and finds the model in {MODEL_PATH}"
-    )
+_CONTAINER: Final = (
+    f"it runs as uid {CUSTOM.user} and gid {CUSTOM.group} with a read-only root, writes to "
+    f"{SCRATCH} alone (its HOME), and finds the model in {MODEL_PATH}"
+)
+"""What every container of an own image finds, whatever it serves."""
 
 
-def contract(runtime: Runtime) -> str:
-    """What the platform demands of a server's image, in words: its row of the catalogue."""
+def _contract(stable: Runtime) -> str:
+    """What the platform demands of a server's image where it is asked as `stable` is."""
     return (
-        f"{_container(runtime)}; its own entrypoint starts a server that answers GET "
-        f"{runtime.live_path} and {runtime.ready_path} on port {runtime.port}, serves "
-        f"{runtime.metrics_path} on port {runtime.metrics_port} with the gauge "
-        f"{runtime.queue_metric}, and ends within {runtime.shutdown_seconds} s of SIGTERM"
+        f"{_CONTAINER}; its own entrypoint starts a server that answers GET {stable.live_path} and "
+        f"{stable.ready_path} on port {stable.port}, serves {stable.metrics_path} on port "
+        f"{stable.metrics_port} with the gauge {stable.queue_metric}, and ends within "
+        f"{stable.shutdown_seconds} s of SIGTERM"
     )
 
 
@@ -38,16 +38,21 @@ def _images(model: Model) -> Iterator[tuple[Where, str]]:
         yield ("rollout", "candidate", "image"), candidate.image
 
 
+def _demanded(model: Model) -> str:
+    """What an image of the model's own must do; a candidate is asked and ended as the stable is."""
+    if model.spec.batch is not None:
+        return _CONTAINER
+    return _contract(RUNTIMES.get(model.spec.image, CUSTOM))
+
+
 def advice(models: Iterable[Model]) -> Iterator[SpecError]:
     """Images of one's own with the contract they are held to, and endpoints without a request."""
     for model in models:
-        is_job = model.spec.batch is not None
-        demanded = _container(CUSTOM) if is_job else contract(CUSTOM)
         for where, image in _images(model):
             if image not in RUNTIMES:
-                message = f"an image of your own is held to this contract: {demanded}"
+                message = f"an image of your own is held to this contract: {_demanded(model)}"
                 yield model.source.error(where, OWN_IMAGE, message)
-        if not is_job and model.spec.probe.request is None:
+        if model.spec.batch is None and model.spec.probe.request is None:
             path = RUNTIMES.get(model.spec.image, CUSTOM).probe_path
             message = (
                 f"not probed for correctness: only GET {path} is asked, and nobody is paged by it; "

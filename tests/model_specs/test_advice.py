@@ -42,6 +42,22 @@ def test_a_candidates_image_is_told_too() -> None:
     assert (path, code) == ("rollout.candidate.image", "W403")
 
 
+def test_a_candidates_image_is_asked_where_the_stable_one_is() -> None:
+    vllm = RUNTIMES["vllm"]
+    rollout = {"strategy": "canary", "candidate": {"image": OWN}, "steps": [10, 100], "step": 0}
+    ((_, _, message),) = told(
+        a_model(image="vllm", access="permissive", rollout=rollout, probe=PROBED)
+    )
+    for word in (
+        f"port {vllm.port}",
+        vllm.live_path,
+        vllm.queue_metric,
+        f"within {vllm.shutdown_seconds} s",
+    ):
+        assert word in message, f"{word}: one Service and one probe ask both"
+    assert f"uid {CUSTOM.user}" in message, "but it runs as an image of one's own"
+
+
 def test_a_jobs_image_is_held_to_no_port() -> None:
     ((_, code, message),) = told(a_model(image=OWN, batch={"command": ["index"]}))
     assert code == "W403"
