@@ -103,6 +103,17 @@ def test_the_wheel_installs_the_command(wheel: Path) -> None:
         assert "isoserve = stacks.cli:main" in archive.read(points).decode()
 
 
+def test_the_wheel_asks_for_what_the_tests_ran_with(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    asked = {line.removeprefix("Requires-Dist: ") for line in lines if "Requires-Dist" in line}
+    pinned = (ROOT / "requirements.txt").read_text().splitlines()
+    assert asked == {line for line in pinned if line and not line.startswith("#")}, (
+        "a wheel that installs without its packages imports nothing"
+    )
+
+
 def test_the_command_reads_the_directories_that_it_is_given(unpacked: Path, nowhere: Path) -> None:
     only_yaml = shutil.ignore_patterns("*.py", "*.json", "*.md", "__pycache__", "sandbox")
     for name in ("model_specs", "regions"):
