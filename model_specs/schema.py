@@ -202,7 +202,8 @@ class Probe(Part):
         if self.request is None:
             refuse_all(
                 (("expect", name), "E203", "it judges the answer to probe.request; write that too")
-                for name in sorted(self.expect.model_fields_set - {"latency_seconds"})
+                for name, field in sorted(Expectation.model_fields.items())
+                if name != "latency_seconds" and getattr(self.expect, name) != field.default
             )
         return self
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,6 +18,7 @@ from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
 from regions.offers import LABEL_KEY, LABEL_VALUE, Offer, Once
+from regions.urls import check_url, check_url_if_any, host_of, port_of, service_namespace
 
 Finding = tuple[tuple[str | int, ...], str, str]
 Reader = Callable[[str, Source], object]
@@ -27,7 +27,6 @@ Reader = Callable[[str, Source], object]
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_SERVICE: Final = re.compile(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(\.[a-z0-9.-]+)?")
 _SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
 _OLDEST_KUBERNETES: Final = 30
@@ -139,11 +138,11 @@ class Registry(Part):
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
     """Bucket name, unique in the store."""
-    endpoint: Annotated[str, Field(pattern=r"^(https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/?)?$")]
+    endpoint: Annotated[str, AfterValidator(check_url_if_any)]
     """URL of an S3-compatible store as pods see it; empty is AWS S3."""
     pod_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """Where `endpoint` is a Service of this cluster: the port of the pods behind it, since network
-    policies see that one and not the Service's."""
+    """Where `endpoint` is a Service of this cluster (NAME.NAMESPACE.svc must say it): the port of
+    the pods behind it, since network policies see that one and not the Service's."""
     credentials_secret: Annotated[str, Field(pattern=_SECRET_NAME)]
     """Secret by whose access_key_id, secret_access_key and session_token (optional) pods read the
     registry, one in isoserve-cache and in each project; empty where AWS gives pods roles."""
@@ -153,8 +152,7 @@ class Registry(Part):
     @property
     def ports(self) -> tuple[int, ...]:
         """The TCP ports at which pods reach the store, as network policies see them."""
-        url = urlsplit(self.endpoint or "https://s3")
-        asked = url.port or {"http": 80, "https": 443}[url.scheme]
+        asked = port_of(self.endpoint or "https://s3")
         return tuple(sorted({asked, *([self.pod_port] if self.pod_port else [])}))
 
 
@@ -220,7 +218,7 @@ class RegionProfile(Part):
     """Secret in isoserve-gateway with the certificate of *.domain; empty without gateway_api."""
     sign_in: SignIn | None
     """Who may call public models; null where none may be served."""
-    prometheus_url: Annotated[str, Field(pattern=r"^https?://")]
+    prometheus_url: Annotated[str, AfterValidator(check_url)]
     """The Prometheus that scrapes this cluster, as KEDA and people see it."""
     prometheus_namespace: Annotated[str, Field(pattern=f"{_NAMESPACE}|^$")] = ""
     """Namespace of the Prometheus pods, which every network policy lets in to metrics; empty takes
@@ -302,14 +300,13 @@ class RegionProfile(Part):
 
     def _hidden_ports(self) -> Iterator[Finding]:
         """A store behind a Service of the cluster, whose pods listen nobody knows where."""
-        host = urlsplit(self.registry.endpoint).hostname or ""
-        if bool(_SERVICE.fullmatch(host)) != (self.registry.pod_port is not None):
-            why = (
-                f"network policies see the port of the pods behind a Service, got {shown(host)} "
-                "without it; write the containerPort"
-                if self.registry.pod_port is None
-                else f"only a Service of this cluster hides a port, got {shown(host)}; remove it"
-            )
+        endpoint = self.registry.endpoint
+        if service_namespace(endpoint) and self.registry.pod_port is None:
+            host = shown(host_of(endpoint))
+            why = f"network policies see the port of the pods behind a Service, got {host} alone"
+            yield ("registry", "pod_port"), "E371", f"{why}; write the containerPort"
+        if not endpoint and self.registry.pod_port is not None:
+            why = f"AWS S3 is no Service of the cluster, got {self.registry.pod_port}; remove it"
             yield ("registry", "pod_port"), "E371", why
 
     @property
@@ -320,7 +317,7 @@ class RegionProfile(Part):
     def _unknown_scraper(self) -> Iterator[Finding]:
         if not self.scraper_namespace:
             why = (
-                f"prometheus_url is no Service of the cluster, got {shown(self.prometheus_url)}; "
+                f"it does not follow from prometheus_url, got {shown(self.prometheus_url)}; "
                 "name the namespace whose pods scrape the models"
             )
             yield ("prometheus_namespace",), "E371", why
@@ -355,12 +352,6 @@ class RegionProfile(Part):
             why = f"the cluster is in another region, got {shown(issuer)} in {region}"
             place = ("cluster", "oidc_issuer")
             yield place, "E371", f"{why}; correct the issuer or account.region"
-
-
-def service_namespace(url: str) -> str:
-    """The namespace of the cluster's Service that `url` leads to; empty where it is none."""
-    found = _SERVICE.fullmatch(urlsplit(url).hostname or "")
-    return found[1] if found else ""
 
 
 def no_reader(name: str, source: Source) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import load
+from model_specs.schema import Expectation
+from tests.examples import a_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "sha256:" + "0" * 64
@@ -131,3 +133,10 @@ def test_an_error_has_the_one_form(specs: Path) -> None:
         "model_specs/team/bad.yaml:4:1  acess  E201  no such field, got 'acess'; "
         "did you mean access?"
     ), "file:line:col  path  CODE  what is wrong; what to do"
+
+
+def test_an_expectation_as_it_is_by_default_needs_no_request() -> None:
+    shown = Expectation().model_dump(mode="json")
+    assert a_model(probe={"expect": shown}).spec.probe.expect == Expectation(), (
+        "`isoserve explain probe` shows it, and it judges nothing of an answer"
+    )

@@ -66,7 +66,7 @@ def test_every_network_policy_lets_in_where_prometheus_stands(
 
 
 def test_a_prometheus_outside_needs_the_namespace_of_who_scrapes() -> None:
-    with pytest.raises(ValueError, match="prometheus_url is no Service of the cluster"):
+    with pytest.raises(ValueError, match="it does not follow from prometheus_url"):
         a_region(prometheus_url="https://prometheus.acme.dev")
 
 
