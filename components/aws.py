@@ -46,7 +46,8 @@ class NodeRole(pulumi.ComponentResource):
     def __init__(self, plan: RegionPlan, provider: Provider) -> None:
         super().__init__("isoserve:index:NodeRole", "nodes", None, _with(provider))
         below = pulumi.ResourceOptions(parent=self)
-        trust = assume({"Service": "ec2.amazonaws.com"}, "sts:AssumeRole", {})
+        # Of all service principals of ours only EC2's differs by partition (aws-cdk, region-info).
+        trust = assume({"Service": f"ec2.{plan.account.dns_suffix}"}, "sts:AssumeRole", {})
         name = f"isoserve.{plan.region}.isoserve-node"
         role = iam.Role("nodes", name=name, assume_role_policy=json.dumps(trust), opts=below)
         self.attached = [

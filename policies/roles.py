@@ -25,7 +25,6 @@ _NODE_POLICIES: Final = (
     "AmazonEKSWorkerNodePolicy",
     "AmazonEKS_CNI_Policy",
 )
-_NODES: Final = {"Service": "ec2.amazonaws.com"}
 _COPIER: Final = {"Service": "s3.amazonaws.com"}
 _READS: Final = frozenset({"s3:GetObject"})
 _LISTS: Final = frozenset({"s3:ListBucket"})
@@ -52,6 +51,11 @@ class _Pods:
 
     namespace: str
     account: str
+
+
+def _ec2(facts: Facts) -> Block:
+    """EC2 as EKS demands it in the trust of a node's role."""
+    return {"Service": f"ec2.{facts.profile.account.partition.dns_suffix}"}
 
 
 def _pods(statement: Block) -> _Pods | None:
@@ -84,7 +88,7 @@ def _wanted_trust(pods: _Pods, facts: Facts) -> Block:
 
 
 def _trust_faults(statement: Block, name: Any, facts: Facts) -> Iterator[str]:
-    if statement.get("Principal") in (_NODES, _COPIER):
+    if statement.get("Principal") in (_ec2(facts), _COPIER):
         if statement.get("Action") != "sts:AssumeRole":
             yield f"lets a service do {statement.get('Action')!r}"
         return
@@ -227,7 +231,7 @@ def _bound_faults(
 ) -> Iterator[str]:
     (trust,) = statements(role.values["assumeRolePolicy"])
     allowed = [one for policy in granted for one in allowing(policy.values["policy"])]
-    if trust["Principal"] == _NODES:
+    if trust["Principal"] == _ec2(facts):
         if granted:
             yield "gives nodes, and by them every pod, a policy of its own"
         return
@@ -262,7 +266,7 @@ def _bounds(estate: Estate) -> Iterator[Fault]:
             yield Fault(policy, f"is of role {name!r}, which no rule reads", fix, place)
         elif policy.kind == _POLICY:
             granted[name].append(policy)
-        elif statements(roles[name].values["assumeRolePolicy"])[0]["Principal"] != _NODES:
+        elif statements(roles[name].values["assumeRolePolicy"])[0]["Principal"] != _ec2(facts):
             yield Fault(policy, f"is attached to {name!r}, no node's", "take it off", place)
     for name, role in roles.items():
         for why in _bound_faults(role, granted[name], aliases, facts):

@@ -1,7 +1,6 @@
 """AWS partitions: how a region's ARNs begin and which suffix its hosts have.
 
-Source: botocore's data/partitions.json (a test holds this table against it). Of several rows whose
-prefix fits, the longest counts.
+Source: botocore's data/partitions.json (a test holds this table against it).
 """
 
 from __future__ import annotations

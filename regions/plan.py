@@ -206,6 +206,7 @@ class AccountPlan:
 
     region: str
     partition: str
+    dns_suffix: str
     account_id: str
     profile: str
     config_file: str

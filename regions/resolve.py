@@ -89,6 +89,7 @@ def _account(profile: RegionProfile) -> AccountPlan:
     return AccountPlan(
         region=account.region,
         partition=account.partition.name,
+        dns_suffix=account.partition.dns_suffix,
         account_id=account.account_id,
         profile=account.profile,
         config_file=account.config_file,

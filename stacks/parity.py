@@ -25,8 +25,9 @@ from stacks.tree import tree_of
 # What a place is called and where it is: these values of a profile may differ wherever they occur.
 _PLACES: Final = (
     "region", "account", "agent_image", "cluster", "domain", "gateway_class", "grafana_url",
-    "machines", "prober_image", "prometheus_labels", "prometheus_url", "proxy_namespaces",
-    "registry", "runbook_url", "scraper_namespace", "sign_in", "tls_secret", "zones",
+    "machines", "partition", "prober_image", "prometheus_labels", "prometheus_url",
+    "proxy_namespaces", "registry", "runbook_url", "scraper_namespace", "sign_in", "tls_secret",
+    "zones",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
 def rendering(plan: RegionPlan, profile: RegionProfile) -> Rendering:
     """A region's objects beside the values that are its own."""
     facts = profile.model_dump() | {
+        "partition": plan.account.partition,
         "region": plan.region,
         "scraper_namespace": plan.prometheus.namespace,
     }

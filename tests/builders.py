@@ -294,6 +294,7 @@ def an_account(**over: Any) -> AccountPlan:
     whole = AccountPlan(
         region="us-east-1",
         partition="aws",
+        dns_suffix="amazonaws.com",
         account_id="000000000000",
         profile="",
         config_file="",

@@ -35,7 +35,12 @@ ROOMS_SEEN: Final[dict[str, frozenset[str]]] = {
 }
 """The rooms that a room may import from; one direction, and nobody from stacks or tests."""
 MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-    ("components", "regions"): ("regions.exposure", "regions.model_plan", "regions.plan"),
+    ("components", "regions"): (
+        "regions.aws_partitions",
+        "regions.exposure",
+        "regions.model_plan",
+        "regions.plan",
+    ),
     # The judge reads what people wrote, never what was decided of it.
     ("policies", "model_specs"): (
         "model_specs.errors",

@@ -19,6 +19,7 @@ from obstore.store import S3Store
 
 from components.model_registry.errors import Corrupt, RegistryError
 from components.model_registry.telling import telling, words_of
+from regions.aws_partitions import partition_of
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -35,6 +36,19 @@ _TIMEOUTS: Final[Any] = {
 }
 
 
+def hosts(endpoint: str, region: str) -> dict[str, str]:
+    """Where S3 and STS answer, as obstore's settings: of AWS it knows amazonaws.com alone."""
+    suffix = partition_of(region).dns_suffix
+    if endpoint:
+        return {"endpoint": endpoint}
+    if suffix == "amazonaws.com":
+        return {}
+    return {
+        "endpoint": f"https://s3.{region}.{suffix}",
+        "endpoint_url_sts": f"https://sts.{region}.{suffix}",
+    }
+
+
 class Store:
     """One bucket, for any number of threads. Every method raises RegistryError."""
 
@@ -49,7 +63,7 @@ class Store:
             raise RegistryError(f"a registry's bucket is s3://<bucket>, got {url!r}")
         self.bucket = url.removeprefix("s3://")
         self._where = f"{url} at {endpoint}" if endpoint else url
-        more: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+        more: dict[str, Any] = hosts(endpoint, region)
         if credentials is not None:
             more["credential_provider"] = credentials
         # Only where the profile, or a pod's environment that names an endpoint, says so itself.

@@ -10,11 +10,13 @@ from typing import Any
 import botocore
 import pytest
 
+from components.model_registry.store import Store, hosts
 from policies.catalogue import RULES
 from policies.judge import judge
 from regions.aws_partitions import partition_of
 from regions.profile import RegionProfile
 from regions.resolve import resolve
+from stacks.parity import compare, rendering
 from stacks.policy import resources
 from tests.examples import ROOT, a_model, a_tree, profiles
 from tests.policies.estate import NO_WAIVERS, facts
@@ -64,6 +66,40 @@ def test_no_arn_of_another_partition_is_made_and_the_rules_know_it(
     arns = {word.split(":")[0] for word in text.split("arn:")[1:]}
     assert arns == {partition}, "IAM knows no principal and S3 no bucket of another"
     assert f"s3.{region}.{suffix}" in text, "a key is used through the S3 of its own partition"
+    assert f"ec2.{suffix}" in text, "EKS demands this principal of a node's role"
     own = replace(facts("us-east-1"), region="far", profile=profile, specs=specs)
     found = judge(made, own, RULES, NO_WAIVERS).findings
     assert [str(one.place) for one in found] == []
+
+
+def test_regions_of_two_partitions_differ_in_nothing_undeclared() -> None:
+    specs, here = a_tree(a_model()), profiles()["us-east-1"]
+    far = a_profile_in("cn-north-1")
+    sides = [
+        rendering(resolve(specs, profile, name), profile)
+        for name, profile in (("us-east-1", here), ("far", far))
+    ]
+    assert compare(sides)[1] == [], "an ARN names its partition"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region", "expected"),
+    [
+        ("", "us-east-1", {}),
+        ("", "us-gov-west-1", {}),
+        ("http://store:9000", "cn-north-1", {"endpoint": "http://store:9000"}),
+        (
+            "",
+            "cn-north-1",
+            {
+                "endpoint": "https://s3.cn-north-1.amazonaws.com.cn",
+                "endpoint_url_sts": "https://sts.cn-north-1.amazonaws.com.cn",
+            },
+        ),
+    ],
+)
+def test_pods_ask_the_s3_and_sts_of_their_partition(
+    endpoint: str, region: str, expected: dict[str, str]
+) -> None:
+    assert hosts(endpoint, region) == expected
+    Store("s3://isoserve-models", endpoint, region, None)  # obstore refuses an unknown setting

@@ -41,15 +41,18 @@ def test_a_container_sees_nothing_of_the_host_but_what_stands_in_for_an_image(
     secret = workshop.folder / "secret"
     secret.write_text("of the host")
     assert secret.read_text(), "outside the file is there"
-    _, said = workshop.run(f"cat {secret}; echo /*; echo {ROOT}/*; ls {ROOT}/.isoserve 2>/dev/null")
-    missing, root, repository, *environments = said.splitlines()
+    asked = f"echo /*; echo {ROOT}/*; echo {ROOT}/regions/*; ls {ROOT}/.isoserve 2>/dev/null"
+    _, said = workshop.run(f"cat {secret}; {asked}")
+    missing, root, repository, regions, *environments = said.splitlines()
     assert missing.endswith("No such file or directory")
     assert set(root.split()) <= {
         *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/tmp", "/usr"),
         "/var",
         *(f"/{Path(path).parts[1]}" for path in (ROOT, sys.prefix, sys.base_prefix)),
     }
-    assert repository == f"{ROOT}/components", "the image holds no other room"
+    assert repository == f"{ROOT}/components {ROOT}/regions", "the image holds no other room"
+    copied = ("__init__.py", "aws_partitions.py")
+    assert regions.split() == [f"{ROOT}/regions/{name}" for name in copied], "nor more of that one"
     assert set(environments) <= {"venv", SERVERS.name}
 
 

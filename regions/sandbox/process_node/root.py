@@ -16,6 +16,8 @@ from regions.sandbox.layout import ROOT, SERVERS
 from regions.sandbox.process_node.spec import Container, Mount
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OURS: Final = ("components", "regions/__init__.py", "regions/aws_partitions.py")
+"""What the images' Dockerfiles copy of this repository, and no more of other rooms."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 _SYSTEM: Final = ("/bin", "/lib", "/lib64", "/sbin")
 _ETC: Final = (
@@ -119,7 +121,8 @@ def _machine() -> list[Mount]:
 def _programs() -> list[str]:
     """Python, what is installed for it, and what images hold of this repository."""
     python = {sys.base_prefix, str(Path(sys.base_prefix).resolve())}
-    paths = sorted({*python, sys.prefix, str(SERVERS), str(ROOT / "components")})
+    ours = {str(ROOT / name) for name in _OURS}
+    paths = sorted({*python, *ours, sys.prefix, str(SERVERS)})
     return [path for path in paths if not Path(path).is_relative_to("/usr")]
 
 
