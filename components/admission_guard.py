@@ -3,8 +3,8 @@
 A policy judges what is written and never who writes: what Pulumi and the controllers send passes
 because it is right. Deletions are not judged, since `pulumi destroy` deletes as the same person
 does, and neither is what only several objects show together: drift detection finds both.
-A policy takes a second to come into force: what only a changed one allows (a looser rule, another
-domain or registry port of the region) may need a second `up`.
+A policy takes a second to come into force: what only a changed one allows (a looser rule; another
+domain, registry port, namespace of proxies or of Prometheus) may need a second `up`.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def _places(plan: RegionPlan) -> dict[str, str]:
         "domain": f"'{plan.domain}'",
         "provider": f"'{plan.provider}'",
         "registry": str([*plan.registry.ports]),
+        "proxies": str([*plan.proxy_namespaces]),
         "scraper": f"'{plan.prometheus.namespace}'",
     }
 

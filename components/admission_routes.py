@@ -14,7 +14,10 @@ _ENVOY: Final = "gateway.envoyproxy.io"
 _OTHER_ROUTES: Final = ("grpcroutes", "tcproutes", "tlsroutes", "udproutes")
 
 
-_DECIDING: Final = {provider: list(keys) for provider, keys in DECIDING.items()}
+_DECIDING: Final = {
+    provider: {key: list(values) for key, values in keys.items()}
+    for provider, keys in DECIDING.items()
+}
 _OTHER_SIDE: Final = {
     name: [f"{key}={value}" for key in sorted(SIDES) for value in SIDES[key]
            if SIDES[key][value] != name]
@@ -60,7 +63,8 @@ _GATEWAYS: Final = (
         holds="!variables.spec.?infrastructure.?parametersRef.hasValue()"
         f" && variables.balancer.all(k, !((k + '=' + variables.balancer[k]) in {_OTHER_SIDE}"
         "[object.metadata.name]))"
-        f" && {_DECIDING}[variables.provider].all(k, k in variables.balancer)",
+        f" && {_DECIDING}[variables.provider].all(k, variables.balancer[?k].orValue('')"
+        f" in {_DECIDING}[variables.provider][k])",
         fault="the gateway's load balancer might stand on the other side of the internet",
         cure="its annotations are the profile's under gateways",
     ),

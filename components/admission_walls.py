@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from components.admission_row import ANY, OURS, SPACES, Check, Row, kinds
+from components.kube import ADDRESSES
 from components.model_cache.agent_pod import PEER_PORT
 from components.model_cache.events_access import API_PORT, API_SERVICE_PORT
 from model_specs.names import (
     CACHE_NAMESPACE,
-    GATEWAY_NAMESPACE,
     LABEL_MODEL,
     LABEL_PROJECT,
     LABEL_ROLE,
@@ -87,11 +87,15 @@ def _is_platforms(name: str) -> str:
 # by its own models' walls; the policies' rule of this name and drift detection see it.
 _TO: Final = f"t.?namespaceSelector.?matchLabels[?'{_SPACE}'].orValue('default')"
 _TO_CALLEES: Final = (
-    f"e.?to.orValue([]).size() > 0 && e.to.all(t, {_TO} == '{GATEWAY_NAMESPACE}'"
+    f"e.?to.orValue([]).size() > 0 && e.to.all(t, {_TO} in variables.proxies"
     f" || !{_is_platforms(_TO)})"
 )
 
 _TO_AGENTS: Final = f"e.?to.orValue([]).size() > 0 && e.to.all(t, {_TO} == '{CACHE_NAMESPACE}')"
+
+_HOLES: Final = {
+    family: peer["ipBlock"]["except"] for family, peer in zip(("v4", "v6"), ADDRESSES, strict=True)
+}
 
 _OUTWARD: Final = Row(
     rule="P28",
@@ -124,10 +128,12 @@ _OUTWARD: Final = Row(
         ),
         Check(
             holds="variables.rules.all(e, e.?to.orValue([]).all(t, !has(t.ipBlock)"
-            " || '169.254.0.0/16' in t.ipBlock.?except.orValue([])))"
-            " && (!variables.prober || variables.rules.all(e, e.?to.orValue([]).size() > 0))",
+            f" || {_HOLES}[t.ipBlock.cidr.contains(':') ? 'v6' : 'v4']"
+            ".all(h, h in t.ipBlock.?except.orValue([]))))"
+            " && variables.rules.all(e, e.?to.orValue([]).size() > 0 || !(variables.prober"
+            " || e.?ports.orValue([]).exists(p, p.?port.orValue(0) == 80)))",
             fault="pods would get at the cloud's credentials of their node",
-            cure="a prober asks what its models' routes say",
+            cure="what they need is in a project, on the routes or in the registry",
         ),
     ),
 )

@@ -75,6 +75,31 @@ def namespace_named(name: str) -> Object:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
+ADDRESSES: Final = (
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
+    {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::/32", "fe80::/10"]}},
+)
+"""Network policies' peers: every address but the link-local ones and AWS's own of IPv6, where a
+cloud hands out its nodes' credentials to whoever asks."""
+_WEB: Final = 80
+"""The port at which it does."""
+
+
+def ways_to_registry(ports: Iterable[int]) -> list[Object]:
+    """A network policy's ways out to the registry, whose addresses are not known here: its ports.
+
+    At the web's port only to pods and to addresses that hand out no credentials.
+    """
+    rules: list[Object] = []
+    others = [{"port": port, "protocol": "TCP"} for port in ports if port != _WEB]
+    if others:
+        rules.append({"ports": others})
+    if _WEB in ports:
+        to = [*ADDRESSES, {"namespaceSelector": {}}]
+        rules.append({"ports": [{"port": _WEB, "protocol": "TCP"}], "to": to})
+    return rules
+
+
 def resolver() -> Object:
     """A network policy's way out to the cluster's DNS, and to nothing else."""
     ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import Object, head, namespace_named
+from components.kube import Object, head, namespace_named, ways_to_registry
 from model_specs.names import LABEL_ROLE
 from regions.model_plan import ServerPlan, WorkloadPlan
 
@@ -37,11 +37,9 @@ def services(plan: ServerPlan) -> list[Object]:
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     """In: `callers`, namespaces, and metrics scrapes. Out: the registry, nothing else.
 
-    DNS is open by the namespace's default policy. Where the registry is outside the cluster its
-    addresses are not known here, so out is bounded by the registry's ports.
+    DNS is open by the namespace's default policy.
     """
     sources = [namespace_named(name) for name in (*callers, work.scraper_namespace)]
-    registry = [{"port": port, "protocol": "TCP"} for port in work.registry_ports]
     inward: Object = {
         "from": sources,
         "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
@@ -49,7 +47,7 @@ def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     kind = "NetworkPolicy"
     return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
         "spec": {
-            "egress": [{"ports": registry}],
+            "egress": ways_to_registry(work.registry_ports),
             **({"ingress": [inward]} if ports else {}),  # policyTypes without rules lets nothing in
             "podSelector": {"matchLabels": work.labels},
             "policyTypes": ["Egress", "Ingress"],

@@ -30,6 +30,8 @@ _API: Final = frozenset({(443, TCP), (6443, TCP)})
 _WEB: Final = frozenset({(80, TCP), (443, TCP)})
 _CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
 """Where a cloud hands out its nodes' credentials to whoever asks."""
+_HANDS_OUT: Final = (80, TCP)
+"""The port at which it does."""
 _WAYS: Final = {"Egress": "out", "Ingress": "in"}
 
 
@@ -123,7 +125,11 @@ def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
     # An agent writes Events, at the ports of API servers and of the Service before them.
     registry = _registry_ports(facts)
     allowed = registry | _API if policy.namespace == CACHE_NAMESPACE else registry
-    return bool(_ports(rule)) and _ports(rule) <= allowed
+    if not _ports(rule) or not _ports(rule) <= allowed:
+        return False
+    addresses = [peer for peer in _to(rule) if "ipBlock" in peer or not peer]
+    near_credentials = not _to(rule) or not all(map(_is_harmless, addresses))
+    return not (_HANDS_OUT in _ports(rule) and near_credentials)
 
 
 def _registry_ports(facts: Facts) -> frozenset[tuple[Any, str]]:
@@ -183,15 +189,15 @@ def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
     agents to each other and to the API server.
 
     A project's pods that are no model also go to its namespace, the gateways and whoever shares
-    with it; a prober, where a model has a route, to the web's ports outside, never to link-local
-    addresses: there a cloud hands out credentials.
+    with it; a prober, where a model has a route, to the web's ports outside. Nobody goes at port
+    80 to link-local addresses: there a cloud hands out credentials.
     """
     for rule in resource.spec.get("egress") or ():
         if not any(may(resource, rule, facts) for may in _MAY_GO):
             ports = ", ".join(sorted(f"{port}/{kind}" for port, kind in _ports(rule)))
             where = "some addresses" if rule.get("to") else "every address"
             what = f"lets pods out to {where} on {ports or 'all ports'}"
-            fix = "name DNS in kube-system, or only the registry's ports"
+            fix = "name DNS in kube-system, or only the registry's ports (80 never link-local)"
             if _of_callers(resource, facts):
                 names = ", ".join(sorted(facts.callees[resource.namespace]))
                 fix = f"name {names}, or have another project share_with {resource.namespace}"

@@ -21,8 +21,16 @@ _AWS: Final = "service.beta.kubernetes.io/aws-load-balancer"
 SCHEME: Final = f"{_AWS}-scheme"
 """By which a load balancer of AWS is internal or internet-facing."""
 _TO_THE_CONTROLLER: Final = {f"{_AWS}-type": "external", f"{_AWS}-nlb-target-type": "ip"}
-DECIDING: Final = {"aws": (SCHEME, *_TO_THE_CONTROLLER), "on_prem": ()}
-"""By provider, the annotations without which a load balancer may stand anywhere."""
+DECIDING: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "aws": {
+        SCHEME: ("internal", "internet-facing"),
+        f"{_AWS}-type": ("external", "nlb-ip"),
+        f"{_AWS}-nlb-target-type": ("instance", "ip"),
+    },
+    "on_prem": {},
+}
+"""By provider, the annotations without which a load balancer may stand anywhere, and the values
+with which AWS's controller takes the Service, and so reads the scheme at all."""
 
 DEFAULTS: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("aws", "internal"): {**_TO_THE_CONTROLLER, SCHEME: "internal"},
@@ -44,6 +52,7 @@ SIDES: Final[dict[str, dict[str, str]]] = {
         "private": INSIDE, "public": OUTSIDE,
     },
     "service.beta.kubernetes.io/oci-load-balancer-internal": {"true": INSIDE, "false": OUTSIDE},
+    "oci-network-load-balancer.oraclecloud.com/internal": {"true": INSIDE, "false": OUTSIDE},
     "service.beta.kubernetes.io/openstack-internal-load-balancer": {
         "true": INSIDE, "false": OUTSIDE,
     },
@@ -56,12 +65,6 @@ SIDES: Final[dict[str, dict[str, str]]] = {
 }  # fmt: skip
 """By annotation, on which side each of its values puts a load balancer."""
 
-_READ_BY_THE_CONTROLLER: Final = {
-    f"{_AWS}-type": ("external", "nlb-ip"),
-    f"{_AWS}-nlb-target-type": ("instance", "ip"),
-}
-"""Values with which AWS's controller takes the Service, and so reads the scheme at all."""
-
 
 def balancer_annotations(provider: str, name: str, own: dict[str, str]) -> dict[str, str]:
     """The annotations of a gateway: the provider's, and over them the profile's `own`."""
@@ -73,7 +76,7 @@ def misdirects(provider: str, name: str, key: str, value: str) -> str:
     if key in SIDES and SIDES[key].get(value) != name:
         fit = " or ".join(repr(v) for v, side in SIDES[key].items() if side == name)
         return f"the {name} gateway would not stand on its side, got {value!r}; write {fit}"
-    legal = _READ_BY_THE_CONTROLLER.get(key, (value,)) if provider == "aws" else (value,)
+    legal = DECIDING[provider].get(key, (value,))
     if value not in legal:
         return (
             "another controller than the AWS Load Balancer Controller would make the balancer and "

@@ -74,9 +74,9 @@ def with_surge(server: ServerPlan, profile: RegionProfile, wanted: Demand) -> Se
 def _labels(row: MachineType, provider: str) -> dict[str, str]:
     """What nodes of a machine type are found by: our pods, and the add-ons that look for GPUs.
 
-    NVIDIA's device plugin and DCGM exporter demand the label `nvidia.com/gpu.present`; the cluster
-    autoscaler of AWS takes a node with the accelerator label for one whose GPUs are still to come,
-    and else buys a second one.
+    NVIDIA's device plugin demands the label `nvidia.com/gpu.present`; the cluster autoscaler of AWS
+    takes a node with the accelerator label for one whose GPUs are still to come, and else buys a
+    second one.
     """
     gpu = {LABEL_GPU_PRESENT: "true"} if row.gpus else {}
     aws = {LABEL_ACCELERATOR: row.gpu.lower()} if row.gpus and provider == "aws" else {}
@@ -84,9 +84,9 @@ def _labels(row: MachineType, provider: str) -> dict[str, str]:
 
 
 def _taints(row: MachineType, capacity: str) -> tuple[Toleration, ...]:
-    """What keeps other pods off the nodes, and lets the vendor's DaemonSets on.
+    """What keeps other pods off the nodes, and lets the vendor's device plugin on.
 
-    They tolerate the taint of the GPU's vendor and no other: not even one for spot nodes, which
+    It tolerates the taint of the GPU's vendor and no other: not even one for spot nodes, which
     pods of ours select by their label.
     """
     if row.gpus:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from components.kube import Object, head, namespace_named, resolver
+from components.kube import Object, head, namespace_named, resolver, ways_to_registry
 from components.model_cache.agent_pod import METRICS_PORT, PEER_PORT, pod
 from components.model_cache.events_access import API_PORT, API_SERVICE_PORT, events_rights
 from components.model_cache.monitor import DISCOVERY
@@ -78,7 +78,8 @@ def shared(plan: CachePlan) -> list[Object]:
     spec = {
         "egress": [
             resolver(),
-            {"ports": _ports(*sorted({API_SERVICE_PORT, API_PORT, *plan.registry_ports}))},
+            {"ports": _ports(API_SERVICE_PORT, API_PORT)},
+            *ways_to_registry(plan.registry_ports),
             {"ports": _ports(PEER_PORT), "to": [agents]},
         ],
         "ingress": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import Object, head, namespace_named, resolver
+from components.kube import ADDRESSES, Object, head, namespace_named, resolver
 from model_specs.names import PROBER
 from regions.model_plan import ServerPlan
 from regions.plan import ProberPlan
@@ -19,12 +19,11 @@ def network_policy(
     """Out to DNS, the gateways and the models of `servers`; in to the metrics."""
     schemes = {s.probe.url.split(":")[0] for s in servers if s.access.hostname}
     # The user's path leaves the cluster where the gateway's address is a load balancer's (an AWS
-    # NLB has no in-cluster short cut), and that address is not known here. Never link-local: there
-    # a cloud hands out credentials.
+    # NLB has no in-cluster short cut), and that address is not known here.
     outside = [
         {
             "ports": [{"port": port, "protocol": "TCP"}],
-            "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}],
+            "to": [*ADDRESSES],
         }
         for scheme, port in (("http", 80), ("https", 443))
         if scheme in schemes

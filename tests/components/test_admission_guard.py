@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -73,6 +74,18 @@ def test_the_guard_follows_nothing_that_an_up_may_change_but_the_domain() -> Non
         "a policy that follows the plan would refuse the very objects that follow it too, as both "
         "change in one `up`; and what a cluster lacks is never sent to it"
     )
+
+
+def test_callers_may_go_wherever_the_regions_proxies_stand() -> None:
+    plan = replace(plan_of("sandbox-aws"), proxy_namespaces=("kube-system", "edge"))
+    (policy,) = (
+        made
+        for made in objects(plan)
+        if identity(made).name == "isoserve-egress-allow-list"
+        if made["kind"] == POLICY
+    )
+    values = {v["name"]: v["expression"] for v in policy["spec"]["variables"]}
+    assert values["proxies"] == "['kube-system', 'edge']", "the callers' own wall names them"
 
 
 @every_row

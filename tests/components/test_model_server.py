@@ -329,12 +329,23 @@ def test_a_source_is_never_everybody(region: str) -> None:
             assert all(source not in ({}, {"namespaceSelector": {}}) for source in rule["from"])
 
 
+def test_a_store_at_port_80_opens_no_credentials_of_the_node() -> None:
+    server = a_server(workload=a_workload(registry_ports=(80, 8080)))
+    egress = one("NetworkPolicy", objects(server))["spec"]["egress"]
+    (web,) = [rule for rule in egress if {"port": 80, "protocol": "TCP"} in rule["ports"]]
+    blocks = [peer["ipBlock"] for peer in web["to"] if "ipBlock" in peer]
+    assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "::/0"]
+    assert "169.254.0.0/16" in blocks[0]["except"], "a cloud answers every pod there at port 80"
+    assert {"fd00:ec2::/32", "fe80::/10"} <= {*blocks[1]["except"]}
+    assert {"namespaceSelector": {}} in web["to"], "a CNI that tells pods from addresses"
+
+
 @pytest.mark.parametrize("registry_ports", [(443,), (80, 8080)])
 def test_a_server_reaches_the_registry_and_nothing_else(registry_ports: tuple[int, ...]) -> None:
     work = a_workload(registry_ports=registry_ports)
     wall = one("NetworkPolicy", objects(a_server(workload=work)))
     ports = [port for rule in wall["spec"]["egress"] for port in rule["ports"]]
-    assert tuple(p["port"] for p in ports) == registry_ports, "the store listens there alone"
+    assert {p["port"] for p in ports} == {*registry_ports}, "the store listens there alone"
 
 
 def test_the_account_has_the_readers_role_on_aws_only() -> None:

@@ -212,8 +212,8 @@ _WALLS: Final = (
         "isoserve-cache",
         "cache-agent",
         {"/spec/egress/-": {}},
-        {"/spec/egress/2/to": GONE},
-        {"/spec/egress/2/to/0/namespaceSelector": {}},
+        {"/spec/egress/3/to": GONE},
+        {"/spec/egress/3/to/0/namespaceSelector": {}},
     ),
     *_edits(
         "egress-allow-list",
@@ -221,6 +221,7 @@ _WALLS: Final = (
         "chat",
         "prober",
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_EVERYWHERE]}},
+        {"/spec/egress/-": {"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": "::/0"}}]}},
         {"/spec/egress/-": {}},
     ),
     *_edits(
@@ -272,6 +273,8 @@ _ROUTES: Final = (
         "internal",
         {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-scheme": "internet-facing"},
         {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-scheme": GONE},
+        {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-type": "nlb"},
+        {f"{_BALANCER}/service.beta.kubernetes.io~1aws-load-balancer-type": GONE},
         {f"{_BALANCER}/networking.gke.io~1load-balancer-type": "External"},
         {"/spec/infrastructure": GONE},
         {

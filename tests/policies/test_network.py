@@ -26,9 +26,7 @@ FAILING: Final[Failing] = {
     EGRESS.name: partial(said, EGRESS, wall("search/embedder", "out", egress=[{}])),
     REGISTRY.name: lambda: said(
         REGISTRY,
-        changed(
-            named(AGENTS_WALL), setting("spec egress 1 ports", [{"port": 8443, "protocol": "TCP"}])
-        ),
+        changed(named(AGENTS_WALL), setting("spec egress", [])),
     ),
 }
 DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
@@ -221,6 +219,30 @@ def test_to_share_lets_in_but_not_out(project: str, stranger: str) -> None:
 def test_a_way_to_who_shares_no_longer_is_refused(fields: dict[str, Any], why: str) -> None:
     (finding,) = said(EGRESS, wished=respecified("chat/helper", **fields))
     assert finding.resource == CALLERS, why
+
+
+@pytest.mark.parametrize(
+    ("rule", "may"),
+    [
+        ({"ports": [{"port": 8080}]}, True),
+        ({"ports": [{"port": 80}]}, False),
+        ({"ports": [{"port": 80}, {"port": 8080}]}, False),
+        ({"ports": [{"port": 80}], "to": [{"namespaceSelector": {}}]}, True),
+        ({"ports": [{"port": 80}], "to": [{}]}, False),
+        (out_to("0.0.0.0/0"), False),
+        (out_to("0.0.0.0/0", "169.254.0.0/16"), True),
+        (out_to("::/0"), False),
+        (out_to("169.254.169.254/32"), False),
+    ],
+)
+def test_a_store_at_port_80_is_no_way_to_credentials(rule: dict[str, Any], may: bool) -> None:
+    profile = facts("seoul-dc1").profile
+    store = {"endpoint": "http://rgw.ceph.svc", "pod_port": 8080}
+    registry = profile.registry.model_copy(update=store)
+    there = dataclasses.replace(facts(), profile=profile.model_copy(update={"registry": registry}))
+    one = wall("search/embedder", "out", policyTypes=["Egress"], egress=[rule])
+    found = judge([one], there, (EGRESS,), NO_WAIVERS).findings
+    assert bool(found) is not may, "clouds answer every pod at port 80 of link-local addresses"
 
 
 @pytest.mark.parametrize("lost", ["gateway_api", "envoy_gateway"])
