@@ -241,10 +241,11 @@ RUNTIMES: Final[dict[str, Runtime]] = {
         Runtime(
             name="text-embeddings-inference",
             repository="huggingface/text-embeddings-inference@0d124dc",
-            upstream="ghcr.io/huggingface/text-embeddings-inference:89-1.9",
+            upstream="ghcr.io/huggingface/text-embeddings-inference:cuda-1.9",
             image=f"{_REGISTRY}/text-embeddings-inference@sha256:"
-            "8eeceae1fd9f7aad4f66a0203c14f8abd56964912d14f01e8e17cbd7af53a677",
-            # It starts text-embeddings-router with the CUDA libraries that fit the driver.
+            "22a50c67da103c4bd7f2976ee3c1a3935c9efa79cc39b5c388f059c1ae88b378",
+            # One router for each GPU generation is in the image; the script starts the one that
+            # fits, with the CUDA libraries that fit the driver. Without nvidia-smi it exits with 1.
             command=("/entrypoint.sh",),
             args=_embeddings_args,
             user=SERVER_UID,
@@ -260,17 +261,17 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             probe_path="/health",
             probe_json_path="",
             engine_start_seconds=30,
-            image_gib=2.0,
+            image_gib=4.0,  # estimated: five routers on CUDA's runtime image
             shutdown_seconds=20,
             sources={
                 "args": "router/src/main.rs",
-                "command": "Dockerfile-cuda: ENTRYPOINT ./entrypoint.sh, in /",
-                "env": "Dockerfile-cuda: HUGGINGFACE_HUB_CACHE=/data",
+                "command": "Dockerfile-cuda-all: ENTRYPOINT ./entrypoint.sh, in /; matrix.json",
+                "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
                 "health": "router/src/http/server.rs: GET /health",
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
                 "probe": "router/src/http/server.rs: /health asks the model itself",
-                "user": "Dockerfile-cuda: no USER",
-                "working_dir": "Dockerfile-cuda: no WORKDIR",
+                "user": "Dockerfile-cuda-all: no USER; the script is of root, mode 775",
+                "working_dir": "Dockerfile-cuda-all: no WORKDIR",
             },
         ),
     )

@@ -94,6 +94,12 @@ def test_vllm_is_told_once_to_serve_whatever_its_images_entrypoint(entrypoint: l
     assert words.count("serve") == 1, "`vllm serve serve` ends with unrecognized arguments"
 
 
+def test_one_image_of_text_embeddings_inference_serves_every_gpu_of_the_machine_catalogue() -> None:
+    row = RUNTIMES["text-embeddings-inference"]
+    assert row.upstream.rpartition(":")[2] == "cuda-1.9", "a tag like `89-` is of one generation"
+    assert row.command == ("/entrypoint.sh",), "absolute: it is run in another working directory"
+
+
 @every_runtime
 def test_a_process_of_that_user_knows_its_name(row: Runtime, tmp_path: Path) -> None:
     user = User(uid=row.user, gid=row.group, groups=(), capabilities=())
