@@ -95,6 +95,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model is larger than the memory of its machine type.",
         "Take a larger one: `isoserve machines --fits PROJECT/MODEL` says which.",
     ),
+    "E335": (
+        "A runtime cannot start without a GPU and its machine type has none.",
+        "Take a machine type with a GPU, or a runtime that serves without one.",
+    ),
     "E341": (
         "A secret is written out in a file.",
         "Revoke it, since it has been seen; keep the new one in a Secret and name that in "

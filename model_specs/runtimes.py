@@ -41,6 +41,7 @@ class Runtime:
 
     `upstream` is the image and version that the row was written for. `command` replaces the image's
     entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
+    With `needs_gpu` the server cannot start on a machine without a GPU.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
     `queue_metric` is the gauge of requests waiting, the signal to scale on. The default probe is a
     GET of `probe_path`, answered with 200 by every model of this runtime; with `probe_json_path`
@@ -54,6 +55,7 @@ class Runtime:
     image: str
     command: tuple[str, ...]
     args: Callable[[Launch], tuple[str, ...]]
+    needs_gpu: bool
     user: int
     group: int
     working_dir: str
@@ -128,6 +130,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
             command=("vllm", "serve"),
             args=_vllm_args,
+            needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -155,6 +158,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
                 "health": "vllm/entrypoints/openai/api_server.py: GET /health",
                 "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
+                "needs_gpu": "vllm/config/device.py: Failed to infer device type (issue 12847)",
                 "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
                 "user": "docker/Dockerfile: no USER; torch asks for its name (kserve/kserve#5666)",
                 "working_dir": "docker/Dockerfile: WORKDIR /vllm-workspace, of root",
@@ -169,6 +173,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # The image's own entrypoint sets up CUDA's compatibility libraries.
             command=("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"),
             args=_triton_args,
+            needs_gpu=False,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -190,6 +195,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "env": "none of its own; the XDG base directory specification",
                 "health": "docs/protocol: KServe v2 health endpoints",
                 "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
+                "needs_gpu": "docs/getting_started/quickstart.md: Run on CPU-Only System",
                 "probe": "docs/customization_guide/deploy.md: ready when all models are",
                 "user": "build.py: user triton-server is there, and no USER is set",
                 "working_dir": "build.py: WORKDIR /opt/tritonserver",
@@ -203,6 +209,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             "224eed2b3140c9cce086632576a4f0a529ca27ad4ce5ad726709fbf8564354e3",
             command=("mlserver", "start"),
             args=_mlserver_args,
+            needs_gpu=False,
             user=SERVER_UID,
             group=SERVER_GID,
             # The image's own is 0776 and 1000:0: who is neither may not even look for `.env` there.
@@ -233,6 +240,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
                 "health": "openapi/dataplane.json: KServe v2 health endpoints",
                 "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
+                "needs_gpu": "Dockerfile: FROM ubi9/ubi-minimal, without CUDA",
                 "probe": "mlserver/handlers/dataplane.py: ready when all models are",
                 "user": "Dockerfile: USER 1000",
                 "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read .env",
@@ -248,6 +256,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # fits, with the CUDA libraries that fit the driver. Without nvidia-smi it exits with 1.
             command=("/entrypoint.sh",),
             args=_embeddings_args,
+            needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -269,6 +278,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
                 "health": "router/src/http/server.rs: GET /health",
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
+                "needs_gpu": "cuda-all-entrypoint.sh: exit 1 without nvidia-smi",
                 "probe": "router/src/http/server.rs: /health asks the model itself",
                 "user": "Dockerfile-cuda-all: no USER; the script is of root, mode 775",
                 "working_dir": "Dockerfile-cuda-all: no WORKDIR",
@@ -284,6 +294,7 @@ CUSTOM: Final = Runtime(
     image="",  # the spec's own image
     command=(),
     args=_no_args,
+    needs_gpu=False,
     user=SERVER_UID,
     group=SERVER_GID,
     working_dir="",

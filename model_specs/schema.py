@@ -30,7 +30,7 @@ from model_specs.field_types import (
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
-from model_specs.runtimes import RUNTIMES, own_flags
+from model_specs.runtimes import RUNTIMES, Runtime, own_flags
 
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
@@ -320,6 +320,16 @@ class ModelSpec(Part):
             if flag_of(word) in taken and not shares(word):
                 why = f"the platform sets this flag itself, got {shown(word)}; remove it"
                 yield ("args", index), "E343", why
+
+    @property
+    def runtimes(self) -> dict[tuple[str, ...], Runtime]:
+        """The rows of the catalogue that serve this model, by the field that names them."""
+        candidate = self.rollout.candidate
+        images = {
+            ("image",): self.image,
+            ("rollout", "candidate", "image"): candidate.image if candidate else None,
+        }
+        return {where: RUNTIMES[image] for where, image in images.items() if image in RUNTIMES}
 
 
 class Members(Part):

@@ -42,6 +42,7 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
             yield model.source.error(("machine_type",), "E331", message)
         else:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
+            yield from _without_gpu(model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
             if wish not in MACHINES:
@@ -60,6 +61,20 @@ def _misfits(model: Model, gpus: int) -> Iterator[SpecError]:
                     f"{model.spec.machine_type}; let the sizes multiply to {gpus}, or remove them"
                 )
                 yield model.source.error(("args", index), "E332", message)
+
+
+def _without_gpu(model: Model) -> Iterator[SpecError]:
+    """Runtimes that cannot start on the model's machine. A job's command is not the runtime's."""
+    machine = model.spec.machine_type
+    if MACHINES[machine].gpus or model.spec.batch:
+        return
+    for where, runtime in model.spec.runtimes.items():
+        if runtime.needs_gpu:
+            message = (
+                f"{runtime.name} cannot start without a GPU, got {machine}; take a machine_type "
+                f"with a GPU (`isoserve machines`), or another runtime"
+            )
+            yield model.source.error(where, "E335", message)
 
 
 @dataclass(frozen=True, slots=True)

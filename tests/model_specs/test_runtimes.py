@@ -17,7 +17,7 @@ from tests.workshop import ended, open_workshop
 
 every_runtime = pytest.mark.parametrize("row", RUNTIMES.values(), ids=lambda row: row.name)
 FACTS: Final = frozenset(
-    {"args", "command", "env", "health", "metrics", "probe", "user", "working_dir"}
+    {"args", "command", "env", "health", "metrics", "needs_gpu", "probe", "user", "working_dir"}
 )
 """What a row says of other people's software; each has its source."""
 ASK: Final = "import getpass; print(getpass.getuser())"

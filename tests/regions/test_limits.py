@@ -1,4 +1,4 @@
-"""What all models of a project want together is held to its quota and its cost cap."""
+"""A runtime is held to its machine's GPUs, a project's models to its quota and its cost cap."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import pytest
 
 from model_specs.errors import SpecErrors
 from model_specs.load import Specs
+from model_specs.runtimes import RUNTIMES
+from regions.limits import unknown_machines
+from regions.machines import MACHINES
 from regions.resolve import resolve
-from tests.examples import profiles, specs
+from tests.examples import a_model, a_tree, profiles, specs
 
 REGION = "us-east-1"
+NEEDS_GPU = sorted(row.name for row in RUNTIMES.values() if row.needs_gpu)
 
 
 def with_cap(project: str, dollars: float) -> Specs:
@@ -41,3 +45,37 @@ def test_unknown_price_is_left_out_and_never_invented() -> None:
     assert offer.price_usd_per_hour.on_demand is None, "this region has no price for the assistant"
     plan = resolve(with_cap("chat", 3_000.0), profiles()[region], region)
     assert plan.servers, "only the helper's known cost counts"
+
+
+def test_the_runtimes_that_need_a_gpu_are_those_whose_upstream_says_so() -> None:
+    assert NEEDS_GPU == ["text-embeddings-inference", "vllm"]
+
+
+@pytest.mark.parametrize("name", NEEDS_GPU)
+def test_a_runtime_that_needs_a_gpu_is_refused_on_a_machine_without(name: str) -> None:
+    (error,) = unknown_machines(a_tree(a_model(machine_type="cpu.4", image=name)))
+    assert (error.code, error.path) == ("E335", "image")
+    assert f"{name} cannot start without a GPU, got cpu.4; take a machine_type" in error.message
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_a_machine_with_a_gpu_takes_every_runtime_and_one_without_the_others(machine: str) -> None:
+    taken = {
+        name
+        for name in RUNTIMES
+        if not list(unknown_machines(a_tree(a_model(machine_type=machine, image=name))))
+    }
+    assert taken == (set(RUNTIMES) if MACHINES[machine].gpus else {"mlserver", "triton"})
+
+
+def test_a_candidate_that_needs_a_gpu_is_refused_at_its_own_field() -> None:
+    rollout = {"strategy": "blue_green", "candidate": {"image": "vllm"}}
+    model = a_model(machine_type="cpu.4", image="mlserver", rollout=rollout)
+    (error,) = unknown_machines(a_tree(model))
+    assert (error.code, error.path) == ("E335", "rollout.candidate.image")
+
+
+def test_an_image_of_ones_own_and_a_jobs_own_command_may_do_without_a_gpu() -> None:
+    own = a_model(name="own", machine_type="cpu.4", image=f"a.example/b@sha256:{'e' * 64}")
+    job = a_model(name="job", machine_type="cpu.4", batch={"command": ["python3", "x.py"]})
+    assert list(unknown_machines(a_tree(own, job))) == []
