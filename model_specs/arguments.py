@@ -16,6 +16,8 @@ _DENIED: Final = {
 }
 _SHORTEST: Final = len("--trust")
 """Argument parsers take the beginning of a flag for the flag."""
+_SHORT: Final = len("-p")
+"""A flag of one letter, which may have its value behind it."""
 _SHARED: Final = {
     "--tensor-parallel-size": "tensor",
     "-tp": "tensor",
@@ -30,6 +32,17 @@ _SHARED: Final = {
 def flag_of(word: str) -> str:
     """The flag in an argument; vLLM takes `_` for `-` in one."""
     return word.partition("=")[0].replace("_", "-")
+
+
+def sets(flag: str, own: str) -> bool:
+    """Whether a command line may read `flag` as `own`: whole, abbreviated, or `-p` with its value.
+
+    argparse (vLLM) and getopt_long (Triton) take the beginning of a flag for the flag; clap (of
+    text-embeddings-inference) reads `-p9` and `-p=9`.
+    """
+    abbreviated = flag.strip("-") != "" and own.startswith(flag)
+    joined = len(own) == _SHORT and flag.startswith(own)
+    return abbreviated or joined
 
 
 def check_argument(word: str) -> str:

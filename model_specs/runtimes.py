@@ -41,7 +41,8 @@ class Runtime:
 
     `upstream` is the image and version that the row was written for. `command` replaces the image's
     entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
-    With `needs_gpu` the server cannot start on a machine without a GPU.
+    `aliases` are other flags, short ones too, for what `args` sets. With `needs_gpu` the server
+    cannot start on a machine without a GPU.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
     `queue_metric` is the gauge of requests waiting, the signal to scale on. The default probe is a
     GET of `probe_path`, answered with 200 by every model of this runtime; with `probe_json_path`
@@ -55,6 +56,7 @@ class Runtime:
     image: str
     command: tuple[str, ...]
     args: Callable[[Launch], tuple[str, ...]]
+    aliases: tuple[str, ...]
     needs_gpu: bool
     user: int
     group: int
@@ -130,6 +132,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
             command=("vllm", "serve"),
             args=_vllm_args,
+            aliases=("--model", "-tp"),
             needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -153,6 +156,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             image_gib=9.0,
             shutdown_seconds=40,
             sources={
+                "aliases": "vllm/utils/argparse_utils.py: --model; vllm/engine/arg_utils.py: -tp",
                 "args": "issue 34730: --shutdown-timeout is in v0.18.0 and later",
                 "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
                 "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
@@ -173,6 +177,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # The image's own entrypoint sets up CUDA's compatibility libraries.
             command=("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"),
             args=_triton_args,
+            aliases=("--model-store",),
             needs_gpu=False,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -190,6 +195,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             image_gib=8.0,
             shutdown_seconds=30,
             sources={
+                "aliases": "src/command_line_parser.cc: --model-store; getopt_long, no short flags",
                 "args": "src/command_line_parser.cc",
                 "command": "build.py: ENTRYPOINT /opt/nvidia/nvidia_entrypoint.sh",
                 "env": "none of its own; the XDG base directory specification",
@@ -209,6 +215,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             "224eed2b3140c9cce086632576a4f0a529ca27ad4ce5ad726709fbf8564354e3",
             command=("mlserver", "start"),
             args=_mlserver_args,
+            aliases=(),
             needs_gpu=False,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -235,6 +242,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             image_gib=2.0,
             shutdown_seconds=20,
             sources={
+                "aliases": "mlserver/cli/main.py: mlserver start has no options",
                 "args": "mlserver/cli/main.py: mlserver start FOLDER",
                 "command": "Dockerfile: CMD `mlserver start` after its conda environment",
                 "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
@@ -256,6 +264,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # fits, with the CUDA libraries that fit the driver. Without nvidia-smi it exits with 1.
             command=("/entrypoint.sh",),
             args=_embeddings_args,
+            aliases=("-p",),
             needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -273,6 +282,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             image_gib=4.0,  # estimated: five routers on CUDA's runtime image
             shutdown_seconds=20,
             sources={
+                "aliases": "router/src/main.rs: port is `short`, the only one",
                 "args": "router/src/main.rs",
                 "command": "Dockerfile-cuda-all: ENTRYPOINT ./entrypoint.sh, in /; matrix.json",
                 "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
@@ -294,6 +304,7 @@ CUSTOM: Final = Runtime(
     image="",  # the spec's own image
     command=(),
     args=_no_args,
+    aliases=(),
     needs_gpu=False,
     user=SERVER_UID,
     group=SERVER_GID,
@@ -316,7 +327,8 @@ CUSTOM: Final = Runtime(
 
 
 def own_flags(runtime: Runtime) -> frozenset[str]:
-    """The flags that a runtime's command line already has, with hyphens."""
+    """The flags that a runtime's command line already has, with hyphens, and their aliases."""
     launch = Launch(served_name="", gpus=1, port=runtime.port, shutdown_seconds=1)
     words = [word for word in runtime.args(launch) if word.startswith("--")]
-    return frozenset(word.partition("=")[0].replace("_", "-") for word in words)
+    flags = (word.partition("=")[0].replace("_", "-") for word in words)
+    return frozenset((*flags, *runtime.aliases))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
-from model_specs.arguments import flag_of, shares
+from model_specs.arguments import flag_of, sets, shares
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
@@ -315,11 +315,20 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
-        taken = own_flags(RUNTIMES[self.image]) if self.image in RUNTIMES else ()
         for index, word in enumerate(self.args):
-            if flag_of(word) in taken and not shares(word):
+            if self._is_set(word):
                 why = f"the platform sets this flag itself, got {shown(word)}; remove it"
                 yield ("args", index), "E343", why
+
+    def _is_set(self, word: str) -> bool:
+        """Whether a runtime's command line already sets what `word` sets.
+
+        How a model is shared over GPUs a spec may say itself, with the flag written whole.
+        """
+        flag = flag_of(word)
+        taken = {own for row in self.runtimes.values() for own in own_flags(row)}
+        allowed = flag in taken and shares(word)
+        return not allowed and any(sets(flag, own) for own in taken)
 
     @property
     def runtimes(self) -> dict[tuple[str, ...], Runtime]:

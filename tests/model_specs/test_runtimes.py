@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 
 from components.kube import Object
+from model_specs.arguments import sets
+from model_specs.errors import SpecErrors
 from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
 from regions.sandbox.process_node.container import User
 from tests.examples import a_model, of_kind, planned, rendered, template
@@ -17,7 +19,18 @@ from tests.workshop import ended, open_workshop
 
 every_runtime = pytest.mark.parametrize("row", RUNTIMES.values(), ids=lambda row: row.name)
 FACTS: Final = frozenset(
-    {"args", "command", "env", "health", "metrics", "needs_gpu", "probe", "user", "working_dir"}
+    {
+        "aliases",
+        "args",
+        "command",
+        "env",
+        "health",
+        "metrics",
+        "needs_gpu",
+        "probe",
+        "user",
+        "working_dir",
+    }
 )
 """What a row says of other people's software; each has its source."""
 ASK: Final = "import getpass; print(getpass.getuser())"
@@ -92,6 +105,52 @@ def test_vllm_is_told_once_to_serve_whatever_its_images_entrypoint(entrypoint: l
     words = started(main, entrypoint, [])
     assert words[:3] == ["vllm", "serve", MODEL_PATH]
     assert words.count("serve") == 1, "`vllm serve serve` ends with unrecognized arguments"
+
+
+TAKEN: Final = {
+    "vllm": ("--port=9", "--por", "--served_model", "--model", "--tensor_par=1", "-t"),
+    "triton": ("--model-store=/x", "--model-r=/x", "--http-po=9", "--exit"),
+    "text-embeddings-inference": ("--port", "-p", "-p9", "-p=9", "-pp", "--hostn=::"),
+}
+"""Arguments that upstream's own parser reads as a flag that the platform sets, by runtime."""
+FREE: Final = {
+    "vllm": ("--max-model-len=9", "--port-range", "-tp=1", "--tensor-parallel-size=1", "-O3", "-"),
+    "triton": ("--http-thread-count=9", "--model-control-mode=none", "-p9", "--"),
+    "mlserver": ("--port=9", "-p9"),
+    "text-embeddings-inference": ("--pooling=cls", "--prometheus-port=9", "-", "--", "9"),
+}
+"""Arguments that the platform leaves to the spec."""
+
+
+def pairs(rows: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    return [(name, word) for name, words in rows.items() for word in words]
+
+
+@pytest.mark.parametrize(("name", "word"), pairs(TAKEN))
+def test_a_flag_that_the_platform_sets_is_refused_however_it_is_written(
+    name: str, word: str
+) -> None:
+    with pytest.raises(SpecErrors) as refused:
+        a_model(image=name, args=[word])
+    (error,) = refused.value.errors
+    assert (error.code, error.path) == ("E343", "args[0]")
+
+
+@pytest.mark.parametrize(("name", "word"), pairs(FREE))
+def test_another_flag_is_left_to_the_spec(name: str, word: str) -> None:
+    assert a_model(image=name, args=[word]).spec.args == (word,)
+
+
+def test_the_arguments_are_held_to_the_candidates_runtime_too() -> None:
+    candidate = {"strategy": "blue_green", "candidate": {"image": "text-embeddings-inference"}}
+    with pytest.raises(SpecErrors, match="-p9"):
+        a_model(image="triton", args=["-p9"], rollout=candidate)
+
+
+def test_a_value_is_behind_a_flag_of_one_letter_only() -> None:
+    assert sets("-p9", "-p")
+    assert not sets("-tp2", "-tp"), "argparse reads a value only behind one letter"
+    assert not sets("--ports", "--port")
 
 
 def test_one_image_of_text_embeddings_inference_serves_every_gpu_of_the_machine_catalogue() -> None:
