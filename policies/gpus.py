@@ -50,11 +50,13 @@ def _tolerated(taints: Iterator[Block] | list[Block]) -> set[tuple[str, str]]:
     return {(str(t.get("key", "")), _value(t)) for t in taints}
 
 
-def _value(toleration: Block) -> str:
-    """The value that a toleration takes, empty for any; one of no value at all says so."""
-    if toleration.get("operator") == "Exists":
-        return ""
-    return str(toleration.get("value") or "(none)")
+def _value(taint: Block) -> str:
+    """The value that a toleration takes, empty for any; one of no value at all says so, and so
+    does one for another effect than that of the pools' taints."""
+    effect = taint.get("effect")
+    other = "" if effect in (None, "", "NoSchedule") else f" for {effect} alone"
+    value = "" if taint.get("operator") == "Exists" else str(taint.get("value") or "(none)")
+    return f"{value}{other}"
 
 
 def _of_nodes(row: MachineType, facts: Facts) -> set[tuple[str, str]]:
@@ -89,14 +91,17 @@ def _stranger(resource: Resource, facts: Facts) -> Iterator[str]:
     """What a pod of no model takes of the pools."""
     machine, _ = pool_of(resource)
     found = _tolerated(pod(resource).get("tolerations") or [])
-    allowed: set[tuple[str, str]] = set()
+    of_pool: set[tuple[str, str]] = set()
     if resource.namespace == CACHE_NAMESPACE and resource.kind == "DaemonSet" and machine:
         row = MACHINES.get(machine)
-        allowed = {(LABEL_CAPACITY, ""), *(_of_nodes(row, facts) if row else ())}
+        of_pool = {(LABEL_CAPACITY, ""), *(_of_nodes(row, facts) if row else ())}
     elif machine:
         yield f"stands on {machine} and is of no model"
-    if found - allowed:
-        yield f"may stand on {sorted(found - allowed)} and is of no model"
+    if found - of_pool:
+        yield f"may stand on {sorted(found - of_pool)} and is of no model"
+    lost = [taint for taint in sorted(of_pool) if not {taint, (taint[0], ""), ("", "")} & found]
+    if lost:
+        yield f"does not tolerate {lost}, so nodes of {machine} may have no agent"
     if gpus(resource):
         yield f"takes {gpus(resource)} GPUs for no model"
 
@@ -105,7 +110,7 @@ def _stranger(resource: Resource, facts: Facts) -> Iterator[str]:
 def _gpu_shape(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """A model's pod is given exactly what its machine type says, requests and limits alike, on the
     nodes of that type and no others; nothing else stands on these, but the agent that fills their
-    disks. A GPU is whole or none."""
+    disks, which tolerates all that models there tolerate. A GPU is whole or none."""
     for container in containers(resource):
         for what in _sizes(container):
             yield Fault(resource, f"{what} in {container.get('name')}", _MEND, "machine_type")

@@ -24,6 +24,8 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REVISIONS: Final = ("--revision", "--code-revision", "--tokenizer-revision")
 _SLACK: Final = 1.2  # room for a download beside what is held
 _GIB: Final = 1024**3
+_CRITICAL: Final = "system-node-critical"
+"""What the kubelet never evicts: types.IsCriticalPod in pkg/kubelet/eviction."""
 
 
 def pinned(model: Model, is_candidate: bool) -> tuple[str, str]:
@@ -32,6 +34,13 @@ def pinned(model: Model, is_candidate: bool) -> tuple[str, str]:
     if is_candidate and candidate is not None and candidate.model is not None:
         return candidate.model, "rollout.candidate.model"
     return model.spec.model, "model"
+
+
+def image_of(model: Model, is_candidate: bool) -> str:
+    """The image that the spec names for a version: a runtime's name, or one of the team's own."""
+    candidate = model.spec.rollout.candidate
+    image = candidate.image if is_candidate and candidate is not None else None
+    return image or model.spec.image
 
 
 def is_candidate(resource: Resource) -> bool:
@@ -158,13 +167,8 @@ def _cache_held(estate: Estate) -> Iterator[Fault]:
             yield Fault(work, what, "hold it there, or download it (`cache: never`)", "cache")
 
 
-@each("P33", "cache-disk", "ConfigMap")
-def _cache_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
-    """What the nodes of a machine type keep leaves a sixth of their model disk free, and the agent
-    leaves disk_free_percent of the whole disk free: on a full disk the kubelet evicts every pod,
-    whatever its budget for disruption."""
-    if config.namespace != CACHE_NAMESPACE:
-        return
+def _full_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
+    """What of an agent's configuration may fill a disk."""
     machine, held = str(config.labels.get(LABEL_MACHINE)), _held(config)
     offer, field = facts.profile.machines.get(machine), f"machines[{machine}].cache_disk_gib"
     if offer is None:
@@ -183,6 +187,27 @@ def _cache_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
     if need > offer.cache_disk_gib:
         what = f"needs {need:.0f} GiB of every node, nodes have {offer.cache_disk_gib}"
         yield Fault(config, what, "give larger disks or cache fewer (`cache: never`)", field)
+
+
+def _evictable(agent: Resource, facts: Facts) -> Iterator[Fault]:
+    """An agent that the kubelet evicts when the disk that it should free is full."""
+    priority = pod(agent).get("priorityClassName")
+    if priority != _CRITICAL:
+        what = f"is of priority class {priority}, so a full disk may have it evicted"
+        yield Fault(agent, what, f"render priorityClassName {_CRITICAL}", "")
+
+
+_OF_DISK: Final = {"ConfigMap": _full_disk, "DaemonSet": _evictable}
+
+
+@each("P33", "cache-disk", *_OF_DISK)
+def _cache_disk(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """What the nodes of a machine type keep leaves a sixth of their model disk free, and the agent
+    leaves disk_free_percent of the whole disk free: on a full disk the kubelet evicts every pod,
+    whatever its budget for disruption. It spares the agent, which is system-node-critical and
+    alone can free the disk."""
+    if resource.namespace == CACHE_NAMESPACE:
+        yield from _OF_DISK[resource.kind](resource, facts)
 
 
 RULES: Final[tuple[Rule, ...]] = (_model_digest, _cache_digest, _cache_held, _cache_disk)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from model_specs.load import Model
 from policies.facts import Facts
-from policies.models import is_candidate, pinned
+from policies.models import image_of, is_candidate, pinned
 from policies.pods import Block, option, pod
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -164,11 +164,10 @@ def _drain_order(resource: Resource, facts: Facts) -> Iterator[Fault]:
     model = facts.models.get(resource.model)
     if model is None:
         return  # not of a model, or of none that there is (see `model-digest`)
-    spec, candidate = pod(resource), model.spec.rollout.candidate
-    image = candidate.image if is_candidate(resource) and candidate is not None else None
+    spec, runtime = pod(resource), image_of(model, is_candidate(resource))
     grace = int(spec.get("terminationGracePeriodSeconds", 0))
     for container in spec.get("containers") or ():
-        for what, fix, field in _leaving(container, grace, image or model.spec.image):
+        for what, fix, field in _leaving(container, grace, runtime):
             yield Fault(resource, what, fix, field)
     if pool_of(resource)[1] == "spot" and grace > _SPOT_SECONDS:
         what = f"takes up to {grace} s to go, a spot node stays {_SPOT_SECONDS}"

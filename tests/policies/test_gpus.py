@@ -82,6 +82,11 @@ CASES: Final = (
             (PROBER, f"{MAIN} resources", alike({GPU: "1"}), "takes 1 GPUs for no model"),
             (AGENT, f"{MAIN} resources", alike({GPU: "1"}), "takes 1 GPUs for no model"),
             (AGENT, TAINTS, EVERYTHING, "may stand on [('', '')] and is of no model"),
+            (AGENT, TAINTS, GONE, "does not tolerate [('isoserve.dev/capacity', ''), "),
+            (AGENT, f"{TAINTS} 0", GONE,
+             "does not tolerate [('isoserve.dev/machine-type', 'gpu.l4.1')], so nodes of gpu.l4.1"),
+            (AGENT, f"{TAINTS} 1", GONE, "does not tolerate [('nvidia.com/gpu', '')]"),
+            (AGENT, f"{TAINTS} 2", GONE, "does not tolerate [('isoserve.dev/capacity', '')]"),
         )
     ),
     *(
@@ -112,6 +117,24 @@ def test_one_field_makes_the_difference(case: Case) -> None:
 @pytest.mark.parametrize("case", with_path(CASES), ids=str)
 def test_a_field_that_is_not_known_yet_is_no_good_field(case: Case) -> None:
     check_unknown(case)
+
+
+@pytest.mark.parametrize("region", ["sandbox-aws", "sandbox-onprem"])
+@pytest.mark.parametrize("taint", ["nvidia.com/gpu", "isoserve.dev/machine-type"])
+def test_an_agent_stands_on_gpu_nodes_whoever_makes_them(taint: str, region: str) -> None:
+    def intolerant(values: Any) -> None:
+        spec = values["spec"]["template"]["spec"]
+        spec["tolerations"] = [one for one in spec["tolerations"] if one["key"] != taint]
+
+    (finding,) = said(SHAPE, changed(named(AGENT, region), intolerant), region=region)
+    assert f"does not tolerate [('{taint}'" in finding.place.message
+
+
+@pytest.mark.parametrize("of", [AGENT, SERVER])
+def test_a_toleration_of_another_effect_is_another_toleration(of: str) -> None:
+    late = changed(named(of), setting(f"{TAINTS} 1 effect", "NoExecute"))
+    found = " ".join(finding.place.message for finding in said(SHAPE, late))
+    assert "('nvidia.com/gpu', ' for NoExecute alone')" in found, "the pool's taint is NoSchedule"
 
 
 def test_a_part_of_a_gpu_is_no_gpu() -> None:

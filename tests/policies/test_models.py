@@ -26,6 +26,7 @@ OWN_COPY: Final = "Deployment search/embedder"  # downloads
 NODES_COPY: Final = "Deployment chat/helper"  # waits for its node's copy
 CANDIDATE: Final = "Deployment vision/tagger-candidate"
 CONFIG: Final = "ConfigMap isoserve-cache/cache-gpu-l4-1"
+AGENT: Final = "DaemonSet isoserve-cache/cache-gpu-l4-1"
 POD: Final = "spec template spec"
 NOTE: Final = "spec template metadata annotations isoserve.dev/model-digest"
 WAIT: Final = f"{POD} initContainers 0 args 2"
@@ -126,6 +127,13 @@ CASES: Final = (
         for percent, says in (
             (19, "leaves 19 % of a disk free, the profile says 20 %"),
             (GONE, "leaves no % of a disk free"),
+        )
+    ),
+    *(
+        Case(rule=DISK, of=AGENT, path=f"{POD} priorityClassName", value=value, says=says)
+        for value, says in (
+            (GONE, "is of priority class None, so a full disk may have it evicted"),
+            ("system-cluster-critical", "is of priority class system-cluster-critical"),
         )
     ),
     Case(
