@@ -1,4 +1,4 @@
-"""Rules about the nodes that AWS makes. The cluster itself is not ours: it exists before us."""
+"""Rules about nodes, made by AWS or listed on-prem. The cluster itself exists before us."""
 
 from __future__ import annotations
 
@@ -112,27 +112,46 @@ def _pool_faults(values: Block, offer: Offer, machine: str, capacity: str) -> It
     others = set(listed(values.get("instanceTypes"))) ^ set(offer.instance_types)
     if others:
         yield f"differs in instance types {sorted(others)}"
-    taints = {
-        (taint.get("key"), taint.get("value"))
-        for taint in listed(values.get("taints"))
-        if taint.get("effect") == "NO_SCHEDULE"
-    }
-    if taints != _wanted_taints(machine, capacity):
-        yield f"has taints {sorted(map(str, taints))}, so the wrong pods stand there"
+    yield from _strange_taints(values.get("taints"), "NO_SCHEDULE", machine, capacity)
 
 
-def _unseen(labels: Block, machine: str) -> Iterator[str]:
+def _strange_taints(taints: Any, effect: str, machine: str, capacity: str) -> Iterator[str]:
+    """Taints that are not those of the machine type; `effect` is how the API calls NoSchedule."""
+    found = {(one.get("key"), one.get("value"), one.get("effect")) for one in listed(taints)}
+    if found != {(key, value, effect) for key, value in _wanted_taints(machine, capacity)}:
+        yield f"has taints {sorted(map(str, found))}, so the wrong pods stand there"
+
+
+def _unseen(labels: Block, machine: str, provider: str) -> Iterator[str]:
     """What add-ons look for on GPU nodes and would not find."""
-    if MACHINES[machine].gpus and labels.get(LABEL_GPU_PRESENT) != "true":
+    if not MACHINES[machine].gpus:
+        return
+    if labels.get(LABEL_GPU_PRESENT) != "true":
         yield f"lacks label {LABEL_GPU_PRESENT}, so no device plugin stands there"
-    if MACHINES[machine].gpus and not labels.get(LABEL_ACCELERATOR):
+    if provider == "aws" and not labels.get(LABEL_ACCELERATOR):
         yield f"lacks label {LABEL_ACCELERATOR}, so an autoscaler buys a second node"
 
 
-@each("P27", "node-pool", _GROUP)
-def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """A group's size, machines and taints are those of its machine type in the profile, and GPU
-    nodes carry the labels by which device plugins and autoscalers know them."""
+def _listed_node(node: Resource, facts: Facts) -> Iterator[Fault]:
+    """What is wrong with a node of our own metal."""
+    machine, capacity = str(node.labels.get(LABEL_MACHINE)), node.labels.get(LABEL_CAPACITY)
+    offer = facts.profile.machines.get(machine)
+    if offer is None or node.metadata.get("name") not in offer.node_names:
+        what = f"is labelled {machine}, of which the profile does not list it"
+        fix = "label it with the machine type whose node_names have it"
+        yield Fault(node, what, fix, "machines")
+        return
+    if capacity != "on_demand":
+        what = f"is labelled as of capacity {capacity}, so no model stands there"
+        yield Fault(node, what, "label it on_demand", f"machines[{machine}].node_names")
+    taints = _strange_taints(node.spec.get("taints"), "NoSchedule", machine, "on_demand")
+    for what in (*taints, *_unseen(node.labels, machine, facts.profile.provider)):
+        fix = "render the labels and taints of its machine type"
+        yield Fault(node, what, fix, f"machines[{machine}].node_names")
+
+
+def _node_group(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """What is wrong with nodes that AWS makes."""
     values = resource.values
     labels = values.get("labels") or {}
     machine, capacity = labels.get(LABEL_MACHINE), _CAPACITY.get(str(values.get("capacityType")))
@@ -143,9 +162,20 @@ def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, what, fix, "machines")
         return
     faults = _pool_faults(values, offer, str(machine), capacity)
-    for what in (*faults, *_unseen(labels, str(machine))):
+    for what in (*faults, *_unseen(labels, str(machine), facts.profile.provider)):
         place = f"machines[{machine}].{capacity}"
         yield Fault(resource, what, "take what the profile says", place)
+
+
+_OF_POOL: Final = {_GROUP: _node_group, "Node": _listed_node}
+
+
+@each("P27", "node-pool", *_OF_POOL)
+def _pool(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A group's size, machines and taints are those of its machine type in the profile, as are the
+    labels and taints of a listed node; GPU nodes carry the labels by which device plugins and
+    autoscalers know them."""
+    yield from _OF_POOL[resource.kind](resource, facts)
 
 
 @each("P27", "node-group", _GROUP)

@@ -23,6 +23,9 @@ CPU: Final = "aws:eks/nodeGroup:NodeGroup cpu-4-on-demand"
 DISK: Final = "blockDeviceMappings 0 ebs"
 IMDS: Final = "metadataOptions"
 TAINT: Final = {"effect": "NO_SCHEDULE", "key": "isoserve.dev/machine-type", "value": "cpu.4"}
+GPU_TAINT: Final = {"effect": "NoSchedule", "key": "nvidia.com/gpu", "value": "present"}
+METAL: Final = "Node gpu-l4-01"
+METAL_MARK: Final = "metadata labels isoserve.dev/machine-type"
 SIZE: Final = "scalingConfig"
 MARK: Final = "labels isoserve.dev/machine-type"
 
@@ -53,6 +56,8 @@ CASES: Final = (
     amiss(POOL, SPOT, f"{SIZE} maxSize", 5, "the profile 0 to 4"),
     amiss(POOL, NODES, "instanceTypes", ["p5.48xlarge"], "differs in instance types"),
     amiss(POOL, NODES, "taints", [], "so the wrong pods stand there"),
+    amiss(POOL, NODES, "labels nvidia.com/gpu.present", GONE, "no device plugin stands there"),
+    amiss(POOL, NODES, "labels k8s.amazonaws.com/accelerator", GONE, "buys a second node"),
     amiss(POOL, NODES, "taints 0 effect", "PREFER_NO_SCHEDULE", "so the wrong pods stand there"),
     amiss(POOL, SPOT, "taints 1", TAINT, "so the wrong pods stand there"),
     amiss(POOL, CPU, "taints", [TAINT], "so the wrong pods stand there"),
@@ -60,6 +65,21 @@ CASES: Final = (
     amiss(POOL, NODES, "labels", GONE, "is of machine type None"),
     amiss(POOL, NODES, "capacityType", "SPOT", "capacity 'SPOT'"),
     amiss(POOL, NODES, "capacityType", GONE, "capacity None"),
+    *(
+        Case(rule=POOL, of=of, path=path, value=value, says=says, region="sandbox-onprem")
+        for of, path, value, says in (
+            (METAL, "spec", GONE, "has taints [], so the wrong pods stand there"),
+            (METAL, "spec taints", [], "has taints [], so the wrong pods stand there"),
+            (METAL, "spec taints 0 effect", "NoExecute", "so the wrong pods stand there"),
+            (METAL, "spec taints 0 value", "gpu.l4.1", "so the wrong pods stand there"),
+            ("Node cpu-01", "spec", {"taints": [GPU_TAINT]}, "so the wrong pods stand there"),
+            (METAL, "metadata labels nvidia.com/gpu.present", GONE, "no device plugin stands"),
+            (METAL, "metadata labels nvidia.com/gpu.present", "false", "no device plugin stands"),
+            (METAL, METAL_MARK, "gpu.l40s.4", "of which the profile does not list it"),
+            (METAL, METAL_MARK, GONE, "is labelled None"),
+            (METAL, "metadata labels isoserve.dev/capacity", "spot", "as of capacity spot"),
+        )
+    ),
     amiss(GROUP, NODES, "subnetIds", ["subnet-public"], "stands in ['subnet-public']"),
     amiss(GROUP, NODES, "clusterName", "other", "belongs to cluster 'other'"),
     amiss(GROUP, NODES, "launchTemplate", GONE, "without a launch template"),
@@ -72,6 +92,7 @@ LATER: Final = (
     amiss(MACHINE, TEMPLATE, f"{DISK} volumeSize", None, ""),
     amiss(POOL, NODES, f"{SIZE} maxSize", None, ""),
     amiss(POOL, NODES, "taints 0 value", None, ""),
+    Case(rule=POOL, of=METAL, path="spec taints 0 value", says="", region="sandbox-onprem"),
     amiss(GROUP, NODES, "subnetIds", None, ""),
     amiss(GROUP, NODES, "clusterName", None, ""),
 )
