@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, PROBER
 from policies.facts import Facts
 from policies.label_selectors import takes
 from policies.pods import Block, pod, template
+from policies.podsets import TCP, PodSet, pod_set
+from policies.reach import Reach
 from policies.resources import Resource, absent
 from policies.rule import Estate, Fault, Rule, whole
 from policies.tracks import Track, by_model, takers, taking
+from policies.walls import LABEL_NAMESPACE, Sender, admits
+
+Ports = Mapping[str, frozenset[tuple[int, str]]]
+"""The ports that pods declare, by name, as a PodSet has them."""
 
 _CONFIG: Final = "config.json"
 _RULE_FILE: Final = ".rules.yaml"
@@ -25,6 +33,34 @@ _BURNS: Final = frozenset({("page", "1h"), ("page", "6h"), ("ticket", "1d"), ("t
 """Severity and long window of the burn rates (the SRE workbook, "Alerting on SLOs")."""
 _NOTED: Final = {"prometheus.io/scrape": "true"}
 _MEND: Final = "render it beside the model's server"
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where a pod serves its metrics."""
+
+    path: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.path} at port {self.port}"
+
+
+_DEFAULT_PATH: Final = "/metrics"
+"""What Prometheus reads where no path is said."""
+METRICS_PORTS: Final = {
+    "mlserver": 8082,
+    "text-embeddings-inference": 8080,
+    "triton": 8002,
+    "vllm": 8000,
+}
+"""Where each runtime serves its metrics, at Prometheus' own path."""
+_OWN_PORT: Final = 8080
+"""Where an image of a team's own serves them."""
+_OF_PROBER: Final = Metrics(_DEFAULT_PATH, 9090)
+_OF_AGENT: Final = Metrics(_DEFAULT_PATH, 9091)
+_OF_PROXY: Final = Metrics("/stats/prometheus", 19001)
+"""Where Envoy Gateway has Envoy's own metrics served, in a container port named `metrics`."""
 
 
 def _named(track: Track, kind: str, name: str) -> Resource:
@@ -132,10 +168,24 @@ def _burn_alerts(estate: Estate) -> Iterator[Fault]:
             yield Fault(holder, what, "render the model's promise as alerts", "slo")
 
 
-def _noted(workload: Resource) -> bool:
+def _noted(workload: Resource, metrics: Metrics) -> bool:
     """Whether a plain Prometheus finds the pods' metrics by their annotations."""
     notes = (template(workload).get("metadata") or {}).get("annotations") or {}
-    return _NOTED.items() <= notes.items() and bool(notes.get("prometheus.io/port"))
+    path = notes.get("prometheus.io/path") or _DEFAULT_PATH
+    found = (path, notes.get("prometheus.io/port")) == (metrics.path, str(metrics.port))
+    return found and _NOTED.items() <= notes.items()
+
+
+def _has_endpoint(monitor: Resource, ports: Ports, metrics: Metrics) -> bool:
+    """Whether a monitor reads the pods' metrics: by a declared port's name, or else its number."""
+    wanted = (metrics.port, TCP)
+    for endpoint in monitor.spec.get("podMetricsEndpoints") or ():
+        by_name, number = endpoint.get("port"), endpoint.get("portNumber")
+        named = ports.get(by_name, ()) if by_name else chain(*ports.values())
+        path = endpoint.get("path") or _DEFAULT_PATH
+        if path == metrics.path and wanted in named and (by_name or number == metrics.port):
+            return True
+    return False
 
 
 def _reads_proxies(monitor: Resource, gateway: Resource, facts: Facts) -> bool:
@@ -145,9 +195,12 @@ def _reads_proxies(monitor: Resource, gateway: Resource, facts: Facts) -> bool:
         f"{_OWNING_GATEWAY}-namespace": gateway.namespace,
     }
     named = (monitor.spec.get("namespaceSelector") or {}).get("matchNames") or [monitor.namespace]
-    return takes(monitor.spec.get("selector") or {}, own) and set(named) >= {
-        *facts.profile.proxy_namespaces
-    }
+    ports = {"metrics": frozenset({(_OF_PROXY.port, TCP)})}
+    return (
+        _has_endpoint(monitor, ports, _OF_PROXY)
+        and takes(monitor.spec.get("selector") or {}, own)
+        and set(named) >= {*facts.profile.proxy_namespaces}
+    )
 
 
 def _selected(objects: list[Resource], estate: Estate) -> list[Resource]:
@@ -156,22 +209,48 @@ def _selected(objects: list[Resource], estate: Estate) -> list[Resource]:
     return [one for one in objects if wanted <= one.labels.items()]
 
 
+def _measured(estate: Estate) -> Iterator[tuple[Resource, Metrics]]:
+    """Every workload that has metrics, and where."""
+    for track in chain(*by_model(estate).values()):
+        port = METRICS_PORTS.get(track.model.spec.image, _OWN_PORT)  # the candidate's too
+        yield track.deployment, Metrics(_DEFAULT_PATH, port)
+    for deployment in estate.of("Deployment"):
+        if deployment.labels.get(LABEL_ROLE) == PROBER:
+            yield deployment, _OF_PROBER
+    for agent in estate.of("DaemonSet"):
+        if agent.labels.get(LABEL_ROLE) == _AGENT:
+            yield agent, _OF_AGENT
+
+
+def _is_let_in(reach: Reach, pods: PodSet, metrics: Metrics) -> bool:
+    """Whether the NetworkPolicies of the pods let Prometheus in to their metrics."""
+    scraper = reach.estate.facts.profile.scraper_namespace
+    sender = Sender(scraper, {LABEL_NAMESPACE: scraper}, {}, "")
+    return admits(reach.walls(pods), pods, sender, metrics.port, TCP)
+
+
 @whole("P31", "metrics-scraped")
 def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
-    """The metrics of every server, prober, cache agent and gateway are read: by a PodMonitor with
-    the labels that Prometheus selects by where the operator runs, else by their pods' annotations.
-    What is not read cannot scale, burn or call."""
-    read = [m for m in estate.of("PodMonitor") if len(m.spec.get("podMetricsEndpoints") or ()) > 0]
-    monitors = takers(_selected(read, estate))
-    probers = [d for d in estate.of("Deployment") if d.labels.get(LABEL_ROLE) == PROBER]
-    agents = [d for d in estate.of("DaemonSet") if d.labels.get(LABEL_ROLE) == _AGENT]
-    servers = [track.deployment for found in by_model(estate).values() for track in found]
-    for one in (*servers, *probers, *agents):
-        if not (taking(monitors, one) if _has_operator(estate) else _noted(one)):
-            yield Fault(one, "has metrics that nobody reads", "render its PodMonitor", "slo")
+    """The metrics of every server, prober, cache agent and gateway are read at their path and port:
+    by a PodMonitor with the labels that Prometheus selects by where the operator runs, else by
+    their pods' annotations; and NetworkPolicies let it in. What is not read cannot scale, burn or
+    call."""
+    selected = _selected(list(estate.of("PodMonitor")), estate)
+    monitors, reach = takers(selected), Reach(estate)
+    for one, metrics in _measured(estate):
+        pods = pod_set(one)
+        read = any(_has_endpoint(m, pods.ports, metrics) for m in taking(monitors, one))
+        if not (read if _has_operator(estate) else _noted(one, metrics)):
+            fix = f"render its PodMonitor, or its annotations, for {metrics}"
+            yield Fault(one, "has metrics that nobody reads", fix, "slo")
+        if not _is_let_in(reach, pods, metrics):
+            space = estate.facts.profile.scraper_namespace
+            what = f"lets Prometheus, in {space}, not in to its metrics"
+            fix = f"let {space} in at {metrics.port}/TCP in its NetworkPolicy"
+            yield Fault(one, what, fix, "slo")
     for gateway in estate.of("Gateway") if _has_operator(estate) else ():
-        if not any(_reads_proxies(one, gateway, estate.facts) for one in _selected(read, estate)):
-            fix = "render the PodMonitor of its proxies"
+        if not any(_reads_proxies(one, gateway, estate.facts) for one in selected):
+            fix = f"render the PodMonitor of its proxies, for {_OF_PROXY}"
             yield Fault(gateway, "has proxies whose metrics nobody reads", fix, "proxy_namespaces")
 
 

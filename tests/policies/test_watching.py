@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import pytest
 
+from model_specs.runtimes import RUNTIMES
 from model_specs.schema import Expectation, Probe
 from policies.judge import Finding, judge
 from policies.resources import of_object
 from policies.rule import Rule
-from policies.watching import RULES
+from policies.watching import METRICS_PORTS, RULES
 from regions.resolve import resolve
 from tests.examples import a_profile, rendered, specs
 from tests.policies.cases import (
@@ -35,6 +36,9 @@ PROBER: Final = "Deployment vision/prober"
 CONFIG: Final = "ConfigMap vision/prober"
 BOARD: Final = "ConfigMap vision/tagger-dashboard"
 CACHES_READ: Final = "PodMonitor isoserve-cache/cache-agent"
+CACHES_WALL: Final = "NetworkPolicy isoserve-cache/cache-agent"
+ENDPOINT: Final = "spec podMetricsEndpoints 0"
+NOBODY: Final = [{"podSelector": {"matchLabels": {"is": "nobody"}}}]
 
 
 def asked(change: Callable[[Any], object]) -> str:
@@ -104,6 +108,35 @@ CASES: Final = (
     ),
     Case(rule=SCRAPED, of="PodMonitor search/embedder", says="that nobody reads", field="slo",
          on="Deployment search/embedder"),
+    *(
+        Case(rule=SCRAPED, of=f"PodMonitor {of}", path=f"{ENDPOINT} {path}", value=value,
+             says=says, field=field, on=on)
+        for of, on, field, says, rows in (
+            ("isoserve-gateway/public-proxies", "Gateway isoserve-gateway/public",
+             "proxy_namespaces", "for /stats/prometheus at port 19001",
+             (("path", GONE), ("path", "/metrics"), ("port", GONE), ("port", "http"))),
+            ("search/embedder", "Deployment search/embedder", "slo",
+             "has metrics that nobody reads; render its PodMonitor, or its annotations, for /metr",
+             (("path", "/stats"), ("portNumber", GONE), ("portNumber", 1), ("port", "x"))),
+            ("vision/prober", PROBER, "slo", "for /metrics at port 9090",
+             (("path", "/healthz"), ("port", GONE), ("port", "http"))),
+        )
+        for path, value in rows
+    ),
+    *(
+        Case(rule=SCRAPED, of=of, path=path, value=value, on=on, field="slo",
+             says=f"lets Prometheus, in monitoring, not in to its metrics; let monitoring in at "
+                  f"{port}/TCP in its NetworkPolicy")
+        for of, on, port in (
+            ("NetworkPolicy chat/assistant", "Deployment chat/assistant", 8000),
+            ("NetworkPolicy vision/prober", PROBER, 9090),
+        )
+        for path, value in (
+            ("spec ingress 0 from", named(of).spec["ingress"][0]["from"][:-1] or NOBODY),
+            ("spec ingress 0 ports", [{"port": 1, "protocol": "TCP"}]),
+            ("spec ingress", GONE),
+        )
+    ),
     Case(rule=DRAWN, of=BOARD, says="is not made: nobody sees the model", field="slo"),
     Case(rule=DRAWN, of=BOARD, path="metadata labels grafana_dashboard", on=BOARD, field="slo",
          says="is not made: nobody sees"),
@@ -132,6 +165,35 @@ def test_a_cache_that_nobody_reads_is_named_on_every_machine_type() -> None:
     agents = {str(one) for one in good(REGION) if one.kind == "DaemonSet"}
     assert len(agents) > 1, "or it is not seen that all are named"
     assert unread == agents
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting("spec ingress 0 from", NOBODY),
+        setting("spec ingress 0 ports 0 port", 9092),
+        setting("spec ingress 0", GONE),
+    ],
+)
+def test_a_cache_that_lets_no_prometheus_in_is_named_on_every_machine_type(
+    change: Callable[[Any], object],
+) -> None:
+    found = said(SCRAPED, changed(named(CACHES_WALL), change))
+    assert {finding.resource for finding in found} == {
+        str(one) for one in good(REGION) if one.kind == "DaemonSet"
+    }
+    assert all("let monitoring in at 9091/TCP" in finding.place.message for finding in found)
+
+
+def test_a_monitor_reads_no_port_that_pods_do_not_declare() -> None:
+    undeclared = setting("spec template spec containers 0 ports", [])
+    (finding,) = said(SCRAPED, changed(named("Deployment chat/assistant"), undeclared))
+    assert "has metrics that nobody reads" in finding.place.message
+
+
+def test_the_metrics_of_every_runtime_are_known() -> None:
+    rows = {row.name: (row.metrics_path, row.metrics_port) for row in RUNTIMES.values()}
+    assert {name: ("/metrics", port) for name, port in METRICS_PORTS.items()} == rows
 
 
 def test_a_batch_job_is_no_endpoint() -> None:
@@ -168,6 +230,12 @@ def test_without_the_operator_rules_are_files_and_pods_are_found_by_annotations(
 def test_metrics_without_a_port_are_found_by_nobody() -> None:
     portless = setting("spec template metadata annotations prometheus.io/port", "")
     assert SERVER in {finding.resource for finding in plain(SCRAPED, portless)}
+
+
+@pytest.mark.parametrize(("note", "value"), [("path", "/stats"), ("port", "1")])
+def test_annotations_lead_to_the_metrics(note: str, value: str) -> None:
+    astray = setting(f"spec template metadata annotations prometheus.io/{note}", value)
+    assert SERVER in {finding.resource for finding in plain(SCRAPED, astray)}
 
 
 def test_without_the_operator_a_prometheus_rule_calls_nobody() -> None:
