@@ -15,6 +15,8 @@ from policies.tracks import BOUNDS, SCALERS, Track, by_model, slots, target, tra
 _WINDOW_SECONDS: Final = 300
 _LONGEST_SECONDS: Final = 3600  # the most that Kubernetes takes
 _SHRINK: Final = "currentReplicasIfHigher"
+_OWNERSHIP: Final = "validations.keda.sh/hpa-ownership"
+"""KEDA's webhook passes over an HPA where this says false (scaledobject_webhook.go of 2.21)."""
 
 
 def _window(scaler: Resource) -> Any:
@@ -29,7 +31,8 @@ def _window(scaler: Resource) -> Any:
 @each("P14", "scaler-stated", *SCALERS)
 def _scaler_stated(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """An autoscaler states its least and most replicas in order and has a signal: left out, KEDA
-    takes 0 and 100."""
+    takes 0 and 100. An HPA yields to KEDA by its annotation: in a region that gains KEDA its
+    webhook would else refuse the ScaledObject that takes over."""
     spec, fields = resource.spec, BOUNDS[resource.kind]
     least, most = spec.get(fields.min_field), spec.get(fields.max_field)
     if not (isinstance(least, int) and isinstance(most, int) and 0 <= least <= most > 0):
@@ -37,6 +40,10 @@ def _scaler_stated(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, what, "state both, the lower first", "scaling")
     if len(spec.get("triggers") or spec.get("metrics") or ()) == 0:
         yield Fault(resource, "has no signal", "give it a trigger or metric", "scaling.queue_depth")
+    owned = (resource.metadata.get("annotations") or {}).get(_OWNERSHIP)
+    if resource.kind == "HorizontalPodAutoscaler" and owned != "false":
+        what = "would have KEDA's webhook refuse the ScaledObject that takes over from it"
+        yield Fault(resource, what, f'annotate it with {_OWNERSHIP}: "false"', "scaling")
 
 
 def _cold(track: Track) -> int:

@@ -31,6 +31,7 @@ CANDIDATE: Final = "Deployment vision/tagger-candidate"
 WINDOW: Final = "behavior scaleDown stabilizationWindowSeconds"
 OF_KEDA: Final = "spec advanced horizontalPodAutoscalerConfig"
 TRIGGER: Final = "spec triggers 0"
+YIELDS: Final = "metadata annotations validations.keda.sh/hpa-ownership"
 ON_PREM: Final = "sandbox-onprem"
 CASES: Final = (
     *(
@@ -44,6 +45,8 @@ CASES: Final = (
             (HPA, "spec minReplicas", GONE, "scales between None and 2", "scaling", ON_PREM),
             (HPA, "spec maxReplicas", 0, "scales between 1 and 0", "scaling", ON_PREM),
             (HPA, "spec metrics", GONE, "has no signal", "scaling.queue_depth", ON_PREM),
+            (HPA, YIELDS, GONE, "have KEDA's webhook refuse the ScaledObject", "scaling", ON_PREM),
+            (HPA, YIELDS, "true", "have KEDA's webhook refuse", "scaling", ON_PREM),
         )
     ),
     *(
