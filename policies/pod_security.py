@@ -6,11 +6,12 @@ stricter where no workload of ours needs what the standard still allows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from model_specs.names import CACHE_NAMESPACE
 from policies.facts import Facts
+from policies.models import image_of, is_candidate
 from policies.pods import Block, containers, pod, template
 from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
@@ -178,4 +179,44 @@ def _accounts(estate: Estate) -> Iterator[Fault]:
             yield Fault(work, f"runs as ServiceAccount {name} of {owner}", _MEND, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (_restricted, _namespaces, _accounts)
+_NAMES: Final = {"LOGNAME": "isoserve", "USER": "isoserve"}
+"""What programs read first for their user's name: no image's passwd file has the uid."""
+_SCRATCH: Final = "/tmp"
+"""The one directory of its disk that a model's container may write to."""
+
+
+def _is_own(image: str) -> bool:
+    """Whether an image is a team's own: a runtime of the catalogue is a bare name."""
+    return "@" in image
+
+
+def _unstated(container: Block, image: str, batch: Sequence[str]) -> Iterator[str]:
+    """What of its program a container leaves to its image, whose own user is another one."""
+    command = list(container.get("command") or ())
+    if batch and command != list(batch):
+        yield f"runs {command or 'the entrypoint of its image'}, the spec says {list(batch)}"
+    elif not (command or _is_own(image)):
+        yield "runs the entrypoint of its image"
+    if not _is_own(image) and container.get("workingDir") != _SCRATCH:
+        where = container.get("workingDir") or "the directory of its image"
+        yield f"works in {where}, not in {_SCRATCH}"
+    env = {one.get("name"): one.get("value") for one in container.get("env") or ()}
+    yield from (f"has no {name}={said}" for name, said in _NAMES.items() if env.get(name) != said)
+
+
+@each("P01", "program-stated", *WORKLOADS)
+def _program_stated(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """A model's pod states the command of its runtime or job, a working directory that it may write
+    to, and its user's name in USER and LOGNAME. A runtime's entrypoint and directory may be for
+    root, and no passwd file has a name for our user, so its program would end at its start. An
+    image of a team's own keeps its entrypoint and directory."""
+    model = facts.models.get(resource.model)
+    if model is None:
+        return  # not of a model, or of none that there is (see `model-digest`)
+    image, batch = image_of(model, is_candidate(resource)), model.spec.batch
+    for container in (pod(resource).get("containers") or ())[:1]:
+        for what in _unstated(container, image, batch.command if batch else ()):
+            yield Fault(resource, f"{what} in {container.get('name')}", _MEND, "")
+
+
+RULES: Final[tuple[Rule, ...]] = (_restricted, _namespaces, _accounts, _program_stated)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from policies.pod_security import RULES
-from tests.policies.cases import GONE, Case, check, check_unknown, failing, setting, with_path
+from tests.policies.cases import (
+    GONE,
+    Case,
+    check,
+    check_unknown,
+    failing,
+    respecified,
+    setting,
+    with_path,
+)
 from tests.policies.estate import changed, facts, named, said
 
-RESTRICTED, NAMESPACE, ACCOUNT = RULES
+RESTRICTED, NAMESPACE, ACCOUNT, STATED = RULES
 SERVER: Final = "Deployment search/embedder"
 AGENT: Final = "DaemonSet isoserve-cache/cache-gpu-l4-1"
 POD: Final = "spec template spec"
@@ -19,6 +28,17 @@ MAIN: Final = f"{POD} containers 0"
 OF_MAIN: Final = f"{MAIN} securityContext"
 TOKEN: Final = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 ENFORCE: Final = "metadata labels pod-security.kubernetes.io/enforce"
+VLLM: Final = "Deployment search/sentiment"
+JOB: Final = "CronJob search/nightly-index"
+OF_JOB: Final = "spec jobTemplate spec template spec"
+
+
+def unnamed(label: str, name: str) -> list[Any]:
+    """The environment of a server without one variable."""
+    (main,) = named(label).values["spec"]["template"]["spec"]["containers"]
+    return [one for one in main["env"] if one["name"] != name]
+
+
 OF_SERVER: Final = (
     (f"{POD} hostNetwork", True, "shares the node's network", 1),
     (f"{POD} hostPID", True, "sees the node's processes", 1),
@@ -118,6 +138,19 @@ CASES: Final = (
         on=SERVER,
         says="runs as ServiceAccount embedder, which is not made",
     ),
+    *(
+        Case(rule=STATED, of=of, path=path, value=value, says=says)
+        for of, path, value, says in (
+            (VLLM, f"{MAIN} command", GONE, "runs the entrypoint of its image in model-server"),
+            (VLLM, f"{MAIN} workingDir", GONE, "works in the directory of its image, not in /tmp"),
+            (VLLM, f"{MAIN} workingDir", "/", "works in /, not in /tmp"),
+            (VLLM, f"{MAIN} env", unnamed(VLLM, "USER"), "has no USER=isoserve in model-server"),
+            (SERVER, f"{MAIN} env", unnamed(SERVER, "LOGNAME"), "has no LOGNAME=isoserve"),
+            ("Deployment vision/tagger-candidate", f"{MAIN} command", GONE, "runs the entrypoint"),
+            (JOB, f"{OF_JOB} containers 0 command", GONE, "runs the entrypoint of its image, the"),
+            (JOB, f"{OF_JOB} containers 0 command", ["bash"], "runs ['bash'], the spec says ["),
+        )
+    ),
 )
 FAILING: Final = failing(CASES)
 
@@ -130,6 +163,15 @@ def test_one_field_makes_the_difference(case: Case) -> None:
 @pytest.mark.parametrize("case", with_path(CASES), ids=str)
 def test_a_field_that_is_not_known_yet_is_no_good_field(case: Case) -> None:
     check_unknown(case)
+
+
+def test_an_image_of_a_teams_own_keeps_its_entrypoint_and_directory() -> None:
+    own = respecified("search/sentiment", image=f"registry.example.com/own@sha256:{'a' * 64}")
+    bare = changed(named(VLLM), setting(f"{MAIN} command", GONE))
+    bare = changed(bare, setting(f"{MAIN} workingDir", GONE))
+    assert said(STATED, bare, wished=own) == []
+    nameless = changed(bare, setting(f"{MAIN} env", unnamed(VLLM, "USER")))
+    assert len(said(STATED, nameless, wished=own)) == 1, "its user is one of ours all the same"
 
 
 def test_what_the_cache_agent_may_do_nobody_else_may() -> None:
