@@ -88,7 +88,9 @@ def test_a_hundred_kills_show_no_partial_or_wrong_byte(store: Counted, tmp_path:
     chance = random.Random("kills")
     kills = rounds = seen = 0
     with victims(store.url) as agents:
-        while kills < KILLS or rounds <= 3:
+        # How far an agent has come at its last call, and what is there to see, its threads decide.
+        while kills < KILLS or rounds <= 3 or seen < KILLS:
+            assert kills < 10 * KILLS, f"saw {seen} versions, came round {rounds} times"
             wish = [models[rounds % 3], models[(rounds + 1) % 3]]
             let_age(tmp_path)
             outcome = agents.hold(tmp_path, chance.randint(1, 60), budget, *wish)
@@ -100,7 +102,6 @@ def test_a_hundred_kills_show_no_partial_or_wrong_byte(store: Counted, tmp_path:
             # Not yet where the old version has only now been found to be unlisted.
             shown = of_project(tmp_path, PROJECT).versions()
             rounds += shown == sorted(one.digest for one in wish)
-    assert seen >= KILLS, "there was something to see most of the time"
 
 
 def test_whatever_call_is_the_last_the_next_agent_goes_on(store: Counted, tmp_path: Path) -> None:
