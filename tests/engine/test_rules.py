@@ -18,10 +18,10 @@ pytestmark = pytest.mark.engine
 
 SCRIPTS: Final = ".github/scripts"
 POD: Final = "components/model_pod.py"
-UNPINNED: Final = ('"image": image,', '"image": image.replace("@sha256:", ":"),')
+UNPINNED: Final = ('"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
 SERVER: Final = "components/model_server.py"
 NO_WALL: Final = (
-    "wall(plan.workload, ports, access.caller_namespaces, bool(access.gateway)),",
+    "wall(plan.workload, ports, (*access.caller_namespaces, *access.proxy_namespaces)),",
     "",
 )
 REGISTRY: Final = "components/model_registry/engine.py"
@@ -38,7 +38,7 @@ def changed(world: World, path: str, old: str, new: str) -> Iterator[None]:
     """A change of the program, taken back at the end."""
     file = world.root / path
     text = file.read_text()
-    assert old in text, f"{path} no longer holds {old!r}: mend the test"
+    assert old in text, f"{path} no longer holds {old!r}: correct the test"
     file.write_text(text.replace(old, new))
     try:
         yield
