@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from components.admission_row import ANY, OURS, SPACES, Check, Row, kinds
-from components.kube import ADDRESSES
+from components.kube import ADDRESSES_V4, ADDRESSES_V6
 from components.model_cache.agent_pod import PEER_PORT
 from components.model_cache.events_access import API_PORT, API_SERVICE_PORT
 from model_specs.names import (
@@ -94,7 +94,8 @@ _TO_CALLEES: Final = (
 _TO_AGENTS: Final = f"e.?to.orValue([]).size() > 0 && e.to.all(t, {_TO} == '{CACHE_NAMESPACE}')"
 
 _HOLES: Final = {
-    family: peer["ipBlock"]["except"] for family, peer in zip(("v4", "v6"), ADDRESSES, strict=True)
+    family: peer["ipBlock"]["except"]
+    for family, peer in (("v4", ADDRESSES_V4), ("v6", ADDRESSES_V6))
 }
 
 _OUTWARD: Final = Row(

@@ -75,10 +75,10 @@ def namespace_named(name: str) -> Object:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
-ADDRESSES: Final = (
-    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
-    {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::/32", "fe80::/10"]}},
-)
+ADDRESSES_V4: Final[Object] = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
+ADDRESSES_V6: Final[Object] = {
+    "ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::/32", "fe80::/10"]}
+}
 """Network policies' peers: every address but the link-local ones and AWS's own of IPv6, where a
 cloud hands out its nodes' credentials to whoever asks."""
 _WEB: Final = 80
@@ -95,7 +95,7 @@ def ways_to_registry(ports: Iterable[int]) -> list[Object]:
     if others:
         rules.append({"ports": others})
     if _WEB in ports:
-        to = [*ADDRESSES, {"namespaceSelector": {}}]
+        to = [ADDRESSES_V4, ADDRESSES_V6, {"namespaceSelector": {}}]
         rules.append({"ports": [{"port": _WEB, "protocol": "TCP"}], "to": to})
     return rules
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import ADDRESSES, Object, head, namespace_named, resolver
+from components.kube import ADDRESSES_V4, Object, head, namespace_named, resolver
 from model_specs.names import PROBER
 from regions.model_plan import ServerPlan
 from regions.plan import ProberPlan
@@ -23,7 +23,7 @@ def network_policy(
     outside = [
         {
             "ports": [{"port": port, "protocol": "TCP"}],
-            "to": [*ADDRESSES],
+            "to": [ADDRESSES_V4],
         }
         for scheme, port in (("http", 80), ("https", 443))
         if scheme in schemes
