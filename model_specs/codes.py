@@ -106,7 +106,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "E342": (
         "An environment variable has an illegal name, or one that the platform sets.",
-        "Use A-Z, 0-9 and _, and no prefix that the message names.",
+        "Use letters, digits and _, and no name or prefix that the message names.",
     ),
     "E343": (
         "An argument is shell, is refused, or is set by the platform.",

@@ -16,14 +16,16 @@ from model_specs.names import Name
 
 _ZONES: Final = frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
 """The same on every machine: the system's own database has names such as localtime."""
-_ENV = re.compile(r"[A-Z][A-Z0-9_]*")
+_ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
 _RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
 
 
 def _check_env(name: str) -> str:
     if not _ENV.fullmatch(name):
-        raise refuse("E342", f"not an environment name, got {shown(name)}; use A-Z, 0-9 and _")
+        raise refuse(
+            "E342", f"not an environment name, got {shown(name)}; use letters, digits and _"
+        )
     if name in _RESERVED_ENV or name.startswith(_RESERVED_PREFIXES):
         why = (
             f"the platform sets {', '.join(_RESERVED_ENV)} and all that starts with "

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from model_specs.addresses import Image, ModelAddress
 from model_specs.arguments import flag_of, sets, shares
+from model_specs.cron import parse_cron
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
@@ -61,6 +62,13 @@ class Schedule(Part):
     """An IANA time zone; both ends are read in it."""
     replicas: Replicas
     """Replicas kept while the window is open."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        if parse_cron(self.start) == parse_cron(self.end):
+            why = f"a window that closes as it opens is none, got {shown(self.end)} twice"
+            refuse_all([(("end",), "E305", f"{why}; write when it closes")])
+        return self
 
 
 class Scaling(Part):

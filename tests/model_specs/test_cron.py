@@ -9,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from model_specs.cron import check_cron, parse_cron
+from model_specs.errors import SpecErrors
 from model_specs.field_types import Zone
+from tests.examples import a_model
 from tests.model_specs.schedules import REFUSED, TAKEN
 
 
@@ -61,3 +63,11 @@ def test_a_zone_of_the_tz_database_is_taken(name: str) -> None:
 def test_a_zone_that_a_controller_may_not_have_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="no time zone of the tz database"):
         TypeAdapter(Zone).validate_python(name)
+
+
+@pytest.mark.parametrize("end", ["0 8 * * *", "00 08 * * *", "0 8 */1 ? 0-6"])
+def test_a_window_that_closes_as_it_opens_is_refused(end: str) -> None:
+    with pytest.raises(SpecErrors, match="a window that closes as it opens is none"):
+        a_model(
+            scaling={"schedules": [{"start": "0 8 * * *", "end": end, "replicas": 1}], "max": 2}
+        )

@@ -54,7 +54,7 @@ def test_three_lines_are_enough(specs: Path) -> None:
         ("scaling: {min: 5}", "scaling", "E302", "raise max or lower min"),
         ("access: open", "access", "E204", "got 'open'"),
         ("regions: []", "regions", "E333", "name one"),
-        ("env: {path: x}", "env.path", "E342", "'path'"),
+        ("env: {a-b: x}", "env.a-b", "E342", "'a-b'"),
         ("env: {AWS_REGION: x}", "env.AWS_REGION", "E342", "the platform sets"),
         ("batch: {command: [a], schedule: daily}", "batch.schedule", "E305", "five cron fields"),
         ("batch: {command: [a], schedule: 61 * * * *}", "batch.schedule", "E305", "61"),
@@ -140,3 +140,10 @@ def test_an_expectation_as_it_is_by_default_needs_no_request() -> None:
     assert a_model(probe={"expect": shown}).spec.probe.expect == Expectation(), (
         "`isoserve explain probe` shows it, and it judges nothing of an answer"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["no_proxy", "omp_num_threads", "HOMEPAGE", "PATHFINDER_URL", "_X"]
+)
+def test_a_variable_that_only_looks_like_the_platforms_is_the_teams_own(name: str) -> None:
+    assert a_model(env={name: "x"}).spec.env == {name: "x"}, "libraries read lower-case names too"
