@@ -9,7 +9,10 @@ from typing import Final
 
 from model_specs.errors import refuse, shown
 
-_SHELL: Final = re.compile(r"[\x00-\x1f;`]|\$\(|&&|\|\|")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_EXPANDED: Final = re.compile(r"\$\(")
+_FLAG: Final = re.compile(r"--?[A-Za-z][^=]*")
+_BEYOND_FLAG: Final = re.compile(r"[\s;`|&<>]")
 _DENIED: Final = {
     "--trust-remote-code": "it runs code that came with the model",
     "--allowed-local-media-path": "it serves files of the pod",
@@ -46,10 +49,19 @@ def sets(flag: str, own: str) -> bool:
 
 
 def check_argument(word: str) -> str:
-    """`word` itself. Raises PydanticCustomError for shell and for flags that open too much."""
-    shell = _SHELL.search(word)
-    if shell:
-        why = f"no shell reads arguments, got {shown(shell[0])} in one"
+    """`word` itself; its value is any text, over several lines too.
+
+    Raises PydanticCustomError for what would not arrive as written, and for flags that open too
+    much.
+    """
+    if control := _CONTROL.search(word):
+        raise refuse("E343", f"no program takes {shown(control[0])} in an argument; leave it out")
+    if _EXPANDED.search(word):
+        why = f"Kubernetes puts a variable's value for $(NAME), got {shown(word)}"
+        raise refuse("E343", f"{why}; write the value itself")
+    named = _FLAG.match(word)
+    if named and (beyond := _BEYOND_FLAG.search(named[0])):
+        why = f"no shell reads arguments, got {shown(beyond[0])} in a flag"
         raise refuse("E343", f"{why}; write every argument as an item of its own")
     flag = flag_of(word)
     for denied, why in _DENIED.items():

@@ -109,8 +109,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Use letters, digits and _, and no name or prefix that the message names.",
     ),
     "E343": (
-        "An argument is shell, is refused, or is set by the platform.",
-        "Remove it; arguments are a list that no shell reads.",
+        "An argument would not arrive as written, is refused, or is set by the platform.",
+        "Do what the message says; arguments are a list that no shell reads.",
     ),
     "E351": (
         "Who may call, or under which host, is written by hand.",

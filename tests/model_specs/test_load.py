@@ -147,3 +147,20 @@ def test_an_expectation_as_it_is_by_default_needs_no_request() -> None:
 )
 def test_a_variable_that_only_looks_like_the_platforms_is_the_teams_own(name: str) -> None:
     assert a_model(env={name: "x"}).spec.env == {name: "x"}, "libraries read lower-case names too"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": 1,\n "b": "x; y"}',
+        "{% for m in messages %}{{ m.role || 'user' }};\n\t{% endfor %}",
+        "- one\n- two",
+        "`code` && more",
+        "-1",
+    ],
+)
+def test_a_value_may_be_any_text(value: str) -> None:
+    assert a_model(args=["--given", value, f"--also={value}"]).spec.args[1:] == (
+        value,
+        f"--also={value}",
+    ), "chat templates and JSON have lines, and no shell reads them"
