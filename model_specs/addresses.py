@@ -11,7 +11,11 @@ from model_specs.errors import nearest, refuse, shown
 from model_specs.runtimes import RUNTIMES
 
 _SHA256 = r"sha256:[0-9a-f]{64}"
-_IMAGE = re.compile(rf"[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@{_SHA256}")
+_NAME: Final = r"[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)+"
+_TAG: Final = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+"""Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
+PINNED_IMAGE: Final = f"({_NAME}){_TAG}(@{_SHA256})"
+_IMAGE = re.compile(PINNED_IMAGE)
 MODEL_ADDRESS: Final = re.compile(
     r"(?P<project>[a-z][a-z0-9-]*)/(?P<model>[a-z][a-z0-9-]*)"
     r":(?P<version>[A-Za-z0-9][A-Za-z0-9._-]{0,62})@sha256:(?P<digest>[0-9a-f]{64})"
@@ -19,12 +23,23 @@ MODEL_ADDRESS: Final = re.compile(
 _VERSIONED = re.compile(MODEL_ADDRESS.pattern.split("@")[0])
 
 
-def _check_image(image: str) -> str:
-    if image in RUNTIMES or _IMAGE.fullmatch(image):
-        return image
-    if "/" in image or ":" in image:
+def check_pinned(image: str) -> str:
+    """`image` without the tag that may stand before its digest and that nobody resolves.
+
+    Raises PydanticCustomError (E324) for one without a digest.
+    """
+    found = _IMAGE.fullmatch(image)
+    if found is None:
         why = f"an image is pinned as registry/name@sha256:<64 hex digits>, got {shown(image)}"
         raise refuse("E324", f"{why}; resolve the tag to its digest")
+    return found[1] + found[2]
+
+
+def _check_image(image: str) -> str:
+    if image in RUNTIMES:
+        return image
+    if "/" in image or ":" in image:
+        return check_pinned(image)
     raise refuse("E331", f"no such runtime, got {shown(image)}; {nearest(image, RUNTIMES)}")
 
 
@@ -41,6 +56,11 @@ def _check_model(address: str) -> str:
     raise refuse("E321", f"a model's address is {form}, got {shown(address)}; {cure}")
 
 
+PinnedImage = Annotated[
+    str,
+    AfterValidator(check_pinned),
+    WithJsonSchema({"type": "string", "pattern": f"^{PINNED_IMAGE}$"}),
+]
 Image = Annotated[str, AfterValidator(_check_image)]
 ModelAddress = Annotated[
     str,

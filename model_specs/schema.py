@@ -270,7 +270,8 @@ class ModelSpec(Part):
     machine_type: Annotated[str, Field(min_length=1, max_length=63)]
     """A row of the machine catalogue, e.g. `gpu.l4.1` (`isoserve machines`)."""
     image: Image
-    """A runtime of the catalogue (`vllm`), or an image pinned as registry/name@sha256:..."""
+    """A runtime of the catalogue (`vllm`), or an image pinned as registry/name@sha256:...; a tag
+    before the @ is a remark."""
     model: ModelAddress
     """The registry address, project/model:version@sha256:<manifest digest>."""
     access: Literal["private", "permissive", "public"] = "private"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from model_specs.addresses import PinnedImage
 from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, Name
@@ -230,9 +231,9 @@ class RegionProfile(Part):
     """The Grafana that loads dashboards of this cluster."""
     runbook_url: Annotated[str, Field(pattern=r"^https?://")]
     """The page whose sections are named like the alerts."""
-    agent_image: Annotated[str, Field(pattern=r"@sha256:[0-9a-f]{64}$")]
+    agent_image: PinnedImage
     """The cache agent, pinned."""
-    prober_image: Annotated[str, Field(pattern=r"@sha256:[0-9a-f]{64}$")]
+    prober_image: PinnedImage
     """The prober, pinned."""
     registry: Registry
     """The model registry."""

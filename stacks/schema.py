@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from model_specs.addresses import PINNED_IMAGE
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import ModelSpec, Part, ProjectSpec
 from regions.machines import MACHINES
@@ -22,7 +23,7 @@ _MACHINE: Final[dict[str, Any]] = {"enum": sorted(MACHINES)}
 _IMAGE: Final[dict[str, Any]] = {
     "anyOf": [
         {"enum": sorted(RUNTIMES)},
-        {"pattern": "^[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{64}$"},
+        {"pattern": f"^{PINNED_IMAGE}$"},
     ]
 }
 _MACHINE_KEYS: Final[dict[str, Any]] = {"propertyNames": _MACHINE}

@@ -164,3 +164,26 @@ def test_a_value_may_be_any_text(value: str) -> None:
         value,
         f"--also={value}",
     ), "chat templates and JSON have lines, and no shell reads them"
+
+
+@pytest.mark.parametrize("tag", ["1", "v0.18.0-cu12.8", "_", "A" * 128])
+def test_a_tag_before_the_digest_is_a_remark(tag: str) -> None:
+    image = f"registry.acme.dev:5000/ml/server:{tag}@{DIGEST}"
+    assert a_model(image=image).spec.image == f"registry.acme.dev:5000/ml/server@{DIGEST}", (
+        "docker, skopeo and renovate write it, and the digest alone says what runs"
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"registry.acme.dev/ml/server:@{DIGEST}",
+        f"registry.acme.dev/ml/server:-x@{DIGEST}",
+        f"registry.acme.dev/ml/server:{'a' * 129}@{DIGEST}",
+        f"docker.io:latest/ml/server@{DIGEST}",
+        f"registry.acme.dev/ml/server@{DIGEST}:1",
+    ],
+)
+def test_an_image_that_no_runtime_pulls_is_refused(image: str) -> None:
+    with pytest.raises(SpecErrors, match="E324"):
+        a_model(image=image)

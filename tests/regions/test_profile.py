@@ -138,7 +138,7 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
      lambda v: v["registry"].update(credentials_secret="../keys"),
      "E301", "registry.credentials_secret", "pattern"),
     ("a tag instead of a digest", "us-east-1", lambda v: v.update(agent_image="agent:latest"),
-     "E301", "agent_image", "pattern"),
+     "E324", "agent_image", "an image is pinned"),
     ("plain HTTP sign-in", "us-east-1",
      lambda v: v["sign_in"].update(jwks_uri="http://login.example.com"),
      "E301", "sign_in.jwks_uri", "pattern"),
