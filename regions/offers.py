@@ -72,6 +72,12 @@ class Taint(Part):
     """Its value; empty is any."""
 
 
+_IMAGES_GIB: Final = 60
+"""Images and logs beside the models on a node's one volume."""
+LARGEST_VOLUME_GIB: Final = 65_536
+"""Of a gp3 volume. Source: the EC2 API, CreateLaunchTemplate (a test reads it)."""
+
+
 class Offer(Part):
     """How a region carries one machine type."""
 
@@ -92,6 +98,14 @@ class Offer(Part):
     taints: Annotated[tuple[Taint, ...], Once] = ()
     """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
     none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
+
+    def volume_gib(self, free_percent: int) -> int:
+        """Size of a node's one volume in GiB, 0 for own nodes: the smallest on which a full cache,
+        images and logs leave `free_percent` of it free."""
+        if self.node_names:
+            return 0
+        # In whole numbers, rounded up.
+        return -(-100 * (self.cache_disk_gib + _IMAGES_GIB) // (100 - free_percent))
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from model_specs.names import (
     LABEL_ACCELERATOR,
@@ -22,8 +21,6 @@ from regions.offers import Nodes, Offer
 from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import RegionProfile
 
-_IMAGES_GIB: Final = 60
-"""Images and logs beside the models on a node's one volume."""
 Demand = dict[tuple[str, str], tuple[int, int, int]]
 """By machine type and capacity: replicas at least, replicas at most, number of tracks."""
 
@@ -108,14 +105,6 @@ def _group(offer: Offer, capacity: str, wanted: Demand, row: MachineType) -> Nod
     )
 
 
-def _volume_gib(offer: Offer, free_percent: int) -> int:
-    """The smallest volume on which a full cache, images and logs leave `free_percent` free."""
-    if offer.node_names:
-        return 0
-    # In whole numbers, rounded up.
-    return -(-100 * (offer.cache_disk_gib + _IMAGES_GIB) // (100 - free_percent))
-
-
 def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple[PoolPlan, ...]:
     """One pool for each machine type that a workload wants."""
     found = []
@@ -140,7 +129,7 @@ def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple
                 replicas_per_node=offer.replicas_per_node,
                 replicas_wanted=sum(wanted.get((machine, g.capacity), (0,))[0] for g in groups),
                 replicas_most=sum(g.max for g in groups) * offer.replicas_per_node,
-                volume_gib=_volume_gib(offer, profile.cluster.disk_free_percent),
+                volume_gib=offer.volume_gib(profile.cluster.disk_free_percent),
             )
         )
     return tuple(found)

@@ -18,7 +18,7 @@ from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
-from regions.offers import LABEL_KEY, LABEL_VALUE, Offer, Once
+from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
 from regions.urls import check_url, check_url_if_any, host_of, port_of, service_namespace
 
 Finding = tuple[tuple[str | int, ...], str, str]
@@ -348,6 +348,12 @@ class RegionProfile(Part):
             if not zone.startswith(region):
                 why = f"a zone of another region, got {shown(zone)} in {region}"
                 yield ("zones", index), "E371", f"{why}; correct the zone or account.region"
+        for name, offer in self.machines.items():
+            volume = offer.volume_gib(self.cluster.disk_free_percent)
+            if volume > LARGEST_VOLUME_GIB:
+                why = f"a node's volume has {LARGEST_VOLUME_GIB} GiB at most, got {volume} for it"
+                cure = "lower it, or cluster.disk_free_percent"
+                yield ("machines", name, "cache_disk_gib"), "E371", f"{why}; {cure}"
         issuer = self.cluster.oidc_issuer
         if issuer.startswith("oidc.eks.") and not issuer.startswith(f"oidc.eks.{region}."):
             why = f"the cluster is in another region, got {shown(issuer)} in {region}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
+from regions.offers import LARGEST_VOLUME_GIB
 from regions.plan import RegionPlan
 from regions.pools import capacity_of, demand, nodes_of
 from regions.profile import RegionProfile
@@ -223,3 +225,10 @@ def test_a_volume_grows_with_the_share_that_stays_free() -> None:
 
     assert [volume_gib(percent) for percent in (0, 20, 90)] == [460, 575, 4600]
     assert volume_gib(15) == 542, "460 / 0.85 is 541.2: rounded up"
+
+
+def test_the_largest_volume_is_the_one_that_the_sdk_knows() -> None:
+    ec2 = botocore.session.get_session().get_service_model("ec2")
+    data = ec2.operation_model("CreateLaunchTemplate").input_shape.members["LaunchTemplateData"]
+    disk = data.members["BlockDeviceMappings"].member.members["Ebs"].members["VolumeSize"]
+    assert f"gp3</code>: 1 - {LARGEST_VOLUME_GIB:,} GiB" in disk.documentation
