@@ -122,7 +122,7 @@ def parse_cron(text: str) -> Cron:
 
 
 def _has_star(field: str) -> bool:
-    return any(re.fullmatch(r"[*?](/1)?", item) for item in field.split(","))
+    return any(re.fullmatch(r"[*?](/0*1)?", item) for item in field.split(","))
 
 
 def check_cron(text: str) -> str:

@@ -132,7 +132,11 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
             command=("vllm", "serve"),
             args=_vllm_args,
-            aliases=("--model", "-tp"),
+            # The flags that share a model pass where they are written whole, and count.
+            aliases=(
+                "--model",
+                *("-tp", "--pipeline-parallel-size", "-pp", "--data-parallel-size", "-dp"),
+            ),
             needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,
@@ -156,7 +160,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             image_gib=9.0,
             shutdown_seconds=40,
             sources={
-                "aliases": "vllm/utils/argparse_utils.py: --model; vllm/engine/arg_utils.py: -tp",
+                "aliases": "vllm/utils/argparse_utils.py: --model; vllm/engine/arg_utils.py: rest",
                 "args": "issue 34730: --shutdown-timeout is in v0.18.0 and later",
                 "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
                 "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",

@@ -9,7 +9,11 @@ from urllib.parse import SplitResult, urlsplit
 from model_specs.errors import refuse, shown
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
+_SERVER: Final = re.compile(
+    r"(?:[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*\.?|\[[0-9a-f:.]+\])(?::[0-9]+)?",
+    re.IGNORECASE,
+)
+"""A name or an address, and perhaps a port."""
 _SERVICE: Final = re.compile(
     r"(?:[a-z0-9-]+\.)?[a-z0-9-]+\.([a-z0-9-]+)\.svc(\.cluster\.local)?\.?"
 )
@@ -23,8 +27,8 @@ def _split(text: str) -> SplitResult:
     odd = url.username is not None or url.query or url.fragment or not text.isprintable()
     if url.scheme not in _PORTS or odd or " " in text:
         raise ValueError("it is http or https, a host, a port and a path")
-    if not _HOST.fullmatch(url.hostname or ""):
-        raise ValueError("its host has letters, digits, hyphens and dots, or is an address")
+    if not _SERVER.fullmatch(url.netloc):
+        raise ValueError("its host is a name or an address")
     if url.port == 0:
         raise ValueError("ports are 1 to 65535")
     return url

@@ -45,7 +45,7 @@ def test_two_bound_day_fields_are_either_or() -> None:
     assert first_or_monday.strikes_on(date(2026, 7, 1)), "a first, on a Wednesday"
     stepped = parse_cron("0 0 */2 * 1")
     assert stepped.strikes_on(date(2026, 6, 3)), "a star with a step is bound too"
-    starred = parse_cron("0 0 1 * */1")
+    starred = parse_cron("0 0 1 * */01")
     assert not starred.strikes_on(date(2026, 6, 8)), "a star leaves the other field to decide"
 
 

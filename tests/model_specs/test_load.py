@@ -182,6 +182,9 @@ def test_a_tag_before_the_digest_is_a_remark(tag: str) -> None:
         f"registry.acme.dev/ml/server:{'a' * 129}@{DIGEST}",
         f"docker.io:latest/ml/server@{DIGEST}",
         f"registry.acme.dev/ml/server@{DIGEST}:1",
+        f"registry..dev/server@{DIGEST}",
+        f"registry.acme.dev/a..b@{DIGEST}",
+        f"registry.acme.dev/a.@{DIGEST}",
     ],
 )
 def test_an_image_that_no_runtime_pulls_is_refused(image: str) -> None:

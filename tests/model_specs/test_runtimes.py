@@ -108,13 +108,33 @@ def test_vllm_is_told_once_to_serve_whatever_its_images_entrypoint(entrypoint: l
 
 
 TAKEN: Final = {
-    "vllm": ("--port=9", "--por", "--served_model", "--model", "--tensor_par=1", "-t"),
+    "vllm": (
+        "--port=9",
+        "--por",
+        "--served_model",
+        "--model",
+        "--tensor_par=1",
+        "-t",
+        "--pipeline-parallel",
+        "--data_parallel_siz=4",
+        "-d",
+    ),
     "triton": ("--model-store=/x", "--model-r=/x", "--http-po=9", "--exit"),
     "text-embeddings-inference": ("--port", "-p", "-p9", "-p=9", "-pp", "--hostn=::"),
 }
 """Arguments that upstream's own parser reads as a flag that the platform sets, by runtime."""
 FREE: Final = {
-    "vllm": ("--max-model-len=9", "--port-range", "-tp=1", "--tensor-parallel-size=1", "-O3", "-"),
+    "vllm": (
+        "--max-model-len=9",
+        "--port-range",
+        "-tp=1",
+        "--tensor-parallel-size=1",
+        "-O3",
+        "-",
+        "-pp=1",
+        "--data-parallel-size=1",
+        "--data-parallel-size-local=1",
+    ),
     "triton": ("--http-thread-count=9", "--model-control-mode=none", "-p9", "--"),
     "mlserver": ("--port=9", "-p9"),
     "text-embeddings-inference": ("--pooling=cls", "--prometheus-port=9", "-", "--", "9"),

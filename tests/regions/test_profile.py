@@ -156,7 +156,8 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
        "E301", "registry.endpoint", "no URL of a server")
       for endpoint in ("s3.dc1.acme.dev", "http://s3:99999", "http://s3:0", "http://s3:x",
                        "http://[bad", "ftp://s3", "http://", "http://u:p@s3", "http://s3?a=b",
-                       "http://s3#a", "http://s 3", "http://s3\n")),
+                       "http://s3#a", "http://s 3", "http://s3\n", "http://[::1]x:80",
+                       "http://a..b", "http://.", "http://-a-/", "http://s3_1")),
     ("a Prometheus that is no URL", "us-east-1",
      lambda v: v.update(prometheus_url="http://[bad"),
      "E301", "prometheus_url", "no URL of a server"),
