@@ -38,20 +38,16 @@ def _shift(timezone: str) -> int:
 def _open(window: SchedulePlan) -> list[tuple[int, int]]:
     """The spans in which the window is open, as KEDA's cron scaler reads it.
 
-    It is open after a start until an end strikes, and stays so when both strike at once.
+    It looks ahead only: the window is closed while the next start comes before the next end.
+    Source: kedacore/keda, pkg/scalers/cron_scaler.go, GetMetricsAndActivity.
     """
     shift = _shift(window.timezone)
-    strikes = {(m + shift) % _MINUTES: False for m in _moments(window.end)}
-    strikes |= {(m + shift) % _MINUTES: True for m in _moments(window.start)}
-    moments = sorted(strikes)
-    if True not in strikes.values():
-        return []
-    spans: list[tuple[int, int]] = []
-    for index, moment in enumerate(moments):
-        if strikes[moment]:
-            last = index + 1 == len(moments)
-            until = moments[0] + _MINUTES if last else moments[index + 1]
-            spans.append((moment, until))
+    ends = {(moment + shift) % _MINUTES for moment in _moments(window.end)}
+    moments = sorted(ends | {(moment + shift) % _MINUTES for moment in _moments(window.start)})
+    before = dict(zip(moments[1:], moments, strict=False))
+    spans = [(before[moment], moment) for moment in moments[1:] if moment in ends]
+    if moments and moments[0] in ends:
+        spans.append((moments[-1], moments[0] + _MINUTES))
     return spans
 
 

@@ -37,6 +37,11 @@ OFFICE = window("0 8 * * 1-5", "0 20 * * 1-5", 3)
         (0, (window("0 9 1 * *", "0 9 2 * *", 7),), 7 * 12 / 364),
         # Both day fields are restricted: cron strikes on either, and 1 June 2026 is a Monday.
         (0, (window("0 0 1 * 1", "0 1 1 * 1", 24),), (52 + 12 - 1) / 364),
+        # KEDA looks ahead: closed only from the last end before a start, Sunday 18:00, to it.
+        (0, (window("0 8 * * 1", "0 18 * * *", 3),), 3 * (168 - 14) / 168),
+        (0, (window("0 8 * * *", "0 9-20 * * *", 24),), 12),
+        # A start at every minute comes before every end but the one at the same minute.
+        (0, (window("* * * * *", "0 0 * * *", 1440),), 1),
         # Two windows that overlap from 12 to 14: the higher floor counts once.
         (1, (window("0 8 * * *", "0 14 * * *", 3), window("0 12 * * *", "0 16 * * *", 5)),
          (16 * 1 + 4 * 3 + 4 * 5) / 24),
