@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import Object, head
+from components.kube import Object, head, operator_head
 from regions.plan import GatewayPlan, RegionPlan
 
 _OWNER: Final = "gateway.envoyproxy.io/owning-gateway"
@@ -42,8 +42,8 @@ def _gateway(plan: GatewayPlan) -> Object:
 def _monitor(plan: GatewayPlan, region: RegionPlan) -> Object:
     """Envoy itself: wake-up from zero, requests and errors at the gateway rest on its metrics."""
     labels = {f"{_OWNER}-name": plan.name, f"{_OWNER}-namespace": plan.namespace}
-    api, selected = "monitoring.coreos.com/v1", region.prometheus.labels
-    return head(api, "PodMonitor", f"{plan.name}-proxies", plan.namespace, selected, {}) | {
+    name, selected_by = f"{plan.name}-proxies", region.prometheus.labels
+    return operator_head("PodMonitor", name, plan.namespace, {}, selected_by) | {
         "spec": {
             "namespaceSelector": {"matchNames": list(plan.proxy_namespaces)},
             "podMetricsEndpoints": [{"interval": f"{_SCRAPE_SECONDS}s", **_PROXY_METRICS}],

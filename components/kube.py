@@ -57,6 +57,16 @@ def head(
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
+def operator_head(
+    kind: str, name: str, namespace: str, labels: dict[str, str], selected_by: dict[str, str]
+) -> Object:
+    """The head of an object that the Prometheus operator reads.
+
+    `selected_by` are the labels by which that operator's Prometheus selects its objects.
+    """
+    return head("monitoring.coreos.com/v1", kind, name, namespace, {**selected_by, **labels}, {})
+
+
 def apart(labels: dict[str, str]) -> Object:
     """A pod's wish for a node without another pod of `labels`: a node that dies takes one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import Object, head
+from components.kube import Object, operator_head
 from components.model_cache.agent_pod import METRICS_PORT
 from model_specs.names import CACHE_ACCOUNT, LABEL_ROLE
 
@@ -17,18 +17,8 @@ DISCOVERY: Final = {
 
 
 def monitor(namespace: str, selected_by: dict[str, str]) -> Object:
-    """The scrape of all agents, whatever their machine type, where an operator reads it.
-
-    `selected_by` are the labels by which that operator's Prometheus selects monitors.
-    """
+    """The scrape of all agents, whatever their machine type, where an operator reads it."""
     labels = {LABEL_ROLE: "cache-agent"}
-    made = head(
-        "monitoring.coreos.com/v1",
-        "PodMonitor",
-        CACHE_ACCOUNT,
-        namespace,
-        {**selected_by, **labels},
-        {},
-    )
+    made = operator_head("PodMonitor", CACHE_ACCOUNT, namespace, labels, selected_by)
     endpoint = {"interval": "30s", "path": "/metrics", "port": "metrics"}
     return made | {"spec": {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}}

@@ -23,7 +23,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, head, restricted_pod
+from components.kube import RESTRICTED_CONTAINER, Object, head, operator_head, restricted_pod
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
 from model_specs.names import LABEL_PROJECT, LABEL_ROLE, PROBER
 from model_specs.runtimes import SERVER_GID, SERVER_UID
@@ -139,8 +139,8 @@ def objects(prober: ProberPlan, servers: Sequence[ServerPlan], plan: RegionPlan)
     operator = "prometheus_operator" in plan.capabilities
     account = head("v1", "ServiceAccount", PROBER, prober.namespace, labels, {})
     config = head("v1", "ConfigMap", PROBER, prober.namespace, labels, {})
-    selected = {**plan.prometheus.labels, **labels}
-    monitor = head("monitoring.coreos.com/v1", "PodMonitor", PROBER, prober.namespace, selected, {})
+    selected_by = plan.prometheus.labels
+    monitor = operator_head("PodMonitor", PROBER, prober.namespace, labels, selected_by)
     endpoint = {"interval": f"{SCRAPE_SECONDS}s", "path": "/metrics", "port": "metrics"}
     spec = {"podMetricsEndpoints": [endpoint], "selector": {"matchLabels": labels}}
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.kube import Object, head
+from components.kube import Object, head, operator_head
 from components.service_dashboard import dashboard_uid, dashboard_url
 from components.synthetic_probe import signals
 from components.synthetic_probe.objects import SCRAPE_SECONDS
@@ -109,9 +109,8 @@ def rules(server: ServerPlan, plan: RegionPlan) -> list[Object]:
     work = server.workload
     groups = rule_groups(server, plan.grafana_url)
     if "prometheus_operator" in plan.capabilities:
-        api = "monitoring.coreos.com/v1"
-        labels = {**plan.prometheus.labels, **work.labels}
-        rule = head(api, "PrometheusRule", work.model, work.namespace, labels, {})
+        selected_by = plan.prometheus.labels
+        rule = operator_head("PrometheusRule", work.model, work.namespace, work.labels, selected_by)
         return [rule | {"spec": {"groups": groups}}]
     file = f"{work.project}-{work.model}.rules.yaml"
     config = head("v1", "ConfigMap", f"{work.model}-rules", work.namespace, work.labels, {})
@@ -124,12 +123,11 @@ def monitor(server: ServerPlan, plan: RegionPlan) -> list[Object]:
     if "prometheus_operator" not in plan.capabilities:
         return []
     work = server.workload
-    api = "monitoring.coreos.com/v1"
     endpoint = {"interval": "15s", "path": server.metrics_path, "portNumber": server.metrics_port}
     labels = [LABEL_PROJECT, LABEL_MODEL, LABEL_TRACK]
-    selected = {**plan.prometheus.labels, **work.labels}
+    selected_by = plan.prometheus.labels
     return [
-        head(api, "PodMonitor", work.model, work.namespace, selected, {})
+        operator_head("PodMonitor", work.model, work.namespace, work.labels, selected_by)
         | {
             "spec": {
                 "podMetricsEndpoints": [endpoint],
