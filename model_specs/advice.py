@@ -8,10 +8,8 @@ from typing import Final
 from model_specs.errors import SpecError
 from model_specs.load import Model
 from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
-from model_specs.source import Where
 
 OWN_IMAGE, NOT_PROBED = "W403", "W404"
-
 
 _CONTAINER: Final = (
     f"it runs as uid {CUSTOM.user} and gid {CUSTOM.group} with a read-only root, writes to "
@@ -30,14 +28,6 @@ def _contract(stable: Runtime) -> str:
     )
 
 
-def _images(model: Model) -> Iterator[tuple[Where, str]]:
-    """Where the spec names an image, and which."""
-    yield ("image",), model.spec.image
-    candidate = model.spec.rollout.candidate
-    if candidate is not None and candidate.image is not None:
-        yield ("rollout", "candidate", "image"), candidate.image
-
-
 def _demanded(model: Model) -> str:
     """What an image of the model's own must do; a candidate is asked and ended as the stable is."""
     if model.spec.batch is not None:
@@ -48,7 +38,7 @@ def _demanded(model: Model) -> str:
 def advice(models: Iterable[Model]) -> Iterator[SpecError]:
     """Images of one's own with the contract they are held to, and endpoints without a request."""
     for model in models:
-        for where, image in _images(model):
+        for where, image in model.spec.images.items():
             if image not in RUNTIMES:
                 message = f"an image of your own is held to this contract: {_demanded(model)}"
                 yield model.source.error(where, OWN_IMAGE, message)

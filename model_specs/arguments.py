@@ -21,7 +21,7 @@ _SHORTEST: Final = len("--trust")
 """Argument parsers take the beginning of a flag for the flag."""
 _SHORT: Final = len("-p")
 """A flag of one letter, which may have its value behind it."""
-_SHARED: Final = {
+SHARED: Final = {
     "--tensor-parallel-size": "tensor",
     "-tp": "tensor",
     "--pipeline-parallel-size": "pipeline",
@@ -29,7 +29,8 @@ _SHARED: Final = {
     "--data-parallel-size": "data",
     "-dp": "data",
 }
-"""vLLM's flags that share a model over GPUs; what they say is multiplied."""
+"""vLLM's flags that share a model over GPUs; what they say is multiplied. Source:
+vllm/engine/arg_utils.py."""
 
 
 def flag_of(word: str) -> str:
@@ -72,7 +73,7 @@ def check_argument(word: str) -> str:
 
 def shares(word: str) -> bool:
     """Whether the argument says how a model is shared over GPUs."""
-    return flag_of(word) in _SHARED
+    return flag_of(word) in SHARED
 
 
 def gpus_shared(args: Sequence[str], gpus: int) -> int:
@@ -85,5 +86,5 @@ def gpus_shared(args: Sequence[str], gpus: int) -> int:
         if shares(word):
             value = word.partition("=")[2] or "".join(args[index + 1 : index + 2])
             number = value.isascii() and value.isdecimal()
-            sizes[_SHARED[flag_of(word)]] = int(value) if number else 0
+            sizes[SHARED[flag_of(word)]] = int(value) if number else 0
     return math.prod(sizes.values())

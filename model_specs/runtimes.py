@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from model_specs.arguments import SHARED
+
 MODEL_PATH: Final = "/models/current"
 """Where every container finds the model's files, whatever way they came."""
 SCRATCH: Final = "/tmp"
@@ -133,10 +135,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             command=("vllm", "serve"),
             args=_vllm_args,
             # The flags that share a model pass where they are written whole, and count.
-            aliases=(
-                "--model",
-                *("-tp", "--pipeline-parallel-size", "-pp", "--data-parallel-size", "-dp"),
-            ),
+            aliases=("--model", *SHARED),
             needs_gpu=True,
             user=SERVER_UID,
             group=SERVER_GID,

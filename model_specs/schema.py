@@ -324,30 +324,26 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        taken = {own for row in self.runtimes.values() for own in own_flags(row)}
         for index, word in enumerate(self.args):
-            if self._is_set(word):
+            # How a model is shared over GPUs a spec may say itself, with the flag written whole.
+            flag = flag_of(word)
+            allowed = flag in taken and shares(word)
+            if not allowed and any(sets(flag, own) for own in taken):
                 why = f"the platform sets this flag itself, got {shown(word)}; remove it"
                 yield ("args", index), "E343", why
 
-    def _is_set(self, word: str) -> bool:
-        """Whether a runtime's command line already sets what `word` sets.
-
-        How a model is shared over GPUs a spec may say itself, with the flag written whole.
-        """
-        flag = flag_of(word)
-        taken = {own for row in self.runtimes.values() for own in own_flags(row)}
-        allowed = flag in taken and shares(word)
-        return not allowed and any(sets(flag, own) for own in taken)
+    @property
+    def images(self) -> dict[tuple[str, ...], str]:
+        """The images that serve this model, by the field that names them."""
+        candidate = self.rollout.candidate
+        its = candidate.image if candidate else None
+        return {("image",): self.image, **({("rollout", "candidate", "image"): its} if its else {})}
 
     @property
     def runtimes(self) -> dict[tuple[str, ...], Runtime]:
-        """The rows of the catalogue that serve this model, by the field that names them."""
-        candidate = self.rollout.candidate
-        images = {
-            ("image",): self.image,
-            ("rollout", "candidate", "image"): candidate.image if candidate else None,
-        }
-        return {where: RUNTIMES[image] for where, image in images.items() if image in RUNTIMES}
+        """Those of `images` that are rows of the catalogue."""
+        return {where: RUNTIMES[name] for where, name in self.images.items() if name in RUNTIMES}
 
 
 class Members(Part):
