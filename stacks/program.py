@@ -11,7 +11,6 @@ import pulumi_kubernetes as kubernetes
 from components import aws
 from components.engine import register
 from components.model_registry.engine import ModelRegistry
-from components.model_registry.sdk import has_profile
 from components.model_registry.sessions import Account
 from components.parts import parts
 from components.rollout_gate import RolloutGate
@@ -38,6 +37,10 @@ def with_known_profile(root: Path, plan: RegionPlan) -> RegionPlan:
     An S3-compatible store's profile stays: it says where the store is, and without it AWS itself
     would be asked.
     """
+    if plan.provider != "aws" or not plan.account.profile:
+        return plan
+    from components.model_registry.sdk import has_profile  # late: the SDK takes 50 ms
+
     account = _account(root, plan.account)
     named = Account(
         region=account.region,
@@ -45,7 +48,7 @@ def with_known_profile(root: Path, plan: RegionPlan) -> RegionPlan:
         config_file=account.config_file,
         credentials_file=account.credentials_file,
     )
-    if plan.provider != "aws" or not account.profile or has_profile(named):
+    if has_profile(named):
         return plan
     pulumi.log.info(
         f"no AWS profile {account.profile!r} on this machine: the environment's credentials are "

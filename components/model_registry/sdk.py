@@ -71,9 +71,10 @@ def _of_files(account: Account) -> botocore.session.Session:
 
 
 def _session(account: Account) -> botocore.session.Session:
-    if account.profile and not has_profile(account):
+    core = _of_files(account)
+    if account.profile and account.profile not in core.available_profiles:
         return botocore.session.Session()
-    return _of_files(account)
+    return core
 
 
 def _unusable(account: Account, error: Exception) -> RegistryError:
