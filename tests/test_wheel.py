@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from tests.tracked import ROOT, tracked
+from tests.tracked import ROOT, copy_tracked, tracked
 
 PACKAGES: Final = ("components", "model_specs", "policies", "regions", "stacks")
 TIMEOUT_SECONDS: Final = 60
@@ -36,9 +36,7 @@ sys.exit(main(sys.argv[1:]))
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of a copy of the tree, because a build leaves folders beside its sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in tracked():
-        (folder / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / "copy" / name)
+    copy_tracked(folder / "copy")
     done = subprocess.run(
         [*BUILD, "--wheel-dir", str(folder / "made"), str(folder / "copy")],
         capture_output=True,

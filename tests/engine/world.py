@@ -17,8 +17,8 @@ import yaml
 
 from components.kube import Object
 from regions.sandbox.kube import Cluster, connect
+from tests.tracked import ROOT, copy_tracked
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 _KEPT: Final = ("bin", "servers", "venv")
 _PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
@@ -158,15 +158,7 @@ class World:
 
 def copy_tree(root: Path) -> World:
     """Copy what git would commit; built programs and packages are shared by links."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in listed.splitlines():
-        source, target = ROOT / name, root / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+    copy_tracked(root)
     (root / ".isoserve").mkdir()
     for name in _KEPT:
         (root / ".isoserve" / name).symlink_to(ROOT / ".isoserve" / name)
