@@ -110,4 +110,5 @@ def objects(plan: RegionPlan) -> list[Object]:
     """
     if "cluster_scope" not in plan.capabilities:
         return []
-    return [made for row in ROWS for made in _pair(row, _places(plan))]
+    places = _places(plan)
+    return [made for row in ROWS for made in _pair(row, places)]

@@ -22,7 +22,7 @@ def objects(plan: PoolPlan) -> list[Object]:
     the whole object.
     """
     found = []
-    for group in plan.groups if plan.node_names else ():
+    for group in plan.groups:
         taints = [{"effect": "NoSchedule", "key": t.key, "value": t.value} for t in group.taints]
         spec: Object = {"spec": {"taints": taints}} if taints else {}
         found += [

@@ -221,11 +221,10 @@ def _registry_reachable(estate: Estate) -> Iterator[Fault]:
     store = PodSet(absent("Pod", "anywhere", "registry", {}), {}, {}, on_node=False)
     for pods in _fetchers(estate):
         walls = reach.walls(pods)
-        ports = estate.facts.profile.registry.ports
-        shut = [port for port in ports if not releases(walls, pods, store, port, TCP)]
-        for port in shut:
-            fix = f"let it out on {port}/TCP, as registry.endpoint and registry.pod_port say"
-            yield Fault(pods.workload, f"gets to no registry on {port}/TCP", fix, "registry")
+        for port in estate.facts.profile.registry.ports:
+            if not releases(walls, pods, store, port, TCP):
+                fix = f"let it out on {port}/TCP, as registry.endpoint and registry.pod_port say"
+                yield Fault(pods.workload, f"gets to no registry on {port}/TCP", fix, "registry")
 
 
 RULES: Final[tuple[Rule, ...]] = (_default_deny, _egress_allow_list, _registry_reachable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -116,7 +116,7 @@ def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:
     """The groups of Prometheus rules of each model, and the object that holds them."""
     found: dict[str, tuple[Resource, list[Block]]] = {}
     if _has_operator(estate):
-        for rule in _selected(list(estate.of("PrometheusRule")), estate):
+        for rule in _selected(estate.of("PrometheusRule"), estate):
             found[rule.model] = rule, list(rule.spec.get("groups") or ())
         return found
     for config in estate.of("ConfigMap"):
@@ -203,7 +203,7 @@ def _reads_proxies(monitor: Resource, gateway: Resource, facts: Facts) -> bool:
     )
 
 
-def _selected(objects: list[Resource], estate: Estate) -> list[Resource]:
+def _selected(objects: Iterable[Resource], estate: Estate) -> list[Resource]:
     """Those that carry the labels by which the profile's Prometheus selects its objects."""
     wanted = estate.facts.profile.prometheus_labels.items()
     return [one for one in objects if wanted <= one.labels.items()]
@@ -235,7 +235,7 @@ def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
     by a PodMonitor with the labels that Prometheus selects by where the operator runs, else by
     their pods' annotations; and NetworkPolicies let it in. What is not read cannot scale, burn or
     call."""
-    selected = _selected(list(estate.of("PodMonitor")), estate)
+    selected = _selected(estate.of("PodMonitor"), estate)
     monitors, reach = takers(selected), Reach(estate)
     for one, metrics in _measured(estate):
         pods = pod_set(one)
