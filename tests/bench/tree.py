@@ -48,7 +48,7 @@ def _profile(name: str, index: int) -> str:
     values = yaml.safe_load(text)
     values["registry"] |= {"bucket": f"models-r{index}", "replicate_to": []}
     for machine, offer in values["machines"].items():
-        offer["replicas_per_node"], offer["cache_disk_gib"] = 64, 1_000_000
+        offer["replicas_per_node"], offer["cache_disk_gib"] = 64, 50_000
         words = [f"r{index}-{machine}-{number}" for number in range(100)]
         names = words if offer["node_names"] else []
         offer["node_names"], offer["on_demand"]["max"] = names, len(names) or 10_000
