@@ -78,7 +78,7 @@ def _notes(track: TrackPlan) -> dict[str, str]:
 
 
 def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
-    """One track's Deployment; its replicas are left out where an autoscaler owns them."""
+    """One track's Deployment."""
     labels = _labels(plan, track)
     stop = {"preStop": {"sleep": {"seconds": track.drain.pre_stop_seconds}}}
     main = {
@@ -94,11 +94,11 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
         **_spread(plan, labels),
         "terminationGracePeriodSeconds": track.drain.grace_seconds,
     }
-    replicas = {"replicas": track.scaler.min} if track.scaler.kind == "fixed" else {}
     name, namespace = track.name, plan.workload.namespace
     return head("apps/v1", "Deployment", name, namespace, labels, {}) | {
         "spec": {
-            **replicas,
+            # An autoscaler begins from it, and alone sets it from then on (components.ownership).
+            "replicas": max(track.scaler.min, 1),
             "progressDeadlineSeconds": track.startup.progress_deadline_seconds,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": labels},
