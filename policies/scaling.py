@@ -112,8 +112,8 @@ def _as_asked(estate: Estate) -> Iterator[Fault]:
             if most > spec.max:
                 what = f"and its like may have {most} pods, the spec allows {spec.max}"
                 yield Fault(first, what, "keep to scaling.max, or raise it", "scaling.max")
-            if group is stable and most < spec.max:
-                what = f"and its like may have {most} pods at most, the spec asks for {spec.max}"
+            if group is stable and most < spec.max and not any(t.scaler for t in group):
+                what = f"has no autoscaler and {most} pods, the spec asks for up to {spec.max}"
                 yield Fault(first, what, "render the autoscaler", "scaling.max")
 
 

@@ -77,7 +77,7 @@ CASES: Final = (
             (HPA, f"spec {WINDOW}", GONE, "loses a pod after None s", "scaling", SERVER, ON_PREM),
         )
     ),
-    Case(rule=BOUNDS, of=KEDA, says="has neither replicas nor", field="scaling", on=SERVER),
+    Case(rule=ASKED, of=KEDA, says="has no autoscaler and 1 pods", field="scaling.max", on=SERVER),
     Case(
         rule=BOUNDS,
         of=SERVER,
@@ -193,5 +193,7 @@ def test_only_who_asks_for_it_is_scaled_to_zero() -> None:
 
 def test_a_model_is_judged_by_all_its_nodes_together() -> None:
     findings = said(ASKED, without="Deployment chat/helper-spot")
-    assert ["keep 1 pods, the spec asks for 2" in f.place.message for f in findings] == [True]
-    assert findings[0].resource == FIXED
+    less, unscaled = (finding.place.message for finding in findings)
+    assert "keep 1 pods, the spec asks for 2" in less
+    assert "has no autoscaler and 1 pods, the spec asks for up to 3" in unscaled
+    assert {finding.resource for finding in findings} == {FIXED}
