@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from model_specs.errors import refuse, shown
@@ -76,8 +76,23 @@ def shares(word: str) -> bool:
     return flag_of(word) in SHARED
 
 
-def gpus_shared(args: Sequence[str], gpus: int) -> int:
-    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked.
+def value_of(args: Sequence[str], names: Collection[str], others: Collection[str]) -> str:
+    """The last value that the arguments give to a flag of `names`, in any spelling; else empty.
+
+    `others` are flags that stand for themselves, though one of `names` begins with them.
+    """
+    found = ""
+    for index, word in enumerate(args):
+        flag = flag_of(word)
+        if flag in names or (flag not in others and any(sets(flag, name) for name in names)):
+            short = next((n for n in names if len(n) == _SHORT and flag.startswith(n)), flag)
+            joined = word[len(short) :].removeprefix("=") if short != flag else ""
+            found = joined or word.partition("=")[2] or "".join(args[index + 1 : index + 2])
+    return found
+
+
+def shared_sizes(args: Sequence[str], gpus: int) -> dict[str, int]:
+    """The sizes by which the arguments share a model, `tensor` being `gpus` unless they say it.
 
     What is no number counts as none.
     """
@@ -87,4 +102,9 @@ def gpus_shared(args: Sequence[str], gpus: int) -> int:
             value = word.partition("=")[2] or "".join(args[index + 1 : index + 2])
             number = value.isascii() and value.isdecimal()
             sizes[SHARED[flag_of(word)]] = int(value) if number else 0
-    return math.prod(sizes.values())
+    return sizes
+
+
+def gpus_shared(args: Sequence[str], gpus: int) -> int:
+    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked."""
+    return math.prod(shared_sizes(args, gpus).values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.load import Model, Specs
+from model_specs.lock import ModelFacts
 from model_specs.names import (
     LABEL_CAPACITY,
     LABEL_MACHINE,
@@ -41,12 +42,15 @@ _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What a track runs: an image of a runtime and a model."""
+    """What a track runs: an image of a runtime, a model and what the registry knows of it."""
 
     runtime: Runtime
     image: str
     address: str
     bytes: int
+    facts: ModelFacts | None
+    args: tuple[str, ...]
+    serves: bool
 
     @property
     def digest(self) -> str:
@@ -85,6 +89,9 @@ def version(specs: Specs, spec: ModelSpec, image: str, address: str) -> Version:
         image=RUNTIMES[image].image if image in RUNTIMES else image,
         address=address,
         bytes=facts.bytes if facts else bound * _GIB,
+        facts=facts,
+        args=spec.args,
+        serves=spec.batch is None,
     )
 
 
@@ -97,18 +104,6 @@ def versions(specs: Specs, spec: ModelSpec) -> dict[str, Version]:
             specs, spec, candidate.image or spec.image, candidate.model or spec.model
         )
     return found
-
-
-def fits_memory(machine: MachineType, model_bytes: int) -> str:
-    """Why a model of `model_bytes` does not fit the machine's memory; empty if it does."""
-    gib = machine.gpus * machine.gpu_memory_gib * _GPU_SHARE or float(machine.memory_gib)
-    if model_bytes <= gib * _GIB:
-        return ""
-    kind = "GPU memory" if machine.gpus else "memory"
-    return (
-        f"the model has {model_bytes / _GIB:.1f} GiB and {machine.name} holds {gib:.1f} GiB of "
-        f"{kind}; take a larger machine_type"
-    )
 
 
 def claim_name(machine: str) -> str:

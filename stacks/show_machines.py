@@ -8,9 +8,10 @@ from typing import Any
 
 from model_specs.errors import nearest
 from model_specs.load import Model
+from regions.gpu_memory import fits_memory, heads_divided
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
-from regions.tracks import fits_memory, versions
+from regions.tracks import versions
 from stacks.outcome import OK, Outcome, refusal, table
 from stacks.tree import Tree, tree_of
 
@@ -31,7 +32,8 @@ def _model(tree: Tree, wanted: str) -> Model:
 def _misfit(tree: Tree, machine: MachineType, model: Model) -> str:
     """Why the machine type cannot hold the model; empty if it can."""
     spec = model.spec.model_copy(update={"machine_type": machine.name})
-    reasons = (fits_memory(machine, v.bytes) for v in versions(tree.specs, spec).values())
+    found = versions(tree.specs, spec).values()
+    reasons = (why(machine, v) for v in found for why in (fits_memory, heads_divided))
     return next(filter(None, reasons), "").split(";")[0]  # the table is the advice
 
 
