@@ -117,11 +117,16 @@ class Candidate(Part):
     """Its runtime or pinned image."""
     model: ModelAddress | None = None
     """Its model address."""
+    args: tuple[Argument, ...] | None = None
+    """Its further arguments; needed where it runs another runtime and the model has `args`."""
+    env: Env | None = None
+    """Its environment variables; no secrets."""
 
     @model_validator(mode="after")
     def _differs(self) -> Self:
-        if self.image is None and self.model is None:
-            raise refuse("E203", "a candidate changes image or model; write at least one")
+        if all(value is None for value in (self.image, self.model, self.args, self.env)):
+            why = "a candidate changes image, model, args or env; write at least one"
+            raise refuse("E203", why)
         return self
 
 
@@ -324,14 +329,35 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
-        taken = {own for row in self.runtimes.values() for own in own_flags(row)}
-        for index, word in enumerate(self.args):
-            # How a model is shared over GPUs a spec may say itself, with the flag written whole.
-            flag = flag_of(word)
-            allowed = flag in taken and shares(word)
-            if not allowed and any(sets(flag, own) for own in taken):
-                why = f"the platform sets this flag itself, got {shown(word)}; remove it"
-                yield ("args", index), "E343", why
+        yield from self._foreign_args()
+        for where, args in self.arguments.items():
+            runtime = self.runtimes.get((*where[:-1], "image"), self.runtimes.get(("image",)))
+            taken = own_flags(runtime) if runtime else ()
+            for index, word in enumerate(args):
+                # How a model is shared over GPUs a spec may say itself, the flag written whole.
+                flag = flag_of(word)
+                allowed = flag in taken and shares(word)
+                if not allowed and any(sets(flag, own) for own in taken):
+                    why = f"the platform sets this flag itself, got {shown(word)}; remove it"
+                    yield (*where, index), "E343", why
+
+    def _foreign_args(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Arguments of one runtime that would reach another."""
+        candidate = self.rollout.candidate
+        its = candidate.image if candidate else None
+        if candidate is None or its is None or candidate.args is not None or not self.args:
+            return
+        if RUNTIMES.get(its) is not RUNTIMES.get(self.image):
+            why = f"args were written for {shown(self.image)}, got {shown(its)}"
+            cure = "write rollout.candidate.args, [] for none"
+            yield ("rollout", "candidate", "image"), "E353", f"{why}; {cure}"
+
+    @property
+    def arguments(self) -> dict[tuple[str, ...], tuple[Argument, ...]]:
+        """The further arguments of either version, by the field that holds them."""
+        candidate = self.rollout.candidate
+        its = candidate.args if candidate else None
+        return {("args",): self.args, **({("rollout", "candidate", "args"): its} if its else {})}
 
     @property
     def images(self) -> dict[tuple[str, ...], str]:

@@ -55,15 +55,17 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
 
 def _misfits(model: Model, gpus: int) -> Iterator[SpecError]:
     """Arguments that share a model over more GPUs than its machine has, or over an odd number."""
-    asked = gpus_shared(model.spec.args, gpus)
-    if asked == 0 or gpus % asked:
-        for index, word in enumerate(model.spec.args):
+    for where, args in model.spec.arguments.items():
+        asked = gpus_shared(args, gpus)
+        if asked and gpus % asked == 0:
+            continue
+        for index, word in enumerate(args):
             if shares(word):
                 message = (
                     f"the arguments share the model over {asked} GPUs, got {gpus} on "
                     f"{model.spec.machine_type}; let the sizes multiply to {gpus}, or remove them"
                 )
-                yield model.source.error(("args", index), "E332", message)
+                yield model.source.error((*where, index), "E332", message)
 
 
 def _without_gpu(model: Model) -> Iterator[SpecError]:
@@ -86,11 +88,11 @@ def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
     for role, what in versions(specs, spec).items():
         reason = heads_divided(MACHINES[spec.machine_type], what)
         if reason:
-            said = [("args", i) for i, word in enumerate(what.args) if shares(word)]
-            where: Where = said[0] if said else ("machine_type",)
-            yield model.source.error(
-                where if role == "stable" else ("rollout", role), "E332", reason
-            )
+            at = () if role == "stable" else ("rollout", role)
+            args = spec.arguments.get((*at, "args"), ())
+            said: list[Where] = [("args", i) for i, word in enumerate(args) if shares(word)]
+            rest: Where = said[0] if said else () if at else ("machine_type",)
+            yield model.source.error((*at, *rest), "E332", reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,12 @@ def test_a_budget_between_two_periods_is_rounded_up(budget: int) -> None:
 
 @every_region
 def test_a_pod_drains_before_it_stops(region: str) -> None:
-    for server, _, made in deployments_of(region):
+    for _, track, made in deployments_of(region):
         pod = template(made)["spec"]
         (main,) = pod["containers"]
         sleep = main["lifecycle"]["preStop"]["sleep"]["seconds"]
-        assert sleep == server.drain.pre_stop_seconds > 0, "balancers send for a while yet"
-        assert pod["terminationGracePeriodSeconds"] > sleep + server.drain.shutdown_seconds, (
+        assert sleep == track.drain.pre_stop_seconds > 0, "balancers send for a while yet"
+        assert pod["terminationGracePeriodSeconds"] > sleep + track.drain.shutdown_seconds, (
             "requests in flight would be killed"
         )
 
@@ -184,13 +184,13 @@ def test_the_version_is_no_part_of_the_selector(region: str) -> None:
 
 @every_region
 def test_ports_are_opened_once_each(region: str) -> None:
-    for server, _, made in deployments_of(region):
+    for _, track, made in deployments_of(region):
         ports = template(made)["spec"]["containers"][0]["ports"]
         numbers = [port["containerPort"] for port in ports]
-        assert sorted(numbers) == sorted({server.port, server.metrics_port}), (
+        assert sorted(numbers) == sorted({track.listen.port, track.listen.metrics_port}), (
             "a port that is listed twice is two endpoints of one server"
         )
-        assert {p["name"]: p["containerPort"] for p in ports}["http"] == server.port
+        assert {p["name"]: p["containerPort"] for p in ports}["http"] == track.listen.port
 
 
 # -- Services --------------------------------------------------------------------------------
@@ -310,7 +310,8 @@ def test_only_callers_the_gateway_and_metrics_come_in(region: str) -> None:
         wanted |= {"envoy-gateway-system"} if server.access.gateway else set()
         assert named_namespaces(wall) == wanted, f"{server.workload.id} lets in whom it should not"
         ports = {p["port"] for rule in wall["spec"]["ingress"] for p in rule["ports"]}
-        assert ports == {server.port, server.metrics_port}
+        listens = [track.listen for track in server.tracks]
+        assert ports == {p for one in listens for p in (one.port, one.metrics_port)}
 
 
 def test_a_private_model_lets_in_its_callers_and_not_the_gateway() -> None:

@@ -277,6 +277,33 @@ def test_the_gap_of_a_candidate_is_at_the_candidate() -> None:
     assert [(gap.path, gap.code) for gap in gaps] == [("rollout.candidate", "E334")]
 
 
+def test_a_candidates_own_arguments_decide_of_its_memory() -> None:
+    candidate = {"model": "search/sentiment:v2@sha256:" + "1" * 64}
+    short = ["--max-model-len", "8192"]
+    for its, gaps in ((["--max-model-len", "65536"], 1), (short, 0), (None, 0)):
+        model = a_model(
+            args=short,
+            rollout={
+                "strategy": "blue_green",
+                "candidate": candidate if its is None else candidate | {"args": its},
+            },
+        )
+        facts = {model.spec.model: LLAMA, candidate["model"]: LLAMA}
+        assert len(planned(model, facts=facts).gaps) == gaps, f"the candidate has {its}"
+
+
+def test_a_candidates_heads_are_judged_at_the_candidate() -> None:
+    other = "search/sentiment:v2@sha256:" + "1" * 64
+    model = a_model(
+        machine_type="gpu.l40s.4",
+        args=["-tp", "2", "-pp", "2"],
+        rollout={"strategy": "blue_green", "candidate": {"model": other}},
+    )
+    facts = {model.spec.model: LLAMA, other: known("falcon-7b", {"BF16": 10})}
+    error = refusal(a_tree(model, facts=facts), LARGE)
+    assert (error.code, error.path) == ("E332", "rollout.candidate")
+
+
 def test_a_model_without_facts_is_named_and_one_with_them_is_not() -> None:
     bare, pinned = a_model(name="bare"), a_model(name="pinned")
     tree = a_tree(bare, pinned, facts={bare.spec.model: 3 * GIB, pinned.spec.model: LLAMA})
