@@ -15,7 +15,8 @@ class KvCache:
     `working_gib` is what its activations and CUDA libraries take of that on every GPU, the low end
     of what its logs say, since a refusal must be right. A step computes `batched_tokens`, or
     `batched_tokens_large` on GPUs of `large_gib` and more. `flags` are the spellings of a flag by
-    what it decides; with one of `remade` the engine does not go by config.json alone.
+    what it decides; with one of `remade` the engine does not go by config.json alone, and with one of `windowless` all
+    layers of a model that has both kinds keep the whole context.
     `online_bytes` is what a parameter takes that is quantised while loading, by method. A method
     that is not in there is of the checkpoint, or counts as the smallest.
     """
@@ -28,6 +29,7 @@ class KvCache:
     block_tokens: int
     flags: Mapping[str, tuple[str, ...]]
     remade: tuple[str, ...]
+    windowless: tuple[str, ...]
     online_bytes: Mapping[str, float]
     cache_bytes: Mapping[str, float]
 
@@ -53,6 +55,11 @@ VLLM: Final = KvCache(
         "share": ("--gpu-memory-utilization",),
     },
     remade=("--config-format", "--hf-config-path", "--hf-overrides", "--load-format"),
+    windowless=(
+        "--disable-hybrid-kv-cache-manager",
+        "--kv-events-config",
+        "--kv-transfer-config",
+    ),
     # bitsandbytes keeps 4 bits and a 32 bit scale of every 64 parameters.
     online_bytes={"bitsandbytes": 0.5625, "fp8": 1.0, "ptpc_fp8": 1.0},
     cache_bytes={

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import shared_sizes, value_of
+from model_specs.arguments import flag_of, sets, shared_sizes, value_of
 from model_specs.errors import SpecError
 from model_specs.kv_cache import KvCache
 from model_specs.load import Specs
@@ -65,7 +65,14 @@ class Flags:
 
     def remade(self) -> bool:
         """Whether the engine is told another geometry than that of config.json."""
-        return bool(value_of(self.args, self.engine.remade, ()))
+        return self._has(self.engine.remade)
+
+    def windowless(self) -> bool:
+        """Whether layers with a window keep the whole context where others do."""
+        return self._has(self.engine.windowless)
+
+    def _has(self, names: Collection[str]) -> bool:
+        return any(sets(flag_of(word), name) for word in self.args for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +134,8 @@ def kv_cache_bytes(config: ConfigFacts, flags: Flags, machine: MachineType, toke
     step = engine.batched_tokens_large if large else engine.batched_tokens
     # A step's tokens are in the cache before the window's oldest leave it.
     seen = min(whole, config.window - 1 + flags.number("batched", step))
+    if config.cached_layers and flags.windowless():
+        seen = whole
     full = math.ceil(config.cached_layers / stages) * whole
     return layer * (full + math.ceil(config.window_layers / stages) * seen)
 

@@ -74,6 +74,18 @@ def test_a_window_bounds_the_cache_as_its_paper_says() -> None:
     assert step == 4096 - 1 + 2048, "a step's tokens come before the oldest ones go"
 
 
+@pytest.mark.parametrize(
+    "args",
+    [("--disable-hybrid-kv-cache-manager",), ("--kv-transfer-config", "{}"), ("--kv-tr={}",)],
+)
+def test_a_window_saves_nothing_where_the_engine_treats_all_layers_alike(
+    args: tuple[str, ...],
+) -> None:
+    found, at = facts("gemma-3-27b"), 131072
+    assert kv_cache_bytes(found, flags(*args), L4, at) == at * 507904, "all 62 layers keep all"
+    assert kv_cache_bytes(found, flags(), L4, at) < at * 507904 / 5, "10 of 62 do"
+
+
 def test_layers_with_a_window_and_without_are_told_apart() -> None:
     gemma, oss, linear = (facts(n) for n in ("gemma-3-27b", "gpt-oss-20b", "qwen3-next-80b"))
     assert (gemma.cached_layers, gemma.window_layers, gemma.window) == (10, 52, 1024)
