@@ -15,9 +15,9 @@ class KvCache:
     `working_gib` is what its activations and CUDA libraries take of that on every GPU, the low end
     of what its logs say, since a refusal must be right. A step computes `batched_tokens`, or
     `batched_tokens_large` on GPUs of `large_gib` and more. `flags` are the spellings of a flag by
-    what it decides; with one of `remade` the engine does not go by config.json alone, and with one of `windowless` all
-    layers of a model that has both kinds keep the whole context.
-    `online_bytes` is what a parameter takes that is quantised while loading, by method. A method
+    what it decides. With one of `remade` the engine does not go by config.json alone; with one of
+    `windowless` all layers of a model that has both kinds keep the whole context. `online_bytes` is
+    what a parameter takes that is quantised while loading, by method. A method
     that is not in there is of the checkpoint, or counts as the smallest.
     """
 
