@@ -54,7 +54,7 @@ VLLM: Final = KvCache(
         "quantization": ("--quantization", "-q"),
         "share": ("--gpu-memory-utilization",),
     },
-    remade=("--config-format", "--hf-config-path", "--hf-overrides", "--load-format"),
+    remade=("--config-format", "--hf-config-path", "--hf-overrides"),
     windowless=(
         "--disable-hybrid-kv-cache-manager",
         "--kv-events-config",

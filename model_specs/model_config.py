@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 from model_specs.lock import ConfigFacts
 
 Config = Mapping[str, Any]
-_MOST: Final = 2**40
+_MOST: Final = 2**30
+"""No model has more of anything that is counted here; more is a mistake, or means "no limit"."""
 _TEXT: Final = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where a multimodal model keeps what describes its language model."""
 _LAYERS: Final = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -121,7 +122,7 @@ def _kv_heads(text: Config) -> int:
 
 def _kept(text: Config, layers: int) -> _Layers:
     """Which layers keep what of the context."""
-    kind = text.get("model_type")
+    kind = str(text.get("model_type"))
     two_ways = text.get("is_causal") is False or text.get("use_bidirectional_attention") is True
     if kind in _ENCODERS or two_ways:
         return _Layers(0, 0, 0)
@@ -137,7 +138,7 @@ def _kept(text: Config, layers: int) -> _Layers:
         return _Layers(some, 0, 0)
     if not window:
         return _Layers(own, 0, 0)
-    every = _number(text.get("sliding_window_pattern")) or _EVERY_NTH_IS_FULL.get(str(kind), 0)
+    every = _number(text.get("sliding_window_pattern")) or _EVERY_NTH_IS_FULL.get(kind, 0)
     full = own // every if every else 0
     return _Layers(full, own - full, window)
 
@@ -167,7 +168,7 @@ def _context(text: Config) -> int:
     rope = text.get("rope_scaling") or text.get("rope_parameters")
     if not isinstance(rope, Mapping) or str(text.get("model_type")).startswith("gemma3"):
         return longest
-    way = rope.get("rope_type", rope.get("type", "default"))
+    way = str(rope.get("rope_type", rope.get("type", "default")))
     factor = rope.get("factor", 1)
     if way in _UNSCALED or type(factor) not in (int, float) or not 1 <= factor < _MOST:
         return longest

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model_specs.kv_cache import VLLM
 from model_specs.lock import ConfigFacts, ModelFacts
@@ -157,6 +159,24 @@ def test_an_unknown_shape_gives_no_facts_rather_than_wrong_ones(change: dict[str
 def test_what_is_no_language_model_gives_no_facts() -> None:
     assert config_facts({}) is None
     assert config_facts({"text_config": {"text_config": {}}, "model_type": "resnet"}) is None
+
+
+STRANGE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=5,
+)
+KEYS = sorted(
+    {key for name in CASES for key in case(name)["config"]}
+    | {"attn_config", "attn_layer_period", "hybrid_override_pattern", "is_causal"}
+    | {"layers_block_type", "linear_attn_config", "num_kv_shared_layers", "rope_parameters"}
+)
+
+
+@given(st.sampled_from(CASES), st.dictionaries(st.sampled_from(KEYS), STRANGE, max_size=5))
+def test_whatever_a_config_says_pinning_goes_on(name: str, change: dict[str, Any]) -> None:
+    found = config_facts(case(name)["config"] | change)
+    assert found is None or found.context > 0, "facts or none, and never an exception"
 
 
 def test_a_lock_file_of_before_still_loads() -> None:
