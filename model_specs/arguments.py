@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model_specs.errors import refuse, shown
@@ -76,18 +76,19 @@ def shares(word: str) -> bool:
     return flag_of(word) in SHARED
 
 
-def value_of(args: Sequence[str], names: Collection[str], others: Collection[str]) -> str:
-    """The last value that the arguments give to a flag of `names`, in any spelling; else empty.
+def values_of(args: Sequence[str], flags: Mapping[str, str]) -> dict[str, str]:
+    """The last value that the arguments give to each thing, by `flags`: what a flag decides.
 
-    `others` are flags that stand for themselves, though one of `names` begins with them.
+    A flag may be abbreviated, and one of a letter may have its value behind it (see `sets`).
     """
-    found = ""
+    found = {}
     for index, word in enumerate(args):
-        flag = flag_of(word)
-        if flag in names or (flag not in others and any(sets(flag, name) for name in names)):
-            short = next((n for n in names if len(n) == _SHORT and flag.startswith(n)), flag)
-            joined = word[len(short) :].removeprefix("=") if short != flag else ""
-            found = joined or word.partition("=")[2] or "".join(args[index + 1 : index + 2])
+        flag = flag_of(word) if word.startswith("-") else ""
+        name = flag if flag in flags else next((n for n in flags if flag and sets(flag, n)), "")
+        if name:
+            joined = word[len(name) :].removeprefix("=") if len(name) == _SHORT else ""
+            value = joined or word.partition("=")[2] or "".join(args[index + 1 : index + 2])
+            found[flags[name]] = value
     return found
 
 

@@ -14,11 +14,11 @@ class KvCache:
     `gpu_share` is the part of a GPU's memory that the engine takes unless told otherwise.
     `working_gib` is what its activations and CUDA libraries take of that on every GPU, the low end
     of what its logs say, since a refusal must be right. A step computes `batched_tokens`, or
-    `batched_tokens_large` on GPUs of `large_gib` and more. `flags` are the spellings of a flag by
-    what it decides. With one of `remade` the engine does not go by config.json alone; with one of
-    `windowless` all layers of a model that has both kinds keep the whole context. `online_bytes` is
-    what a parameter takes that is quantised while loading, by method. A method
-    that is not in there is of the checkpoint, or counts as the smallest.
+    `batched_tokens_large` on GPUs of `large_gib` and more. `flags` says what a flag decides. With
+    one of `remade` the engine does not go by config.json alone; with one of `windowless` all layers
+    of a model that has both kinds keep the whole context. `online_bytes` is what a parameter takes
+    that is quantised while loading, by method; a method that is not in there is of the checkpoint,
+    or counts as the smallest. `cache_bytes` is an element's in the KV cache.
     """
 
     gpu_share: float
@@ -27,7 +27,7 @@ class KvCache:
     batched_tokens_large: int
     large_gib: float
     block_tokens: int
-    flags: Mapping[str, tuple[str, ...]]
+    flags: Mapping[str, str]
     remade: tuple[str, ...]
     windowless: tuple[str, ...]
     online_bytes: Mapping[str, float]
@@ -44,15 +44,17 @@ VLLM: Final = KvCache(
     large_gib=70.0,
     block_tokens=16,
     flags={
-        "batched": ("--max-num-batched-tokens",),
-        "cache dtype": ("--kv-cache-dtype",),
-        "cache bytes": ("--kv-cache-memory-bytes",),
-        "context": ("--max-model-len",),
-        "context parallel": ("--decode-context-parallel-size", "-dcp"),
-        "dtype": ("--dtype",),
-        "offloaded": ("--cpu-offload-gb",),
-        "quantization": ("--quantization", "-q"),
-        "share": ("--gpu-memory-utilization",),
+        "--cpu-offload-gb": "offloaded",
+        "--decode-context-parallel-size": "context parallel",
+        "--dtype": "dtype",
+        "--gpu-memory-utilization": "share",
+        "--kv-cache-dtype": "cache dtype",
+        "--kv-cache-memory-bytes": "cache bytes",
+        "--max-model-len": "context",
+        "--max-num-batched-tokens": "batched",
+        "--quantization": "quantization",
+        "-dcp": "context parallel",
+        "-q": "quantization",
     },
     remade=("--config-format", "--hf-config-path", "--hf-overrides"),
     windowless=(

@@ -11,9 +11,10 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from model_specs.arguments import flag_of, sets, shared_sizes, value_of
+from model_specs.arguments import flag_of, sets, shared_sizes, values_of
 from model_specs.errors import SpecError
 from model_specs.kv_cache import KvCache
 from model_specs.load import Specs
@@ -45,18 +46,20 @@ def number_of(text: str) -> float | None:
     return float(match[1]) * float(base ** _POWERS.get(match[2].lower(), 0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flags:
     """What a server's arguments say of memory."""
 
     args: tuple[str, ...]
     engine: KvCache
 
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        return values_of(self.args, self.engine.flags)
+
     def word(self, what: str) -> str:
         """The value of a flag; empty where it is not given."""
-        names = self.engine.flags[what]
-        others = {name for row in self.engine.flags.values() for name in row} - {*names}
-        return value_of(self.args, names, others)
+        return self._words.get(what, "")
 
     def number(self, what: str, unsaid: float) -> float:
         """The value of a flag that is a number, or `unsaid`."""
@@ -72,7 +75,8 @@ class Flags:
         return self._has(self.engine.windowless)
 
     def _has(self, names: Collection[str]) -> bool:
-        return any(sets(flag_of(word), name) for word in self.args for name in names)
+        given = [flag_of(word) for word in self.args if word.startswith("--")]
+        return any(sets(flag, name) for flag in given for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
