@@ -164,7 +164,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model is not probed for correctness.",
         "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
     ),
-    "W406": (
+    "W407": (
         "A model's GPU memory is checked without its KV cache: the lock has no facts of it.",
         "Pin it with `isoserve model pin`, which records what its config.json says.",
     ),

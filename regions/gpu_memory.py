@@ -34,7 +34,7 @@ _DTYPE_BYTES: Final = {"float": 4.0, "float32": 4.0}
 """vLLM's `--dtype`: all others have two bytes, `auto` too, which loads float32 as 16 bits."""
 _NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgtKMGT]?)")
 _POWERS: Final = {letter: power for power, letter in enumerate("kmgt", start=1)}
-UNPROVED: Final = "W406"
+UNPROVED: Final = "W407"
 
 
 def number_of(text: str) -> float | None:
