@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model_specs.errors import refuse, shown
@@ -76,8 +76,24 @@ def shares(word: str) -> bool:
     return flag_of(word) in SHARED
 
 
-def gpus_shared(args: Sequence[str], gpus: int) -> int:
-    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked.
+def values_of(args: Sequence[str], flags: Mapping[str, str]) -> dict[str, str]:
+    """The last value that the arguments give to each thing, by `flags`: what a flag decides.
+
+    A flag may be abbreviated, and one of a letter may have its value behind it (see `sets`).
+    """
+    found = {}
+    for index, word in enumerate(args):
+        flag = flag_of(word) if word.startswith("-") else ""
+        name = flag if flag in flags else next((n for n in flags if flag and sets(flag, n)), "")
+        if name:
+            joined = word[len(name) :].removeprefix("=") if len(name) == _SHORT else ""
+            value = joined or word.partition("=")[2] or "".join(args[index + 1 : index + 2])
+            found[flags[name]] = value
+    return found
+
+
+def shared_sizes(args: Sequence[str], gpus: int) -> dict[str, int]:
+    """The sizes by which the arguments share a model, `tensor` being `gpus` unless they say it.
 
     What is no number counts as none.
     """
@@ -87,4 +103,9 @@ def gpus_shared(args: Sequence[str], gpus: int) -> int:
             value = word.partition("=")[2] or "".join(args[index + 1 : index + 2])
             number = value.isascii() and value.isdecimal()
             sizes[SHARED[flag_of(word)]] = int(value) if number else 0
-    return math.prod(sizes.values())
+    return sizes
+
+
+def gpus_shared(args: Sequence[str], gpus: int) -> int:
+    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked."""
+    return math.prod(shared_sizes(args, gpus).values())

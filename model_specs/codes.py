@@ -84,16 +84,16 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Take one of the catalogue: `isoserve machines`, or `isoserve explain image`.",
     ),
     "E332": (
-        "The arguments share a model over other GPUs than its machine type has.",
-        "Let the parallel sizes multiply to its GPUs, or leave them out.",
+        "A model cannot be shared over the GPUs of its machine type as it is.",
+        "Let the sizes multiply to its GPUs, and tensor parallelism divide the attention heads.",
     ),
     "E333": (
         "There is no such region, or a region cannot give what is asked.",
         "Mend the name, leave the region out of `regions`, or ask for what it has.",
     ),
     "E334": (
-        "A model is larger than the memory of its machine type.",
-        "Take a larger one: `isoserve machines --fits PROJECT/MODEL` says which.",
+        "A model, or the KV cache of one request, is larger than its machine type's memory.",
+        "Take a larger one (`isoserve machines --fits PROJECT/MODEL`), or the context it names.",
     ),
     "E335": (
         "A runtime cannot start without a GPU and its machine type has none.",
@@ -163,5 +163,9 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "W404": (
         "A model is not probed for correctness.",
         "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
+    ),
+    "W407": (
+        "A model's GPU memory is checked without its KV cache: the lock has no facts of it.",
+        "Pin it with `isoserve model pin`, which records what its config.json says.",
     ),
 }

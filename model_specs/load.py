@@ -13,8 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from model_specs.addresses import MODEL_ADDRESS
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
+from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
-from model_specs.schema import ModelFacts, ModelLock, ModelSpec, ProjectSpec
+from model_specs.schema import ModelSpec, ProjectSpec
 from model_specs.secrets import secrets_in
 from model_specs.source import Source, Where, read
 from model_specs.wording import translate

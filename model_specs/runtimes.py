@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.arguments import SHARED
+from model_specs.kv_cache import VLLM, KvCache
 
 MODEL_PATH: Final = "/models/current"
 """Where every container finds the model's files, whatever way they came."""
@@ -44,7 +45,8 @@ class Runtime:
     `upstream` is the image and version that the row was written for. `command` replaces the image's
     entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
     `aliases` are other flags, short ones too, for what `args` sets. With `needs_gpu` the server
-    cannot start on a machine without a GPU.
+    cannot start on a machine without a GPU. `kv_cache` is how it divides GPU memory, where it keeps
+    keys and values of the tokens it has seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
     `queue_metric` is the gauge of requests waiting, the signal to scale on. The default probe is a
     GET of `probe_path`, answered with 200 by every model of this runtime; with `probe_json_path`
@@ -60,6 +62,7 @@ class Runtime:
     args: Callable[[Launch], tuple[str, ...]]
     aliases: tuple[str, ...]
     needs_gpu: bool
+    kv_cache: KvCache | None
     user: int
     group: int
     working_dir: str
@@ -137,6 +140,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # The flags that share a model pass where they are written whole, and count.
             aliases=("--model", *SHARED),
             needs_gpu=True,
+            kv_cache=VLLM,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -164,6 +168,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
                 "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
                 "health": "vllm/entrypoints/openai/api_server.py: GET /health",
+                "kv_cache": "vllm/config/cache.py, v1/kv_cache_interface.py; logs: issue 10511",
                 "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
                 "needs_gpu": "vllm/config/device.py: Failed to infer device type (issue 12847)",
                 "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
@@ -182,6 +187,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_triton_args,
             aliases=("--model-store",),
             needs_gpu=False,
+            kv_cache=None,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -203,6 +209,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "command": "build.py: ENTRYPOINT /opt/nvidia/nvidia_entrypoint.sh",
                 "env": "none of its own; the XDG base directory specification",
                 "health": "docs/protocol: KServe v2 health endpoints",
+                "kv_cache": "none of its own: a backend has its own, told by the model's files",
                 "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
                 "needs_gpu": "docs/getting_started/quickstart.md: Run on CPU-Only System",
                 "probe": "docs/customization_guide/deploy.md: ready when all models are",
@@ -220,6 +227,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_mlserver_args,
             aliases=(),
             needs_gpu=False,
+            kv_cache=None,
             user=SERVER_UID,
             group=SERVER_GID,
             # The image's own is 0776 and 1000:0: who is neither may not even look for `.env` there.
@@ -250,6 +258,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "command": "Dockerfile: CMD `mlserver start` after its conda environment",
                 "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
                 "health": "openapi/dataplane.json: KServe v2 health endpoints",
+                "kv_cache": "none of its own: its runtimes keep nothing between requests",
                 "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
                 "needs_gpu": "Dockerfile: FROM ubi9/ubi-minimal, without CUDA",
                 "probe": "mlserver/handlers/dataplane.py: ready when all models are",
@@ -269,6 +278,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_embeddings_args,
             aliases=("-p",),
             needs_gpu=True,
+            kv_cache=None,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -290,6 +300,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "command": "Dockerfile-cuda-all: ENTRYPOINT ./entrypoint.sh, in /; matrix.json",
                 "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
                 "health": "router/src/http/server.rs: GET /health",
+                "kv_cache": "README.md: embeddings, rerankers and classifiers, none generates",
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
                 "needs_gpu": "cuda-all-entrypoint.sh: exit 1 without nvidia-smi",
                 "probe": "router/src/http/server.rs: /health asks the model itself",
@@ -309,6 +320,7 @@ CUSTOM: Final = Runtime(
     args=_no_args,
     aliases=(),
     needs_gpu=False,
+    kv_cache=None,
     user=SERVER_UID,
     group=SERVER_GID,
     working_dir="",

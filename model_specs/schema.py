@@ -400,22 +400,6 @@ class ProjectSpec(Part):
     """The most the project's largest size may cost in one region and month."""
 
 
-class ModelFacts(Part):
-    """What the registry knows of one model version, recorded when it was pinned."""
-
-    bytes: Annotated[int, Field(ge=1)]
-    """The size of all its files."""
-    files: Annotated[int, Field(ge=1)]
-    """How many files."""
-
-
-class ModelLock(Part):
-    """models.lock.yaml of a project: facts by model address, so that a plan needs no registry."""
-
-    models: dict[ModelAddress, ModelFacts]
-    """Facts by pinned address."""
-
-
 def is_expired(spec: ModelSpec, now: datetime) -> bool:
     """Whether the spec's `ttl` has passed at `now`."""
     return spec.ttl is not None and spec.ttl <= now

@@ -13,10 +13,12 @@ from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.schema import ProjectSpec
 from model_specs.source import Where
+from regions.gpu_memory import heads_divided
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
 from regions.plan import CachePlan
 from regions.profile import RegionProfile
+from regions.tracks import versions
 
 _GIB: Final = 1024**3
 HOURS_PER_MONTH: Final = 730
@@ -43,6 +45,7 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
         else:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
+            yield from _heads_left_over(specs, model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
             if wish not in MACHINES:
@@ -77,6 +80,19 @@ def _without_gpu(model: Model) -> Iterator[SpecError]:
                 f"with a GPU (`isoserve machines`), or another runtime"
             )
             yield model.source.error(where, "E335", message)
+
+
+def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
+    """Models whose attention heads their GPUs cannot share evenly."""
+    spec = model.spec
+    for role, what in versions(specs, spec).items():
+        reason = heads_divided(MACHINES[spec.machine_type], what)
+        if reason:
+            at = () if role == "stable" else ("rollout", role)
+            args = spec.arguments.get((*at, "args"), ())
+            said: list[Where] = [("args", i) for i, word in enumerate(args) if shares(word)]
+            rest: Where = said[0] if said else () if at else ("machine_type",)
+            yield model.source.error((*at, *rest), "E332", reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+_USABLE_GIB: Final = {
+    "": 0.0,
+    "NVIDIA-A100-SXM4-40GB": 39.38,
+    "NVIDIA-H100-80GB-HBM3": 79.1,
+    "NVIDIA-L4": 22.03,
+    "NVIDIA-L40S": 44.39,
+}
+"""What CUDA reports as a GPU's total memory: less than its name, for ECC and the driver. Sources,
+read on 2026-11-28: `total_gpu_memory` in logs of vLLM (vllm-project/vllm#16570, #10511), and "has a
+total capacity of" in PyTorch's out-of-memory errors on AWS g6 and g6e."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineType:
     """One row. `cpu` in cores, memory in GiB, rates in MiB/s; all for one replica.
 
-    `load_mib_per_second` is node disk to the engine's memory, `fetch_mib_per_second` registry to
-    node disk; both are deliberately low ends, since start-up budgets are derived from them.
+    `gpu_usable_gib` is what a program finds of `gpu_memory_gib`. `load_mib_per_second` is node disk
+    to the engine's memory, `fetch_mib_per_second` registry to node disk; both are deliberately low
+    ends, since start-up budgets are derived from them.
     """
 
     name: str
     gpu: str
     gpus: int
     gpu_memory_gib: int
+    gpu_usable_gib: float
     cpu: int
     memory_gib: int
     load_mib_per_second: int
@@ -36,6 +49,7 @@ def _row(name: str, gpu: str, gpu_memory_gib: int, cpu: int, memory_gib: int) ->
         gpu=gpu,
         gpus=gpus,
         gpu_memory_gib=gpu_memory_gib,
+        gpu_usable_gib=_USABLE_GIB[gpu],
         cpu=cpu,
         memory_gib=memory_gib,
         load_mib_per_second=400 if gpu else 200,

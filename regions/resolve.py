@@ -19,6 +19,7 @@ from regions.caches import caches as caches_of
 from regions.caches import held
 from regions.clashes import clashes
 from regions.exposure import balancer_annotations
+from regions.gpu_memory import fits_memory
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
@@ -38,7 +39,7 @@ from regions.plan import (
 from regions.pools import demand, pools, with_surge
 from regions.profile import RegionProfile
 from regions.servers import job, reader_role, server
-from regions.tracks import fits_memory, versions
+from regions.tracks import versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
 _PRIORITIES: Final = (
@@ -78,10 +79,11 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
             f"{abilities.region} holds {room}; raise capacity.on_demand_base"
         )
         abilities.lack(model.id, "capacity.on_demand_base", "E302", reason)
-    for what in versions(specs, model.spec).values():
-        reason = fits_memory(MACHINES[wish], what.bytes)
+    for role, what in versions(specs, model.spec).items():
+        reason = fits_memory(MACHINES[wish], what)
         if reason:
-            abilities.lack(model.id, "model", "E334", reason)
+            path = "model" if role == "stable" else f"rollout.{role}"
+            abilities.lack(model.id, path, "E334", reason)
 
 
 def _account(profile: RegionProfile) -> AccountPlan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.load import Model, Specs
+from model_specs.lock import ModelFacts
 from model_specs.names import (
     LABEL_CAPACITY,
     LABEL_MACHINE,
@@ -43,7 +44,10 @@ _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What a track runs: an image of a runtime and a model, with the team's own settings."""
+    """What a track runs: an image of a runtime and a model, with the team's own settings.
+
+    `facts` is what the registry knows of the model; `serves` is false for a job.
+    """
 
     runtime: Runtime
     image: str
@@ -51,6 +55,8 @@ class Version:
     bytes: int
     args: tuple[str, ...]
     env: Mapping[str, str]
+    facts: ModelFacts | None
+    serves: bool
 
     @property
     def digest(self) -> str:
@@ -99,6 +105,8 @@ def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Versi
         bytes=facts.bytes if facts else bound * _GIB,
         args=args,
         env=env,
+        facts=facts,
+        serves=spec.batch is None,
     )
 
 
@@ -107,18 +115,6 @@ def versions(specs: Specs, spec: ModelSpec) -> dict[str, Version]:
     candidate = spec.rollout.candidate
     also = {"candidate": version(specs, spec, candidate)} if candidate else {}
     return {"stable": version(specs, spec, None), **also}
-
-
-def fits_memory(machine: MachineType, model_bytes: int) -> str:
-    """Why a model of `model_bytes` does not fit the machine's memory; empty if it does."""
-    gib = machine.gpus * machine.gpu_memory_gib * _GPU_SHARE or float(machine.memory_gib)
-    if model_bytes <= gib * _GIB:
-        return ""
-    kind = "GPU memory" if machine.gpus else "memory"
-    return (
-        f"the model has {model_bytes / _GIB:.1f} GiB and {machine.name} holds {gib:.1f} GiB of "
-        f"{kind}; take a larger machine_type"
-    )
 
 
 def claim_name(machine: str) -> str:

@@ -18,6 +18,7 @@ from model_specs.errors import SpecError, SpecErrors
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import MAX_TTL, is_expired
 from model_specs.source import Source
+from regions.gpu_memory import unproved
 from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
@@ -38,16 +39,19 @@ def _summary(plan: RegionPlan) -> dict[str, Any]:
 
 def _nowhere(tree: Tree, regions: list[dict[str, Any]]) -> Iterator[SpecError]:
     """Models that every region refuses; elsewhere a gap is a note."""
-    refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    refused: dict[str, set[str]] = defaultdict(set)
+    reasons: dict[str, dict[tuple[str, str], dict[str, None]]] = defaultdict(dict)
     for region in regions:
-        for model in {gap["model"] for gap in region["gaps"]}:
-            refused[model].append(next(g for g in region["gaps"] if g["model"] == model))
+        for gap in region["gaps"]:
+            refused[gap["model"]].add(region["region"])
+            place = (gap["path"], gap["code"])
+            reasons[gap["model"]].setdefault(place, {})[gap["reason"]] = None
     for model in tree.specs.models:
-        gaps = refused.get(model.id, [])
-        if gaps and len(gaps) == len(regions):
-            why = "; ".join(gap["reason"] for gap in gaps)
-            where = tuple(gaps[0]["path"].split("."))
-            yield model.source.error(where, gaps[0]["code"], f"no region can serve it: {why}")
+        if refused[model.id] and len(refused[model.id]) == len(regions):
+            for (path, code), whys in reasons[model.id].items():
+                where = tuple(path.split("."))
+                message = f"no region can serve it: {'; '.join(whys)}"
+                yield model.source.error(where, code, message)
 
 
 def _ttls(tree: Tree) -> Iterator[SpecError]:
@@ -108,7 +112,7 @@ def run(args: Namespace) -> Outcome:
     try:
         tree = tree_of(args, sources.__setitem__)
         errors.update(_ttls(tree))
-        advised = sorted(advice(tree.specs.models))
+        advised = sorted([*advice(tree.specs.models), *unproved(tree.specs)])
         for region, profile in tree.profiles.items():
             try:
                 regions.append(_summary(resolve(tree.specs, profile, region)))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from components.model_registry.manifest import Manifest
 from model_specs.addresses import MODEL_ADDRESS
 from model_specs.errors import shown
 from model_specs.load import LOCK_FILE, parse
-from model_specs.schema import ModelLock
+from model_specs.lock import ModelFacts, ModelLock
 from model_specs.source import read
 from stacks.outcome import refusal
 
@@ -24,8 +24,8 @@ _HEAD: Final = (
     "models:\n"
 )
 _CODE: Final = "E391"
-Find = Callable[[str], tuple[str, Manifest]]
-"""From an address as a person writes it to the pinned one, and what the registry has there."""
+Find = Callable[[str], tuple[str, ModelFacts]]
+"""From an address as a person writes it to the pinned one, and the facts of what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def pin(spec: Path, label: str, find: Find) -> Pinned:
     wanted = before
     if label:
         wanted = f"{before.partition('@')[0].partition(':')[0]}:{label}"
-    address, manifest = find(wanted)
+    address, facts = find(wanted)
     found = MODEL_ADDRESS.fullmatch(address)
     project = spec.absolute().parent.name
     if not found or found["project"] != project:
@@ -60,7 +60,7 @@ def pin(spec: Path, label: str, find: Find) -> Pinned:
         raise refusal(str(spec), "E322", f"{why}; {cure}")
     lock = spec.parent / LOCK_FILE
     changed = _replaced(spec, text, before, address)
-    record(lock, address, manifest)  # first: facts without a pin harm nobody, a pin without does
+    record(lock, address, facts)  # first: facts without a pin harm nobody, a pin without does
     if changed != text:
         _write(spec, changed)
     return Pinned(spec=str(spec), before=before, address=address, lock=str(lock))
@@ -85,20 +85,28 @@ def _entries(text: str) -> Iterator[tuple[Any, Any]]:
         yield from root.value
 
 
-def record(lock: Path, address: str, manifest: Manifest) -> None:
+def record(lock: Path, address: str, facts: ModelFacts) -> None:
     """Write a model's facts into the project's lock file, which other lines keep as they are."""
-    wanted = {"bytes": manifest.bytes, "files": len(manifest.files)}
-    line = f"{address}: {{bytes: {wanted['bytes']}, files: {wanted['files']}}}\n"
+    line = f"{address}: {_flow(facts.model_dump(exclude_defaults=True))}\n"
     if not lock.exists():
         _write(lock, f"{_HEAD}  {line}")
         return
     source = read(lock.absolute(), str(lock))
     known = parse(source, ModelLock).models
-    if address in known and known[address].model_dump() == wanted:
+    if address in known and known[address] == facts:
         return
     changed = _recorded(lock, _text(lock), address, line)
     _write(lock, changed)
     parse(read(lock.absolute(), str(lock)), ModelLock)
+
+
+def _flow(values: Mapping[str, Any]) -> str:
+    """Values on one line, so that a lock file has one line a model."""
+    items = (
+        f"{key}: {_flow(value) if isinstance(value, Mapping) else json.dumps(value)}"
+        for key, value in values.items()
+    )
+    return f"{{{', '.join(items)}}}"
 
 
 def _recorded(lock: Path, text: str, address: str, line: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from model_specs.errors import nearest
 from model_specs.load import Model
+from regions.gpu_memory import fits_memory, heads_divided
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
-from regions.tracks import fits_memory, versions
+from regions.tracks import Version, versions
 from stacks.outcome import OK, Outcome, refusal, table
 from stacks.tree import Tree, tree_of
 
@@ -28,10 +29,17 @@ def _model(tree: Tree, wanted: str) -> Model:
     raise refusal("--fits", "E333", message)
 
 
+def _without_gpu(machine: MachineType, what: Version) -> str:
+    needs = what.runtime.needs_gpu and what.serves and not machine.gpus
+    return f"{what.runtime.name} cannot start without a GPU" if needs else ""
+
+
 def _misfit(tree: Tree, machine: MachineType, model: Model) -> str:
     """Why the machine type cannot hold the model; empty if it can."""
     spec = model.spec.model_copy(update={"machine_type": machine.name})
-    reasons = (fits_memory(machine, v.bytes) for v in versions(tree.specs, spec).values())
+    found = versions(tree.specs, spec).values()
+    tests = (_without_gpu, fits_memory, heads_divided)
+    reasons = (why(machine, version) for version in found for why in tests)
     return next(filter(None, reasons), "").split(";")[0]  # the table is the advice
 
 

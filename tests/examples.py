@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from components.kube import Object
 from components.parts import Part, parts
 from model_specs.load import Model, Project, Specs, load, parse
-from model_specs.schema import ModelFacts, ModelSpec, ProjectSpec
+from model_specs.lock import ModelFacts
+from model_specs.schema import ModelSpec, ProjectSpec
 from model_specs.source import Source
 from regions.offers import Nodes, Offer
 from regions.plan import RegionPlan
@@ -123,8 +124,10 @@ def a_model(project: str = "search", name: str = "sentiment", **fields: Any) -> 
     return Model(project=project, name=name, spec=parse(source, ModelSpec), source=source)
 
 
-def a_tree(*models: Model, facts: dict[str, int] | None = None, **project_fields: Any) -> Specs:
-    """A tree of `models` with `facts` (bytes by address); its projects have room for all."""
+def a_tree(
+    *models: Model, facts: Mapping[str, int | ModelFacts] | None = None, **project_fields: Any
+) -> Specs:
+    """A tree of `models` with `facts` (or bytes) by address; its projects have room for all."""
     room: dict[str, Any] = {
         "gpu_quota": {"gpu.l4.1": 10_000, "gpu.l4.4": 10_000, "gpu.l40s.4": 10_000},
         "cpu_quota": 100_000,
@@ -136,11 +139,14 @@ def a_tree(*models: Model, facts: dict[str, int] | None = None, **project_fields
     for name in named:
         source = Source(f"model_specs/{name}/project.yaml", {**room, **project_fields})
         projects[name] = Project(name=name, spec=parse(source, ProjectSpec), source=source)
-    sizes = facts or {model.spec.model: 3 * GIB for model in models}
+    told = facts or {model.spec.model: 3 * GIB for model in models}
     return Specs(
         models=models,
         projects=projects,
-        facts={key: ModelFacts(bytes=size, files=3) for key, size in sizes.items()},
+        facts={
+            key: one if isinstance(one, ModelFacts) else ModelFacts(bytes=one, files=3)
+            for key, one in told.items()
+        },
     )
 
 

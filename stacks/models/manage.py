@@ -18,10 +18,11 @@ from components.model_registry.catalogue import (
 )
 from components.model_registry.errors import NotFound, RegistryError
 from components.model_registry.keys import Address, address
-from components.model_registry.manifest import Manifest
 from components.model_registry.store import Store
+from model_specs.lock import ModelFacts
 from stacks.bars import bars
 from stacks.models.answers import facts, judged, size_text, sizes
+from stacks.models.lock_facts import facts_of
 from stacks.models.registry import answering, registry, wanted
 from stacks.outcome import OK, Outcome, table
 from stacks.pin import pin
@@ -98,12 +99,13 @@ def _list(args: Namespace) -> Outcome:
 
 
 def _pin(args: Namespace) -> Outcome:
-    def find_model(text: str) -> tuple[str, Manifest]:
+    def find_model(text: str) -> tuple[str, ModelFacts]:
         store = registry(args).store
         where = replace(address(text), digest="") if ":" in text.split("@")[0] else address(text)
         found = resolved(store, where)
         version = version_named(store, where, found.digest) or where.label
-        return str(replace(where, label=version, digest=found.digest)), found.manifest
+        pinned = replace(where, label=version, digest=found.digest)
+        return str(pinned), facts_of(store, where.project, found.manifest)
 
     done = pin(args.spec, args.to, find_model)
     text = "was pinned to" if done.before == done.address else "pinned to"

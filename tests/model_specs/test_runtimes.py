@@ -25,6 +25,7 @@ FACTS: Final = frozenset(
         "command",
         "env",
         "health",
+        "kv_cache",
         "metrics",
         "needs_gpu",
         "probe",

@@ -181,6 +181,7 @@ def test_machines_say_what_fits_and_why_not(isoserve: Isoserve, here: Path) -> N
     by_name = {row["machine_type"]: row for row in rows if row["region"] != "seoul-dc1"}
     assert by_name["gpu.l40s.4"]["fits"], "its own machine holds it"
     assert "131.4 GiB" in by_name["gpu.l4.1"]["reason"], "the reason names the size"
+    assert by_name["cpu.4"]["reason"] == "vllm cannot start without a GPU", "E335 says so too"
     table = isoserve("machines").out
     assert "n/a" in table, "an unknown price is not zero"
     assert "2026-11-01" in table, "a price without a date is worthless"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -255,3 +258,78 @@ def test_what_a_node_runs_loads_neither_boto3_nor_pydantic() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [], "an agent on every node starts quickly and stays small"
+
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "num_hidden_layers": 32, "max_position_embeddings": 131072,
+    "vocab_size": 128256, "torch_dtype": "bfloat16", "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def tensors(shape: list[int]) -> bytes:
+    """A safetensors file with one tensor of `shape`, without its data."""
+    header = json.dumps({"w": {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    return struct.pack("<Q", len(header)) + header
+
+
+def test_pinning_records_what_the_model_takes_of_a_gpu(here: Path, isoserve: Isoserve) -> None:
+    weights = here / "weights"
+    (weights / "config.json").write_text(json.dumps(LLAMA))
+    (weights / "model-1.safetensors").write_bytes(tensors([250_000_000, 32]))
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    path = spec(here, "model: search/sentiment:v1")
+    lock = path.parent / "models.lock.yaml"
+    assert isoserve("model", "pin", path).code == 0
+    (facts,) = load(here / "model_specs").facts.values()
+    assert facts.config is not None, "config.json is in the registry with the weights"
+    assert (facts.config.layers, facts.config.kv_heads, facts.config.head_size) == (32, 8, 128)
+    assert facts.weights == {"BF16": 8_000_000_000}
+    written = lock.read_bytes()
+    assert written.count(b"\n") == 3, "one line a model"
+    assert isoserve("model", "pin", path).code == 0
+    assert lock.read_bytes() == written, "pinning twice is pinning once"
+    answer = isoserve("check", "--json")
+    refused = [row for row in answer.data["errors"] if row["code"] == "E334"]
+    assert "--max-model-len" in refused[0]["message"], "131072 tokens take 16 GiB beside 14.9"
+    assert len(refused) == 1, "said once, however many regions lack it"
+
+
+def test_pinning_counts_weights_that_are_there_twice_once(here: Path, isoserve: Isoserve) -> None:
+    weights = here / "weights"
+    (weights / "model-1.safetensors").write_bytes(tensors([1000, 10]))
+    (weights / "consolidated.safetensors").write_bytes(tensors([1000, 10]))
+    index = {"weight_map": {"w": "model-1.safetensors"}}
+    (weights / "model.safetensors.index.json").write_text(json.dumps(index))
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    isoserve("model", "pin", spec(here, "model: search/sentiment:v1"))
+    (facts,) = load(here / "model_specs").facts.values()
+    assert facts.weights == {"BF16": 10_000}, "engines load what the index names"
+    assert facts.config is None, "an empty config.json tells nothing"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"text_config": 3}', "\x00"])
+def test_a_config_that_nobody_can_read_is_no_obstacle(
+    here: Path, isoserve: Isoserve, text: str
+) -> None:
+    (here / "weights" / "config.json").write_text(text)
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    path = spec(here, "model: search/sentiment:v1")
+    assert isoserve("model", "pin", path).code == 0
+    (facts,) = load(here / "model_specs").facts.values()
+    assert facts.config is None
+
+
+def test_pinning_again_adds_facts_to_a_lock_of_before(here: Path, isoserve: Isoserve) -> None:
+    (here / "weights" / "config.json").write_text(json.dumps(LLAMA))
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    path = spec(here, "model: search/sentiment:v1")
+    isoserve("model", "pin", path)
+    lock = path.parent / "models.lock.yaml"
+    line = lock.read_text()
+    old = re.sub(r", config: .*$", "}", line, flags=re.M)
+    lock.write_text(old)
+    (facts,) = load(here / "model_specs").facts.values()
+    assert facts.config is None, "a file of before still loads"
+    assert isoserve("model", "pin", path).code == 0
+    assert lock.read_text() == line
