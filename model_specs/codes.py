@@ -164,4 +164,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model is not probed for correctness.",
         "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
     ),
+    "W406": (
+        "Whether an instance type carries its machine type is not certain.",
+        "Compare the two as the message says; a warning does not change the exit code.",
+    ),
 }

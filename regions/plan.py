@@ -7,8 +7,14 @@ their unit in the name. `dataclasses.asdict` of a plan is JSON.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from regions.model_plan import JobPlan, ServerPlan, Toleration
+
+AGENT_CPU: Final = 1
+AGENT_MEMORY_MIB: Final = 512
+AGENT_DISK_GIB: Final = 1
+"""What a cache agent requests of its node: cores, and of memory and disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
