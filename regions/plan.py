@@ -21,6 +21,8 @@ AGENT_DISK_GIB: Final = 1
 class NodeGroupPlan:
     """Nodes of one capacity type. `desired` is its first size; an autoscaler owns it after."""
 
+    name: str
+    """On AWS, with a digest of what cannot change while the group lives; empty for listed nodes."""
     capacity: str
     min: int
     max: int
@@ -36,6 +38,8 @@ class PoolPlan:
     machine_type: str
     gpus_per_node: int
     instance_types: tuple[str, ...]
+    ami_type: str
+    """Of EKS; empty for listed nodes."""
     node_names: tuple[str, ...]
     groups: tuple[NodeGroupPlan, ...]
     labels: dict[str, str]
