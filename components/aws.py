@@ -13,7 +13,6 @@ from components.gpu_node_pool import node_labels
 from regions.plan import AccountPlan, NodeGroupPlan, PoolPlan, RegionPlan
 
 _CAPACITY: Final = {"on_demand": "ON_DEMAND", "spot": "SPOT"}
-_AMI: Final = {True: "AL2023_x86_64_NVIDIA", False: "AL2023_x86_64_STANDARD"}
 _NODE_POLICIES: Final = (
     "AmazonEC2ContainerRegistryPullOnly",
     "AmazonEKSWorkerNodePolicy",
@@ -119,10 +118,10 @@ class GpuNodePool(pulumi.ComponentResource):
         eks.NodeGroup(
             name,
             cluster_name=region.cluster.name,
-            node_group_name=f"isoserve-{name}",
+            node_group_name=group.name,
             node_role_arn=role.arn,
             subnet_ids=list(region.account.subnet_ids),
-            ami_type=_AMI[plan.gpus_per_node > 0],
+            ami_type=plan.ami_type,
             capacity_type=_CAPACITY[group.capacity],
             instance_types=list(plan.instance_types),
             labels=node_labels(plan, group.capacity),
@@ -139,6 +138,9 @@ class GpuNodePool(pulumi.ComponentResource):
             update_config=eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                # The provider would delete a group with a given name first, and every GPU with it
+                # (nameRequiresDeleteBeforeReplace in pulumi-terraform-bridge).
+                delete_before_replace=False,
                 depends_on=role.attached,
                 ignore_changes=["scalingConfig.desiredSize"],  # the cluster autoscaler owns it
             ),

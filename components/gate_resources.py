@@ -22,7 +22,7 @@ _BLIND_SECONDS: Final = 60.0
 """An API server that restarts is back by then."""
 _AGAIN_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 30
-_ABSENT: Final = 404
+_ABSENT, _CONFLICT = 404, 409
 Props = dict[str, Any]
 
 
@@ -47,7 +47,7 @@ class Api:
         return self._send("GET", path, None, {})
 
     def patch(self, path: str, body: Object) -> Object | None:
-        """What stands there after the merge patch."""
+        """What stands there after the merge patch; None where that met nothing or a newer one."""
         kind = {"Content-Type": "application/merge-patch+json"}
         return self._send("PATCH", f"{path}?fieldManager={MANAGER}", body, kind)
 
@@ -60,7 +60,7 @@ class Api:
         )
         answer = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
         data = answer.read()
-        if answer.status == _ABSENT:
+        if answer.status in (_ABSENT, _CONFLICT):
             return None
         told: Object = json.loads(data) if data else {}
         if answer.status >= 300:

@@ -30,13 +30,14 @@ _DEPLOYMENTS: Final = "/apis/apps/v1/namespaces/{}/deployments"
 
 
 class Api(Protocol):
-    """What is asked of an API server. Paths are of its REST API; None stands for 404."""
+    """What is asked of an API server. Paths are of its REST API."""
 
     def get(self, path: str) -> Object | None:
-        """An object, or a list of them."""
+        """An object, or a list of them; None where there is none."""
 
     def patch(self, path: str, body: Object) -> Object | None:
-        """The object after a merge patch by MANAGER."""
+        """The object after a merge patch by MANAGER; None where it is gone, or has another
+        `resourceVersion` than the patch says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,14 @@ def _autoscalers(api: Api, what: Handover, target: str) -> Iterator[tuple[str, O
 
 
 def _disown(api: Api, path: str, keep: Callable[[Object], Object | None]) -> None:
-    """Rewrite who manages which field of a live object; refused if somebody writes in between."""
-    live = api.get(path)
-    if live is None:
-        return
-    before = live["metadata"]["managedFields"]
-    after = [kept for kept in map(keep, json.loads(json.dumps(before))) if kept]
-    if after != before:
+    """Rewrite who manages which field of a live object, again if somebody writes in between."""
+    while (live := api.get(path)) is not None:
+        before = live["metadata"]["managedFields"]
+        after = [kept for kept in map(keep, json.loads(json.dumps(before))) if kept]
         version = live["metadata"]["resourceVersion"]
         body = {"metadata": {"managedFields": after, "resourceVersion": version}}
-        api.patch(path, body)
+        if after == before or api.patch(path, body) is not None:
+            return
 
 
 def _not_ours(entry: Object) -> Object | None:

@@ -164,6 +164,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model is not probed for correctness.",
         "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
     ),
+    "W406": (
+        "Whether an instance type carries its machine type is not certain.",
+        "Compare the two as the message says; a warning does not change the exit code.",
+    ),
     "W407": (
         "A model's GPU memory is checked without its KV cache: the lock has no facts of it.",
         "Pin it with `isoserve model pin`, which records what its config.json says.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ from model_specs.source import Where
 from regions.gpu_memory import heads_divided
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
-from regions.plan import CachePlan
 from regions.profile import RegionProfile
 from regions.tracks import versions
 
-_GIB: Final = 1024**3
 HOURS_PER_MONTH: Final = 730
-_DISK_SLACK: Final = 1.2  # room for a download beside what is held
 
 
 def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]:
@@ -190,9 +186,8 @@ def over_capacity(
     profile: RegionProfile,
     region: str,
     plan_rows: Mapping[tuple[str, str], tuple[int, int, int]],
-    caches: Iterable[CachePlan],
 ) -> Iterator[SpecError]:
-    """Pools whose nodes cannot hold the least replicas, disks that cannot hold the models."""
+    """Pools whose nodes cannot hold the least replicas."""
     for (machine, capacity), (least, _, _) in sorted(plan_rows.items()):
         offer = profile.machines[machine]
         nodes = offer.spot if capacity == "spot" else offer.on_demand
@@ -203,14 +198,6 @@ def over_capacity(
                 f"{slots}; add nodes or lower scaling.min"
             )
             yield _region_error(region, f"machines.{machine}", message)
-    for cache in caches:
-        need = math.ceil(_DISK_SLACK * sum(model.bytes for model in cache.models) / _GIB)
-        if need > cache.disk_budget_gib:
-            message = (
-                f"the cached models of {cache.machine_type} need {need} GiB of every node, got "
-                f"{cache.disk_budget_gib}; give larger disks or cache fewer (`cache: never`)"
-            )
-            yield _region_error(region, f"machines.{cache.machine_type}.cache_disk_gib", message)
 
 
 def _region_error(region: str, path: str, message: str) -> SpecError:

@@ -72,7 +72,7 @@ class Taint(Part):
     """Its value; empty is any."""
 
 
-_IMAGES_GIB: Final = 60
+IMAGES_GIB: Final = 60
 """Images and logs beside the models on a node's one volume."""
 LARGEST_VOLUME_GIB: Final = 65_536
 """Of a gp3 volume. Source: the EC2 API, CreateLaunchTemplate (a test reads it)."""
@@ -100,12 +100,14 @@ class Offer(Part):
     none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
 
     def volume_gib(self, free_percent: int) -> int:
-        """Size of a node's one volume in GiB, 0 for own nodes: the smallest on which a full cache,
-        images and logs leave `free_percent` of it free."""
-        if self.node_names:
-            return 0
+        """Size in GiB of the one volume that is made for a node, 0 for own nodes."""
+        return 0 if self.node_names else self.disk_gib(free_percent)
+
+    def disk_gib(self, free_percent: int) -> int:
+        """The smallest disk on which a full cache, images and logs leave `free_percent` of it free:
+        the volume on AWS, and what own nodes have at least."""
         # In whole numbers, rounded up.
-        return -(-100 * (self.cache_disk_gib + _IMAGES_GIB) // (100 - free_percent))
+        return -(-100 * (self.cache_disk_gib + IMAGES_GIB) // (100 - free_percent))
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

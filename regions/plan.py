@@ -7,14 +7,22 @@ their unit in the name. `dataclasses.asdict` of a plan is JSON.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from regions.model_plan import JobPlan, ServerPlan, Toleration
+
+AGENT_CPU: Final = 1
+AGENT_MEMORY_MIB: Final = 512
+AGENT_DISK_GIB: Final = 1
+"""What a cache agent requests of its node: cores, and of memory and disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeGroupPlan:
     """Nodes of one capacity type. `desired` is its first size; an autoscaler owns it after."""
 
+    name: str
+    """On AWS, with a digest of what cannot change while the group lives; empty for listed nodes."""
     capacity: str
     min: int
     max: int
@@ -30,6 +38,8 @@ class PoolPlan:
     machine_type: str
     gpus_per_node: int
     instance_types: tuple[str, ...]
+    ami_type: str
+    """Of EKS; empty for listed nodes."""
     node_names: tuple[str, ...]
     groups: tuple[NodeGroupPlan, ...]
     labels: dict[str, str]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from model_specs.names import (
     LABEL_ACCELERATOR,
@@ -21,6 +24,7 @@ from regions.offers import Nodes, Offer
 from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import RegionProfile
 
+_AMI_TYPES: Final = {True: "AL2023_x86_64_NVIDIA", False: "AL2023_x86_64_STANDARD"}
 Demand = dict[tuple[str, str], tuple[int, int, int]]
 """By machine type and capacity: replicas at least, replicas at most, number of tracks."""
 
@@ -91,12 +95,39 @@ def _taints(row: MachineType, capacity: str) -> tuple[Toleration, ...]:
     return (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
 
 
-def _group(offer: Offer, capacity: str, wanted: Demand, row: MachineType) -> NodeGroupPlan:
-    machine = row.name
+def _ami_type(row: MachineType, offer: Offer) -> str:
+    return _AMI_TYPES[row.gpus > 0] if offer.instance_types else ""
+
+
+def _group_name(profile: RegionProfile, row: MachineType, capacity: str) -> str:
+    """A name that changes with what EKS cannot change in a group: so the new group can be made
+    before the old one goes, which one fixed name would not allow."""
+    offer = profile.machines[row.name]
+    if not offer.instance_types:
+        return ""
+    fixed = (
+        profile.cluster.name,
+        sorted(profile.account.subnet_ids),
+        offer.instance_types,
+        _ami_type(row, offer),
+    )
+    digest = hashlib.sha256(json.dumps(fixed).encode()).hexdigest()
+    return f"isoserve-{_slug(row.name)}-{_slug(capacity)}-{digest[:8]}"
+
+
+def _slug(name: str) -> str:
+    return name.replace(".", "-").replace("_", "-")
+
+
+def _group(
+    profile: RegionProfile, capacity: str, wanted: Demand, row: MachineType
+) -> NodeGroupPlan:
+    machine, offer = row.name, profile.machines[row.name]
     bounds = nodes_of(offer, capacity)
     least = wanted.get((machine, capacity), (0, 0, 0))[0]
     desired = min(max(math.ceil(least / offer.replicas_per_node), bounds.min), bounds.max)
     return NodeGroupPlan(
+        name=_group_name(profile, row, capacity),
         capacity=capacity,
         min=bounds.min,
         max=bounds.max,
@@ -113,16 +144,17 @@ def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple
         if offer.node_names and not abilities.allow("node labels", "", "machines"):
             continue
         groups = tuple(
-            _group(offer, capacity, wanted, row)
+            _group(profile, capacity, wanted, row)
             for capacity in ("on_demand", "spot")
             if nodes_of(offer, capacity).max
         )
         found.append(
             PoolPlan(
-                name=machine.replace(".", "-"),
+                name=_slug(machine),
                 machine_type=machine,
                 gpus_per_node=row.gpus * offer.replicas_per_node,
                 instance_types=offer.instance_types,
+                ami_type=_ami_type(row, offer),
                 node_names=offer.node_names,
                 groups=groups,
                 labels=_labels(row, profile.provider),

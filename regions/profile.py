@@ -18,6 +18,7 @@ from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
+from regions.node_shapes import misfits
 from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
 from regions.urls import check_url, check_url_if_any, host_of, port_of, service_namespace
 
@@ -245,6 +246,7 @@ class RegionProfile(Part):
         findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
+        findings += self._misfits()
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -338,6 +340,13 @@ class RegionProfile(Part):
                 if why:
                     yield ("gateways", name, "annotations", key), "E371", why
 
+    def _misfits(self) -> Iterator[Finding]:
+        """Instance types that cannot carry their machine type."""
+        for name, offer in self.machines.items():
+            for one in misfits(offer, name):
+                if one.is_sure:
+                    yield ("machines", name, "instance_types", one.index), "E371", one.why
+
     def _beyond_aws(self) -> Iterator[Finding]:
         """What cannot be in one AWS region."""
         region = self.account.region
@@ -357,8 +366,7 @@ class RegionProfile(Part):
         issuer = self.cluster.oidc_issuer
         if issuer.startswith("oidc.eks.") and not issuer.startswith(f"oidc.eks.{region}."):
             why = f"the cluster is in another region, got {shown(issuer)} in {region}"
-            place = ("cluster", "oidc_issuer")
-            yield place, "E371", f"{why}; correct the issuer or account.region"
+            yield ("cluster", "oidc_issuer"), "E371", f"{why}; correct the issuer or account.region"
 
 
 def no_reader(name: str, source: Source) -> None:

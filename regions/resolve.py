@@ -23,6 +23,7 @@ from regions.gpu_memory import fits_memory
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
+from regions.node_disks import over_disk
 from regions.plan import (
     AccountPlan,
     CachePlan,
@@ -267,7 +268,8 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     errors += clashes(specs, profile, servers)
     errors += over_quota(specs, region, servers, jobs)
     errors += over_budget(specs, profile, region, servers, jobs)
-    errors += over_capacity(profile, region, wanted, caches)
+    errors += over_capacity(profile, region, wanted)
+    errors += over_disk(profile, region, servers, jobs, caches)
     if errors:
         raise SpecErrors(errors)
     return _plan(specs, profile, region, abilities, (servers, jobs, caches))

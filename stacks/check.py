@@ -1,7 +1,7 @@
 """Says everything that is wrong with specs and profiles, and what each region would do instead.
 
-What is legal and may surprise (a value of an example profile, an image's contract, a model without
-an example request) is a warning: it does not change the exit code.
+What is legal and may surprise (a value of an example profile, an instance type of unknown shape, an
+image's contract, a model without an example request) is a warning, which changes no exit code.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from model_specs.runtimes import RUNTIMES
 from model_specs.schema import MAX_TTL, is_expired
 from model_specs.source import Source
 from regions.gpu_memory import unproved
+from regions.node_shapes import unsure
 from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
@@ -114,6 +115,7 @@ def run(args: Namespace) -> Outcome:
         errors.update(_ttls(tree))
         advised = sorted([*advice(tree.specs.models), *unproved(tree.specs)])
         for region, profile in tree.profiles.items():
+            advised += sorted(unsure(sources[region], profile.machines))
             try:
                 regions.append(_summary(resolve(tree.specs, profile, region)))
             except SpecErrors as refused:

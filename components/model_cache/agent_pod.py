@@ -9,7 +9,7 @@ from components.model_cache.events_access import FOLDER, events_volume
 from components.model_cache.volumes import ROOT
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
 from model_specs.names import CACHE_ACCOUNT
-from regions.plan import CachePlan
+from regions.plan import AGENT_CPU, AGENT_DISK_GIB, AGENT_MEMORY_MIB, CachePlan
 
 METRICS_PORT: Final = 9091
 PEER_PORT: Final = 9092
@@ -45,7 +45,11 @@ def _probe(path: str, period_seconds: int, failures: int) -> Object:
 
 
 def _container(plan: CachePlan) -> Object:
-    size = {"cpu": "1", "ephemeral-storage": "1Gi", "memory": "512Mi"}
+    size = {
+        "cpu": str(AGENT_CPU),
+        "ephemeral-storage": f"{AGENT_DISK_GIB}Gi",
+        "memory": f"{AGENT_MEMORY_MIB}Mi",
+    }
     return {
         "name": "agent",
         "image": plan.image,

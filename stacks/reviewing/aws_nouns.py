@@ -26,6 +26,7 @@ def _pool(pool: PoolPlan, plan: RegionPlan) -> Iterator[Object]:
         {
             "volume_gib": pool.volume_gib,
             "security_groups": list(plan.account.node_security_group_ids),
+            "tags": pool.labels,
         },
     )
     for group in pool.groups:
@@ -33,6 +34,7 @@ def _pool(pool: PoolPlan, plan: RegionPlan) -> Iterator[Object]:
             "NodeGroup",
             f"{pool.name}-{group.capacity.replace('_', '-')}",
             {
+                "ami_type": pool.ami_type,
                 "cluster": plan.cluster.name,
                 "instance_types": list(pool.instance_types),
                 "labels": pool.labels,

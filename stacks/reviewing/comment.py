@@ -17,7 +17,7 @@ from stacks.reviewing.details import (
     policy,
     previews,
 )
-from stacks.reviewing.effects import RESTART
+from stacks.reviewing.effects import MOVE, RESTART, Effects, size
 from stacks.reviewing.markdown import FLAGS, OPEN, Section, code, fitted, named, table
 from stacks.reviewing.risks import BLOCKED, NOTE
 from stacks.reviewing.sizes import EXPECTED, LEVELS
@@ -85,18 +85,27 @@ def headline(review: Review) -> str:
     return ", ".join(filter(None, facts))
 
 
+def _pods(row: Effects) -> int:
+    """Pods of a model that restart; one whose nodes go too is still one."""
+    by_kind = {
+        kind: sum(effect.pods for effect in row.effects if effect.kind == kind)
+        for kind in (RESTART, MOVE)
+    }
+    return max(by_kind.values())
+
+
 def _reach(review: Review) -> str:
-    """How far it goes: models of all, pods that restart."""
+    """How far it goes: models of all, pods that restart, nodes that go and what they fetch."""
     seen = review.seen
-    pods = sum(
-        effect.pods * len(row.regions)
-        for row in seen.effects
-        for effect in row.effects
-        if effect.kind == RESTART
-    )
+    pods = sum(_pods(row) * len(row.regions) for row in seen.effects)
     known = len({*seen.sides.base.models, *seen.sides.work.models} - {*seen.renamed})
     reached = f"{len(seen.reached)} of {count(known, 'model')}"
-    return f"Reaches {reached}; up to {count(pods, 'pod')} of models restart."
+    said = f"Reaches {reached}; up to {count(pods, 'pod')} of models restart"
+    if not seen.nodes:
+        return f"{said}."
+    nodes = sum(change.nodes[1] for change in seen.nodes)
+    fetched = sum(change.fetched_bytes[1] for change in seen.nodes)
+    return f"{said}; up to {count(nodes, 'node')} are made anew and fetch {size(fetched)}."
 
 
 def _top(review: Review) -> str:

@@ -160,6 +160,7 @@ def data(review: Review) -> dict[str, Any]:
         "models": _models(seen),
         "projects": [_wish(wish) for wish in seen.projects],
         "profiles": [_wish(wish) for wish in seen.regions],
+        "nodes": [asdict(change) | {"order": change.order} for change in seen.nodes],
         "headroom": [asdict(row) for row in seen.room],
         "steps": [_step(step) for step in seen.steps],
         "policy": _policy(seen),

@@ -15,10 +15,11 @@ from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, TrackPlan, WeightsPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
+from stacks.reviewing.node_changes import NodeChange, moved_pods
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import CREATE, DELETE, REPLACE, UPDATE, Step
 
-RESTART, FETCH, TRAFFIC, SCALE = "restart", "fetch", "traffic", "scale"
+RESTART, MOVE, FETCH, TRAFFIC, SCALE = "restart", "move", "fetch", "traffic", "scale"
 ACCESS, WATCH, RUN, GONE, OTHER = "access", "watch", "run", "gone", "other"
 START: Final = "start"
 _WATCHED: Final = frozenset({"SyntheticProbe", "ServiceDashboard"})
@@ -28,7 +29,7 @@ _GB: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Effect:
-    """One consequence. `pods` restart at most; nothing but `restart` has any."""
+    """One consequence. `pods` restart at most; nothing but `restart` and `move` has any."""
 
     kind: str
     text: str
@@ -53,6 +54,8 @@ class _Model:
     old_plan: RegionPlan | None
     new_plan: RegionPlan | None
     steps: list[Step]
+    nodes: list[NodeChange]
+    """Of its region."""
 
 
 def size(number: int) -> str:
@@ -100,6 +103,41 @@ def _restart(model: _Model) -> Iterator[Effect]:
         noun, verb = ("pod", "restarts") if most == 1 else ("pods", "restart")
         said = f"{span(least, most)} {noun} of {track.name} {verb}, {how}"
         yield Effect(RESTART, said, most)
+
+
+def _move(model: _Model) -> Iterator[Effect]:
+    """Pods that go with their nodes, and what is fetched where they start again."""
+    restarting = {track.name for track, _ in _restarting(model)}
+    old = _tracks(model.old)
+    for change, track in moved_pods(model.new, model.nodes):
+        if track.name not in old or _pool(old[track.name]) != _pool(track):
+            continue  # it was not there
+        least, most = track.scaler.min, track.scaler.max
+        noun, verb = ("pod", "moves") if most == 1 else ("pods", "move")
+        each = duration(track.startup.budget_seconds)
+        said = f"{span(least, most)} {noun} of {track.name} {verb}, up to {each} each"
+        yield Effect(MOVE, f"{said}: {_going(change)}", most)
+        if not (track.weights.mode == "download" and track.name in restarting):
+            yield Effect(FETCH, _again(change, track), 0)
+    for change in model.nodes:
+        job = model.new
+        if isinstance(job, JobPlan) and job.workload.id in change.models:
+            said = f"a run that is under way loses {count(job.parallelism, 'pod')} and starts anew"
+            yield Effect(MOVE, f"{said}: {_going(change)}", job.parallelism)
+
+
+def _going(change: NodeChange) -> str:
+    spot = " spot" if change.capacity == "spot" else ""
+    return f"its nodes are {change.how} ({span(*change.nodes)} of {change.machine_type}{spot})"
+
+
+def _again(change: NodeChange, track: TrackPlan) -> str:
+    seconds = track.weights.bytes / _MIB / MACHINES[change.machine_type].fetch_mib_per_second
+    cached = track.weights.mode == "cache"
+    where = f"each of {span(*change.nodes)} new nodes" if cached else "each pod that moves"
+    return (
+        f"{size(track.weights.bytes)} fetched again by {where}, about {duration(seconds)} on each"
+    )
 
 
 def _nodes(plan: RegionPlan | None, machine: str) -> str:
@@ -247,6 +285,7 @@ _ALL: Final[tuple[Callable[[_Model], Iterator[Effect]], ...]] = (
     _gone,
     _start,
     _restart,
+    _move,
     _fetch,
     _traffic,
     _access,
@@ -259,7 +298,7 @@ _ALL: Final[tuple[Callable[[_Model], Iterator[Effect]], ...]] = (
 
 def _effects(model: _Model) -> tuple[Effect, ...]:
     found = tuple(effect for rule in _ALL for effect in rule(model))
-    restarts = any(effect.kind in (RESTART, GONE, START, WATCH, RUN) for effect in found)
+    restarts = any(effect.kind in (RESTART, MOVE, GONE, START, WATCH, RUN) for effect in found)
     if restarts or not model.steps:
         return found
     what = "" if found else f"{count(len(model.steps), 'object')} updated in place, "
@@ -274,14 +313,17 @@ def _plans(plan: RegionPlan | None) -> dict[str, ServerPlan | JobPlan]:
     return found
 
 
-def _models(sides: Sides, steps: Iterable[Step], region: str) -> Iterator[tuple[str, _Model]]:
+def _models(
+    sides: Sides, steps: Iterable[Step], nodes: list[NodeChange], region: str
+) -> Iterator[tuple[str, _Model]]:
     base, work = sides.base.plans.get(region), sides.work.plans.get(region)
     old, new = _plans(base), _plans(work)
     mine: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         if step.key.model and region in step.regions:
             mine[step.key.model].append(step)
-    for name in sorted(mine):
+    here = [change for change in nodes if change.region == region]
+    for name in sorted({*mine, *(model for change in here for model in change.models)}):
         yield (
             name,
             _Model(
@@ -290,15 +332,17 @@ def _models(sides: Sides, steps: Iterable[Step], region: str) -> Iterator[tuple[
                 old_plan=base,
                 new_plan=work,
                 steps=mine[name],
+                nodes=here,
             ),
         )
 
 
-def effects(sides: Sides, steps: list[Step]) -> list[Effects]:
-    """What happens to every model with a step; regions where the same happens share a row."""
+def effects(sides: Sides, steps: list[Step], nodes: list[NodeChange]) -> list[Effects]:
+    """What happens to every model with a step, or on nodes that go; regions where the same happens
+    share a row."""
     found: dict[tuple[str, tuple[Effect, ...]], list[str]] = {}
     for region in sides.compared:
-        for name, model in _models(sides, steps, region):
+        for name, model in _models(sides, steps, nodes, region):
             found.setdefault((name, _effects(model)), []).append(region)
     return sorted(
         (

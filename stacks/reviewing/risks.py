@@ -10,7 +10,9 @@ from typing import Final
 from model_specs.schema import is_expired
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
-from stacks.reviewing.effects import RESTART
+from stacks.outcome import count
+from stacks.reviewing.effects import RESTART, size, span
+from stacks.reviewing.node_changes import moved_pods
 from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
@@ -149,6 +151,29 @@ def _to_zero(seen: Seen) -> Iterator[Raised]:
             if was and not sum(t.scaler.min for t in server.tracks):
                 reason = f"at least {was} replicas before, none now: the first request waits"
                 yield name, reason, region
+
+
+def _nodes_go(seen: Seen) -> Iterator[Raised]:
+    """Nodes of a whole pool, whose models' own objects may be as they were."""
+    for change in seen.nodes:
+        pods = f"{span(*change.pods)} pods of {count(len(change.models), 'model')} move"
+        fetched = f"up to {size(change.fetched_bytes[1])} are fetched again"
+        reason = (
+            f"{span(*change.nodes)} nodes are {change.how} because {', '.join(change.because)} "
+            f"changes, {pods}, {fetched}: {change.order}"
+        )
+        yield f"{change.machine_type} {change.capacity}", reason, change.region
+
+
+def _lone_move(seen: Seen) -> Iterator[Raised]:
+    """A drain evicts: it knows no surge, so a pod that is alone is down until the next is ready."""
+    for change in seen.nodes:
+        for server in seen.sides.work.plans[change.region].servers:
+            tracks = [track for track in server.tracks if track.role == "stable"]
+            moved = any(True for _ in moved_pods(server, [change]))
+            if moved and sum(track.scaler.min for track in tracks) == 1:
+                reason = "its only replica is evicted with its node: an outage until it starts anew"
+                yield server.workload.id, reason, change.region
 
 
 # -- room ------------------------------------------------------------------------------------
@@ -319,6 +344,8 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="region removed", level=APPROVAL, find=_regions_removed),
     Risk(name="pool removed", level=APPROVAL, find=_pools_removed),
     Risk(name="last replica goes", level=APPROVAL, find=_to_zero),
+    Risk(name="nodes go", level=APPROVAL, find=_nodes_go),
+    Risk(name="lone replica moves", level=APPROVAL, find=_lone_move),
     Risk(name="over capacity", level=APPROVAL, find=_over_room),
     Risk(name="no room to surge", level=APPROVAL, find=_surge_lost),
     Risk(name="lone replica restarts", level=APPROVAL, find=_lone_restart),

@@ -17,6 +17,7 @@ from stacks.policy import Judgement, judged, waivers_file
 from stacks.preview_gate import Asked, Refusal, refusals
 from stacks.reviewing import effects, room, wishes
 from stacks.reviewing.effects import Effects
+from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
 from stacks.reviewing.room import Row
 from stacks.reviewing.sides import Side, Sides
@@ -58,6 +59,7 @@ class Seen:
     models: list[Wish]
     projects: list[Wish]
     regions: list[Wish]
+    nodes: list[NodeChange]
     effects: list[Effects]
     judgement: Judgement | None
     parity: Parity | None
@@ -138,6 +140,7 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
     whole = not args.region and set(work.plans) == set(profiles)
     judgement, faults = _judgement(work, regions, today, whole)
     before, after = _uses(sides.base), _uses(work)
+    nodes = node_changes(sides, found)
     return Seen(
         revision=args.base,
         today=today,
@@ -150,7 +153,8 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
         models=wishes.models(sides) if tree else [],
         projects=wishes.projects(sides) if tree else [],
         regions=wishes.regions(sides) if tree else [],
-        effects=effects.effects(sides, found),
+        nodes=nodes,
+        effects=effects.effects(sides, found, nodes),
         judgement=judgement,
         parity=_parity(renderings),
         previews=_previews(args.preview, found),

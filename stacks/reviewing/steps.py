@@ -42,7 +42,7 @@ _FIXED: Final[dict[str, str]] = {
     # pulumi-aws: arguments that force a new resource.
     "Bucket": r"spec\.(bucket|region)",
     "Key": r"spec\.(account|region)",
-    "NodeGroup": r"spec\.(cluster|instance_types|subnets)",
+    "NodeGroup": r"spec\.(ami_type|cluster|instance_types|subnets)",
     "ReaderRole": r"spec\.role",
 }
 """By kind: the paths that cannot change while the object lives."""

@@ -48,10 +48,13 @@ def _profile(name: str, index: int) -> str:
     values = yaml.safe_load(text)
     values["registry"] |= {"bucket": f"models-r{index}", "replicate_to": []}
     for machine, offer in values["machines"].items():
-        offer["replicas_per_node"], offer["cache_disk_gib"] = 64, 50_000
-        words = [f"r{index}-{machine}-{number}" for number in range(100)]
-        names = words if offer["node_names"] else []
-        offer["node_names"], offer["on_demand"]["max"] = names, len(names) or 10_000
+        offer["cache_disk_gib"] = 50_000
+        if offer["node_names"]:
+            names = [f"r{index}-{machine}-{number}" for number in range(100)]
+            offer |= {"node_names": names, "replicas_per_node": 64}
+            offer["on_demand"]["max"] = len(names)
+        else:  # an instance type holds no more than it does
+            offer["on_demand"]["max"] = offer["spot"]["max"] = 10_000
         offer["price_usd_per_hour"]["as_of"] = str(offer["price_usd_per_hour"]["as_of"])
     return yaml.safe_dump(values)
 

@@ -168,6 +168,9 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
         ("gateway_class: envoy", 'gateway_class: ""'),
         ("replicate_to: []", "replicate_to: [{region: there, bucket: models-here, key_arn: ''}]"),
     ),
+    "42-profile-shapes": _edit(
+        ("[c7i.4xlarge]", "[c7i.4xlarge, c7i.xlarge]"), ("[g6.2xlarge]", "[g6.xlarge]")
+    ),
     "42-profile-provider": _edit(
         ("provider: aws", "provider: on_prem"),
         ("instance_types: [c7i.4xlarge]\n    node_names: []",

@@ -232,3 +232,63 @@ def test_the_largest_volume_is_the_one_that_the_sdk_knows() -> None:
     data = ec2.operation_model("CreateLaunchTemplate").input_shape.members["LaunchTemplateData"]
     disk = data.members["BlockDeviceMappings"].member.members["Ebs"].members["VolumeSize"]
     assert f"gp3</code>: 1 - {LARGEST_VOLUME_GIB:,} GiB" in disk.documentation
+
+
+# -- names of groups -------------------------------------------------------------------------
+
+
+def names(**over: Any) -> list[str]:
+    """Of the groups of a pool in the profile of us-east-1 with other values."""
+    (pool,) = planned(a_model(), profile=a_profile(**over)).pools
+    return [group.name for group in pool.groups]
+
+
+def an_account(**over: Any) -> Any:
+    return profiles()["us-east-1"].account.model_copy(update=over)
+
+
+OTHER_GROUPS: dict[str, dict[str, Any]] = {
+    "instance types": {
+        "machines": {"gpu.l4.1": an_offer(9, 9, instance_types=("g6.2xlarge", "gr6.4xlarge"))}
+    },
+    "subnets": {"account": an_account(subnet_ids=("subnet-01a", "subnet-01b"))},
+    "cluster": {"cluster": profiles()["us-east-1"].cluster.model_copy(update={"name": "other"})},
+}
+SAME_GROUPS: dict[str, dict[str, Any]] = {
+    "bounds": {"machines": {"gpu.l4.1": an_offer(20, 10)}},
+    "disk": {"machines": {"gpu.l4.1": an_offer(9, 9, cache_disk_gib=900)}},
+    "walls": {"account": an_account(node_security_group_ids=("sg-1",))},
+    "order of subnets": {
+        "account": an_account(subnet_ids=("subnet-01c", "subnet-01b", "subnet-01a"))
+    },
+}
+
+
+@pytest.mark.parametrize("what", OTHER_GROUPS)
+def test_a_group_that_has_to_be_replaced_has_another_name(what: str) -> None:
+    before, after = names(), names(**OTHER_GROUPS[what])
+    assert not {*before} & {*after}, "with one name the new group cannot stand beside the old one"
+
+
+@pytest.mark.parametrize("what", SAME_GROUPS)
+def test_a_group_that_is_changed_in_place_keeps_its_name(what: str) -> None:
+    assert names(**SAME_GROUPS[what]) == names(), "its nodes would go for nothing"
+
+
+def test_names_of_groups_are_told_apart_and_short_enough() -> None:
+    found = [g.name for r in REGIONS for pool in plan_of(r).pools for g in pool.groups if g.name]
+    assert len({*names()}) == 2, "on demand and spot"
+    assert all(len(name) <= 63 for name in found), "EKS takes no more (CreateNodegroup)"
+    assert all(name.startswith("isoserve-") for name in found)
+
+
+def test_listed_nodes_are_in_no_group_of_aws() -> None:
+    groups = [group for pool in plan_of("sandbox-onprem").pools for group in pool.groups]
+    assert {group.name for group in groups} == {""}
+    assert {pool.ami_type for pool in plan_of("sandbox-onprem").pools} == {""}
+
+
+def test_gpu_nodes_boot_the_image_with_the_driver() -> None:
+    found = {pool.machine_type: pool.ami_type for pool in plan_of("us-east-1").pools}
+    assert found["gpu.l4.1"] == "AL2023_x86_64_NVIDIA"
+    assert found["cpu.4"] == "AL2023_x86_64_STANDARD"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 from pulumi.runtime import settings
+from pulumi_aws import eks
 
 from policies import keys, nodes, providers, registry, roles
 from policies.catalogue import RULES
@@ -173,3 +174,23 @@ def test_what_is_rendered_for_a_lesser_store_passes_too(region: str, lacking: st
     found = recorded(resolve(specs(), profile, region), ROOT)
     verdict = judge(found, replace(law, profile=profile), AWS_RULES, NO_WAIVERS)
     assert verdict.findings == (), f"no rule may ask for {lacking} where there is none"
+
+
+def test_a_node_group_is_made_before_the_old_one_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {}
+    made = eks.NodeGroup
+
+    def noted(name: str, **values: Any) -> Any:
+        options[name] = values["opts"]
+        return made(name, **values)
+
+    monkeypatch.setattr(eks, "NodeGroup", noted)
+    found = by_label(recorded(plan_of("us-east-1"), ROOT))
+    assert {one.delete_before_replace for one in options.values()} == {False}, (
+        "left to the provider, a group with a given name is deleted first, and every GPU with it"
+    )
+    for pool in plan_of("us-east-1").pools:
+        for group in pool.groups:
+            label = f"{pool.name}-{group.capacity.replace('_', '-')}"
+            values = found[f"aws:eks/nodeGroup:NodeGroup {label}"].values
+            assert (values["nodeGroupName"], values["amiType"]) == (group.name, pool.ami_type)

@@ -152,6 +152,8 @@ def new_in_seoul(repo: Path) -> None:
 CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "bucket": (replace_bucket, "protected thing goes", BLOCKED, "a human's act"),
     "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
+    "nodes": (larger_disk, "nodes go", APPROVAL, "are renewed because spec.volume_gib changes"),
+    "alone": (larger_disk, "lone replica moves", APPROVAL, "is evicted with its node: an outage"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),
