@@ -29,12 +29,18 @@ _VOLUME: Final = frozenset({
 """What a PersistentVolume says when its files are a directory of a node."""
 
 
+_LEAVES: Final = frozenset({bool, float, int, str, type(None)})
+"""Types of values that hold no others; a test of each for Mapping takes longer than all else."""
+
+
 def _named(values: Block) -> Iterator[tuple[str, str]]:
     """Every namespace that an object names, with the field in which it stands."""
     waiting: list[tuple[str, Any]] = [("", values)]
     while waiting:
         within, value = waiting.pop()
-        if isinstance(value, Mapping):
+        if type(value) in _LEAVES:
+            continue
+        if type(value) is dict or isinstance(value, Mapping):
             if isinstance(value.get("namespace"), str):
                 yield within, value["namespace"]
             if value.get("any") is True:
