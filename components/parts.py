@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from components import (
@@ -89,11 +89,27 @@ _OF_SERVER: Final[dict[str, Callable[[ServerPlan, RegionPlan], list[Object]]]] =
 }
 
 
+def facts(plan: RegionPlan) -> RegionPlan:
+    """The region alone, without anything that follows from models: all that a model's parts see."""
+    return replace(
+        plan,
+        projects=(),
+        pools=(),
+        caches=(),
+        servers=(),
+        jobs=(),
+        probers=(),
+        downgrades=(),
+        gaps=(),
+    )
+
+
 def _servers(plan: RegionPlan) -> Iterator[Part]:
+    region = facts(plan)
     for server in plan.servers:
         name = server.workload.id
         for noun, objects in _OF_SERVER.items():
-            yield Part(noun=noun, name=name, model=name, objects=objects(server, plan))
+            yield Part(noun=noun, name=name, model=name, objects=objects(server, region))
 
 
 def _probers(plan: RegionPlan) -> Iterator[Part]:
@@ -128,7 +144,38 @@ NOUNS: Final[tuple[Callable[[RegionPlan], Iterator[Part]], ...]] = (
 """What makes the parts of one noun; the order is that of `up`."""
 
 
+_OF_MODELS: Final = (_servers, _jobs)
+"""The nouns whose parts each follow from one model's plan and the region's facts."""
+
+
 def parts(plan: RegionPlan) -> Iterator[Part]:
     """All Kubernetes parts of a region; a part without objects is left out."""
     for noun in NOUNS:
         yield from (part for part in noun(plan) if part.objects)
+
+
+def _texts(plan: RegionPlan) -> dict[str, str]:
+    """Each model's whole plan as text, by id."""
+    servers = {row.workload.id: repr(row) for row in plan.servers}
+    return servers | {row.workload.id: repr(row) for row in plan.jobs}
+
+
+def parts_like(plan: RegionPlan, other: RegionPlan, rendered: Iterable[Part]) -> Iterator[Part]:
+    """The same as `parts`, in another order: models planned alike are taken from `rendered`.
+
+    `rendered` are the parts of `other`, a plan of the same region. Texts of plans are compared
+    because == takes true for 1 in what a person wrote.
+    """
+    alike: set[str] = set()
+    if repr(facts(plan)) == repr(facts(other)):
+        before = _texts(other)
+        alike = {name for name, text in _texts(plan).items() if before.get(name) == text}
+    fresh = replace(
+        plan,
+        servers=tuple(row for row in plan.servers if row.workload.id not in alike),
+        jobs=tuple(row for row in plan.jobs if row.workload.id not in alike),
+    )
+    yield from (part for part in rendered if part.model in alike)
+    for noun in NOUNS:
+        found = noun(fresh if noun in _OF_MODELS else plan)
+        yield from (part for part in found if part.objects)

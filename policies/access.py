@@ -77,11 +77,11 @@ def _missed(reach: Reach, sets: Sequence[PodSet], wish: Wish) -> Iterator[Fault]
         yield Fault(first.workload, what, fix, "access")
 
 
-def by_model(reach: Reach) -> Mapping[str, list[PodSet]]:
+def by_model(estate: Estate) -> Mapping[str, list[PodSet]]:
     """Pods by the model that they serve, and a project's other pods or those of some Service."""
     found: dict[str, list[PodSet]] = {}
-    projects = reach.estate.facts.projects
-    for pods in pod_sets(reach.estate):
+    reach, projects = estate.once(Reach), estate.facts.projects
+    for pods in estate.once(pod_sets):
         if pods.model or pods.namespace in projects or reach.services(pods):
             found.setdefault(pods.model or str(pods.workload), []).append(pods)
     return found
@@ -89,8 +89,8 @@ def by_model(reach: Reach) -> Mapping[str, list[PodSet]]:
 
 def _judged(estate: Estate, access: str) -> Iterator[Fault]:
     """Everything wrong with the models that asked for `access`; a path is told once a model."""
-    reach = Reach(estate)
-    for sets in by_model(reach).values():
+    reach = estate.once(Reach)
+    for sets in estate.once(by_model).values():
         wish = wish_of(sets[0], estate.facts)
         if wish.access != access:
             continue

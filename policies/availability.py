@@ -36,7 +36,7 @@ def _replicas(estate: Estate) -> Iterator[Fault]:
     for service in estate.of("Service"):
         if service.metadata.get("name") == service.labels.get(LABEL_MODEL):
             services.setdefault(service.model, []).append(service)
-    for name, found in by_model(estate).items():
+    for name, found in estate.once(by_model).items():
         promise = found[0].model.spec.slo.availability
         least = sum(track.least for track in _live(found, services.get(name, ())))
         if promise >= _HIGH and least < _REPLICATED:
@@ -65,7 +65,7 @@ def _pdb_one(estate: Estate) -> Iterator[Fault]:
     """Where a model may have two pods or more, exactly one disruption budget takes all of them:
     with none a drain takes all at once, with two the API refuses every eviction."""
     budgets = takers(estate.of("PodDisruptionBudget"))
-    for found in by_model(estate).values():
+    for found in estate.once(by_model).values():
         if sum(track.most for track in found) < _REPLICATED:
             continue
         for track in found:
@@ -119,7 +119,7 @@ def _spread(estate: Estate) -> Iterator[Fault]:
 def _spot_base(estate: Estate) -> Iterator[Fault]:
     """Beside spot nodes, which a cloud takes back all at once, at least half of a model's least
     replicas stand on on-demand nodes, and never none."""
-    for name, found in by_model(estate).items():
+    for name, found in estate.once(by_model).items():
         spec = found[0].model.spec
         stable = [track for track in found if not track.is_candidate]
         if not any(track.is_spot for track in stable):

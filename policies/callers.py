@@ -40,8 +40,8 @@ def _may_not_leave(reach: Reach, sets: Sequence[PodSet], callers: Iterable[str])
 
 def _kept_in(estate: Estate) -> Iterator[tuple[str, str, str]]:
     """Caller, the namespace to which it has no way out, and the model that it may call there."""
-    reach, asked = Reach(estate), ""
-    for model, sets in by_model(reach).items():
+    reach, asked = estate.once(Reach), ""
+    for model, sets in estate.once(by_model).items():
         wish = wish_of(sets[0], estate.facts)
         if wish.serves:
             stuck = _may_not_leave(reach, sets, wish.callers)

@@ -217,7 +217,7 @@ def _registry_reachable(estate: Estate) -> Iterator[Fault]:
     """Whatever reads the registry gets out to it: at its endpoint's port, and where that is a
     Service of the cluster at its pods' own.
     """
-    reach = Reach(estate)
+    reach = estate.once(Reach)
     store = PodSet(absent("Pod", "anywhere", "registry", {}), {}, {}, on_node=False)
     for pods in _fetchers(estate):
         walls = reach.walls(pods)

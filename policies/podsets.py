@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,6 +74,6 @@ class Shelf:
         return [*own, *self._by_model.get((pods.namespace, None), [])]
 
 
-def pod_sets(estate: Estate) -> Iterator[PodSet]:
+def pod_sets(estate: Estate) -> tuple[PodSet, ...]:
     """The pods of every workload there would be."""
-    yield from (pod_set(workload) for workload in estate.of(*WORKLOADS))
+    return tuple(pod_set(workload) for workload in estate.of(*WORKLOADS))

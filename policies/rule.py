@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from policies.facts import Facts
 from policies.resources import Resource
 
+FoundT = TypeVar("FoundT")
 MANDATORY, ADVISORY = "mandatory", "advisory"
 
 
@@ -39,6 +40,17 @@ class Estate:
         found: dict[str, list[Resource]] = {}
         for resource in self.resources:
             found.setdefault(resource.kind, []).append(resource)
+        return found
+
+    @cached_property
+    def _found(self) -> dict[Callable[[Estate], Any], Any]:
+        return {}
+
+    def once(self, find: Callable[[Estate], FoundT]) -> FoundT:
+        """What `find` finds in it, looked for once for all rules; none of them may change it."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: FoundT = self._found[find]
         return found
 
     def of(self, *kinds: str) -> list[Resource]:

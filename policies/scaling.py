@@ -97,7 +97,7 @@ def _scaler_bounds(estate: Estate) -> Iterator[Fault]:
 def _as_asked(estate: Estate) -> Iterator[Fault]:
     """A model's replicas, on all nodes together, stay between scaling.min and scaling.max; none
     at all only where scale_to_zero is asked for, since nothing else wakes it."""
-    for found in by_model(estate).values():
+    for found in estate.once(by_model).values():
         spec = found[0].model.spec.scaling
         stable = [track for track in found if not track.is_candidate]
         awake = 0 if spec.scale_to_zero else 1

@@ -68,6 +68,7 @@ def _random(text: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=8192)
 def _form(text: str) -> str:
     """What secret of a known form or name a text holds; empty if none."""
     for what, mark, form in _FORMS:

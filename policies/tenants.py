@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -29,12 +30,29 @@ _VOLUME: Final = frozenset({
 """What a PersistentVolume says when its files are a directory of a node."""
 
 
+_FIELDS: Final = (b"namespace", b"any", b"matchNames")
+"""By what `_named` finds namespaces; `namespaces` holds the first of them."""
+_LEAVES: Final = frozenset({bool, float, int, str, type(None)})
+"""Types of values that hold no others; a test of each for Mapping takes longer than all else."""
+
+
+def _may_hold_names(values: Block) -> bool:
+    """Whether one of the fields that `_named` looks for may stand in it, read as bytes at once."""
+    try:
+        text = marshal.dumps(dict(values), 2)
+    except ValueError:  # something in it is no plain value
+        return True
+    return any(field in text for field in _FIELDS)
+
+
 def _named(values: Block) -> Iterator[tuple[str, str]]:
     """Every namespace that an object names, with the field in which it stands."""
     waiting: list[tuple[str, Any]] = [("", values)]
     while waiting:
         within, value = waiting.pop()
-        if isinstance(value, Mapping):
+        if type(value) in _LEAVES:
+            continue
+        if type(value) is dict or isinstance(value, Mapping):
             if isinstance(value.get("namespace"), str):
                 yield within, value["namespace"]
             if value.get("any") is True:
@@ -74,7 +92,7 @@ def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
     elif home and home not in facts.projects and home not in _PLATFORM:
         yield f"stands in namespace {home}, which is no project's"
     body = {key: value for key, value in resource.values.items() if key != "metadata"}
-    for field, namespace in _named(body) if home else ():
+    for field, namespace in _named(body) if home and _may_hold_names(body) else ():
         if namespace != home and not _may_name(resource, field, namespace, facts):
             yield f"names namespace {namespace} in {field}"
     if resource.kind == "ReferenceGrant":

@@ -101,7 +101,7 @@ def _synthetic_probe(estate: Estate) -> Iterator[Fault]:
     rows = _probes(estate)
     asked = Counter(row["id"] for row in rows)
     often = {row["id"]: row["interval_seconds"] for row in rows}
-    for name, found in by_model(estate).items():
+    for name, found in estate.once(by_model).items():
         wanted = found[0].model.spec.probe.interval_seconds
         if asked[name] != 1:
             what = f"is asked by {asked[name]} probes"
@@ -156,7 +156,7 @@ def _burn_alerts(estate: Estate) -> Iterator[Fault]:
     the spec wrote; until then all are tickets."""
     groups, runbook = _groups(estate), estate.facts.profile.runbook_url
     kind = "PrometheusRule" if _has_operator(estate) else "ConfigMap"
-    for name, found in by_model(estate).items():
+    for name, found in estate.once(by_model).items():
         if name not in groups:
             missing = _named(found[0], kind, found[0].model.name)
             yield Fault(missing, "is not made: nobody is called", _MEND, "slo")
@@ -211,7 +211,7 @@ def _selected(objects: Iterable[Resource], estate: Estate) -> list[Resource]:
 
 def _measured(estate: Estate) -> Iterator[tuple[Resource, Metrics]]:
     """Every workload that has metrics, and where."""
-    for track in chain(*by_model(estate).values()):
+    for track in chain(*estate.once(by_model).values()):
         port = METRICS_PORTS.get(track.model.spec.image, _OWN_PORT)  # the candidate's too
         yield track.deployment, Metrics(_DEFAULT_PATH, port)
     for deployment in estate.of("Deployment"):
@@ -236,7 +236,7 @@ def _metrics_scraped(estate: Estate) -> Iterator[Fault]:
     their pods' annotations; and NetworkPolicies let it in. What is not read cannot scale, burn or
     call."""
     selected = _selected(estate.of("PodMonitor"), estate)
-    monitors, reach = takers(selected), Reach(estate)
+    monitors, reach = takers(selected), estate.once(Reach)
     for one, metrics in _measured(estate):
         pods = pod_set(one)
         read = any(_has_endpoint(m, pods.ports, metrics) for m in taking(monitors, one))
@@ -259,7 +259,7 @@ def _dashboard(estate: Estate) -> Iterator[Fault]:
     """Every endpoint has a dashboard that Grafana loads: whom an alert calls looks there first."""
     loaded = [c for c in estate.of("ConfigMap") if c.labels.get(_BOARD) == "1"]
     boards = {config.model for config in loaded if len(config.values.get("data") or {}) > 0}
-    for name, found in by_model(estate).items():
+    for name, found in estate.once(by_model).items():
         if name not in boards:
             missing = _named(found[0], "ConfigMap", f"{found[0].model.name}-dashboard")
             yield Fault(missing, "is not made: nobody sees the model", _MEND, "slo")

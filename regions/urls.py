@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -49,6 +50,7 @@ def check_url_if_any(text: str) -> str:
     return check_url(text) if text else text
 
 
+@lru_cache(maxsize=256)
 def port_of(url: str) -> int:
     """The TCP port that a checked URL leads to."""
     parts = _split(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -108,13 +109,33 @@ def _json(text: Any) -> Any:
     return ABSENT
 
 
+def same(old: Object | Absent, new: Object | Absent) -> bool:
+    """Whether two objects are the same value, types and order included; unlike ==, 1 is not true.
+
+    Of two that are equal in another order it may say no: `changes` tells.
+    """
+    if old is new:
+        return True
+    if isinstance(old, Absent) or isinstance(new, Absent):
+        return False
+    # The second format has neither references nor interned strings: equal values, equal bytes.
+    return marshal.dumps(old, 2) == marshal.dumps(new, 2)
+
+
+def _is_equal(old: Any, new: Any) -> bool:
+    """Whether there is nothing to look for, told quickly; no where only looking can tell."""
+    kind = type(old)
+    if kind is not type(new) or old != new:
+        return False
+    return (kind is not dict and kind is not list) or same(old, new)
+
+
 def changes(old: Any, new: Any, path: str) -> Iterator[Change]:
     """Every leaf in which `old` and `new` differ, types included."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            left, right = old.get(key, ABSENT), new.get(key, ABSENT)
-            if left is not right:
-                yield from changes(left, right, _step(path, key))
+        pairs = ((key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in {**old, **new})
+        for key in sorted(key for key, left, right in pairs if not _is_equal(left, right)):
+            yield from changes(old.get(key, ABSENT), new.get(key, ABSENT), _step(path, key))
     elif isinstance(old, list) and isinstance(new, list):
         yield from _lists(old, new, path)
     elif type(old) is not type(new) or old != new:

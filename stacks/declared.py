@@ -23,9 +23,21 @@ class Declared:
     reason: str
 
 
+_SERVED: Final[dict[int, tuple[RegionPlan, frozenset[str]]]] = {}
+"""What `_served` found of the plans compared last, by their identity: a hash would read it all."""
+_MOST_SERVED: Final = 32
+
+
 def _served(plan: RegionPlan) -> frozenset[str]:
+    known = _SERVED.get(id(plan))
+    if known is not None and known[0] is plan:
+        return known[1]
     works = [*(s.workload for s in plan.servers), *(j.workload for j in plan.jobs)]
-    return frozenset(work.id for work in works)
+    found = frozenset(work.id for work in works)
+    if len(_SERVED) >= _MOST_SERVED:
+        _SERVED.clear()
+    _SERVED[id(plan)] = plan, found
+    return found
 
 
 def _always(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:

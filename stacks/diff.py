@@ -15,7 +15,7 @@ from components.ownership import left_alone, targeted
 from components.parts import parts
 from model_specs.errors import SpecErrors
 from regions.resolve import resolve
-from stacks.compare import ABSENT, Change, Key, changes, keyed, plain, shown
+from stacks.compare import ABSENT, Change, Key, changes, keyed, plain, same, shown
 from stacks.history import tree_at
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count
 from stacks.places import directories
@@ -51,8 +51,7 @@ def _edits(
             yield ADDED, key, []
         elif after is ABSENT:
             yield REMOVED, key, []
-        # The texts tell quickly that nothing differs, and unlike == they tell 1 from true.
-        elif repr(before) != repr(after) and (found := _sent(before, after, scaled)):
+        elif not same(before, after) and (found := _sent(before, after, scaled)):
             yield CHANGED, key, found
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from components.kube import Object
-from components.parts import parts
+from components.parts import Part, parts
 from regions.plan import RegionPlan
 from regions.profile import RegionProfile
-from stacks.compare import ABSENT, Absent, Change, Key, changes, keyed, shown
+from stacks.compare import ABSENT, Absent, Change, Key, changes, keyed, same, shown
 from stacks.declared import declared
 from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.tree import tree_of
@@ -60,15 +60,19 @@ def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
             yield from _strings(below, f"{name}[{index}]")
 
 
-def rendering(plan: RegionPlan, profile: RegionProfile) -> Rendering:
-    """A region's objects beside the values that are its own."""
+def rendering(
+    plan: RegionPlan, profile: RegionProfile, rendered: Iterable[Part] | None = None
+) -> Rendering:
+    """A region's objects beside the values that are its own; `rendered` are its parts if known."""
     facts = profile.model_dump() | {
         "partition": plan.account.partition,
         "region": plan.region,
         "scraper_namespace": plan.prometheus.namespace,
     }
     values = dict(pair for name in _PLACES for pair in _strings(facts[name], name))
-    return Rendering(plan=plan, values=values, objects=keyed(parts(plan)))
+    return Rendering(
+        plan=plan, values=values, objects=keyed(parts(plan) if rendered is None else rendered)
+    )
 
 
 class _Places:
@@ -103,7 +107,7 @@ def _pair(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool
     places = _Places(here.values, there.values)
     for key in sorted({*here.objects, *there.objects}):
         old, new = here.objects.get(key, ABSENT), there.objects.get(key, ABSENT)
-        if repr(old) == repr(new):  # unlike ==, tells 1 from true and from 1.0
+        if same(old, new):
             continue
         for change in changes(old, new, ""):
             if not places.explain(change):

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from components.parts import parts
+from components.parts import Part, parts
 from model_specs.errors import SpecError
 from policies.catalogue import RULES
 from policies.facts import facts_of
@@ -41,34 +41,40 @@ class Judgement:
         return bool(self.faults) or any(verdict.blocks for verdict in self.verdicts.values())
 
 
-def resources(plan: RegionPlan, root: Path) -> list[Resource]:
-    """Everything `up` would make of a region, as rules see it; `root` is the project's."""
+def resources(
+    plan: RegionPlan, root: Path, rendered: Iterable[Part] | None = None
+) -> list[Resource]:
+    """Everything `up` would make of a region, as rules see it.
+
+    `root` is the project's, `rendered` are the plan's Kubernetes parts where they are known.
+    """
     # It loads the engine's packages, which takes longer than all else: only who judges pays.
     from stacks.recorded import recorded
 
-    objects = [of_object(made, "cluster") for part in parts(plan) for made in part.objects]
+    known = parts(plan) if rendered is None else rendered
+    objects = [of_object(made, "cluster") for part in known for made in part.objects]
     return [*recorded(plan, root), *objects]
 
 
 def judged(
     tree: Tree,
-    plans: Iterable[RegionPlan],
+    parted: Iterable[tuple[RegionPlan, Iterable[Part]]],
     regions: Path,
     waivers: Waivers,
     today: date,
     *,
     whole_tree: bool,
 ) -> Judgement:
-    """Judge `plans`, which are of `tree`; `regions` is the directory of its profiles.
+    """Judge plans of `tree` with their parts; `regions` is the directory of its profiles.
 
     With the whole tree an exception must be needed somewhere.
     """
     verdicts: dict[str, Verdict] = {}
     number = 0
-    for plan in plans:
+    for plan, rendered in parted:
         profile = tree.profiles[plan.region]
         facts = facts_of(tree.specs, profile, regions, plan.region, today)
-        found = resources(plan, project_root())
+        found = resources(plan, project_root(), rendered)
         number += len(found)
         verdicts[plan.region] = judge(found, facts, RULES, waivers)
     faults = waivers.faults((rule.name for rule in RULES), today)
@@ -112,7 +118,8 @@ def run(args: Namespace) -> Outcome:
     tree = read_tree(specs, regions, args.region)
     today = datetime.now(UTC).date()
     waivers = read_waivers(waivers_file())
-    found = judged(tree, tree.plans(), regions, waivers, today, whole_tree=not args.region)
+    parted = ((plan, parts(plan)) for plan in tree.plans())
+    found = judged(tree, parted, regions, waivers, today, whole_tree=not args.region)
     waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]
     data = {
         "rules": len(RULES),

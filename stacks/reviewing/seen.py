@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from components.parts import Part, parts
 from model_specs.errors import SpecError, SpecErrors
 from policies.waivers import read_waivers
 from stacks import parity
@@ -86,15 +87,15 @@ def _uses(side: Side) -> dict[str, list[Use]]:
 
 
 def _judgement(
-    work: Side, regions: Path, today: date, whole: bool
+    work: Side, rendered: Mapping[str, list[Part]], regions: Path, today: date, whole: bool
 ) -> tuple[Judgement | None, tuple[SpecError, ...]]:
     """What the rules say of the regions that have a plan."""
     if work.tree is None or not work.plans:
         return None, ()
-    plans = work.plans.values()
+    parted = ((plan, rendered[region]) for region, plan in work.plans.items())
     try:
         waivers = read_waivers(waivers_file())
-        return judged(work.tree, plans, regions, waivers, today, whole_tree=whole), ()
+        return judged(work.tree, parted, regions, waivers, today, whole_tree=whole), ()
     except InputErrors:
         raise
     except SpecErrors as refused:
@@ -135,10 +136,13 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
     """Compare the sides in every way, and read the previews."""
     work, tree = sides.work, sides.work.tree
     profiles = tree.profiles if tree else {}
-    renderings = [parity.rendering(plan, profiles[r]) for r, plan in work.plans.items()]
-    found = steps(sides, {one.plan.region: one.objects for one in renderings})
+    rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
+    renderings = [
+        parity.rendering(plan, profiles[r], rendered[r]) for r, plan in work.plans.items()
+    ]
+    found = steps(sides, rendered)
     whole = not args.region and set(work.plans) == set(profiles)
-    judgement, faults = _judgement(work, regions, today, whole)
+    judgement, faults = _judgement(work, rendered, regions, today, whole)
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
     return Seen(

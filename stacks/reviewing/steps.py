@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from components.kube import Object
-from components.parts import parts
+from components.parts import Part, parts, parts_like
 from regions.plan import RegionPlan
 from stacks.compare import Change, Key, keyed
 from stacks.diff import ADDED, REMOVED, Edit, grouped
@@ -81,9 +81,9 @@ class Step:
     because: tuple[str, ...]
 
 
-def objects(plan: RegionPlan) -> dict[Key, Object]:
+def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
     """Everything of a region by key, AWS nouns among them."""
-    return keyed([*parts(plan), *nouns(plan)])
+    return keyed([*rendered, *nouns(plan)])
 
 
 def _step(edit: Edit) -> Step:
@@ -99,10 +99,10 @@ def _step(edit: Edit) -> Step:
     )
 
 
-def steps(sides: Sides, rendered: Mapping[str, dict[Key, Object]]) -> list[Step]:
-    """All that happens between the sides. `rendered` are the work tree's Kubernetes objects.
+def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
+    """All that happens between the sides. `rendered` are the work tree's Kubernetes parts.
 
-    Objects are a function of the plan, so a region with an equal plan is not rendered again.
+    Objects are a function of the plan, so what is planned alike is not rendered again.
     """
 
     def pairs() -> Iterator[tuple[str, dict[Key, Object], dict[Key, Object]]]:
@@ -110,7 +110,12 @@ def steps(sides: Sides, rendered: Mapping[str, dict[Key, Object]]) -> list[Step]
             old, new = sides.base.plans.get(region), sides.work.plans.get(region)
             if old == new:
                 continue
-            after = {**rendered[region], **keyed(nouns(new))} if new else {}
-            yield region, objects(old) if old else {}, after
+            after = rendered.get(region, [])
+            before = parts_like(old, new, after) if old and new else parts(old) if old else ()
+            yield (
+                region,
+                _objects(old, before) if old else {},
+                _objects(new, after) if new else {},
+            )
 
     return [_step(edit) for edit in grouped(pairs())]

@@ -33,7 +33,7 @@ def reached_by(region: str) -> dict[str, list[str]]:
                 for path in reach.paths(pods, wish_of(pods, estate.facts).most)
             }
         )
-        for model, sets in by_model(reach).items()
+        for model, sets in by_model(reach.estate).items()
     }
 
 
@@ -87,7 +87,7 @@ def test_who_reaches_each_model_is_what_its_spec_says(region: str) -> None:
 
 def test_a_path_names_every_step() -> None:
     reach = Reach(Estate(good("sandbox-aws"), facts()))
-    (pods,) = by_model(reach)["chat/assistant"]
+    (pods,) = by_model(reach.estate)["chat/assistant"]
     words = [str(path) for path in reach.paths(pods, 120)]
     assert words[0] == (
         "from the internet: Gateway isoserve-gateway/public -> HTTPRoute chat/assistant -> "
@@ -119,7 +119,7 @@ def called_from(region: str) -> dict[str, list[str]]:
                 for pods, port in doors_of(reach, sets)
             )
         )
-        for model, sets in by_model(reach).items()
+        for model, sets in by_model(reach.estate).items()
         if not model.startswith(PARTS)
     }
 
@@ -153,7 +153,7 @@ def test_every_project_gets_to_the_gateway_of_permissive_models(region: str) -> 
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_models_own_code_calls_nobody(region: str) -> None:
     reach = Reach(Estate(good(region), facts(region)))
-    models = {m: sets for m, sets in by_model(reach).items() if not m.startswith(PARTS)}
+    models = {m: sets for m, sets in by_model(reach.estate).items() if not m.startswith(PARTS)}
     for code in (pods for sets in models.values() for pods in sets):
         walls = reach.walls(code)
         called = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,3 +256,17 @@ def test_an_output_that_is_a_file_is_an_input_error(isoserve: Isoserve, here: Pa
 
 def test_every_command_is_helped() -> None:
     assert all(row.help for row in COMMANDS), "a command without a line in --help is not found"
+
+
+def test_a_command_runs_without_the_cycle_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def run(args: Namespace) -> int:
+        seen.append(gc.isenabled())
+        return 0
+
+    monkeypatch.setattr(cli, "_run", run)
+    assert main(["check"]) == 0
+    assert main(["model", "list", "search/sentiment"]) == 0
+    assert seen == [False, True], "offline it frees nothing; a transfer's memory stays bounded"
+    assert gc.isenabled(), "whoever called main finds it as it was"

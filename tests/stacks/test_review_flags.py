@@ -26,7 +26,7 @@ IMAGE = f"registry.example.com/search/server@sha256:{'ab' * 32}"
 def _no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Policies have tests of their own; these are about the change, and so many times quicker."""
     monkeypatch.setattr("stacks.policy.RULES", ())
-    monkeypatch.setattr("stacks.policy.resources", lambda plan, root: [])
+    monkeypatch.setattr("stacks.policy.resources", lambda plan, root, rendered: [])
 
 
 def flags(*regions: str, base: str = "HEAD") -> dict[str, Flag]:
