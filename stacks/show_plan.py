@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from regions.model_plan import TrackPlan
 from regions.plan import RegionPlan
 from stacks.outcome import OK, Outcome, table
 from stacks.tree import tree_of
@@ -20,6 +21,12 @@ def _pool(plan: RegionPlan, machine: str) -> str:
     return next((pool.name for pool in plan.pools if pool.machine_type == machine), "-")
 
 
+def _replicas(track: TrackPlan) -> str:
+    """`2..4`, and how many are certain where that is another number than the least."""
+    span = f"{track.scaler.min}..{track.scaler.max}"
+    return f"{span} ({track.interruption}: {track.guaranteed} sure)" if track.interruption else span
+
+
 def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
     for server in plan.servers:
         for track in server.tracks:
@@ -29,7 +36,7 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
                 track.track,
                 _pool(plan, track.placement.machine_type),
                 track.placement.machine_type,
-                f"{track.scaler.min}..{track.scaler.max}",
+                _replicas(track),
                 str(track.surge),
                 track.weights.mode,
                 f"{clocks.budget_seconds}/{clocks.progress_deadline_seconds}"

@@ -117,6 +117,8 @@ def a_track(**over: Any) -> TrackPlan:
             budget_seconds=600, progress_deadline_seconds=720, gate_timeout_seconds=900
         ),
         scaler=a_scaler(),
+        interruption="",
+        guaranteed=1,
         surge=0,
         unavailable=1,
         labels={LABEL_MODEL: "sentiment", LABEL_PROJECT: "search"},
