@@ -333,6 +333,7 @@ def a_region_plan(**over: Any) -> RegionPlan:
         servers=(a_server(),),
         jobs=(),
         probers=(a_prober(),),
+        expired=(),
         downgrades=(),
         gaps=(),
     )

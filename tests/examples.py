@@ -139,6 +139,7 @@ def a_tree(*models: Model, facts: dict[str, int] | None = None, **project_fields
     sizes = facts or {model.spec.model: 3 * GIB for model in models}
     return Specs(
         models=models,
+        expired=(),
         projects=projects,
         facts={key: ModelFacts(bytes=size, files=3) for key, size in sizes.items()},
     )

@@ -20,6 +20,7 @@ from components.model_registry.errors import NotFound, RegistryError
 from components.model_registry.keys import Address, address
 from components.model_registry.manifest import Manifest
 from components.model_registry.store import Store
+from model_specs.moment import moment
 from stacks.bars import bars
 from stacks.models.answers import facts, judged, size_text, sizes
 from stacks.models.registry import answering, registry, wanted
@@ -105,9 +106,11 @@ def _pin(args: Namespace) -> Outcome:
         version = version_named(store, where, found.digest) or where.label
         return str(replace(where, label=version, digest=found.digest)), found.manifest
 
-    done = pin(args.spec, args.to, find_model)
+    done = pin(args.spec, args.to, find_model, moment(""))
     text = "was pinned to" if done.before == done.address else "pinned to"
-    return Outcome(data=asdict(done), text=[f"{done.spec}: {text} {done.address}\n"], code=OK)
+    said = f"{done.spec}: {text} {done.address}"
+    said += f", wanted until {done.ttl}" if done.ttl else ""
+    return Outcome(data=asdict(done), text=[f"{said}\n"], code=OK)
 
 
 run = answering({"list": _list, "tag": _tag, "share": _share, "pin": _pin})
