@@ -16,7 +16,7 @@ from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back,
 from components.kube import Object
 from components.live_objects import ListError, lister_of
 from components.replica_handover import MANAGER, Handover, give_back, take
-from components.rollout_gate import GateError, wait
+from components.rollout_gate import GateError, say, wait
 
 _BLIND_SECONDS: Final = 60.0
 """An API server that restarts is back by then."""
@@ -83,7 +83,7 @@ class _WaitProvider(dynamic.ResourceProvider):
             return
         try:
             lister = lister_of(news["kubeconfig"], news["context"])
-            wait(wanted, lister, time.monotonic, time.sleep)
+            wait(wanted, lister, time.monotonic, time.sleep, say)
         except (GateError, ListError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise

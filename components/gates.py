@@ -35,15 +35,16 @@ class Gate:
 
 
 def _target(server: ServerPlan, track: TrackPlan) -> dict[str, Any]:
-    return asdict(
-        Target(
-            "Deployment",
-            server.workload.namespace,
-            track.name,
-            track.scaler.min,
-            track.startup.gate_timeout_seconds,
-        )
+    wanted = Target(
+        kind="Deployment",
+        namespace=server.workload.namespace,
+        name=track.name,
+        least=track.scaler.min,
+        timeout_seconds=track.startup.gate_timeout_seconds,
+        project=server.workload.project,
+        may_lack="",  # nobody is led to pods that are away, whatever for
     )
+    return asdict(wanted)
 
 
 def version(track: TrackPlan) -> str:

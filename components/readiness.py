@@ -14,13 +14,19 @@ from regions.plan import RegionPlan
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A workload that must be ready: at least `least` pods of its newest template."""
+    """A workload that must be ready: at least `least` pods of its newest template.
+
+    `project` is whose it is, empty for the region's own. `may_lack` says for what it may be away
+    (`preemptible`, `spot`); empty where it must be there.
+    """
 
     kind: str
     namespace: str
     name: str
     least: int
     timeout_seconds: int
+    project: str
+    may_lack: str
 
     @property
     def id(self) -> str:
@@ -33,6 +39,7 @@ def targets(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Target]:
     tracks = {(s.workload.namespace, t.name): t for s in plan.servers for t in s.tracks}
     clocks = [track.startup.gate_timeout_seconds for track in tracks.values()]
     slowest = max(clocks, default=300)
+    projects = {project.namespace: project.name for project in plan.projects}
     for part in parts:
         for made in part.objects:
             if made["kind"] in ("DaemonSet", "Deployment"):
@@ -40,7 +47,15 @@ def targets(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Target]:
                 track = tracks.get(key)
                 least = track.scaler.min if track else made["spec"].get("replicas", 1)
                 limit = track.startup.gate_timeout_seconds if track else slowest
-                yield Target(made["kind"], *key, least, limit)
+                yield Target(
+                    kind=made["kind"],
+                    namespace=key[0],
+                    name=key[1],
+                    least=least,
+                    timeout_seconds=limit,
+                    project=projects.get(key[0], ""),
+                    may_lack=track.interruption if track else "",
+                )
 
 
 def digest(parts: Iterable[Part]) -> str:

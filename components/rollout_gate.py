@@ -1,7 +1,13 @@
 """RolloutGate: one resource a stack, which lets `up` end well only when every server serves.
 
 It replaces the provider's wait for each object (measured 15 times slower) with one look at all of
-them a second, and keeps its promise: a finished `up` serves, a failed one names pod and reason.
+them a second, and keeps its promise: a finished `up` serves, a failed one names project, pod and
+reason. What stands on capacity that may go, spot nodes or what others leave, may be away: then it
+is named, and `up` ends well.
+
+It is one and not one a project: with `--continue-on-error` the pinned engine (v3.200.0) deletes
+beside what failed and then refuses its own state, and without it a failed resource stops all that
+has not begun; the dynamic host runs four waits at a time. So the one gate waits project by project.
 """
 
 from __future__ import annotations
@@ -27,16 +33,161 @@ from components.readiness import (
     is_ready,
     targets,
 )
-from components.trouble import Seen, troubles
+from components.trouble import Seen, troubles, without_node
 from regions.plan import RegionPlan
 
 _PERIOD_SECONDS: Final = 1.0
 _QUICK_SECONDS: Final = 5.0
 """Pods are looked at only when a workload takes longer than a quick start."""
+_AWAY_SECONDS: Final = 30.0
+"""How long no node takes a pod that may lack one until `up` goes on without it."""
+_REFUSED_SECONDS: Final = 60.0
+_SAY_SECONDS: Final = 10.0
+_LACKS: Final = {"preemptible": "preempted, or its pool is full", "spot": "no spot capacity"}
+"""What is said of a workload by what it may lack a node for (TrackPlan.interruption)."""
 
 
 class GateError(Exception):
-    """What is not serving, each with its reason."""
+    """What is not serving, each with its reason, by project."""
+
+
+class _Silence:
+    """How long the API server has not answered, and how often that was said."""
+
+    def __init__(self, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+        self._clock, self._say = clock, say
+        self._since: float | None = None
+        self._said = 0.0
+
+    def over(self) -> None:
+        """It has answered."""
+        self._since = None
+
+    def goes_on(self, error: ListError) -> str:
+        """Say it now and then; what to say of it, once nobody should go on asking.
+
+        What was refused, such as a right that is not there, is asked for a minute: a server that
+        has just started does not know everybody's rights yet.
+        """
+        now = self._clock()
+        if self._since is None:
+            self._since = self._said = now
+        seconds = now - self._since
+        if error.passes and now - self._said >= _SAY_SECONDS:
+            self._said = now
+            self._say(self.words(error))
+        return f"the API server refuses: {error}" if self._is_final(error, seconds) else ""
+
+    def words(self, error: ListError) -> str:
+        """For how long, and why."""
+        seconds = self._clock() - (self._since or self._clock())
+        return f"the API server does not answer since {seconds:.0f} s: {error}"
+
+    @staticmethod
+    def _is_final(error: ListError, seconds: float) -> bool:
+        return not error.passes and seconds >= _REFUSED_SECONDS
+
+
+class _Wait:
+    """One wait: what is still waited for, and what has failed, by project."""
+
+    def __init__(
+        self,
+        wanted: Iterable[Target],
+        lister: Lister,
+        clock: Callable[[], float],
+        say: Callable[[str], None],
+    ) -> None:
+        self._lister, self._clock, self._say = lister, clock, say
+        self.pending = {target.id: target for target in wanted}
+        self._projects = sorted({target.project for target in self.pending.values()})
+        self._start = clock()
+        self._seen = {id: Seen() for id in self.pending}
+        self._away_since: dict[str, float] = {}
+        self._silence = _Silence(clock, say)
+        self._failed: dict[str, list[str]] = {}
+
+    def look(self) -> None:
+        """Look once at everything pending; the API server's silence is borne within the clock.
+
+        Raises GateError when it refuses, or has not answered until every clock was over.
+        """
+        try:
+            self._look()
+        except ListError as error:
+            final = self._silence.goes_on(error)
+            waited = self._clock() - self._start
+            if waited >= max(target.timeout_seconds for target in self.pending.values()):
+                final = final or self._silence.words(error)
+            if final:
+                rest = sorted(self.pending)
+                lines = [*self._lines(), final, f"not seen serving: {', '.join(rest)}"]
+                raise GateError("\n".join(lines)) from None
+        else:
+            self._silence.over()
+
+    def end(self) -> None:
+        """Raises GateError when something has failed."""
+        if self._failed:
+            raise GateError("\n".join(self._lines()))
+
+    def _look(self) -> None:
+        pods_in = cache(partial(self._lister, "Pod"))  # once a namespace and look
+        failed: dict[str, list[str]] = {}
+        for target, live in _look(self.pending.values(), self._lister):
+            if live is not None and is_ready(target, live):
+                del self.pending[target.id]
+            elif self._clock() - self._start >= min(_QUICK_SECONDS, target.timeout_seconds):
+                why = self._judge(target, live or {}, pods_in(target.namespace))
+                if why:
+                    failed.setdefault(target.project, []).append(f"{target.id}: {why}")
+        for project, lines in failed.items():
+            self._give_up(project, sorted(lines))
+
+    def _judge(self, target: Target, live: Object, pods: list[Object]) -> str:
+        """Why it has failed, if it has. What may lack a node and lacks one is no longer pending."""
+        now = self._clock()
+        found = list(troubles(target, live, pods))
+        broken = self._seen[target.id].broken(found, now)
+        is_late = now - self._start >= target.timeout_seconds
+        away = without_node(target, pods) if target.may_lack else ""
+        if not away:
+            self._away_since.pop(target.id, None)
+        elif not broken:
+            since = self._away_since.setdefault(target.id, now)
+            if is_late or now - since >= _AWAY_SECONDS:
+                del self.pending[target.id]
+                why = f"{_LACKS[target.may_lack]}: {away}"
+                self._say(f"{target.id} is not there, {why}; it comes back by itself")
+            return ""
+        if broken or is_late:
+            return [*(one.why for one in broken or found), "its pods are not ready yet"][0]
+        return ""
+
+    def _give_up(self, project: str, lines: list[str]) -> None:
+        """One project has failed: the rest of it is not waited for, the others are."""
+        ids = {line.partition(": ")[0] for line in lines}
+        left = [id for id, target in self.pending.items() if target.project == project]
+        for id in left:
+            del self.pending[id]
+        more = len(set(left) - ids)
+        rest = [f"{more} more were still starting"] if more else []
+        self._failed[project] = [*lines, *rest]
+        if self.pending:
+            self._say(f"{_of(project)} has failed, the others are waited for: {lines[0]}")
+
+    def _lines(self) -> Iterator[str]:
+        for project, lines in sorted(self._failed.items()):
+            yield f"{_of(project)}:"
+            yield from (f"  {line}" for line in lines)
+        waiting = {target.project for target in self.pending.values()}
+        served = [p for p in self._projects if p not in self._failed and p not in waiting]
+        if self._failed and served:
+            yield f"served: {', '.join(map(_of, served))}"
+
+
+def _of(project: str) -> str:
+    return f"project {project}" if project else "the region's own"
 
 
 def wait(
@@ -44,35 +195,21 @@ def wait(
     lister: Lister,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    say: Callable[[str], None],
 ) -> None:
-    """Return when all `wanted` are ready.
+    """Return when all `wanted` are ready, or away for a reason that they may have.
 
     Raises GateError with each workload that is broken or out of time, and its pod's reason. What
     failed before this began has until it fails again: who runs `up` again has mended the cause.
+    One project's failure ends the wait for that project alone, so that the rest of the region is
+    seen to serve, or named too. `say` tells what people should know before the end.
     """
-    pending = {target.id: target for target in wanted}
-    start = clock()
-    seen = {id: Seen() for id in pending}
-    while pending:
-        failed = []
-        pods_in = cache(partial(lister, "Pod"))  # once a namespace and look, however many wait
-        for target, live in _look(pending.values(), lister):
-            if live is not None and is_ready(target, live):
-                del pending[target.id]
-                continue
-            waited = clock() - start
-            if waited < min(_QUICK_SECONDS, target.timeout_seconds):
-                continue
-            found = list(troubles(target, live or {}, pods_in(target.namespace)))
-            broken = seen[target.id].broken(found, clock())
-            if broken or waited >= target.timeout_seconds:
-                why = [one.why for one in broken or found] or ["its pods are not ready yet"]
-                failed.append(f"{target.id}: {why[0]}")
-        if failed:
-            rest = len(pending) - len(failed)
-            raise GateError("\n".join([*sorted(failed), f"{rest} more were still starting"]))
-        if pending:
+    waiting = _Wait(wanted, lister, clock, say)
+    while waiting.pending:
+        waiting.look()
+        if waiting.pending:
             sleep(_PERIOD_SECONDS)
+    waiting.end()
 
 
 def _look(pending: Iterable[Target], lister: Lister) -> Iterator[tuple[Target, Object | None]]:
@@ -85,14 +222,19 @@ def _look(pending: Iterable[Target], lister: Lister) -> Iterator[tuple[Target, O
                 yield target, found.get(target.name)
 
 
+def say(text: str) -> None:
+    """The engine shows what a plugin prints as a message of the stack, while it still runs."""
+    print(text, flush=True)
+
+
 class _GateProvider(dynamic.ResourceProvider):
     """Runs the wait on creation, and whenever other pods are asked for than were seen."""
 
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
-        lister = lister_of(props["kubeconfig"], props["context"])
         try:
-            wait(wanted, lister, time.monotonic, time.sleep)
+            lister = lister_of(props["kubeconfig"], props["context"])
+            wait(wanted, lister, time.monotonic, time.sleep, say)
         except (GateError, ListError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise
@@ -112,8 +254,8 @@ class _GateProvider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=_olds["digest"] != _news["digest"])
 
 
-def _props(parts: list[Part], plan: RegionPlan, kubeconfig: str) -> dict[str, Any]:
-    rows = [asdict(target) for target in targets(parts, plan)]
+def _props(wanted: Iterable[Target], plan: RegionPlan, kubeconfig: str) -> dict[str, Any]:
+    rows = [asdict(target) for target in wanted]
     return {"context": plan.cluster.context, "kubeconfig": kubeconfig, "targets": json.dumps(rows)}
 
 
@@ -123,7 +265,7 @@ class RolloutGate(dynamic.Resource):
     def __init__(
         self, parts: list[Part], plan: RegionPlan, made: list[pulumi.Resource], kubeconfig: str
     ) -> None:
-        props = _props(parts, plan, kubeconfig)
+        props = _props(targets(parts, plan), plan, kubeconfig)
         seen = json.dumps([digest(parts), json.loads(props["targets"])])
         props["digest"] = hashlib.sha256(seen.encode()).hexdigest()
         super().__init__(_GateProvider(), "rollout", props, pulumi.ResourceOptions(depends_on=made))

@@ -21,6 +21,7 @@ _BROKEN: Final = (
     "InvalidImageName",
     "RunContainerError",
 )
+_ENDED: Final = ("Failed", "Succeeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,26 @@ def troubles(target: Target, live: Object, pods: Iterable[Object]) -> Iterator[T
     """All that keeps a workload from being ready, and can be told."""
     found = (_of_pod(pod) for pod in pods if _owned(pod, target))
     yield from filter(None, (*found, _of_workload(live)))
+
+
+def without_node(target: Target, pods: Iterable[Object]) -> str:
+    """Why no node takes the pods that are lacking; empty where a pod lacks anything else, or none.
+
+    A pod that found no node has the condition PodScheduled=False with reason Unschedulable (the
+    Kubernetes API reference, Pod v1 core, PodCondition).
+    """
+    found = ""
+    for pod in pods:
+        status, ended = pod.get("status", {}), "deletionTimestamp" in pod["metadata"]
+        if not _owned(pod, target) or ended or status.get("phase") in _ENDED:
+            continue
+        states = {row["type"]: row for row in status.get("conditions", ())}
+        placed = states.get("PodScheduled", {})
+        if placed.get("status") == "False" and placed.get("reason") == "Unschedulable":
+            found = found or f"pod {pod['metadata']['name']}: {placed.get('message', '')}"
+        elif states.get("Ready", {}).get("status") != "True":
+            return ""
+    return found
 
 
 def _of_pod(pod: Object) -> Trouble | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final
 
 from model_specs.errors import SpecError
-from model_specs.load import Model
+from model_specs.load import Model, Specs
+from model_specs.moment import written
 from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
+from model_specs.schema import TTL_NOTICE
 
-OWN_IMAGE, NOT_PROBED = "W403", "W404"
+OWN_IMAGE, NOT_PROBED, TTL = "W403", "W404", "W405"
 
 _CONTAINER: Final = (
     f"it runs as uid {CUSTOM.user} and gid {CUSTOM.group} with a read-only root, writes to "
@@ -49,3 +52,16 @@ def advice(models: Iterable[Model]) -> Iterator[SpecError]:
                 "write probe.request with an example whose answer is known"
             )
             yield model.source.error(("probe",), NOT_PROBED, message)
+
+
+def ttls(specs: Specs, at: datetime) -> Iterator[SpecError]:
+    """Models that are no longer planned at the moment `at`, and those that soon will not be."""
+    for model in (*specs.expired, *specs.models):
+        ttl = model.spec.ttl
+        if ttl is not None and ttl <= at:
+            what = f"passed on {written(ttl)}: the model is planned nowhere (at {written(at)})"
+            cure = "set a later ttl to bring it back, or delete the spec"
+            yield model.source.error(("ttl",), TTL, f"{what}; {cure}")
+        elif ttl is not None and ttl - at <= TTL_NOTICE:
+            what = f"passes on {written(ttl)}, within {TTL_NOTICE.days} days; then the model goes"
+            yield model.source.error(("ttl",), TTL, f"{what}; set a later ttl to keep it")

@@ -117,8 +117,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Choose `access`; hosts, walls and sign-in are made from it.",
     ),
     "E352": (
-        "A ttl is no moment with a time zone, is past, or is too far away.",
-        "Write one within two years, e.g. 2027-01-31T00:00:00Z; delete what has expired.",
+        "A ttl is no moment with a time zone, or is too far away.",
+        "Write one within two years, e.g. 2027-01-31T00:00:00Z, or `14d` and pin the spec.",
     ),
     "E353": (
         "Two fields contradict each other.",
@@ -163,6 +163,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "W404": (
         "A model is not probed for correctness.",
         "Write `probe.request`; until then the runtime is asked whether it is ready, by tickets.",
+    ),
+    "W405": (
+        "A model's ttl has passed, so it is planned nowhere, or passes within a week.",
+        "Set a later ttl to keep the model or to bring it back; else delete the spec.",
     ),
     "W406": (
         "Whether an instance type carries its machine type is not certain.",

@@ -7,7 +7,7 @@ import warnings
 from importlib import resources
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from model_specs.arguments import check_argument
 from model_specs.cron import check_cron
@@ -76,6 +76,17 @@ Regions = Annotated[
     BeforeValidator(_check_regions),
     WithJsonSchema(
         {"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+Ttl = Annotated[
+    AwareDatetime,
+    WithJsonSchema(  # what `isoserve model pin` takes is nothing wrong in an editor
+        {
+            "anyOf": [
+                {"format": "date-time", "type": "string"},
+                {"pattern": "^[1-9][0-9]{0,3}[hdw]$", "type": "string"},
+            ]
+        }
     ),
 ]
 Env = dict[Annotated[str, AfterValidator(_check_env)], str]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,7 +16,7 @@ from model_specs.addresses import MODEL_ADDRESS
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
-from model_specs.schema import ModelSpec, ProjectSpec
+from model_specs.schema import ModelSpec, ProjectSpec, is_expired
 from model_specs.secrets import secrets_in
 from model_specs.source import Source, Where, read
 from model_specs.wording import translate
@@ -51,11 +52,24 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specs:
-    """A whole tree: models in order of `id`, projects by name, registry facts by address."""
+    """A whole tree: models in order of `id`, projects by name, registry facts by address.
+
+    `expired` are the models that are planned nowhere, since their `ttl` has passed.
+    """
 
     models: tuple[Model, ...]
+    expired: tuple[Model, ...]
     projects: dict[str, Project]
     facts: dict[str, ModelFacts]
+
+    def wanted_at(self, at: datetime) -> Specs:
+        """The tree with every model on the side where it belongs at the moment `at`."""
+        both = sorted((*self.models, *self.expired), key=lambda model: model.id)
+        return replace(
+            self,
+            models=tuple(model for model in both if not is_expired(model.spec, at)),
+            expired=tuple(model for model in both if is_expired(model.spec, at)),
+        )
 
 
 def parse(source: Source, part: type[PartT]) -> PartT:
@@ -222,7 +236,7 @@ def load(directory: Path) -> Specs:
         facts |= known
         if project is not None:
             projects[project.name] = project
-    specs = Specs(models=tuple(models), projects=projects, facts=facts)
+    specs = Specs(models=tuple(models), expired=(), projects=projects, facts=facts)
     if not errors:
         errors += _strangers(specs)
     if errors:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
 from model_specs.arguments import flag_of, sets, shares
@@ -27,6 +27,7 @@ from model_specs.field_types import (
     Regions,
     Replicas,
     Seconds,
+    Ttl,
     Zone,
 )
 from model_specs.json_path import JsonPath
@@ -35,6 +36,8 @@ from model_specs.runtimes import RUNTIMES, Runtime, own_flags
 
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
+TTL_NOTICE: Final = timedelta(days=7)
+"""How long before its `ttl` a model's team is told."""
 PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
@@ -297,8 +300,9 @@ class ModelSpec(Part):
     """Keep the model's files on the nodes: `auto` decides by size."""
     batch: Batch | None = None
     """A job instead of a server."""
-    ttl: AwareDatetime | None = None
-    """After this moment the model is no longer wanted; previews and checks say so."""
+    ttl: Ttl | None = None
+    """The moment from which the model is no longer wanted and planned nowhere. `14d` is taken by
+    `isoserve model pin`, which writes the moment that is 14 days away (`12h`, `2w`)."""
     regions: Regions = ()
     """Where it is served: `all`, or a list of region names; without it everywhere."""
     env: Env = {}

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
+from model_specs.moment import span_of
 from model_specs.schema import ModelSpec, ProjectSpec
 from model_specs.source import MAX_ERRORS, Source, Where
 
@@ -140,7 +141,11 @@ def _bounded(details: ErrorDetails, part: type[BaseModel]) -> Said:
 
 
 def _moment(details: ErrorDetails, part: type[BaseModel]) -> Said:
-    why = f"no moment with a time zone, got {shown(details['input'])}"
+    given = details["input"]
+    if isinstance(given, str) and span_of(given):
+        why = f"counted from no moment yet, got {shown(given)}"
+        return "E352", f"{why}; run `isoserve model pin` on this spec: it writes the moment"
+    why = f"no moment with a time zone, got {shown(given)}"
     return "E352", f"{why}; write e.g. 2027-01-31T00:00:00Z"
 
 

@@ -1,7 +1,6 @@
 """The CrossGuard pack: every rule at every preview and `up`, mandatory, for each resource first."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,10 +19,11 @@ from pulumi_policy import (  # noqa: E402
 )
 from pulumi_policy.proxy import UnknownValueError  # noqa: E402
 
+from model_specs.moment import moment  # noqa: E402
 from policies.pack import Court, plain  # noqa: E402
 from policies.resources import Resource  # noqa: E402
 
-COURT = Court(ROOT, datetime.now(UTC).date())
+COURT = Court(ROOT, moment(""))
 
 
 def _resource(args: ResourceValidationArgs) -> Resource:

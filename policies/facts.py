@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -91,7 +91,7 @@ def facts_of(
     return Facts(region, profile, source, specs, today)
 
 
-def read_facts(specs: Path, regions: Path, region: str, today: date) -> Facts:
-    """Facts of one region. Raises SpecErrors when specs or profile are refused."""
+def read_facts(specs: Path, regions: Path, region: str, at: datetime) -> Facts:
+    """Facts of one region at a moment. Raises SpecErrors when specs or profile are refused."""
     profile = load_profiles(regions, (region,))[region]
-    return facts_of(load(specs), profile, regions, region, today)
+    return facts_of(load(specs).wanted_at(at), profile, regions, region, at.date())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,12 @@ def region_of(urn: str) -> str:
 class Court:
     """Judges one region's resources one by one as they come, then all together.
 
-    `root` is the tree whose specs, profile and exceptions count.
+    `root` is the tree whose specs, profile and exceptions count, `at` the moment of judgement.
     """
 
-    def __init__(self, root: Path, today: date) -> None:
+    def __init__(self, root: Path, at: datetime) -> None:
         self.root = root
-        self.today = today
+        self.at, self.today = at, at.date()
         self._seen: dict[str, Resource] = {}
         self._law: tuple[Facts, Waivers] | None = None
 
@@ -58,7 +58,7 @@ class Court:
             faults = waivers.faults((rule.name for rule in RULES), self.today)
             if faults:
                 raise SpecErrors(faults)
-            facts = read_facts(self.root / "model_specs", self.root / "regions", region, self.today)
+            facts = read_facts(self.root / "model_specs", self.root / "regions", region, self.at)
             self._law = facts, waivers
         return self._law
 

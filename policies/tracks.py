@@ -16,6 +16,8 @@ from regions.profile import RegionProfile
 
 LABEL_VERSION: Final = f"{DOMAIN}/version"
 """Which version a pod serves, `stable` or `candidate`: what Services select on."""
+PREEMPTIBLE: Final = "isoserve-preemptible"
+"""The priority class of models that give way to others."""
 SCALERS: Final = ("HorizontalPodAutoscaler", "ScaledObject")
 
 
@@ -66,6 +68,11 @@ class Track:
     def is_spot(self) -> bool:
         """Whether its nodes may be taken away at two minutes' notice."""
         return self.capacity == "spot"
+
+    @property
+    def may_go(self) -> bool:
+        """Whether its replicas may all be taken: with their nodes, or for pods of higher rank."""
+        return self.is_spot or self.pod.get("priorityClassName") == PREEMPTIBLE
 
 
 def target(scaler: Resource) -> tuple[str, str]:

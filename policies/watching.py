@@ -126,11 +126,18 @@ def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:
     return found
 
 
-def _silences(alerts: list[Block], name: str, runbook: str, written: bool) -> Iterator[str]:
+def _live(found: list[Track]) -> list[Track]:
+    """The tracks whose pods answer at the model's own name."""
+    rollout = found[0].model.spec.rollout
+    swapped = rollout.strategy == "blue_green" and rollout.step == 1
+    return [track for track in found if track.is_candidate == swapped]
+
+
+def _silences(alerts: list[Block], name: str, runbook: str, pages: bool) -> Iterator[str]:
     """Whom a model's alerts would not call, or without need, or without saying what to do."""
     missing = _ALERTS - {alert["alert"] for alert in alerts}
     yield from (f"has no alert {one}" for one in sorted(missing))
-    wanted = {(severity if written else "ticket", window) for severity, window in _BURNS}
+    wanted = {(severity if pages else "ticket", window) for severity, window in _BURNS}
     burns = {
         (alert["labels"].get("severity"), alert["labels"].get("window"))
         for alert in alerts
@@ -141,8 +148,8 @@ def _silences(alerts: list[Block], name: str, runbook: str, written: bool) -> It
         yield f"has no burn rate of {lost}"
     for alert in alerts:
         labels = alert.get("labels") or {}
-        if labels.get("severity") == "page" and not written:
-            yield f"pages by {alert['alert']} for a request that nobody wrote"
+        if labels.get("severity") == "page" and not pages:
+            yield f"pages by {alert['alert']} for a request that nobody wrote, or pods that may go"
         if f"{labels.get('project')}/{labels.get('model')}" != name:
             yield f"calls for another model by {alert['alert']}"
         if not str((alert.get("annotations") or {}).get("runbook_url", "")).startswith(runbook):
@@ -153,7 +160,8 @@ def _silences(alerts: list[Block], name: str, runbook: str, written: bool) -> It
 def _burn_alerts(estate: Estate) -> Iterator[Fault]:
     """Every endpoint calls people when its probe fails or is missing and when its error budget
     burns, fast and slow, and every alert links to what to do. A page needs a probe request that
-    the spec wrote; until then all are tickets."""
+    the spec wrote, and a replica that is neither preemptible nor on spot nodes; else all are
+    tickets."""
     groups, runbook = _groups(estate), estate.facts.profile.runbook_url
     kind = "PrometheusRule" if _has_operator(estate) else "ConfigMap"
     for name, found in estate.once(by_model).items():
@@ -164,7 +172,8 @@ def _burn_alerts(estate: Estate) -> Iterator[Fault]:
         holder, rows = groups[name]
         alerts = [rule for group in rows for rule in group.get("rules") or () if "alert" in rule]
         written = found[0].model.spec.probe.request is not None
-        for what in _silences(alerts, name, runbook, written):
+        stays = not all(track.may_go for track in _live(found))
+        for what in _silences(alerts, name, runbook, written and stays):
             yield Fault(holder, what, "render the model's promise as alerts", "slo")
 
 

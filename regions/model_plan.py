@@ -136,6 +136,10 @@ class TrackPlan:
     startup: StartupPlan
     drain: DrainPlan
     scaler: ScalerPlan
+    interruption: str
+    """Why its nodes may be taken from it: `spot`, `preemptible`; empty: for nothing."""
+    guaranteed: int
+    """Replicas that stand at the least, whatever others need: 0 where it may be interrupted."""
     surge: int
     unavailable: int
     labels: dict[str, str]

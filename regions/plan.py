@@ -247,6 +247,14 @@ class PrometheusPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredPlan:
+    """A model of this region that is no longer made, and since when."""
+
+    model: str
+    ttl: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegionPlan:
     """Everything one stack makes."""
 
@@ -270,5 +278,6 @@ class RegionPlan:
     servers: tuple[ServerPlan, ...]
     jobs: tuple[JobPlan, ...]
     probers: tuple[ProberPlan, ...]
+    expired: tuple[ExpiredPlan, ...]
     downgrades: tuple[Downgrade, ...]
     gaps: tuple[Gap, ...]

@@ -8,6 +8,7 @@ from typing import Final
 
 from model_specs.errors import SpecErrors, nearest
 from model_specs.load import Model, Specs
+from model_specs.moment import written
 from model_specs.names import (
     CACHE_ACCOUNT,
     CACHE_NAMESPACE,
@@ -22,12 +23,13 @@ from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
 from regions.machines import MACHINES
-from regions.model_plan import JobPlan, ServerPlan
+from regions.model_plan import JobPlan, ServerPlan, WorkloadPlan
 from regions.node_disks import over_disk
 from regions.plan import (
     AccountPlan,
     CachePlan,
     ClusterPlan,
+    ExpiredPlan,
     GatewayPlan,
     ProberPlan,
     ProjectPlan,
@@ -52,8 +54,16 @@ _PROBER_GIB: Final = 1
 """Two probers during its rollout, far below this."""
 
 
-def _wanted(specs: Specs, region: str) -> tuple[Model, ...]:
-    return tuple(m for m in specs.models if not m.spec.regions or region in m.spec.regions)
+def _wanted(models: Iterable[Model], region: str) -> tuple[Model, ...]:
+    return tuple(m for m in models if not m.spec.regions or region in m.spec.regions)
+
+
+def _expired(specs: Specs, region: str) -> tuple[ExpiredPlan, ...]:
+    return tuple(
+        ExpiredPlan(model=model.id, ttl=written(model.spec.ttl))
+        for model in _wanted(specs.expired, region)
+        if model.spec.ttl is not None
+    )
 
 
 def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model) -> None:
@@ -249,7 +259,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     abilities = Abilities(region, frozenset(profile.capabilities))
     servers: list[ServerPlan] = []
     jobs: list[JobPlan] = []
-    for model in _wanted(specs, region):
+    for model in _wanted(specs.models, region):
         before = len(abilities.gaps)
         _fits(specs, abilities, profile, model)
         if len(abilities.gaps) == before and model.spec.batch is not None:
@@ -306,6 +316,16 @@ def _probers(profile: RegionProfile, servers: Iterable[ServerPlan]) -> tuple[Pro
     )
 
 
+def _used(specs: Specs, region: str, workloads: Iterable[WorkloadPlan]) -> list[str]:
+    """The projects that this region has something of.
+
+    One whose models have expired keeps its namespace and what people put there: a later ttl brings
+    the models back.
+    """
+    expired = {model.project for model in _wanted(specs.expired, region)}
+    return sorted({work.project for work in workloads} | expired)
+
+
 def _plan(
     specs: Specs,
     profile: RegionProfile,
@@ -317,8 +337,8 @@ def _plan(
     servers, jobs, caches = parts
     wanted = demand(servers, jobs)
     servers = [with_surge(row, profile, wanted) for row in servers]
-    used = {row.workload.project for row in servers} | {row.workload.project for row in jobs}
-    names = sorted(used)
+    workloads = [*(row.workload for row in servers), *(row.workload for row in jobs)]
+    names = _used(specs, region, workloads)
     abilities.allow("admission guard", "", "access")
     whole = abilities.allow("region dashboard", "", "slo")  # and all else with cluster rights
     return RegionPlan(
@@ -342,6 +362,7 @@ def _plan(
         servers=tuple(servers),
         jobs=tuple(jobs),
         probers=_probers(profile, servers),
+        expired=_expired(specs, region),
         downgrades=abilities.replaced(),
         gaps=tuple(abilities.gaps),
     )

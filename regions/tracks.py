@@ -313,6 +313,14 @@ def tracks(
     return tuple(_track(abilities, profile, model, role, found[role], row) for role, row in rows)
 
 
+def _interruption(abilities: Abilities, model: Model, capacity: str) -> str:
+    """Why the pods of a track may have to go: preemption is the scheduler's, by priority class."""
+    ranked = abilities.allow("priority classes", "", "capacity.priority")
+    if ranked and model.spec.capacity.priority == "preemptible":
+        return "preemptible"
+    return "spot" if capacity == "spot" else ""
+
+
 def _track(
     abilities: Abilities,
     profile: RegionProfile,
@@ -325,6 +333,8 @@ def _track(
     track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)
+    scales = scaler(abilities, profile, model, what, clocks, bounds)
+    cause = _interruption(abilities, model, bounds.capacity)
     return TrackPlan(
         name=model.name if track == "stable" else f"{model.name}-{track}",
         track=track,
@@ -341,7 +351,9 @@ def _track(
         ),
         startup=clocks,
         drain=drain(what.runtime),
-        scaler=scaler(abilities, profile, model, what, clocks, bounds),
+        scaler=scales,
+        interruption=cause,
+        guaranteed=0 if cause else scales.min,
         surge=0,
         unavailable=1,
         labels=labels_of(model),

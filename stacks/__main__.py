@@ -12,19 +12,24 @@ import pulumi  # noqa: E402
 
 from model_specs.errors import SpecErrors  # noqa: E402
 from model_specs.load import load  # noqa: E402
+from model_specs.moment import moment  # noqa: E402
 from regions.profile import load_profiles  # noqa: E402
 from regions.resolve import resolve  # noqa: E402
-from stacks.program import build  # noqa: E402
+from stacks.program import build, tell  # noqa: E402
 
 
 def main() -> None:
     """Plan the stack's region and register it. Raises RunError with every error, one a line."""
     region = pulumi.get_stack()
     try:
+        at = moment("")
         profile = load_profiles(ROOT / "regions", (region,))[region]
-        plan = resolve(load(ROOT / "model_specs"), profile, region)
+        plan = resolve(load(ROOT / "model_specs").wanted_at(at), profile, region)
     except SpecErrors as refused:
         raise pulumi.RunError(f"the specs or the profile are refused:\n{refused}") from None
+    except ValueError as error:
+        raise pulumi.RunError(str(error)) from None
+    tell(plan, at)
     build(plan, ROOT)
 
 

@@ -10,13 +10,14 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from model_specs.advice import advice
+from model_specs.advice import advice, ttls
 from model_specs.errors import SpecError, SpecErrors
+from model_specs.moment import written
 from model_specs.runtimes import RUNTIMES
-from model_specs.schema import MAX_TTL, is_expired
+from model_specs.schema import MAX_TTL
 from model_specs.source import Source
 from regions.gpu_memory import unproved
 from regions.node_shapes import unsure
@@ -24,7 +25,7 @@ from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_rows
-from stacks.tree import Tree, tree_of
+from stacks.tree import Tree, moment_of, tree_of
 
 
 def _summary(plan: RegionPlan) -> dict[str, Any]:
@@ -55,15 +56,11 @@ def _nowhere(tree: Tree, regions: list[dict[str, Any]]) -> Iterator[SpecError]:
                 yield model.source.error(where, code, message)
 
 
-def _ttls(tree: Tree) -> Iterator[SpecError]:
-    """Models that are no longer wanted. Only here a clock speaks: a plan is the same tomorrow."""
-    now = datetime.now(UTC)
+def _endless(tree: Tree, at: datetime) -> Iterator[SpecError]:
+    """Models that are wanted for so long that nobody will remember."""
     for model in tree.specs.models:
         ttl = model.spec.ttl
-        if is_expired(model.spec, now):
-            message = f"expired, got {ttl}; delete the spec or extend its ttl"
-            yield model.source.error(("ttl",), "E352", message)
-        elif ttl is not None and ttl > now + MAX_TTL:
+        if ttl is not None and ttl > at + MAX_TTL:
             message = f"more than {MAX_TTL.days} days away, got {ttl}; leave it out or shorten it"
             yield model.source.error(("ttl",), "E352", message)
 
@@ -106,14 +103,16 @@ def _lines(regions: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def run(args: Namespace) -> Outcome:
     """Load everything, resolve every region, and tell."""
+    at = moment_of(args)
     regions: list[dict[str, Any]] = []
     errors: set[SpecError] = set()
     advised: list[SpecError] = []
     sources: dict[str, Source] = {}  # of profiles that are refused too: all is said at once
     try:
-        tree = tree_of(args, sources.__setitem__)
-        errors.update(_ttls(tree))
-        advised = sorted([*advice(tree.specs.models), *unproved(tree.specs)])
+        tree = tree_of(args, at, sources.__setitem__)
+        errors.update(_endless(tree, at))
+        told = (*advice(tree.specs.models), *ttls(tree.specs, at), *unproved(tree.specs))
+        advised = sorted(told)
         for region, profile in tree.profiles.items():
             advised += sorted(unsure(sources[region], profile.machines))
             try:
@@ -130,6 +129,7 @@ def run(args: Namespace) -> Outcome:
     rows, lines = _warnings(sources)
     return Outcome(
         data={
+            "at": written(at),
             "errors": error_rows(found),
             "regions": regions,
             "warnings": error_rows([*advised, *rows]),

@@ -48,6 +48,14 @@ _TREE: Final[tuple[Option, ...]] = (
     ),
     (("--specs",), {"type": Path, "metavar": "DIR", "help": "model specs (model_specs/)"}),
     (("--regions",), {"type": Path, "metavar": "DIR", "help": "region profiles (regions/)"}),
+    (
+        ("--at",),
+        {
+            "default": "",
+            "metavar": "MOMENT",
+            "help": "plan for this moment, which ttl is held against ($ISOSERVE_AT, else now)",
+        },
+    ),
 )
 
 _REGISTRY: Final[tuple[Option, ...]] = (

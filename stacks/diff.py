@@ -19,7 +19,7 @@ from stacks.compare import ABSENT, Change, Key, changes, keyed, plain, same, sho
 from stacks.history import tree_at
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count
 from stacks.places import directories
-from stacks.tree import Tree, read_tree
+from stacks.tree import Tree, moment_of, read_tree
 
 ADDED, REMOVED, CHANGED = "+", "-", "~"
 _WORDS: Final = {ADDED: "added", REMOVED: "removed", CHANGED: "changed"}
@@ -123,9 +123,11 @@ def _plain(edit: Edit) -> dict[str, Any]:
 def run(args: Namespace) -> Outcome:
     """Render both and compare."""
     specs, regions = directories(args)
-    work = read_tree(specs, regions, args.region)
+    at = moment_of(args)
+    work = read_tree(specs, regions, args.region).wanted_at(at)
     with TemporaryDirectory(prefix="isoserve-") as scratch:
         base = tree_at(args.base, specs, regions, Path(scratch))
+        base = base.wanted_at(at) if base else None
         both = sorted({*work.profiles, *(base.profiles if base and not args.region else ())})
         found = edits(base, work, both)
     data = {"base": args.base, "edits": [_plain(edit) for edit in found]}

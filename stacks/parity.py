@@ -20,7 +20,7 @@ from regions.profile import RegionProfile
 from stacks.compare import ABSENT, Absent, Change, Key, changes, keyed, same, shown
 from stacks.declared import declared
 from stacks.outcome import FINDINGS, OK, Outcome
-from stacks.tree import tree_of
+from stacks.tree import moment_of, tree_of
 
 # What a place is called and where it is: these values of a profile may differ wherever they occur.
 _PLACES: Final = (
@@ -159,7 +159,7 @@ def _plain(row: Difference) -> dict[str, Any]:
 
 def run(args: Namespace) -> Outcome:
     """Render every region and compare."""
-    tree = tree_of(args)
+    tree = tree_of(args, moment_of(args))
     renderings = [rendering(plan, tree.profiles[plan.region]) for plan in tree.plans()]
     number, found = compare(renderings)
     total = max(len(one.objects) for one in renderings)

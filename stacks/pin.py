@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from model_specs.addresses import MODEL_ADDRESS
 from model_specs.errors import shown
 from model_specs.load import LOCK_FILE, parse
 from model_specs.lock import ModelFacts, ModelLock
+from model_specs.moment import span_of, written
 from model_specs.source import read
 from stacks.outcome import refusal
 
@@ -36,16 +38,21 @@ class Pinned:
     before: str
     address: str
     lock: str
+    ttl: str
+    """The moment that was written for a ttl such as `14d`; empty where there was none."""
 
 
-def pin(spec: Path, label: str, find: Find) -> Pinned:
+def pin(spec: Path, label: str, find: Find, at: datetime) -> Pinned:
     """Pin the model of `spec` to the version it names, or to the one that `label` names.
+
+    A ttl such as `14d` becomes the moment that is so far from `at`.
 
     Raises SpecErrors when the file cannot be read or has no model on a line of its own.
     """
     source = read(spec.absolute(), str(spec))
     text = _text(spec)
-    before = source.values.get("model") if isinstance(source.values, dict) else None
+    values = source.values if isinstance(source.values, dict) else {}
+    before = values.get("model")
     if not isinstance(before, str):
         raise refusal(str(spec), _CODE, "no `model: project/model:version` to pin; write it")
     wanted = before
@@ -59,22 +66,27 @@ def pin(spec: Path, label: str, find: Find) -> Pinned:
         cure = f"copy it with `isoserve model share {wanted} {project}` and name the copy"
         raise refusal(str(spec), "E322", f"{why}; {cure}")
     lock = spec.parent / LOCK_FILE
-    changed = _replaced(spec, text, before, address)
+    changed = _replaced(spec, text, "model", before, address)
+    ttl = str(values.get("ttl", ""))
+    span = span_of(ttl)
+    until = written(at + span) if span else ""
+    if until:
+        changed = _replaced(spec, changed, "ttl", ttl, until)
     record(lock, address, facts)  # first: facts without a pin harm nobody, a pin without does
     if changed != text:
         _write(spec, changed)
-    return Pinned(spec=str(spec), before=before, address=address, lock=str(lock))
+    return Pinned(spec=str(spec), before=before, address=address, lock=str(lock), ttl=until)
 
 
-def _replaced(spec: Path, text: str, before: str, address: str) -> str:
-    """The text with the scalar of `model:` replaced, quotes kept."""
+def _replaced(spec: Path, text: str, field: str, before: str, after: str) -> str:
+    """The text with the scalar of `field` replaced, quotes kept."""
     for key, value in _entries(text):
-        if key.value == "model" and isinstance(value, yaml.ScalarNode):
+        if key.value == field and isinstance(value, yaml.ScalarNode):
             start, end = value.start_mark.index, value.end_mark.index
             if text[start:end].strip("'\"") == before:
                 quote = text[start] if text[start] in "'\"" else ""
-                return f"{text[:start]}{quote}{address}{quote}{text[end:]}"
-    why = "its model is not plain text on one line; write `model: project/model:version`"
+                return f"{text[:start]}{quote}{after}{quote}{text[end:]}"
+    why = f"its {field} is not plain text on one line; write `{field}: {before}`"
     raise refusal(str(spec), _CODE, why)
 
 

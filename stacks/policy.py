@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
 from stacks.places import directories, project_root
-from stacks.tree import Tree, read_tree
+from stacks.tree import Tree, moment_of, read_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +115,8 @@ def _plain(finding: Finding) -> dict[str, Any]:
 def run(args: Namespace) -> Outcome:
     """Judge and tell."""
     specs, regions = directories(args)
-    tree = read_tree(specs, regions, args.region)
-    today = datetime.now(UTC).date()
+    at = moment_of(args)
+    tree, today = read_tree(specs, regions, args.region).wanted_at(at), at.date()
     waivers = read_waivers(waivers_file())
     parted = ((plan, parts(plan)) for plan in tree.plans())
     found = judged(tree, parted, regions, waivers, today, whole_tree=not args.region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pulumi
@@ -15,6 +16,7 @@ from components.model_registry.sessions import Account
 from components.parts import parts
 from components.rollout_gate import RolloutGate
 from components.service_dashboard import dashboard_uid, dashboard_url
+from model_specs.moment import VARIABLE, written
 from regions.plan import AccountPlan, RegionPlan
 
 
@@ -102,6 +104,13 @@ def aws_part(plan: RegionPlan, root: Path) -> ModelRegistry:
     return registry
 
 
+def tell(plan: RegionPlan, at: datetime) -> None:
+    """Say for which moment was planned, and which models that leaves out."""
+    pulumi.log.info(f"planned for {written(at)}; {VARIABLE}={written(at)} plans the same again")
+    for row in plan.expired:
+        pulumi.log.info(f"{row.model} is planned no more: its ttl passed on {row.ttl}")
+
+
 def build(plan: RegionPlan, root: Path) -> None:
     """Register everything of `plan`; paths in it are taken from `root`."""
     registry = aws_part(with_known_profile(root, plan), root)
@@ -111,6 +120,7 @@ def build(plan: RegionPlan, root: Path) -> None:
     RolloutGate(rendered, plan, made, kubeconfig)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
+    pulumi.export("expired", [f"{row.model}: ttl passed on {row.ttl}" for row in plan.expired])
     pulumi.export("gaps", [f"{gap.model} {gap.code}: {gap.reason}" for gap in plan.gaps])
     # The home region's profile names it, so that S3 may copy models to here.
     pulumi.export("registry_key_arn", registry.key.arn if registry.key else "")

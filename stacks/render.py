@@ -18,7 +18,7 @@ from regions.plan import RegionPlan
 from regions.resolve import resolve
 from stacks.emit import document
 from stacks.outcome import OK, Outcome, refusal
-from stacks.tree import Tree, tree_of
+from stacks.tree import Tree, moment_of, tree_of
 
 MARK: Final = "# Written by isoserve from the spec, and removed with it; change the spec instead.\n"
 """The first line of our files: what has another first line is a stranger's and stays."""
@@ -193,7 +193,7 @@ def _objects(plans: Iterable[RegionPlan]) -> dict[str, list[dict[str, Any]]]:
 
 def run(args: Namespace) -> Outcome:
     """Render to files or to standard output."""
-    tree = tree_of(args)
+    tree = tree_of(args, moment_of(args))
     if args.output is None:
         plans = tree.plans()
         data = _objects(plans) if args.json else {}

@@ -13,7 +13,7 @@ itself shows in the previews and in the golden files, not here.
 from __future__ import annotations
 
 from argparse import Namespace
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,19 +24,23 @@ from stacks.reviewing.data import data
 from stacks.reviewing.seen import see
 from stacks.reviewing.sides import read_sides
 from stacks.reviewing.verdict import IS_BLOCKED, Review, review
+from stacks.tree import moment_of
 
 
-def reviewed(args: Namespace, today: date) -> Review:
-    """Compare the trees and judge. Raises InputErrors where revision or region is not there."""
+def reviewed(args: Namespace, at: datetime) -> Review:
+    """Compare the trees at a moment and judge.
+
+    Raises InputErrors where revision or region is not there.
+    """
     specs, regions = directories(args)
     with TemporaryDirectory(prefix="isoserve-") as scratch:
-        sides = read_sides(args.base, specs, regions, args.region, Path(scratch))
-        return review(see(args, sides, regions, today))
+        sides = read_sides(args.base, specs, regions, args.region, at, Path(scratch))
+        return review(see(args, sides, regions, at))
 
 
 def run(args: Namespace) -> Outcome:
     """Review and tell."""
-    found = reviewed(args, datetime.now(UTC).date())
+    found = reviewed(args, moment_of(args))
     code = FINDINGS if found.verdict == IS_BLOCKED else OK
     return Outcome(
         data=data(found) if args.json else {},

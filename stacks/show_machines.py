@@ -13,7 +13,7 @@ from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
 from regions.tracks import Version, versions
 from stacks.outcome import OK, Outcome, refusal, table
-from stacks.tree import Tree, tree_of
+from stacks.tree import Tree, moment_of, tree_of
 
 _HEAD = (
     "MACHINE", "GPU", "GPUS", "GPU GiB", "CPU", "MEMORY GiB", "REGION", "NODES", "$/H", "$/H SPOT",
@@ -100,7 +100,7 @@ def _cells(row: dict[str, Any], fits: bool) -> list[str]:
 
 def run(args: Namespace) -> Outcome:
     """List the catalogue."""
-    tree = tree_of(args)
+    tree = tree_of(args, moment_of(args))
     model = _model(tree, args.fits) if args.fits else None
     rows = list(_rows(tree, model))
     head = (*_HEAD, f"FITS {model.id}") if model else _HEAD

@@ -5,10 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 
+from model_specs.moment import written
+from regions.model_plan import TrackPlan
 from regions.plan import RegionPlan
 from stacks.outcome import OK, Outcome, table
-from stacks.tree import tree_of
+from stacks.tree import moment_of, tree_of
 
 _HEAD = (
     "MODEL", "TRACK", "POOL", "MACHINE", "REPLICAS", "SURGE", "FILES", "STARTUP/PROGRESS/GATE",
@@ -20,6 +23,12 @@ def _pool(plan: RegionPlan, machine: str) -> str:
     return next((pool.name for pool in plan.pools if pool.machine_type == machine), "-")
 
 
+def _replicas(track: TrackPlan) -> str:
+    """`2..4`, and how many are certain where that is another number than the least."""
+    span = f"{track.scaler.min}..{track.scaler.max}"
+    return f"{span} ({track.interruption}: {track.guaranteed} sure)" if track.interruption else span
+
+
 def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
     for server in plan.servers:
         for track in server.tracks:
@@ -29,7 +38,7 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
                 track.track,
                 _pool(plan, track.placement.machine_type),
                 track.placement.machine_type,
-                f"{track.scaler.min}..{track.scaler.max}",
+                _replicas(track),
                 str(track.surge),
                 track.weights.mode,
                 f"{clocks.budget_seconds}/{clocks.progress_deadline_seconds}"
@@ -50,18 +59,22 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _text(plans: list[RegionPlan]) -> Iterator[str]:
+def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
+    yield f"planned for {written(at)}\n\n"
     for plan in plans:
         yield f"{plan.region}  ({plan.provider})\n"
         yield from table(_HEAD, list(_rows(plan)))
         for server in plan.servers:
             if not server.probe.written:
                 yield f"{server.workload.id}  not probed for correctness: write probe.request\n"
+        for row in plan.expired:
+            yield f"{row.model}  planned no more: its ttl passed on {row.ttl}\n"
         yield "\n"
 
 
 def run(args: Namespace) -> Outcome:
     """Resolve and show."""
-    plans = tree_of(args).plans()
-    data = {plan.region: asdict(plan) for plan in plans} if args.json else {}
-    return Outcome(data=data, text=_text(plans), code=OK)
+    at = moment_of(args)
+    plans = tree_of(args, at).plans()
+    data = {plan.region: asdict(plan) | {"at": written(at)} for plan in plans if args.json}
+    return Outcome(data=data, text=_text(plans, at), code=OK)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import Specs, load
+from model_specs.moment import moment
 from regions.limits import unknown_regions
 from regions.plan import RegionPlan
 from regions.profile import Reader, RegionProfile, load_profiles, no_reader
 from regions.resolve import resolve
+from stacks.outcome import refusal
 from stacks.places import check_regions, directories
 
 
@@ -21,6 +24,10 @@ class Tree:
 
     specs: Specs
     profiles: dict[str, RegionProfile]
+
+    def wanted_at(self, at: datetime) -> Tree:
+        """The tree without the models whose `ttl` has passed at the moment `at`."""
+        return replace(self, specs=self.specs.wanted_at(at))
 
     def plans(self) -> list[RegionPlan]:
         """The regions' plans. Raises SpecErrors with what is wrong in any of them."""
@@ -61,7 +68,15 @@ def read_tree(specs: Path, regions: Path, wanted: list[str], reader: Reader = no
     return Tree(specs=found, profiles=profiles)
 
 
-def tree_of(args: Namespace, reader: Reader = no_reader) -> Tree:
-    """The tree that the options name."""
+def moment_of(args: Namespace) -> datetime:
+    """The moment that the options name. Raises InputErrors where it is none."""
+    try:
+        return moment(args.at)
+    except ValueError as error:
+        raise refusal("the moment", "E352", str(error)) from None
+
+
+def tree_of(args: Namespace, at: datetime, reader: Reader = no_reader) -> Tree:
+    """The tree that the options name, with what is wanted at the moment `at`."""
     specs, regions = directories(args)
-    return read_tree(specs, regions, args.region, reader)
+    return read_tree(specs, regions, args.region, reader).wanted_at(at)

@@ -131,6 +131,8 @@ def a_track(**over: Any) -> TrackPlan:
         ),
         drain=DrainPlan(pre_stop_seconds=10, shutdown_seconds=40, grace_seconds=60),
         scaler=a_scaler(),
+        interruption="",
+        guaranteed=1,
         surge=0,
         unavailable=1,
         labels={LABEL_MODEL: "sentiment", LABEL_PROJECT: "search"},
@@ -339,6 +341,7 @@ def a_region_plan(**over: Any) -> RegionPlan:
         servers=(a_server(),),
         jobs=(),
         probers=(a_prober(),),
+        expired=(),
         downgrades=(),
         gaps=(),
     )

@@ -142,6 +142,7 @@ def a_tree(
     told = facts or {model.spec.model: 3 * GIB for model in models}
     return Specs(
         models=models,
+        expired=(),
         projects=projects,
         facts={
             key: one if isinstance(one, ModelFacts) else ModelFacts(bytes=one, files=3)

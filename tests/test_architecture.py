@@ -45,6 +45,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("policies", "model_specs"): (
         "model_specs.errors",
         "model_specs.load",
+        "model_specs.moment",
         "model_specs.names",
         "model_specs.schema",
         "model_specs.source",

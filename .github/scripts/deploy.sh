@@ -2,6 +2,9 @@
 # Brings one region to what the tree says: previewed under the rules, gated, then made.
 set -euo pipefail
 region=$1 events=$2
+# One moment for all that follows: no ttl passes between what was judged and what is made.
+ISOSERVE_AT=${ISOSERVE_AT:-$(date -u +%Y-%m-%dT%H:%M:%SZ)}
+export ISOSERVE_AT
 "$(dirname "$0")/preview.sh" "$region" "$events"
 # Rules never see a deletion; the review reads the preview's steps and refuses what must stay.
 isoserve review --base HEAD --region "$region" --preview "$events"

@@ -28,12 +28,19 @@ def _records(server: ServerPlan, every: str) -> list[Group]:
     ]
 
 
+def _stays(server: ServerPlan) -> bool:
+    """Whether some of the replicas that serve stand on capacity that nobody takes from them."""
+    live = [track for track in server.tracks if track.role == server.live_role]
+    return not all(track.interruption for track in live)
+
+
 def _alert(
     server: ServerPlan, name: str, expr: str, wait: str, severity: str, words: tuple[str, str]
 ) -> Group:
     work, (summary, description) = server.workload, words
-    # A request that nobody wrote pages nobody: it may be wrong where the model is right.
-    told = severity if server.probe.written else "ticket"
+    # A request that nobody wrote pages nobody: it may be wrong where the model is right. Nor does
+    # a model whose every replica its team lets others take, for then nothing is broken.
+    told = severity if server.probe.written and _stays(server) else "ticket"
     return {
         "alert": name,
         "annotations": {

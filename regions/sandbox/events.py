@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _REGISTERING: Final = "registering resource:"
+_STACK: Final = "pulumi:pulumi:Stack::"
+"""What a program logs, or a plugin of its own prints, is about the stack."""
 
 
 @dataclass(slots=True)
@@ -19,6 +21,8 @@ class Progress:
     changes: Counter[str] = field(default_factory=Counter)
     """How many resources per operation, of the engine's own summary: same, create, update..."""
     diagnostics: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """What the program and the gate said to people, once each."""
 
     def read(self, line: str) -> str | None:
         """Take in one line of `pulumi up --json`; what is worth keeping of it, if anything."""
@@ -55,6 +59,9 @@ def _diagnostic(progress: Progress, event: dict[str, Any]) -> str | None:
         return None
     where = str(event.get("urn", "")).partition("::")[2].partition("::")[2]
     text = f"{where}: {message}" if where else message
+    is_programs = not where or where.startswith(_STACK)
+    if severity == "info" and is_programs and message and message not in progress.told:
+        progress.told.append(message)
     # The last error only says that there were errors.
     if severity == "error" and "an unhandled error occurred: program exited" not in message:
         progress.diagnostics.append(text)

@@ -194,6 +194,8 @@ def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
     progress = engine.up(tools, region, running.say, refresh=mark.exists())
     mark.unlink(missing_ok=True)
     running.say(progress.summary())
+    for told in progress.told:
+        running.say(told)
     return progress
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from model_specs.errors import SpecErrors
 from model_specs.load import load
+from model_specs.moment import moment
 from regions.plan import RegionPlan
 from regions.profile import load_profiles
 from regions.resolve import resolve
@@ -15,6 +16,9 @@ def plan_of(region: str) -> RegionPlan:
     """The region's plan of this moment's specs. Raises SandboxError with what is wrong in them."""
     try:
         profile = load_profiles(ROOT / "regions", (region,))[region]
-        return resolve(load(ROOT / "model_specs"), profile, region)
+        specs = load(ROOT / "model_specs").wanted_at(moment(""))
+        return resolve(specs, profile, region)
+    except ValueError as error:
+        raise SandboxError(str(error)) from None
     except SpecErrors as errors:
         raise SandboxError(f"{errors}\nmend this, then `isoserve check` finds nothing") from None

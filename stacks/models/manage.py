@@ -20,6 +20,7 @@ from components.model_registry.errors import NotFound, RegistryError
 from components.model_registry.keys import Address, address
 from components.model_registry.store import Store
 from model_specs.lock import ModelFacts
+from model_specs.moment import moment
 from stacks.bars import bars
 from stacks.models.answers import facts, judged, size_text, sizes
 from stacks.models.lock_facts import facts_of
@@ -107,9 +108,11 @@ def _pin(args: Namespace) -> Outcome:
         pinned = replace(where, label=version, digest=found.digest)
         return str(pinned), facts_of(store, where.project, found.manifest)
 
-    done = pin(args.spec, args.to, find_model)
+    done = pin(args.spec, args.to, find_model, moment(""))
     text = "was pinned to" if done.before == done.address else "pinned to"
-    return Outcome(data=asdict(done), text=[f"{done.spec}: {text} {done.address}\n"], code=OK)
+    said = f"{done.spec}: {text} {done.address}"
+    said += f", wanted until {done.ttl}" if done.ttl else ""
+    return Outcome(data=asdict(done), text=[f"{said}\n"], code=OK)
 
 
 run = answering({"list": _list, "tag": _tag, "share": _share, "pin": _pin})

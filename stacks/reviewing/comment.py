@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from model_specs.errors import SpecError
+from model_specs.moment import written
 from stacks.outcome import count
 from stacks.reviewing.amounts import change, dated, dollars, gpus, moved, signed
 from stacks.reviewing.details import (
@@ -116,6 +117,7 @@ def _top(review: Review) -> str:
         lines += [f"A person must approve: {', '.join(review.approving)}.", ""]
     if review.seen.steps:
         lines += [_reach(review), ""]
+    lines += [f"Planned for {written(review.seen.at)}.", ""]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from model_specs.moment import written
 from model_specs.secrets import mask
 from stacks.compare import Absent, plain
 from stacks.outcome import error_rows
@@ -150,6 +151,7 @@ def data(review: Review) -> dict[str, Any]:
         "headline": headline(review),
         "blocking": list(review.blocking),
         "approving": list(review.approving),
+        "at": written(seen.at),
         "base": seen.revision,
         "errors": error_rows(seen.errors),
         "base_errors": error_rows(seen.sides.base.errors),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 from typing import Final
 
-from model_specs.schema import is_expired
+from model_specs.moment import written
+from model_specs.schema import TTL_NOTICE, is_expired
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
@@ -318,12 +318,21 @@ def _unpriced(seen: Seen) -> Iterator[Raised]:
 
 
 def _expired(seen: Seen, changed: bool) -> Iterator[Raised]:
-    """Models that are no longer wanted, of those that the change touches or the others."""
+    """Models that are no longer planned, of those that the change touches or the others."""
     touched = {wish.id for wish in seen.models}
-    now = datetime.combine(seen.today, time(), UTC)
     for name, model in seen.sides.work.models.items():
-        if is_expired(model.spec, now) and (name in touched) == changed and model.spec.ttl:
-            yield name, f"its ttl passed on {model.spec.ttl.date()}: remove it or renew it", ""
+        if is_expired(model.spec, seen.at) and (name in touched) == changed and model.spec.ttl:
+            when = f"its ttl passed on {written(model.spec.ttl)}"
+            reason = f"{when}: it goes with the next `up`, if it has not yet; renew or remove it"
+            yield name, reason, ""
+
+
+def _expiring(seen: Seen) -> Iterator[Raised]:
+    """Models that will not be planned in a week."""
+    for name, model in seen.sides.work.models.items():
+        ttl = model.spec.ttl
+        if ttl is not None and seen.at < ttl <= seen.at + TTL_NOTICE:
+            yield name, f"its ttl passes on {written(ttl)}: it goes with the `up` after that", ""
 
 
 def _expired_now(seen: Seen) -> Iterator[Raised]:
@@ -359,6 +368,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="cost not known", level=APPROVAL, find=_unpriced),
     Risk(name="ttl passed", level=APPROVAL, find=_expired_now),
     Risk(name="ttl passed earlier", level=NOTE, find=_expired_before),
+    Risk(name="ttl passes soon", level=NOTE, find=_expiring),
     Risk(name="lesser form", level=NOTE, find=_lesser),
 )
 """Every risk there is; the most grave first is the reader's order, not this one."""

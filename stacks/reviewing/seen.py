@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from components.parts import Part, parts
@@ -21,7 +21,7 @@ from stacks.reviewing.effects import Effects
 from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
 from stacks.reviewing.room import Row
-from stacks.reviewing.sides import Side, Sides
+from stacks.reviewing.sides import Side, Sides, unexpired
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
 from stacks.reviewing.wishes import Wish
@@ -50,7 +50,7 @@ class Seen:
     """A change. `errors` are the work tree's, `judgement` and `parity` None where they hide all."""
 
     revision: str
-    today: date
+    at: datetime
     sides: Sides
     errors: tuple[SpecError, ...]
     steps: list[Step]
@@ -65,6 +65,11 @@ class Seen:
     judgement: Judgement | None
     parity: Parity | None
     previews: list[Previewed]
+
+    @property
+    def today(self) -> date:
+        """The day of judgement."""
+        return self.at.date()
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -132,7 +137,7 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
-def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
+def see(args: Namespace, sides: Sides, regions: Path, at: datetime) -> Seen:
     """Compare the sides in every way, and read the previews."""
     work, tree = sides.work, sides.work.tree
     profiles = tree.profiles if tree else {}
@@ -141,13 +146,15 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
         parity.rendering(plan, profiles[r], rendered[r]) for r, plan in work.plans.items()
     ]
     found = steps(sides, rendered)
+    # A preview shows what time takes away, too; whoever wrote the ttl has asked for that.
+    passed = steps(unexpired(sides), rendered) if args.preview else []
     whole = not args.region and set(work.plans) == set(profiles)
-    judgement, faults = _judgement(work, rendered, regions, today, whole)
+    judgement, faults = _judgement(work, rendered, regions, at.date(), whole)
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
     return Seen(
         revision=args.base,
-        today=today,
+        at=at,
         sides=sides,
         errors=tuple(sorted({*work.errors, *faults})),
         steps=found,
@@ -161,5 +168,5 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
         effects=effects.effects(sides, found, nodes),
         judgement=judgement,
         parity=_parity(renderings),
-        previews=_previews(args.preview, found),
+        previews=_previews(args.preview, [*found, *passed]),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from model_specs.errors import SpecError, SpecErrors
@@ -24,8 +25,10 @@ class Side:
 
     @property
     def models(self) -> dict[str, Model]:
-        """Models by id."""
-        return {model.id: model for model in self.tree.specs.models} if self.tree else {}
+        """Models by id, those that are planned no more too: what their teams wrote."""
+        specs = self.tree.specs if self.tree else None
+        both = (*specs.models, *specs.expired) if specs else ()
+        return {model.id: model for model in sorted(both, key=lambda model: model.id)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +65,34 @@ def _planned(tree: Tree) -> Side:
     return Side(tree=tree, plans=plans, errors=tuple(sorted(set(errors))))
 
 
+def unexpired(sides: Sides) -> Sides:
+    """From the work tree with its expired models to that without: what passing time takes away.
+
+    Where the models no longer fit, nothing is known of what they were.
+    """
+    tree = sides.work.tree
+    if tree is None or not tree.specs.expired:
+        return replace(sides, base=sides.work)
+    specs = replace(tree.specs, models=(*tree.specs.models, *tree.specs.expired), expired=())
+    return replace(sides, base=_planned(replace(tree, specs=specs)))
+
+
 def _refused(errors: SpecErrors) -> Side:
     return Side(tree=None, plans={}, errors=errors.errors)
 
 
-def _work(specs: Path, regions: Path, wanted: list[str]) -> Side:
+def _work(specs: Path, regions: Path, wanted: list[str], at: datetime) -> Side:
     try:
-        return _planned(read_tree(specs, regions, wanted))
+        return _planned(read_tree(specs, regions, wanted).wanted_at(at))
     except InputErrors:  # a region that is not there is a slip on the command line
         raise
     except SpecErrors as refused:
         return _refused(refused)
 
 
-def _base(revision: str, specs: Path, regions: Path, wanted: list[str], scratch: Path) -> Side:
+def _base(
+    revision: str, specs: Path, regions: Path, wanted: list[str], at: datetime, scratch: Path
+) -> Side:
     try:
         tree = tree_at(revision, specs, regions, scratch)
     except BrokenBase as refused:
@@ -83,17 +100,17 @@ def _base(revision: str, specs: Path, regions: Path, wanted: list[str], scratch:
     if tree is None:
         return Side(tree=None, plans={}, errors=())
     profiles = {r: p for r, p in tree.profiles.items() if not wanted or r in wanted}
-    return _planned(Tree(specs=tree.specs, profiles=profiles))
+    return _planned(Tree(specs=tree.specs.wanted_at(at), profiles=profiles))
 
 
 def read_sides(
-    revision: str, specs: Path, regions: Path, wanted: list[str], scratch: Path
+    revision: str, specs: Path, regions: Path, wanted: list[str], at: datetime, scratch: Path
 ) -> Sides:
-    """Read and plan both; what is refused is kept as errors of its side.
+    """Read and plan both for the moment `at`; what is refused is kept as errors of its side.
 
     Raises InputErrors when there is no such revision or region.
     """
-    work = _work(specs, regions, wanted)
-    base = _base(revision, specs, regions, wanted, scratch)
+    work = _work(specs, regions, wanted, at)
+    base = _base(revision, specs, regions, wanted, at, scratch)
     known = {*base.plans, *(work.tree.profiles if work.tree else ())}
     return Sides(base=base, work=work, regions=tuple(sorted(known)))

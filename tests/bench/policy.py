@@ -9,7 +9,7 @@ import argparse
 import json
 import statistics
 import time
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -44,7 +44,8 @@ def run(models: int) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         write_tree(root, models, 1)
-        facts = read_facts(root / "model_specs", root / "regions", _REGION, date(2026, 11, 22))
+        at = datetime(2026, 11, 22, tzinfo=UTC)
+        facts = read_facts(root / "model_specs", root / "regions", _REGION, at)
     found = resources(resolve(facts.specs, facts.profile, _REGION), project_root())
     rows = []
     for name, rules in _rule_sets().items():

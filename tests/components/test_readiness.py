@@ -13,8 +13,8 @@ from components.readiness import Target, digest, is_ready, targets
 from regions.plan import RegionPlan
 from tests.examples import REGIONS, identity, objects_of, parts_of, plan_of
 
-SERVER = Target("Deployment", "search", "sentiment", 2, 600)
-AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600)
+SERVER = Target("Deployment", "search", "sentiment", 2, 600, "search", "")
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "")
 
 
 def live(generation: int = 3, **status: Any) -> Object:
@@ -51,6 +51,10 @@ def test_a_server_has_the_time_and_the_least_of_its_plan(region: str) -> None:
             target = found[server.workload.namespace, track.name]
             assert target.least == track.scaler.min
             assert target.timeout_seconds == track.startup.gate_timeout_seconds
+            assert (target.project, target.may_lack) == (
+                server.workload.project,
+                track.interruption,
+            )
             assert target.timeout_seconds > track.startup.progress_deadline_seconds, (
                 "the Deployment's own reason comes first"
             )
@@ -63,6 +67,23 @@ def test_a_part_of_the_platform_has_as_long_as_the_slowest_server(region: str) -
     own = [t for t in targets(parts_of(region), plan) if t.name == "prober"]
     assert own
     assert {(t.least, t.timeout_seconds) for t in own} == {(1, slowest)}
+
+
+def test_what_is_no_projects_belongs_to_the_region() -> None:
+    found = {t.name: t for t in targets(parts_of("us-east-1"), plan_of("us-east-1"))}
+    agents = [t for name, t in found.items() if name.startswith("cache-")]
+    assert agents
+    assert {(t.project, t.may_lack) for t in agents} == {("", "")}
+
+
+def test_a_model_on_spot_nodes_may_lack_them_and_its_base_may_not() -> None:
+    spot = {
+        t.name: t.may_lack
+        for t in targets(parts_of("us-east-1"), plan_of("us-east-1"))
+        if t.project
+    }
+    assert spot["helper-spot"] == "spot"
+    assert spot["helper"] == ""
 
 
 def with_track(plan: RegionPlan, **over: Any) -> RegionPlan:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from components.kube import Object
+from components.live_objects import ListError
 from components.readiness import Target
 from components.rollout_gate import GateError, wait
 
-ONE = Target("Deployment", "search", "sentiment", 1, 600)
-TWO = Target("Deployment", "search", "ranker", 1, 600)
-OTHER = Target("Deployment", "chat", "helper", 1, 600)
-AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600)
+ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "")
+TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "")
+OTHER = Target("Deployment", "chat", "helper", 1, 600, "chat", "")
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "")
 Script = Callable[[float, str, str], list[Object]]
 
 
@@ -43,6 +44,7 @@ class World:
     def __init__(self, script: Script) -> None:
         self.now = 1000.0
         self.calls: list[tuple[float, str, str]] = []
+        self.said: list[str] = []
         self.script = script
 
     @property
@@ -59,7 +61,7 @@ class World:
         assert self.waited < 10_000, "the gate never ends"
 
     def run(self, *wanted: Target) -> None:
-        wait(wanted, self.list, lambda: self.now, self.sleep)
+        wait(wanted, self.list, lambda: self.now, self.sleep, self.said.append)
 
     def failure(self, *wanted: Target) -> str:
         with pytest.raises(GateError) as failed:
@@ -214,7 +216,10 @@ def test_a_workload_without_trouble_may_take_its_time_and_no_more() -> None:
     world = World(ready_from({"sentiment": 10_000}))
     why = world.failure(ONE)
     assert world.waited == pytest.approx(600, abs=1)
-    assert why.splitlines()[0] == "Deployment search/sentiment: its pods are not ready yet"
+    assert why.splitlines()[:2] == [
+        "project search:",
+        "  Deployment search/sentiment: its pods are not ready yet",
+    ]
 
 
 def test_each_workload_has_its_own_time() -> None:
@@ -248,9 +253,10 @@ def test_all_that_is_broken_is_told_at_once() -> None:
         return [broken_pod(n) if kind == "Pod" else workload(n, False) for n in names]
 
     lines = World(script).failure(ONE, TWO).splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == [
-        "Deployment search/ranker",
-        "Deployment search/sentiment",
+    assert [line.split(":")[0] for line in lines[:3]] == [
+        "project search",
+        "  Deployment search/ranker",
+        "  Deployment search/sentiment",
     ]
 
 
@@ -274,8 +280,189 @@ def test_a_daemonset_is_waited_for_on_all_its_nodes() -> None:
     assert world.waited == pytest.approx(9, abs=1)
 
 
-def test_a_cluster_that_does_not_answer_ends_the_wait_with_its_reason() -> None:
-    def script(now: float, kind: str, namespace: str) -> list[Object]:
-        raise GateError(f"cannot list {kind} in {namespace}: Forbidden")
+# -- one project's failure -------------------------------------------------------------------
 
-    assert World(script).failure(ONE) == "cannot list Deployment in search: Forbidden"
+
+def one_broken(serves_at: float) -> Script:
+    """A model of search whose image is not there, and one of chat that serves later."""
+
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if namespace == "chat":
+            return [] if kind == "Pod" else [workload("helper", now >= serves_at)]
+        return [broken_pod("sentiment")] if kind == "Pod" else [workload("sentiment", False)]
+
+    return script
+
+
+def test_one_projects_failure_does_not_end_the_wait_for_another() -> None:
+    world = World(one_broken(serves_at=200))
+    lines = world.failure(ONE, TWO, OTHER).splitlines()
+    assert world.waited == pytest.approx(200, abs=1), "chat has until it serves"
+    assert lines[0] == "project search:"
+    assert lines[1].startswith("  Deployment search/sentiment: pod sentiment-7d9f-x1: container")
+    assert lines[2:] == ["  1 more were still starting", "served: project chat"]
+
+
+def test_a_failure_is_told_while_the_others_are_waited_for() -> None:
+    world = World(one_broken(serves_at=200))
+    world.failure(ONE, OTHER)
+    (said,) = world.said
+    assert said.startswith("project search has failed, the others are waited for: Deployment")
+
+
+def test_failures_of_two_projects_are_named_under_each() -> None:
+    world = World(one_broken(serves_at=10_000))
+    lines = world.failure(ONE, OTHER).splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "project chat:",
+        "project search:",
+    ]
+
+
+def test_what_is_the_regions_own_is_named_so() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind == "Pod":
+            return []
+        counts = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 1}
+        return [workload(AGENT.name, False, **counts)]
+
+    assert World(script).failure(AGENT).splitlines()[0] == "the region's own:"
+
+
+# -- what may be away ------------------------------------------------------------------------
+
+SPOT = replace(ONE, may_lack="spot")
+
+
+def unplaced_pod(owner: str, message: str = "0/3 nodes are available: 3 Preempted") -> Object:
+    lacks = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    return broken_pod(owner) | {"status": {"conditions": [{**lacks, "message": message}]}}
+
+
+def away(pods: list[Object]) -> Script:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if namespace == "chat":
+            return [] if kind == "Pod" else [workload("helper", now >= 90)]
+        return pods if kind == "Pod" else [workload("sentiment", False)]
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("lack", "words"),
+    [("spot", "no spot capacity"), ("preemptible", "preempted, or its pool is full")],
+)
+def test_what_has_no_node_and_may_lack_one_is_named_and_fails_nobody(lack: str, words: str) -> None:
+    world = World(away([unplaced_pod("sentiment")]))
+    world.run(replace(ONE, may_lack=lack))
+    assert 30 <= world.waited <= 45, "long enough to be no passing queue, short for all others"
+    (said,) = world.said
+    assert said.startswith(f"Deployment search/sentiment is not there, {words}: pod sentiment-")
+    assert said.endswith("it comes back by itself")
+
+
+def test_what_is_away_holds_up_no_other_project() -> None:
+    world = World(away([unplaced_pod("sentiment")]))
+    world.run(SPOT, OTHER)
+    assert world.waited == pytest.approx(90, abs=1)
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        [broken_pod("sentiment")],
+        [unplaced_pod("sentiment"), broken_pod("sentiment")],
+        [],
+    ],
+    ids=["broken", "one of two broken", "no pod at all"],
+)
+def test_what_may_lack_a_node_may_not_be_broken(pods: list[Object]) -> None:
+    world = World(away(pods))
+    assert "Deployment search/sentiment" in world.failure(SPOT)
+
+
+def test_what_was_preempted_in_passing_is_waited_for() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if kind != "Pod":
+            return [workload("sentiment", now >= 120)]
+        starting = broken_pod("sentiment") | {"status": {"conditions": []}}
+        return [unplaced_pod("sentiment") if now < 20 else starting]
+
+    world = World(script)
+    world.run(SPOT)
+    assert world.waited == pytest.approx(120, abs=1), "a pod with a node is started, not away"
+    assert world.said == []
+
+
+def test_a_preempted_pod_that_is_still_ending_says_nothing() -> None:
+    ending = broken_pod("sentiment") | {"status": {"phase": "Running"}}
+    ending["metadata"]["deletionTimestamp"] = "2026-11-22T00:00:00Z"
+    world = World(away([ending, unplaced_pod("sentiment")]))
+    world.run(SPOT)
+    assert world.waited < 60
+
+
+# -- an API server that is away --------------------------------------------------------------
+
+
+def silent(until: float, error: ListError) -> Script:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if now < until:
+            raise error
+        return [workload("sentiment", True)]
+
+    return script
+
+
+GONE = ListError("504 Gateway Timeout (list Deployment in search)", passes=True)
+
+
+@pytest.mark.parametrize("seconds", [3, 61, 590])
+def test_the_gate_outlives_an_api_server_that_comes_back_in_time(seconds: float) -> None:
+    world = World(silent(seconds, GONE))
+    world.run(ONE)
+    assert world.waited == pytest.approx(seconds, abs=1)
+
+
+def test_the_gate_says_for_how_long_nobody_answers() -> None:
+    world = World(silent(35, GONE))
+    world.run(ONE)
+    assert world.said == [
+        f"the API server does not answer since {n} s: {GONE}" for n in (10, 20, 30)
+    ]
+
+
+def test_an_api_server_that_stays_away_ends_the_wait_with_the_clock() -> None:
+    world = World(silent(10_000, GONE))
+    why = world.failure(ONE)
+    assert world.waited == pytest.approx(600, abs=1)
+    assert why.splitlines() == [
+        f"the API server does not answer since 600 s: {GONE}",
+        "not seen serving: Deployment search/sentiment",
+    ]
+
+
+def test_a_silence_that_ends_starts_anew() -> None:
+    def script(now: float, kind: str, namespace: str) -> list[Object]:
+        if now < 12 or 20 <= now < 32:
+            raise GONE
+        return [] if kind == "Pod" else [workload("sentiment", now >= 40)]
+
+    world = World(script)
+    world.run(ONE)
+    assert [said.split(" s:")[0].rsplit(" ", 1)[1] for said in world.said] == ["10", "10"]
+
+
+def test_a_refusal_that_lasts_ends_the_wait() -> None:
+    refused = ListError("403 Forbidden (list Deployment in search)", passes=False)
+    world = World(silent(10_000, refused))
+    why = world.failure(ONE)
+    assert world.waited == pytest.approx(60, abs=1), "no right comes by waiting ten minutes"
+    assert why.splitlines()[0] == f"the API server refuses: {refused}"
+
+
+def test_a_refusal_of_a_server_that_just_started_is_borne() -> None:
+    refused = ListError("403 Forbidden (list Deployment in search)", passes=False)
+    world = World(silent(30, refused))
+    world.run(ONE)
+    assert world.waited == pytest.approx(30, abs=1)

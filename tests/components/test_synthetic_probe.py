@@ -382,6 +382,27 @@ def test_nobody_is_paged_by_a_request_that_nobody_wrote() -> None:
     assert "page" in {severity for _, _, severity in written}, "a written request wakes people"
 
 
+@pytest.mark.parametrize(
+    ("interruptions", "pages"),
+    [
+        (("",), True),
+        (("preemptible",), False),
+        (("spot",), False),
+        (("", "spot"), True),
+        (("preemptible", "preemptible"), False),
+    ],
+)
+def test_nobody_is_paged_for_pods_that_others_may_take(
+    interruptions: tuple[str, ...], pages: bool
+) -> None:
+    server = a_server(tracks=tuple(a_track(interruption=one) for one in interruptions))
+    alerts = [r for g in rule_groups(server, GRAFANA) for r in g["rules"] if "alert" in r]
+    severities = {alert["labels"]["severity"] for alert in alerts}
+    assert severities == ({"page", "ticket"} if pages else {"ticket"}), (
+        "a base on demand that does not answer is broken; what was preempted is not"
+    )
+
+
 def test_a_prober_is_told_how_to_ask() -> None:
     config = json.loads(of_kind("ConfigMap", render(probe=UNWRITTEN))["data"]["config.json"])
     (row,) = config["probes"]

@@ -7,7 +7,7 @@ import subprocess
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import chdir
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -21,7 +21,7 @@ from stacks.reviewing.comment import comment
 from tests.golden.texts import HERE
 from tests.stacks.preview_files import BUCKET, NAMESPACE, digest, events, write
 
-TODAY: Final = date(2026, 11, 22)
+AT: Final = datetime(2026, 11, 22, tzinfo=UTC)
 _ROOT: Final = HERE.parents[1]
 _WAIVER: Final = """\
 waivers:
@@ -102,7 +102,7 @@ def _comment(change: Callable[[Path], None], rules: tuple[Any, ...], previewed: 
         previews = _previews(Path(folder)) if previewed else []
         args = Namespace(base="HEAD", specs=None, regions=None, region=[], preview=previews)
         with chdir(root), patch("stacks.policy.RULES", rules):
-            return comment(reviewed(args, TODAY))
+            return comment(reviewed(args, AT))
 
 
 def reviews() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from policies.resources import Unknown
 from tests.examples import ROOT
 from tests.policies.estate import TODAY, changed, good, named
 
+AT: Final = datetime.combine(TODAY, time(), UTC)
 SPECS: Final = tuple(ROOT.glob("model_specs/*/*.yaml"))
 URN: Final = "urn:pulumi:sandbox-aws::isoserve::kubernetes:apps/v1:Deployment::search/embedder"
 
@@ -69,20 +71,20 @@ def test_a_stack_is_a_region() -> None:
 
 
 def test_a_good_resource_passes_and_a_bad_one_is_told_with_its_line() -> None:
-    court = Court(ROOT, TODAY)
+    court = Court(ROOT, AT)
     assert list(court.one(URN, named("Deployment search/embedder"))) == []
     (said,) = court.one(URN, broken())
     assert said.startswith("model_specs/search/embedder.yaml:3:1  image  P02  image-digest: ")
 
 
 def test_everything_good_passes_together() -> None:
-    court = Court(ROOT, TODAY)
+    court = Court(ROOT, AT)
     said = [m for n, one in enumerate(good("sandbox-aws")) for m in court.one(f"{URN}{n}", one)]
     assert [*said, *court.whole()] == []
 
 
 def test_a_region_of_which_nothing_was_seen_does_not_pass() -> None:
-    (said,) = Court(ROOT, TODAY).whole()
+    (said,) = Court(ROOT, AT).whole()
     assert "nothing was seen" in said
 
 
@@ -93,5 +95,5 @@ def test_law_that_cannot_be_read_lets_nothing_pass(tmp_path: Path, missing: str)
         if copy != tmp_path / missing:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
-    (said,) = Court(tmp_path, TODAY).one(URN, named("Deployment search/embedder"))
+    (said,) = Court(tmp_path, AT).one(URN, named("Deployment search/embedder"))
     assert Path(missing).stem in said, "a person must see what is missing"

@@ -244,3 +244,14 @@ def test_without_the_operator_a_prometheus_rule_calls_nobody() -> None:
     known = dataclasses.replace(facts(), profile=profile)
     found = judge(good("sandbox-aws"), known, (ALERTS,), NO_WAIVERS).findings
     assert "ConfigMap vision/tagger" in {finding.resource for finding in found}
+
+
+def test_a_page_for_pods_that_others_may_take_is_a_finding() -> None:
+    def preempt(values: Any) -> None:
+        values["spec"]["template"]["spec"]["priorityClassName"] = "isoserve-preemptible"
+
+    assert said(ALERTS) == [], "its pods stay, so the rule has nothing against a page"
+    found = said(ALERTS, changed(named(SERVER), preempt))
+    pages = [one.place.message for one in found if "pods that may go" in one.place.message]
+    assert any("pages by ModelProbeFailing" in message for message in pages)
+    assert {one.resource for one in found} == {RULE}

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, fields, is_dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -439,3 +440,20 @@ def test_shared_models_are_open_to_who_is_named() -> None:
     assert callers["own"] == ("chat", "search", "vision"), "the model's list and the project's"
     assert callers["other"] == ("search", "vision")
     assert callers["guest"] == ("chat", "vision"), "sharing goes one way"
+
+
+def test_an_expired_model_leaves_the_plan_and_nothing_else_does() -> None:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    gone = a_model("chat", "helper", ttl="2026-11-20T00:00:00Z", scaling={"max": 900})
+    stays = a_model()
+    tree = a_tree(stays, gone)
+    plan = resolve(tree.wanted_at(at), a_profile(), "test-region")
+    alone = resolve(a_tree(stays), a_profile(), "test-region")
+    assert plan.servers == alone.servers
+    assert plan.pools == alone.pools, "its nodes are given back"
+    assert [(row.model, row.ttl) for row in plan.expired] == [
+        ("chat/helper", "2026-11-20T00:00:00Z")
+    ]
+    assert [project.name for project in plan.projects] == ["chat", "search"], (
+        "the namespace stays with what people put there, so that a later ttl brings all back"
+    )

@@ -106,3 +106,20 @@ def test_an_unchanged_run_counts_no_change() -> None:
 
 def test_what_is_no_event_is_kept_as_it_was_said() -> None:
     assert Progress().read("error: no stack\n") == "error: no stack"
+
+
+def test_what_the_program_and_the_gate_say_is_kept_for_people() -> None:
+    progress = Progress()
+    stack = "urn:pulumi:sandbox-aws::isoserve::pulumi:pulumi:Stack::isoserve-sandbox-aws"
+    other = "urn:pulumi:sandbox-aws::isoserve::kubernetes:core/v1:Service::search/ranker"
+    away = "Deployment search/ranker-spot is not there, no spot capacity"
+    for severity, urn, message in (
+        ("info", stack, f"{away}\n"),
+        ("info", "", "planned for 2026-11-22T00:00:00Z"),
+        ("info", stack, away),
+        ("info", other, "Skipping await logic"),
+        ("warning", stack, "using a plugin from $PATH"),
+        ("info", stack, ""),
+    ):
+        progress.read(event(diagnosticEvent={"severity": severity, "message": message, "urn": urn}))
+    assert progress.told == [away, "planned for 2026-11-22T00:00:00Z"], "once each, in order"

@@ -90,6 +90,29 @@ def test_without_a_base_everything_is_spot() -> None:
     assert [(t.name, t.track) for t in the_server(model).tracks] == [("sentiment-spot", "spot")]
 
 
+@pytest.mark.parametrize(
+    ("capacity", "without", "counted"),
+    [
+        ({}, (), [("", 2)]),
+        ({"spot": True, "on_demand_base": 1}, (), [("", 1), ("spot", 0)]),
+        ({"spot": True, "on_demand_base": 0}, (), [("spot", 0)]),
+        ({"priority": "preemptible"}, (), [("preemptible", 0)]),
+        (
+            {"priority": "preemptible", "spot": True, "on_demand_base": 1},
+            (),
+            [("preemptible", 0), ("preemptible", 0)],
+        ),
+        ({"priority": "preemptible"}, ("cluster_scope",), [("", 2)]),
+    ],
+    ids=["on demand", "a base", "all spot", "preemptible", "both", "no priority classes"],
+)
+def test_what_may_be_taken_away_counts_as_nothing(
+    capacity: dict[str, Any], without: tuple[str, ...], counted: list[tuple[str, int]]
+) -> None:
+    server = the_server(a_model(scaling={"min": 2, "max": 4}, capacity=capacity), without)
+    assert [(track.interruption, track.guaranteed) for track in server.tracks] == counted
+
+
 def test_spot_replicas_serve_the_stable_version() -> None:
     model = a_model(scaling={"max": 3}, capacity={"spot": True})
     assert {t.role for t in the_server(model).tracks} == {"stable"}, (

@@ -157,12 +157,59 @@ def test_a_region_that_lacks_something_is_a_note_until_all_do(
     assert isoserve("check", "-r", "us-east-1").code == 0, "one region cannot speak for all"
 
 
-def test_an_expired_model_is_listed(isoserve: Isoserve, here: Path) -> None:
+def with_ttl(here: Path, ttl: str) -> None:
     path = here / SENTIMENT
-    path.write_text(path.read_text() + "ttl: 2020-01-01T00:00:00Z\n")
+    path.write_text(path.read_text() + f"ttl: {ttl}\n")
+
+
+def test_an_expired_model_is_a_warning_and_leaves_the_plan(isoserve: Isoserve, here: Path) -> None:
+    with_ttl(here, "2026-11-20T00:00:00Z")
+    answer = isoserve("check", "--at", "2026-11-22T00:00:00Z")
+    assert answer.code == 0, "one team's spent time stops nobody else"
+    assert "ttl  W405  passed on 2026-11-20T00:00:00Z: the model is planned nowhere" in answer.out
+    after = isoserve("plan", "--at", "2026-11-22T00:00:00Z")
+    assert after.out.startswith("planned for 2026-11-22T00:00:00Z\n"), "so it can be planned again"
+    gone = "search/sentiment  planned no more: its ttl passed on 2026-11-20T00:00:00Z"
+    assert gone in after.out
+    assert "http://sentiment.search.svc" not in after.out
+    before = isoserve("plan", "--at", "2026-11-19T00:00:00Z")
+    assert "http://sentiment.search.svc" in before.out, "a later ttl brings it back as well"
+
+
+def test_the_end_of_a_model_is_told_a_week_before(isoserve: Isoserve, here: Path) -> None:
+    with_ttl(here, "2026-11-20T00:00:00Z")
+    assert "W405" not in isoserve("check", "--at", "2026-11-12T23:00:00Z").out
+    answer = isoserve("check", "--at", "2026-11-14T00:00:00Z")
+    assert "ttl  W405  passes on 2026-11-20T00:00:00Z, within 7 days" in answer.out
+    assert answer.code == 0
+
+
+def test_a_moment_can_come_from_the_environment(
+    isoserve: Isoserve, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_ttl(here, "2026-11-20T00:00:00Z")
+    monkeypatch.setenv("ISOSERVE_AT", "2026-11-20T00:00:00+00:00")
+    whole = isoserve("plan", "--json", "-r", "us-east-1").data["us-east-1"]
+    assert whole["at"] == "2026-11-20T00:00:00Z"
+    assert whole["expired"] == [{"model": "search/sentiment", "ttl": "2026-11-20T00:00:00Z"}], (
+        "a ttl is the first moment without the model"
+    )
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-11-20", "2026-11-20T00:00:00"])
+def test_a_moment_without_a_zone_is_refused(isoserve: Isoserve, here: Path, text: str) -> None:
+    answer = isoserve("plan", "--at", text)
+    assert answer.code == 2
+    assert f"--at is no moment with a time zone, got '{text}'; write e.g. 2027-" in answer.err
+
+
+def test_a_ttl_that_is_not_pinned_says_how(isoserve: Isoserve, here: Path) -> None:
+    with_ttl(here, "14d")
     answer = isoserve("check")
-    assert "ttl  E352  expired, got 2020-01-01" in answer.out, "someone must delete it"
-    assert isoserve("plan").code == 0, "nothing that runs breaks because a day has come"
+    assert answer.code == 1
+    assert (
+        "ttl  E352  counted from no moment yet, got '14d'; run `isoserve model pin`" in answer.out
+    )
 
 
 def test_regions_can_be_chosen(isoserve: Isoserve, here: Path) -> None:

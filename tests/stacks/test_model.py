@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -190,6 +191,27 @@ def test_pinning_changes_no_other_byte(here: Path, isoserve: Isoserve, line: str
     written = lock.read_bytes()
     assert isoserve("model", "pin", path).code == 0
     assert lock.read_bytes() == written, "pinning twice is pinning once"
+
+
+@pytest.mark.parametrize("ttl", ["14d", "'14d'   # two sprints", "336h", "2w"])
+def test_a_duration_is_pinned_as_the_moment_it_ends(
+    here: Path, isoserve: Isoserve, monkeypatch: pytest.MonkeyPatch, ttl: str
+) -> None:
+    monkeypatch.setenv("ISOSERVE_AT", "2026-11-22T10:00:00Z")
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    path = spec(here, f"model: search/sentiment:v1\nttl: {ttl}")
+    before = path.read_text(encoding="utf-8")
+    answer = isoserve("model", "pin", path)
+    assert answer.out.endswith(", wanted until 2026-12-06T10:00:00Z\n"), answer.err
+    span = ttl.split()[0].strip("'")
+    address = path.read_text(encoding="utf-8").split("model: ")[1].split()[0]
+    wanted = before.replace("search/sentiment:v1", address).replace(span, "2026-12-06T10:00:00Z")
+    assert path.read_text(encoding="utf-8") == wanted, "no other byte"
+    (model,) = [m for m in load(here / "model_specs").models if m.name == path.stem]
+    assert model.spec.ttl == datetime(2026, 12, 6, 10, tzinfo=UTC)
+    monkeypatch.setenv("ISOSERVE_AT", "2026-11-29T10:00:00Z")
+    assert isoserve("model", "pin", path).code == 0
+    assert path.read_text(encoding="utf-8") == wanted, "pinning again moves no end"
 
 
 def test_pinning_keeps_what_the_lock_file_says_besides(here: Path, isoserve: Isoserve) -> None:

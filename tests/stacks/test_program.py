@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pulumi
 import pytest
 
-from regions.plan import RegionPlan
-from stacks.program import with_known_profile
+from regions.plan import ExpiredPlan, RegionPlan
+from stacks.program import tell, with_known_profile
 from stacks.recorded import recorded
 from tests.examples import ROOT, plan_of
 
@@ -59,3 +60,12 @@ def test_a_profile_is_looked_for_in_the_regions_own_files(said: list[str], tmp_p
     account = replace(plan.account, config_file=str(tmp_path / "own"))
     known = with_known_profile(ROOT, replace(plan, account=account))
     assert profile_of(known) == "ml-serving"
+
+
+def test_the_moment_and_what_it_leaves_out_are_told(said: list[str]) -> None:
+    gone = ExpiredPlan(model="search/ranker", ttl="2026-11-20T00:00:00Z")
+    tell(replace(plan_of("us-east-1"), expired=(gone,)), datetime(2026, 11, 22, tzinfo=UTC))
+    assert said == [
+        "planned for 2026-11-22T00:00:00Z; ISOSERVE_AT=2026-11-22T00:00:00Z plans the same again",
+        "search/ranker is planned no more: its ttl passed on 2026-11-20T00:00:00Z",
+    ]

@@ -335,7 +335,7 @@ def test_the_order_of_files_and_regions_changes_nothing(isoserve: Isoserve, repo
     dearer(repo)
     edit(repo / TAGGER, "step: 0", "step: 1")
     edit(repo / USE1, "[g6.2xlarge]", "[g6.4xlarge]")
-    before = isoserve("review").out
+    before = isoserve("review", "--at", "2026-11-22T00:00:00Z").out
     for folder in ("model_specs", "regions"):
         files = sorted(path for path in (repo / folder).rglob("*") if path.is_file())
         kept = {path: path.read_bytes() for path in files}
@@ -344,9 +344,13 @@ def test_the_order_of_files_and_regions_changes_nothing(isoserve: Isoserve, repo
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(kept[path])
-    assert isoserve("review").out == before, "the file system's order is nobody's"
+    assert isoserve("review", "--at", "2026-11-22T00:00:00Z").out == before, (
+        "the file system's order is nobody's"
+    )
     regions = [word for region in reversed(REGIONS) for word in ("-r", region)]
-    assert isoserve("review", *regions).out == before, "nor is the command line's"
+    assert isoserve("review", *regions, "--at", "2026-11-22T00:00:00Z").out == before, (
+        "nor is the command line's"
+    )
 
 
 # -- previews --------------------------------------------------------------------------------

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from components.parts import parts
+from stacks.preview_gate import PreviewStep, refusals
 from stacks.review import reviewed
 from stacks.reviewing import steps
 from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
+from stacks.reviewing.seen import asked
+from stacks.reviewing.sides import read_sides, unexpired
 from tests.stacks.conftest import edit, git
 
-TODAY = date(2026, 11, 22)
+AT = datetime(2026, 11, 22, tzinfo=UTC)
 SENTIMENT, ASSISTANT = "model_specs/search/sentiment.yaml", "model_specs/chat/assistant.yaml"
 HELPER, TAGGER = "model_specs/chat/helper.yaml", "model_specs/vision/tagger.yaml"
 USE1, SEOUL = "regions/us-east-1.yaml", "regions/seoul-dc1.yaml"
@@ -33,7 +37,7 @@ def flags(*regions: str, base: str = "HEAD") -> dict[str, Flag]:
     """What the review flags here, by name; of several with one name the first."""
     args = Namespace(base=base, specs=None, regions=None, region=list(regions), preview=[])
     found: dict[str, Flag] = {}
-    for flag in reviewed(args, TODAY).flags:
+    for flag in reviewed(args, AT).flags:
         found.setdefault(flag.name, flag)
     return found
 
@@ -114,6 +118,10 @@ def lose_keda(repo: Path) -> None:
     edit(repo / SEOUL, "[keda, gateway_api", "[gateway_api")
 
 
+def expiring(repo: Path) -> None:
+    add(repo / SENTIMENT, "ttl: 2026-11-25T00:00:00Z\n")
+
+
 def widen(repo: Path) -> None:
     add(repo / SENTIMENT, "access: permissive\n")
 
@@ -173,6 +181,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "cost": (dearer, "cost", APPROVAL, "at most replicas, +31%"),
     "price": (unpriced, "cost not known", APPROVAL, "gpu.l40s.4 (on_demand) in eu-central-1"),
     "ttl": (expired, "ttl passed", APPROVAL, "2026-11-20"),
+    "ttl soon": (expiring, "ttl passes soon", NOTE, "2026-11-25"),
     "lesser": (new_in_seoul, "lesser form", NOTE, "each pod downloads the model"),
 }
 
@@ -197,6 +206,30 @@ def test_a_ttl_that_passed_before_is_a_note(repo: Path) -> None:
     expired(repo)
     git(repo, "commit", "-qam", "expired")
     assert flags()["ttl passed earlier"].level == NOTE, "this change did not do it"
+
+
+def test_a_later_ttl_brings_the_model_back(repo: Path) -> None:
+    expired(repo)
+    git(repo, "commit", "-qam", "expired")
+    edit(repo / SENTIMENT, "ttl: 2026-11-20", "ttl: 2026-12-20")
+    args = Namespace(base="HEAD", specs=None, regions=None, region=[], preview=[])
+    found = reviewed(args, AT)
+    assert not {flag.name for flag in found.flags} & {"ttl passed", "ttl passed earlier"}
+    made = [step.key.label for step in found.seen.steps if step.operation == "create"]
+    assert any(label.startswith("Deployment search/sentiment") for label in made), made
+
+
+def test_what_time_takes_away_is_asked_for_in_a_preview(repo: Path) -> None:
+    """The last model of a machine type in a project takes the project's claim with it."""
+    add(repo / TAGGER, "ttl: 2026-11-20T00:00:00Z\n")
+    git(repo, "commit", "-qam", "expired")
+    kind = "kubernetes:core/v1:PersistentVolumeClaim"
+    claim = PreviewStep("delete", kind, "vision/models-gpu-l4-1", False)
+    sides = read_sides("HEAD", repo / "model_specs", repo / "regions", [], AT, repo / "scratch")
+    after = {region: [*parts(plan)] for region, plan in sides.work.plans.items()}
+    wanted = asked(steps.steps(unexpired(sides), after), "us-east-1")
+    (refusal,) = refusals([claim], wanted)
+    assert not refusal.is_final, "a ttl of one team must not block the region's deploy"
 
 
 def test_a_model_that_is_new_in_a_region_widens_nothing_there(repo: Path) -> None:

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -128,7 +128,7 @@ def test_a_review_plans_each_side_once_and_renders_what_is_alike_once(
     monkeypatch.setattr(model_server, "objects", render)
     edit(repo / "model_specs/chat/helper.yaml", "max: 3", "max: 4")
     args = Namespace(base="HEAD", specs=None, regions=None, region=[], preview=[])
-    seen = reviewed(args, date(2026, 11, 22)).seen
+    seen = reviewed(args, datetime(2026, 11, 22, tzinfo=UTC)).seen
     regions = len(seen.sides.regions)
     assert set(planned.values()) == {2}, f"each region once a side: {planned}"
     changed, alike = rendered["chat/helper"], rendered["search/sentiment"]

@@ -1,0 +1,105 @@
+"""The gate's look at a cluster tells in one line why there is no answer, in words of our own."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from components.live_objects import ListError, lister_of
+
+SECRET = "token-of-somebody"
+
+
+def kubeconfig(folder: Path, url: str) -> str:
+    path = folder / "kubeconfig"
+    named: list[tuple[str, Any]] = [
+        ("cluster", {"server": url}),
+        ("user", {"token": "t"}),
+        ("context", {"cluster": "here", "user": "here"}),
+    ]
+    whole = {f"{kind}s": [{"name": "here", kind: value}] for kind, value in named}
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **whole}))
+    return str(path)
+
+
+@contextmanager
+def api_server(status: int, body: str) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("X-Secret", SECRET)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def failure(folder: Path, url: str) -> ListError:
+    with pytest.raises(ListError) as failed:
+        lister_of(kubeconfig(folder, url), "here")("Deployment", "search")
+    return failed.value
+
+
+def test_what_is_there_is_listed(tmp_path: Path) -> None:
+    items = [{"metadata": {"name": "sentiment"}}]
+    with api_server(200, json.dumps({"items": items})) as url:
+        assert lister_of(kubeconfig(tmp_path, url), "here")("Deployment", "search") == items
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"),
+    [(500, True), (502, True), (503, True), (504, True), (429, True), (401, False), (403, False)],
+)
+def test_a_status_is_told_without_headers_and_body(
+    tmp_path: Path, status: int, passes: bool
+) -> None:
+    with api_server(status, f'{{"message": "etcd: {SECRET}"}}') as url:
+        found = failure(tmp_path, url)
+    assert str(found).startswith(f"{status} ")
+    assert str(found).endswith("(list Deployment in search)")
+    assert "\n" not in str(found), "one line, for people"
+    assert SECRET not in str(found)
+    assert found.passes == passes
+
+
+def test_a_closed_port_is_told_as_such(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = failure(tmp_path, f"http://127.0.0.1:{port}")
+    assert str(found) == "connection refused (list Deployment in search)"
+    assert found.passes, "an API server that restarts is back in a moment"
+
+
+def test_an_answer_that_breaks_off_may_come_whole_the_next_time(tmp_path: Path) -> None:
+    with api_server(200, '{"items": [') as url:
+        found = failure(tmp_path, url)
+    assert str(found) == "its answer was cut short (list Deployment in search)"
+    assert found.passes
+
+
+def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, "http://127.0.0.1:1")
+    with pytest.raises(ListError) as failed:
+        lister_of(path, "elsewhere")
+    assert str(failed.value).startswith(f"{path} has no usable context 'elsewhere'")
