@@ -31,25 +31,32 @@ METRICS: Final[dict[str, str]] = {
         f"model:probe_error:ratio{window}": "our rules"
         for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
     },
-    **{row.queue_metric: f"runtime {row.name}" for row in (*RUNTIMES.values(), CUSTOM)},
+    **{
+        metric: f"runtime {row.name}"
+        for row in (*RUNTIMES.values(), CUSTOM)
+        for metric in (row.queue_metric, row.running_metric)
+        if metric
+    },
 }
 """Every metric that dashboards and rules read, and who exports it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One model's series; `waiting` is the PromQL of its queue, the next two its promises.
+    """One model's series; `load` is the PromQL of the requests in its servers, the next two are
+    its promises.
 
-    `probed` says in words what its probe shows.
+    `probed` says in words what its probe shows. `candidate_load` is empty without a candidate.
     """
 
     project: str
     model: str
     namespace: str
-    waiting: str
+    load: str
     availability: str
     latency_seconds: str
     probed: str
+    candidate_load: str
 
     @property
     def probe(self) -> str:
@@ -105,9 +112,12 @@ def replicas(of: Selector) -> Panel:
     return lines("Replicas", "short", (wanted, "wanted"), (ready, "ready"))
 
 
-def waiting(of: Selector) -> Panel:
-    """The queue that the autoscaler acts on."""
-    return lines("Requests waiting", "short", (of.waiting, "waiting"))
+def load(of: Selector) -> Panel:
+    """What the autoscaler acts on, each version by itself."""
+    candidate = [(of.candidate_load, "candidate")] if of.candidate_load else []
+    return lines(
+        "Requests in the servers, running and waiting", "short", (of.load, "stable"), *candidate
+    )
 
 
 def requests(of: Selector) -> Panel:
@@ -139,5 +149,5 @@ def gpu_memory(of: Selector) -> Panel:
     return lines("GPU memory", "decmbytes", (used, "{{exported_pod}}"))
 
 
-MODEL: Final = (probe, budget, held, latency, replicas, waiting, requests, errors, restarts)
+MODEL: Final = (probe, budget, held, latency, replicas, load, requests, errors, restarts)
 GPU: Final = (gpu_utilisation, gpu_memory)

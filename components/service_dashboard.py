@@ -53,16 +53,17 @@ def _region_json() -> str:
 
 def model_dashboard(server: ServerPlan) -> Object:
     """The ConfigMap with a model's dashboard."""
-    work = server.workload
+    work, load = server.workload, {track.role: track.scaler.query for track in server.tracks}
     content = _model_json(
         any(track.placement.gpus for track in server.tracks),
         work.project,
         work.model,
         work.namespace,
-        server.tracks[0].scaler.query,
+        load["stable"],
         f"{server.slo.availability:.6g}",
         f"{server.slo.latency_seconds:.6g}",
         _PROBED[server.probe.written],
+        load.get("candidate", ""),
     )
     labels = {**work.labels, **_LOADED}
     config = head("v1", "ConfigMap", f"{work.model}-dashboard", work.namespace, labels, {})

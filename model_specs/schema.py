@@ -79,7 +79,8 @@ class Scaling(Part):
     max: Replicas = 2
     """The most replicas in one region."""
     queue_depth: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Requests waiting per replica above which a replica is added."""
+    """Requests in the server per replica, running and waiting, above which a replica is added and
+    below which one is given back. Each version is measured by itself."""
     scale_to_zero: bool = False
     """Give every replica back when no request came for `idle_seconds`."""
     idle_seconds: Seconds = 600

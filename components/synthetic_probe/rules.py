@@ -7,6 +7,7 @@ from typing import Any
 
 from components.kube import Object, head, operator_head
 from components.model_network import LABEL_VERSION
+from components.replica_autoscaler import LOAD
 from components.service_dashboard import dashboard_uid, dashboard_url
 from components.synthetic_probe import signals
 from components.synthetic_probe.objects import SCRAPE_SECONDS
@@ -82,6 +83,13 @@ def _burning(server: ServerPlan, burn: signals.Burn) -> Group:
     return alert | {"labels": alert["labels"] | {"window": burn.long}}
 
 
+def _load(server: ServerPlan, name: str) -> list[Group]:
+    """What HPAs scale on, of each pod; KEDA asks Prometheus itself."""
+    queries = dict.fromkeys(t.scaler.query_by_pod for t in server.tracks if t.scaler.query_by_pod)
+    records = [{"expr": query, "record": LOAD} for query in queries]
+    return [{"interval": "15s", "name": f"{name}-load", "rules": records}] if records else []
+
+
 def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
     """The model's rules as Prometheus has them; alerts link to its dashboard on `grafana_url`."""
     work = server.workload
@@ -96,6 +104,7 @@ def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
         },
         {"interval": "30s", "name": f"{name}-slo", "rules": [*_records(server, "30s"), *alerts]},
         {"interval": "2m", "name": f"{name}-budget", "rules": _records(server, "2m")},
+        *_load(server, name),
     ]
     link = dashboard_url(grafana_url, dashboard_uid(work.project, work.model))
     for group in groups:
