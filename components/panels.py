@@ -60,8 +60,12 @@ class Selector:
 
     @property
     def probe(self) -> str:
-        """Matchers of the series that the prober, our rules and the cache agent export."""
+        """Matchers of the series that our rules and the cache agent export."""
         return f'{{project="{self.project}",model="{self.model}"}}'
+
+    def probed_at(self, track: str) -> str:
+        """Matchers of what the prober exports: of the user's way, or of the candidate's own."""
+        return f'{{project="{self.project}",model="{self.model}",track="{track}"}}'
 
     @property
     def deployments(self) -> str:
@@ -86,6 +90,12 @@ def probe(of: Selector) -> Panel:
     return number(of.probed, "percentunit", f"model:probe_success:max{of.probe}")
 
 
+def candidate(of: Selector) -> Panel:
+    """Whether the candidate, asked by itself, answered its last probe rightly."""
+    last = f"max(probe_success{of.probed_at('candidate')})"
+    return number("Candidate answered rightly", "percentunit", last)
+
+
 def budget(of: Selector) -> Panel:
     """What is left of 28 days' error budget; of hourly means, since scrapes are 600 000."""
     lost = f"avg_over_time(model:probe_error:ratio1h{of.probe}[28d:1h])"
@@ -100,7 +110,7 @@ def held(of: Selector) -> Panel:
 
 def latency(of: Selector) -> Panel:
     """How long probes take, and the promise."""
-    took = f"max(probe_duration_seconds{of.probe})"
+    took = f"max(probe_duration_seconds{of.probed_at('')})"
     promise = (f"vector({of.latency_seconds})", "promise")
     return lines("Probe latency", "s", (took, "probe"), promise)
 
@@ -150,4 +160,5 @@ def gpu_memory(of: Selector) -> Panel:
 
 
 MODEL: Final = (probe, budget, held, latency, replicas, load, requests, errors, restarts)
+CANDIDATE: Final = (candidate,)
 GPU: Final = (gpu_utilisation, gpu_memory)

@@ -30,13 +30,14 @@ def dashboard_url(grafana_url: str, uid: str) -> str:
 
 
 @cache
-def _model_json(of_gpus: bool, *of: str) -> str:
+def _model_json(of_gpus: bool, of_candidate: bool, *of: str) -> str:
     """The dashboard of one `panels.Selector`, drawn once for all regions."""
     # Imported here: Grafana's builders take 50 ms to load, and most commands draw nothing.
     from components import charts, panels
 
     selector = panels.Selector(*of)
-    shown = [*panels.MODEL, *(panels.GPU if of_gpus else ())]
+    extra = (*(panels.CANDIDATE if of_candidate else ()), *(panels.GPU if of_gpus else ()))
+    shown = [*panels.MODEL, *extra]
     title = f"{selector.project}/{selector.model}"
     uid = dashboard_uid(selector.project, selector.model)
     drawn = [panel(selector) for panel in shown]
@@ -56,6 +57,7 @@ def model_dashboard(server: ServerPlan) -> Object:
     work, load = server.workload, {track.role: track.scaler.query for track in server.tracks}
     content = _model_json(
         any(track.placement.gpus for track in server.tracks),
+        server.probe.candidate_url != "",
         work.project,
         work.model,
         work.namespace,

@@ -203,6 +203,12 @@ class ProbePlan:
     nothing about right answers, and nobody is paged by it."""
     needs_token: bool
     """Public routes answer only to a token, which the prober holds."""
+    candidate_url: str
+    """Where the candidate is asked the same by itself, at its own Service, without a token; empty
+    without a candidate or a written request."""
+    candidate_interval_seconds: int
+    right_answers: int
+    """What a candidate answers rightly, in a row, before it gets users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,9 @@ def a_probe(**over: Any) -> ProbePlan:
         interval_seconds=30,
         written=True,
         needs_token=False,
+        candidate_url="",
+        candidate_interval_seconds=15,
+        right_answers=3,
     )
     return replace(whole, **over)
 

@@ -57,6 +57,18 @@ def _failing(server: ServerPlan) -> Group:
     return _alert(server, "ModelProbeFailing", signals.failing(server), "0s", "page", words)
 
 
+def _candidate(server: ServerPlan) -> list[Group]:
+    """Who gets no users yet wakes nobody, and a start may take its time."""
+    if not server.probe.candidate_url:
+        return []
+    words = (
+        "has a candidate that answers its probe wrongly",
+        "{{ $value }} probes in a row failed at the candidate's own Service, users or not.",
+    )
+    expr, wait = signals.candidate_failing(server), f"{signals.start_seconds(server)}s"
+    return [_alert(server, "ModelCandidateFailing", expr, wait, "ticket", words)]
+
+
 def _absent(server: ServerPlan) -> Group:
     words = ("is not probed", "No probe was reported for 5 minutes: nobody knows whether it works.")
     return _alert(server, "ModelProbeAbsent", signals.absent(server), "5m", "page", words)
@@ -94,7 +106,12 @@ def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
     """The model's rules as Prometheus has them; alerts link to its dashboard on `grafana_url`."""
     work = server.workload
     name = f"{work.project}-{work.model}"
-    alerts = [_absent(server), _slow(server), *(_burning(server, b) for b in signals.BURNS)]
+    alerts = [
+        _absent(server),
+        *_candidate(server),
+        _slow(server),
+        *(_burning(server, b) for b in signals.BURNS),
+    ]
     success = {"expr": signals.success(server), "record": signals.SUCCESS}
     groups: list[Group] = [
         {

@@ -78,6 +78,9 @@ CASES: Final = (
              "is asked by 0 probes", "probe"),
         )
     ),
+    Case(rule=PROBED, of=CONFIG, path="data config.json", value=asked(setting("probes 1", GONE)),
+         says="is asked by 0 probes at its own Service", field="probe.request",
+         on=f"{SERVER}-candidate"),
     *(
         Case(rule=PROBED, of=of, says="is asked by 0 probes", field="probe", on=SERVER)
         for of in (CONFIG, PROBER)
