@@ -38,8 +38,12 @@ _SPIKE_SECONDS: Final = 60  # a failure so short calls nobody, whatever the budg
 _MOST: Final = 0.9  # a loose budget times 14.4 can exceed 1, which no ratio does
 
 
-def selector(server: ServerPlan, track: str = "") -> str:
-    """The matchers of the model's own probe series: of the user's way, or of its candidate's."""
+def selector(server: ServerPlan) -> str:
+    """The matchers of the model's own probe series, on the user's way."""
+    return _at(server, "")
+
+
+def _at(server: ServerPlan, track: str) -> str:
     work = server.workload
     return f'{{project="{work.project}",model="{work.model}",track="{track}"}}'
 
@@ -105,7 +109,7 @@ def failing(server: ServerPlan) -> str:
 
 def candidate_failing(server: ServerPlan) -> str:
     """Two wrong answers in a row at the candidate's own Service."""
-    own = selector(server, "candidate")
+    own = _at(server, "candidate")
     return f"max by (project, model) (probe_failures_in_a_row{own}) >= 2"
 
 
