@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from components.model_network import services
 from components.synthetic_probe.answer_lines import Tally, tallies
@@ -28,6 +29,7 @@ from components.synthetic_probe.prober import Report
 from components.synthetic_probe.rules import rule_groups
 from components.synthetic_probe.verdict import Reason, Result
 from model_specs.load import Model
+from model_specs.schema import ModelSpec
 from regions.model_plan import ServerPlan
 from tests.builders import a_server
 from tests.examples import a_model, address, planned
@@ -245,3 +247,26 @@ def _kubeconfig(url: str) -> dict[str, Any]:
 def test_plans_of_other_probes_have_no_candidate() -> None:
     server = a_server()
     assert candidates([server, replace(server, tracks=())]) == []
+
+
+@pytest.mark.parametrize(
+    ("rollout", "probe"),
+    [
+        ({"right_answers": 5}, {"request": REQUEST}),
+        ({"right_answers": 3, "strategy": "blue_green", "candidate": NEXT}, {}),
+    ],
+    ids=["no candidate", "no request"],
+)
+def test_a_number_of_answers_that_nobody_counts_is_an_error(
+    rollout: dict[str, Any], probe: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError, match=r"E353|counts a candidate's answers"):
+        ModelSpec.model_validate(
+            {
+                "machine_type": "gpu.l4.1",
+                "image": "vllm",
+                "model": NEXT["model"],
+                "rollout": rollout,
+                "probe": probe,
+            }
+        )
