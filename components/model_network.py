@@ -26,11 +26,11 @@ def service(plan: ServerPlan, name: str, role: str) -> Object:
 
 
 def services(plan: ServerPlan) -> list[Object]:
-    """The model's own Service, and the candidate's where requests are split or copied to it."""
+    """The model's own Service, and the candidate's, by which it is also asked by itself."""
     name = plan.workload.model
     rows = {name: plan.live_role, **{b.service: b.role for b in plan.access.backends}}
-    if plan.access.mirror_service:
-        rows[plan.access.mirror_service] = "candidate"
+    if any(track.role == "candidate" for track in plan.tracks):
+        rows[f"{name}-candidate"] = "candidate"
     return [service(plan, service_name, role) for service_name, role in rows.items()]
 
 

@@ -31,30 +31,41 @@ METRICS: Final[dict[str, str]] = {
         f"model:probe_error:ratio{window}": "our rules"
         for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
     },
-    **{row.queue_metric: f"runtime {row.name}" for row in (*RUNTIMES.values(), CUSTOM)},
+    **{
+        metric: f"runtime {row.name}"
+        for row in (*RUNTIMES.values(), CUSTOM)
+        for metric in (row.queue_metric, row.running_metric)
+        if metric
+    },
 }
 """Every metric that dashboards and rules read, and who exports it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """One model's series; `waiting` is the PromQL of its queue, the next two its promises.
+    """One model's series; `load` is the PromQL of the requests in its servers, the next two are
+    its promises.
 
-    `probed` says in words what its probe shows.
+    `probed` says in words what its probe shows. `candidate_load` is empty without a candidate.
     """
 
     project: str
     model: str
     namespace: str
-    waiting: str
+    load: str
     availability: str
     latency_seconds: str
     probed: str
+    candidate_load: str
 
     @property
     def probe(self) -> str:
-        """Matchers of the series that the prober, our rules and the cache agent export."""
+        """Matchers of the series that our rules and the cache agent export."""
         return f'{{project="{self.project}",model="{self.model}"}}'
+
+    def probed_at(self, track: str) -> str:
+        """Matchers of what the prober exports: of the user's way, or of the candidate's own."""
+        return f'{{project="{self.project}",model="{self.model}",track="{track}"}}'
 
     @property
     def deployments(self) -> str:
@@ -79,6 +90,12 @@ def probe(of: Selector) -> Panel:
     return number(of.probed, "percentunit", f"model:probe_success:max{of.probe}")
 
 
+def candidate(of: Selector) -> Panel:
+    """Whether the candidate, asked by itself, answered its last probe rightly."""
+    last = f"max(probe_success{of.probed_at('candidate')})"
+    return number("Candidate answered rightly", "percentunit", last)
+
+
 def budget(of: Selector) -> Panel:
     """What is left of 28 days' error budget; of hourly means, since scrapes are 600 000."""
     lost = f"avg_over_time(model:probe_error:ratio1h{of.probe}[28d:1h])"
@@ -93,7 +110,7 @@ def held(of: Selector) -> Panel:
 
 def latency(of: Selector) -> Panel:
     """How long probes take, and the promise."""
-    took = f"max(probe_duration_seconds{of.probe})"
+    took = f"max(probe_duration_seconds{of.probed_at('')})"
     promise = (f"vector({of.latency_seconds})", "promise")
     return lines("Probe latency", "s", (took, "probe"), promise)
 
@@ -105,9 +122,12 @@ def replicas(of: Selector) -> Panel:
     return lines("Replicas", "short", (wanted, "wanted"), (ready, "ready"))
 
 
-def waiting(of: Selector) -> Panel:
-    """The queue that the autoscaler acts on."""
-    return lines("Requests waiting", "short", (of.waiting, "waiting"))
+def load(of: Selector) -> Panel:
+    """What the autoscaler acts on, each version by itself."""
+    candidate = [(of.candidate_load, "candidate")] if of.candidate_load else []
+    return lines(
+        "Requests in the servers, running and waiting", "short", (of.load, "stable"), *candidate
+    )
 
 
 def requests(of: Selector) -> Panel:
@@ -139,5 +159,6 @@ def gpu_memory(of: Selector) -> Panel:
     return lines("GPU memory", "decmbytes", (used, "{{exported_pod}}"))
 
 
-MODEL: Final = (probe, budget, held, latency, replicas, waiting, requests, errors, restarts)
+MODEL: Final = (probe, budget, held, latency, replicas, load, requests, errors, restarts)
+CANDIDATE: Final = (candidate,)
 GPU: Final = (gpu_utilisation, gpu_memory)

@@ -11,6 +11,8 @@ from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
 _POLL_SECONDS: Final = 30
 _FALLBACK_AFTER: Final = 3
 _CPU_PERCENT: Final = 70
+LOAD: Final = "isoserve_requests_in_server"
+"""The metric of each pod that an HPA reads, whatever its runtime; our rules record it."""
 _YIELDS_TO_KEDA: Final = {"validations.keda.sh/hpa-ownership": "false"}
 """KEDA's webhook refuses a ScaledObject for a Deployment that another HPA scales, but for one that
 says this. Pulumi makes the new object before it deletes the old one, so where a region gains KEDA
@@ -49,10 +51,14 @@ def _prometheus(scaler: ScalerPlan, query: str, threshold: int, activation: int)
 
 
 def _triggers(scaler: ScalerPlan) -> list[Object]:
-    """Queue depth; the wake-up signal, seen outside the pod; windows, which are floors only."""
+    """The load; the wake-up signal, seen outside the pod; windows, which are floors only."""
+    query = scaler.query
+    if scaler.carried:
+        query = f"clamp_min({query} - {scaler.carried}, 0)"
     # At zero there is no series; elsewhere a missing one must be an error and reach the fallback.
-    query = f"{scaler.query} or vector(0)" if scaler.wake_query else scaler.query
-    queue = _prometheus(scaler, query, scaler.threshold, 0)
+    if scaler.wake_query:
+        query = f"{query} or vector(0)"
+    load = _prometheus(scaler, query, scaler.threshold, 0)
     wake = [_prometheus(scaler, scaler.wake_query, 1, 0)] if scaler.wake_query else []
     windows = [
         {
@@ -66,7 +72,7 @@ def _triggers(scaler: ScalerPlan) -> list[Object]:
         }
         for window in scaler.schedules
     ]
-    return [queue, *wake, *windows]
+    return [load, *wake, *windows]
 
 
 def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
@@ -118,7 +124,7 @@ def _horizontal(plan: ServerPlan, track: TrackPlan, metric: Object) -> list[Obje
 
 def _hpa_queue(plan: ServerPlan, track: TrackPlan) -> list[Object]:
     target = {"averageValue": str(track.scaler.threshold), "type": "AverageValue"}
-    pods = {"metric": {"name": track.scaler.metric}, "target": target}
+    pods = {"metric": {"name": LOAD}, "target": target}
     return _horizontal(plan, track, {"pods": pods, "type": "Pods"})
 
 

@@ -30,13 +30,14 @@ def dashboard_url(grafana_url: str, uid: str) -> str:
 
 
 @cache
-def _model_json(of_gpus: bool, *of: str) -> str:
+def _model_json(of_gpus: bool, of_candidate: bool, *of: str) -> str:
     """The dashboard of one `panels.Selector`, drawn once for all regions."""
     # Imported here: Grafana's builders take 50 ms to load, and most commands draw nothing.
     from components import charts, panels
 
     selector = panels.Selector(*of)
-    shown = [*panels.MODEL, *(panels.GPU if of_gpus else ())]
+    extra = (*(panels.CANDIDATE if of_candidate else ()), *(panels.GPU if of_gpus else ()))
+    shown = [*panels.MODEL, *extra]
     title = f"{selector.project}/{selector.model}"
     uid = dashboard_uid(selector.project, selector.model)
     drawn = [panel(selector) for panel in shown]
@@ -53,16 +54,18 @@ def _region_json() -> str:
 
 def model_dashboard(server: ServerPlan) -> Object:
     """The ConfigMap with a model's dashboard."""
-    work = server.workload
+    work, load = server.workload, {track.role: track.scaler.query for track in server.tracks}
     content = _model_json(
         any(track.placement.gpus for track in server.tracks),
+        server.probe.candidate_url != "",
         work.project,
         work.model,
         work.namespace,
-        server.tracks[0].scaler.query,
+        load["stable"],
         f"{server.slo.availability:.6g}",
         f"{server.slo.latency_seconds:.6g}",
         _PROBED[server.probe.written],
+        load.get("candidate", ""),
     )
     labels = {**work.labels, **_LOADED}
     config = head("v1", "ConfigMap", f"{work.model}-dashboard", work.namespace, labels, {})

@@ -21,12 +21,18 @@ _CONTAINER: Final = (
 """What every container of an own image finds, whatever it serves."""
 
 
+def _signals(stable: Runtime) -> str:
+    """By which metrics the server is scaled."""
+    waiting, running = f"the gauge {stable.queue_metric}", stable.running_metric
+    return f"{waiting} and {running}" if running else waiting
+
+
 def _contract(stable: Runtime) -> str:
     """What the platform demands of a server's image where it is asked as `stable` is."""
     return (
         f"{_CONTAINER}; its own entrypoint starts a server that answers GET {stable.live_path} and "
         f"{stable.ready_path} on port {stable.port}, serves {stable.metrics_path} on port "
-        f"{stable.metrics_port} with the gauge {stable.queue_metric}, and ends within "
+        f"{stable.metrics_port} with {_signals(stable)}, and ends within "
         f"{stable.shutdown_seconds} s of SIGTERM"
     )
 

@@ -48,9 +48,15 @@ class Runtime:
     cannot start on a machine without a GPU. `kv_cache` is how it divides GPU memory, where it keeps
     keys and values of the tokens it has seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
-    `queue_metric` is the gauge of requests waiting, the signal to scale on. The default probe is a
-    GET of `probe_path`, answered with 200 by every model of this runtime; with `probe_json_path`
-    the answer also names the served model there. `sources` has a row for each upstream fact.
+    `queue_metric` is the gauge of requests waiting. With `running_metric`, of those being answered,
+    it makes the load to scale on (`load`). Where a runtime has no such gauge, `running_metric` is a
+    counter of the time that requests were being answered, in units of which a second has
+    `running_units`; its rate is their mean number, and a request is seen when it is over.
+    `running_units` is 0 for a gauge. An empty `running_metric` says that `queue_metric` counts
+    those too.
+    The default probe is a GET of `probe_path`, answered with 200 by every model of this runtime;
+    with `probe_json_path` the answer also names the served model there. `sources` has a row for
+    each upstream fact.
     `cpu_milli` and others of the machine are not here: they belong to the machine type.
     """
 
@@ -73,6 +79,8 @@ class Runtime:
     metrics_path: str
     metrics_port: int
     queue_metric: str
+    running_metric: str
+    running_units: int
     probe_path: str
     probe_json_path: str
     engine_start_seconds: int
@@ -157,6 +165,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_path="/metrics",
             metrics_port=8000,
             queue_metric="vllm:num_requests_waiting",
+            running_metric="vllm:num_requests_running",
+            running_units=0,
             probe_path="/v1/models",
             probe_json_path="data[0].id",
             engine_start_seconds=120,
@@ -170,6 +180,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "health": "vllm/entrypoints/openai/api_server.py: GET /health",
                 "kv_cache": "vllm/config/cache.py, v1/kv_cache_interface.py; logs: issue 10511",
                 "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
+                "running": "docs/usage/metrics.md: vllm:num_requests_running, a gauge",
                 "needs_gpu": "vllm/config/device.py: Failed to infer device type (issue 12847)",
                 "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
                 "user": "docker/Dockerfile: no USER; torch asks for its name (kserve/kserve#5666)",
@@ -198,6 +209,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_path="/metrics",
             metrics_port=_TRITON_METRICS_PORT,
             queue_metric="nv_inference_pending_request_count",
+            running_metric="nv_inference_compute_infer_duration_us",
+            running_units=1_000_000,
             probe_path=_V2_READY,
             probe_json_path="",
             engine_start_seconds=60,
@@ -211,6 +224,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "health": "docs/protocol: KServe v2 health endpoints",
                 "kv_cache": "none of its own: a backend has its own, told by the model's files",
                 "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
+                "running": "docs/user_guide/metrics.md: no gauge; Compute Time, cumulative, in us",
                 "needs_gpu": "docs/getting_started/quickstart.md: Run on CPU-Only System",
                 "probe": "docs/customization_guide/deploy.md: ready when all models are",
                 "user": "build.py: user triton-server is there, and no USER is set",
@@ -245,8 +259,10 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             ready_path=_V2_READY,
             metrics_path="/metrics",
             metrics_port=8082,
-            # Running ones too: of those that wait MLServer has a histogram and no gauge.
+            # Of those that wait alone MLServer has a histogram and no gauge.
             queue_metric="rest_server_requests_in_progress",
+            running_metric="",
+            running_units=0,
             probe_path=_V2_READY,
             probe_json_path="",
             engine_start_seconds=30,
@@ -260,6 +276,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "health": "openapi/dataplane.json: KServe v2 health endpoints",
                 "kv_cache": "none of its own: its runtimes keep nothing between requests",
                 "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
+                "running": "docs/user-guide/metrics.md: in progress are all in flight; "
+                "mlserver/rest/app.py: without /v2/health/live, /v2/health/ready and /metrics",
                 "needs_gpu": "Dockerfile: FROM ubi9/ubi-minimal, without CUDA",
                 "probe": "mlserver/handlers/dataplane.py: ready when all models are",
                 "user": "Dockerfile: USER 1000",
@@ -289,6 +307,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             metrics_path="/metrics",
             metrics_port=8080,
             queue_metric="te_queue_size",
+            running_metric="te_request_inference_duration_sum",
+            running_units=1,
             probe_path="/health",
             probe_json_path="",
             engine_start_seconds=30,
@@ -302,6 +322,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "health": "router/src/http/server.rs: GET /health",
                 "kv_cache": "README.md: embeddings, rerankers and classifiers, none generates",
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
+                "running": "router/src/lib.rs: no gauge; te_request_inference_duration, in seconds",
                 "needs_gpu": "cuda-all-entrypoint.sh: exit 1 without nvidia-smi",
                 "probe": "router/src/http/server.rs: /health asks the model itself",
                 "user": "Dockerfile-cuda-all: no USER; the script is of root, mode 775",
@@ -331,6 +352,8 @@ CUSTOM: Final = Runtime(
     metrics_path="/metrics",
     metrics_port=8080,
     queue_metric="inference_requests_waiting",
+    running_metric="inference_requests_running",
+    running_units=0,
     probe_path=_V2_READY,
     probe_json_path="",
     engine_start_seconds=120,
@@ -339,6 +362,27 @@ CUSTOM: Final = Runtime(
     sources={},
 )
 """The contract of an image of one's own: the Open Inference Protocol v2 on port 8080."""
+
+
+_RATE_WINDOW: Final = "2m"
+"""Several scrapes, of which a rate needs two."""
+
+
+def load(runtime: Runtime, matchers: str, by: str = "") -> str:
+    """PromQL: requests in the servers that `matchers` select, running and waiting.
+
+    Summed `by` labels, or over all. Without the gauge of those that wait there is no result, and so
+    a lost metric is no idle server; the other one may have no series yet.
+    """
+    grouped = f" by ({by})" if by else ""
+    waiting = f"sum{grouped} ({runtime.queue_metric}{{{matchers}}})"
+    if not runtime.running_metric:
+        return waiting
+    running = f"{runtime.running_metric}{{{matchers}}}"
+    if runtime.running_units:
+        running = f"rate({running}[{_RATE_WINDOW}]) / {runtime.running_units}"
+    none = f"{waiting} * 0" if by else "vector(0)"
+    return f"{waiting} + (sum{grouped} ({running}) or {none})"
 
 
 def own_flags(runtime: Runtime) -> frozenset[str]:

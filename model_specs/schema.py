@@ -38,6 +38,8 @@ MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
 TTL_NOTICE: Final = timedelta(days=7)
 """How long before its `ttl` a model's team is told."""
+CANDIDATE_INTERVAL_SECONDS: Final = 15
+"""How often a candidate is asked at least, so that it has answered within minutes."""
 PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
@@ -82,7 +84,8 @@ class Scaling(Part):
     max: Replicas = 2
     """The most replicas in one region."""
     queue_depth: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Requests waiting per replica above which a replica is added."""
+    """Requests in the server per replica, running and waiting, above which a replica is added and
+    below which one is given back. Each version is measured by itself."""
     scale_to_zero: bool = False
     """Give every replica back when no request came for `idle_seconds`."""
     idle_seconds: Seconds = 600
@@ -146,6 +149,8 @@ class Rollout(Part):
     """`canary`: the step now in force, from 0. `blue_green`: 0 is old, 1 is new."""
     mirror_percent: Percent = 100
     """`shadow`: the share of requests copied to the candidate."""
+    right_answers: Annotated[int, Field(ge=1, le=100)] = 3
+    """Answers to `probe.request` that a candidate gives rightly, in a row, before it gets users."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -333,6 +338,7 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        yield from self._uncounted_answers()
         yield from self._foreign_args()
         for where, args in self.arguments.items():
             runtime = self.runtimes.get((*where[:-1], "image"), self.runtimes.get(("image",)))
@@ -344,6 +350,13 @@ class ModelSpec(Part):
                 if not allowed and any(sets(flag, own) for own in taken):
                     why = f"the platform sets this flag itself, got {shown(word)}; remove it"
                     yield (*where, index), "E343", why
+
+    def _uncounted_answers(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """A number of right answers where nobody is asked."""
+        asked = self.rollout.candidate is not None and self.probe.request is not None
+        if "right_answers" in self.rollout.model_fields_set and not asked:
+            why = "it counts a candidate's answers to probe.request; write both, or leave it out"
+            yield ("rollout", "right_answers"), "E353", why
 
     def _foreign_args(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Arguments of one runtime that would reach another."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
 from policies.facts import Facts
+from policies.models import image_of
 from policies.pods import Block
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -17,6 +19,22 @@ _LONGEST_SECONDS: Final = 3600  # the most that Kubernetes takes
 _SHRINK: Final = "currentReplicasIfHigher"
 _OWNERSHIP: Final = "validations.keda.sh/hpa-ownership"
 """KEDA's webhook passes over an HPA where this says false (scaledobject_webhook.go of 2.21)."""
+
+_TRACKS: Final = ("candidate", "spot", "stable")
+_BETTER: Final = frozenset({"custom_metrics", "keda"})
+_OWN_SERIES: Final = "isoserve_dev_model="
+"""What a query of pods' own series has; others read the gateway's."""
+_MATCHERS: Final = re.compile(r"\{([^}]*)\}")
+_OF_TRACK: Final = re.compile(r'isoserve_dev_track=~?"([^"]*)"')
+LOAD_METRICS: Final = {
+    "mlserver": ("rest_server_requests_in_progress",),
+    "text-embeddings-inference": ("te_queue_size", "te_request_inference_duration_sum"),
+    "triton": ("nv_inference_pending_request_count", "nv_inference_compute_infer_duration_us"),
+    "vllm": ("vllm:num_requests_waiting", "vllm:num_requests_running"),
+}
+"""What counts each runtime's requests, waiting and running (MLServer's counts both)."""
+_OWN_LOAD: Final = ("inference_requests_waiting", "inference_requests_running")
+"""What an image of a team's own serves."""
 
 
 def _window(scaler: Resource) -> Any:
@@ -152,4 +170,59 @@ def _keda_fallback(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, what, "make its loss an error", "scaling.queue_depth")
 
 
-RULES: Final[tuple[Rule, ...]] = (_scaler_stated, _scaler_bounds, _as_asked, _keda_fallback)
+def _taken(query: str) -> set[str]:
+    """The tracks whose series of pods a query reads; all where it does not say."""
+    found = set()
+    for matchers in _MATCHERS.findall(query):
+        if _OWN_SERIES in matchers:
+            chosen = _OF_TRACK.search(matchers)
+            pattern = chosen.group(1) if chosen else ".*"
+            found |= {track for track in _TRACKS if re.fullmatch(pattern, track)}
+    return found
+
+
+def _signal_faults(track: Track, scaler: Resource) -> Iterator[tuple[str, str]]:
+    """What is wrong with that by which a ScaledObject measures its track, and what to do."""
+    triggers = scaler.spec.get("triggers") or ()
+    queries = [str((t.get("metadata") or {}).get("query", "")) for t in triggers]
+    own = [query for query in queries if _OWN_SERIES in query]
+    wanted = {"candidate"} if track.is_candidate else {"spot", "stable"}
+    taken = set().union(*map(_taken, own))
+    if taken != wanted:
+        what = f"scales on the requests of {', '.join(sorted(taken)) or 'no track'}"
+        yield what, f"measure {', '.join(sorted(wanted))} by isoserve_dev_track"
+    metrics = LOAD_METRICS.get(image_of(track.model, track.is_candidate), _OWN_LOAD)
+    missing = [name for name in metrics if not any(f"{name}{{" in query for query in own)]
+    if missing:
+        what = f"does not measure {', '.join(missing)}"
+        yield what, "scale on requests running and waiting: a busy replica may have no queue"
+
+
+def _is_blunt(scaler: Resource) -> bool:
+    """Whether an HPA reads what the kubelet measures, CPU or memory, and no requests."""
+    return any(m.get("type") == "Resource" for m in scaler.spec.get("metrics") or ())
+
+
+@whole("P14", "scaler-own-load")
+def _own_load(estate: Estate) -> Iterator[Fault]:
+    """A server scales on the requests in its own version's servers, running and waiting: by those
+    of another it would grow without load, by its queue alone lose busy replicas. CPU is no signal
+    where the region has a better one."""
+    better = _BETTER & set(estate.facts.profile.capabilities)
+    for track in tracks(estate):
+        scaler = track.scaler
+        if scaler is not None and scaler.kind == "ScaledObject":
+            for what, fix in _signal_faults(track, scaler):
+                yield Fault(scaler, what, fix, "scaling.queue_depth")
+        elif scaler is not None and better and _is_blunt(scaler):
+            fix = f"use {', '.join(sorted(better))}, which the region has"
+            yield Fault(scaler, "scales on CPU", fix, "scaling")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _scaler_stated,
+    _scaler_bounds,
+    _as_asked,
+    _own_load,
+    _keda_fallback,
+)

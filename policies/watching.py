@@ -94,10 +94,24 @@ def _probes(estate: Estate) -> list[Mapping[str, Any]]:
     return rows
 
 
+def _alone(track: Track, rows: Iterable[Mapping[str, Any]]) -> Iterator[Fault]:
+    """What is amiss with how a candidate is asked by itself."""
+    model = track.model
+    if not track.is_candidate or model.spec.probe.request is None:
+        return
+    own = f"http://{model.name}-candidate.{model.project}.svc/"
+    asked = [row for row in rows if row["track"] == "candidate" and row["url"].startswith(own)]
+    if len(asked) != 1:
+        what = f"is asked by {len(asked)} probes at its own Service"
+        fix = "give its project's prober one row for it"
+        yield Fault(track.deployment, what, fix, "probe.request")
+
+
 @whole("P31", "synthetic-probe")
 def _synthetic_probe(estate: Estate) -> Iterator[Fault]:
     """Every endpoint is asked its own example by a running prober, as often as its spec says:
-    health checks stay green on a server that answers nothing right."""
+    health checks stay green on a server that answers nothing right. A candidate is asked what the
+    spec wrote by itself, at its own Service: on the user's way it is met by chance."""
     rows = _probes(estate)
     asked = Counter(row["id"] for row in rows)
     often = {row["id"]: row["interval_seconds"] for row in rows}
@@ -110,6 +124,8 @@ def _synthetic_probe(estate: Estate) -> Iterator[Fault]:
         elif often[name] > wanted:
             what = f"is asked every {often[name]} s, the spec says {wanted}"
             yield Fault(found[0].deployment, what, "keep to it", "probe.interval_seconds")
+        else:
+            yield from chain.from_iterable(_alone(track, rows) for track in found)
 
 
 def _groups(estate: Estate) -> dict[str, tuple[Resource, list[Block]]]:

@@ -30,7 +30,13 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature(
             name="queue metric",
             capability="custom_metrics",
-            outcome="scales on CPU, not on requests waiting",
+            outcome="scales on CPU, not on requests running and waiting",
+        ),
+        Feature(
+            name="queue metric of GPUs",
+            capability="custom_metrics",
+            outcome="scales on CPU, which does not follow the load of a GPU: set scaling.min to "
+            "what the peak needs",
         ),
         Feature(name="scale to zero", capability="keda", outcome="keeps one replica"),
         Feature(

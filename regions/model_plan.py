@@ -106,15 +106,19 @@ class ScalerPlan:
     min: int
     max: int
     query: str
-    """PromQL: requests waiting, all replicas together; no series where no pod runs."""
+    """PromQL: requests in the servers of this version, running and waiting, of all its replicas
+    together (stable and spot share them); no series where no pod runs."""
+    query_by_pod: str
+    """The same of each pod, recorded as the metric that `hpa_queue` reads; else empty."""
+    carried: int
+    """Of these requests, those that the version's fixed replicas are there for."""
     threshold: int
+    """Requests in the server per replica, above which a replica is added."""
     wake_query: str
     """PromQL seen outside the pod that is above 0 when someone calls; empty if min > 0."""
     idle_seconds: int
     schedules: tuple[SchedulePlan, ...]
     prometheus_url: str
-    metric: str
-    """The pods metric an HPA reads."""
     scale_down_seconds: int
     """Stabilisation before a replica goes: twice the cold start, 300 to 3600."""
 
@@ -203,6 +207,12 @@ class ProbePlan:
     nothing about right answers, and nobody is paged by it."""
     needs_token: bool
     """Public routes answer only to a token, which the prober holds."""
+    candidate_url: str
+    """Where the candidate is asked the same by itself, at its own Service, without a token; empty
+    without a candidate or a written request."""
+    candidate_interval_seconds: int
+    right_answers: int
+    """What a candidate answers rightly, in a row, before it gets users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

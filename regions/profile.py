@@ -35,8 +35,8 @@ _OLDEST_KUBERNETES: Final = 30
 """The minor version, 1.30: the oldest that serves everything we render."""
 
 CAPABILITIES: Final[dict[str, str]] = {
-    "keda": "KEDA scales on queue depth, on schedules and to zero",
-    "custom_metrics": "an adapter serves Prometheus metrics to HorizontalPodAutoscalers",
+    "keda": "KEDA scales on the requests in the servers, on schedules and to zero",
+    "custom_metrics": "an adapter serves isoserve_requests_in_server to HorizontalPodAutoscalers",
     "gateway_api": "Gateway API v1 with a controller",
     "envoy_gateway": "Envoy Gateway's SecurityPolicy and BackendTrafficPolicy",
     "prometheus_operator": "the operator turns Probe, PodMonitor and PrometheusRule into config",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final
 
 from model_specs.load import Model, Specs
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
+from model_specs.schema import CANDIDATE_INTERVAL_SECONDS
 from regions.abilities import Abilities
 from regions.machines import MACHINES
 from regions.model_plan import (
@@ -70,7 +72,7 @@ def backends(model: Model) -> tuple[BackendPlan, ...]:
     share = candidate_share(model.spec)
     return (
         BackendPlan(service=model.name, role="stable", weight=100 - share),
-        BackendPlan(service=f"{model.name}-candidate", role="candidate", weight=share),
+        BackendPlan(service=candidate_service(model), role="candidate", weight=share),
     )
 
 
@@ -100,7 +102,7 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         caller_namespaces=tuple(sorted({model.project, *shared})),
         requests_per_minute=spec.requests_per_minute,
         backends=backends(model),
-        mirror_service=f"{model.name}-candidate" if shadow else "",
+        mirror_service=candidate_service(model) if shadow else "",
         mirror_percent=spec.rollout.mirror_percent if shadow else 0,
         issuer=sign_in.issuer if sign_in else "",
         jwks_uri=sign_in.jwks_uri if sign_in else "",
@@ -110,9 +112,20 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
     )
 
 
+def candidate_service(model: Model) -> str:
+    """The name by which a candidate is asked by itself."""
+    return f"{model.name}-candidate"
+
+
 def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
-    """The spec's own example request, else the runtime's readiness question: the user's path."""
+    """The spec's own example request, else the runtime's readiness question: the user's path.
+
+    Only what the spec wrote is asked of a candidate too: readiness its gate looks at already.
+    """
     request, expect = model.spec.probe.request, model.spec.probe.expect
+    own = f"http://{candidate_service(model)}.{model.project}.svc"
+    interval = model.spec.probe.interval_seconds
+    often = max(CANDIDATE_INTERVAL_SECONDS, math.ceil(expect.latency_seconds))
     names_model = bool(runtime.probe_json_path) and request is None
     return ProbePlan(
         url=endpoint(model, profile) + (request.path if request else runtime.probe_path),
@@ -123,9 +136,12 @@ def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
         length=expect.length,
         matches=f'"{model.name}"' if names_model else expect.matches,
         latency_seconds=expect.latency_seconds,
-        interval_seconds=model.spec.probe.interval_seconds,
+        interval_seconds=interval,
         written=request is not None,
         needs_token=model.spec.access == "public",
+        candidate_url=own + request.path if request and model.spec.rollout.candidate else "",
+        candidate_interval_seconds=min(interval, often),
+        right_answers=model.spec.rollout.right_answers,
     )
 
 

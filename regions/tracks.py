@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +15,10 @@ from model_specs.names import (
     LABEL_MACHINE,
     LABEL_MODEL,
     LABEL_PROJECT,
+    LABEL_TRACK,
     TAINT_GPU,
 )
-from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime
+from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime, load
 from model_specs.schema import Candidate, ModelSpec, Schedule
 from regions.abilities import Abilities
 from regions.clocks import drain, scale_down_seconds, startup
@@ -69,9 +71,18 @@ def labels_of(model: Model) -> dict[str, str]:
     return {LABEL_MODEL: model.name, LABEL_PROJECT: model.project}
 
 
-def promql_selector(model: Model) -> str:
-    """The label matchers that select a model's own series."""
-    return f'isoserve_dev_project="{model.project}",isoserve_dev_model="{model.name}"'
+_TRACKS: Final = {"stable": '=~"stable|spot"', "candidate": '="candidate"'}
+"""The matchers of the tracks that share one version's requests."""
+
+
+def promql_selector(model: Model, role: str) -> str:
+    """The label matchers that select the series of one version of a model.
+
+    The PodMonitor hands the pods' labels over, with `_` for what a label of Prometheus cannot hold.
+    """
+    named = {LABEL_PROJECT: f'="{model.project}"', LABEL_MODEL: f'="{model.name}"'}
+    matchers = {**named, LABEL_TRACK: _TRACKS[role]}
+    return ",".join(f"{re.sub('[./-]', '_', k)}{v}" for k, v in matchers.items())
 
 
 def tolerations(machine: MachineType, offer: Offer) -> tuple[Toleration, ...]:
@@ -209,12 +220,14 @@ class Bounds:
 
 
 def _kind(abilities: Abilities, model: Model, least: int, most: int) -> str:
-    """Who scales between `least` and `most`."""
+    """Who scales between `least` and `most`: the best that the region has."""
     if least == most:
         return "fixed"
     if abilities.allow("queue autoscaling", model.id, "scaling"):
         return "scaled_object"
-    return "hpa_queue" if abilities.allow("queue metric", model.id, "scaling") else "hpa_cpu"
+    gpus = MACHINES[model.spec.machine_type].gpus
+    metric = "queue metric of GPUs" if gpus else "queue metric"
+    return "hpa_queue" if abilities.allow(metric, model.id, "scaling") else "hpa_cpu"
 
 
 def _schedules(windows: list[tuple[Schedule, int]], least: int) -> tuple[SchedulePlan, ...]:
@@ -230,19 +243,22 @@ def scaler(
     abilities: Abilities,
     profile: RegionProfile,
     model: Model,
+    role: str,
     what: Version,
     clocks: StartupPlan,
     bounds: Bounds,
 ) -> ScalerPlan:
-    """Who sets one track's replicas within `bounds`, and by which signals."""
+    """Who sets one track's replicas within `bounds`, and by which signals.
+
+    A candidate never sleeps: it must have answered before anybody is led to it.
+    """
     scaling = model.spec.scaling
     least, most = bounds.least, bounds.most
     windows = [(w, min(max(w.replicas - bounds.others, 0), most)) for w in scaling.schedules]
-    kind = _kind(abilities, model, 0 if scaling.scale_to_zero else least, most)
-    to_zero = scaling.scale_to_zero and abilities.allow(
-        "scale to zero", model.id, "scaling.scale_to_zero"
-    )
-    floor = least
+    sleeps = scaling.scale_to_zero and role == "stable"
+    kind = _kind(abilities, model, 0 if sleeps else least, most)
+    to_zero = sleeps and abilities.allow("scale to zero", model.id, "scaling.scale_to_zero")
+    own, floor = promql_selector(model, role), least
     if scaling.schedules and not abilities.allow("schedules", model.id, "scaling.schedules"):
         floor = max(least, *(replicas for _, replicas in windows))
     if kind.startswith("hpa"):
@@ -253,13 +269,14 @@ def scaler(
         kind=kind,
         min=0 if to_zero else floor,
         max=most,
-        query=f"sum({what.runtime.queue_metric}{{{promql_selector(model)}}})",
+        query=load(what.runtime, own),
+        query_by_pod=load(what.runtime, own, "namespace, pod") if kind == "hpa_queue" else "",
+        carried=bounds.others * scaling.queue_depth,
         threshold=scaling.queue_depth,
         wake_query=_wake_query(model) if to_zero else "",
         idle_seconds=scaling.idle_seconds,
         schedules=_schedules(windows, least) if kind == "scaled_object" else (),
         prometheus_url=profile.prometheus_url,
-        metric=what.runtime.queue_metric.replace(":", "_"),
         scale_down_seconds=scale_down_seconds(clocks),
     )
 
@@ -333,7 +350,7 @@ def _track(
     track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)
-    scales = scaler(abilities, profile, model, what, clocks, bounds)
+    scales = scaler(abilities, profile, model, role, what, clocks, bounds)
     cause = _interruption(abilities, model, bounds.capacity)
     return TrackPlan(
         name=model.name if track == "stable" else f"{model.name}-{track}",

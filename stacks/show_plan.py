@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 from model_specs.moment import written
 from regions.model_plan import TrackPlan
@@ -14,9 +15,17 @@ from stacks.outcome import OK, Outcome, table
 from stacks.tree import moment_of, tree_of
 
 _HEAD = (
-    "MODEL", "TRACK", "POOL", "MACHINE", "REPLICAS", "SURGE", "FILES", "STARTUP/PROGRESS/GATE",
-    "ENDPOINT",
+    "MODEL", "TRACK", "POOL", "MACHINE", "REPLICAS", "SCALED BY", "SURGE", "FILES",
+    "STARTUP/PROGRESS/GATE", "ENDPOINT",
 )  # fmt: skip
+
+_SIGNALS: Final = {
+    "fixed": "-",
+    "hpa_cpu": "CPU",
+    "hpa_queue": "{} requests in a server",
+    "scaled_object": "{} requests in a server",
+}
+"""What sets the replicas of a track, by the kind of its scaler."""
 
 
 def _pool(plan: RegionPlan, machine: str) -> str:
@@ -39,6 +48,7 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
                 _pool(plan, track.placement.machine_type),
                 track.placement.machine_type,
                 _replicas(track),
+                _SIGNALS[track.scaler.kind].format(track.scaler.threshold),
                 str(track.surge),
                 track.weights.mode,
                 f"{clocks.budget_seconds}/{clocks.progress_deadline_seconds}"
@@ -53,6 +63,7 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
             job.placement.machine_type,
             str(job.parallelism),
             "-",
+            "-",
             job.weights.mode,
             f"{job.deadline_seconds} s",
             job.schedule or "once",
@@ -65,6 +76,11 @@ def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
         yield f"{plan.region}  ({plan.provider})\n"
         yield from table(_HEAD, list(_rows(plan)))
         for server in plan.servers:
+            if server.probe.candidate_url:
+                yield (
+                    f"{server.workload.id}  its candidate is asked by itself and gets users after "
+                    f"{server.probe.right_answers} right answers in a row\n"
+                )
             if not server.probe.written:
                 yield f"{server.workload.id}  not probed for correctness: write probe.request\n"
         for row in plan.expired:

@@ -12,6 +12,7 @@ from model_specs.names import (
     LABEL_PROJECT,
     TAINT_GPU,
 )
+from model_specs.runtimes import RUNTIMES, load
 from regions.model_plan import (
     AccessPlan,
     BackendPlan,
@@ -70,18 +71,22 @@ def a_placement(**over: Any) -> PlacementPlan:
 
 
 def a_scaler(**over: Any) -> ScalerPlan:
-    selector = 'isoserve_dev_project="search",isoserve_dev_model="sentiment"'
+    selector = (
+        'isoserve_dev_project="search",isoserve_dev_model="sentiment",'
+        'isoserve_dev_track=~"stable|spot"'
+    )
     whole = ScalerPlan(
         kind="scaled_object",
         min=1,
         max=2,
-        query=f"sum(vllm:num_requests_waiting{{{selector}}})",
+        query=load(RUNTIMES["vllm"], selector),
+        query_by_pod="",
+        carried=0,
         threshold=4,
         wake_query="",
         idle_seconds=600,
         schedules=(),
         prometheus_url="http://prometheus.monitoring.svc:9090",
-        metric="vllm_num_requests_waiting",
         scale_down_seconds=300,
     )
     return replace(whole, **over)
@@ -211,6 +216,9 @@ def a_probe(**over: Any) -> ProbePlan:
         interval_seconds=30,
         written=True,
         needs_token=False,
+        candidate_url="",
+        candidate_interval_seconds=15,
+        right_answers=3,
     )
     return replace(whole, **over)
 

@@ -141,7 +141,9 @@ def a_row(**over: Any) -> Row:
         "model": "sentiment",
         "status": 200,
         "token_path": "",
+        "track": "",
         "url": "http://localhost:1/",
+        "version": "",
     }
     return Row(**{**whole, **over})
 

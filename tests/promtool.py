@@ -103,3 +103,32 @@ def check_alerts(
     }
     (directory / "test.yaml").write_text(json.dumps(test))
     _promtool("test", "rules", str(directory / "test.yaml"))
+
+
+def check_value(
+    directory: Path,
+    query: str,
+    series: Mapping[str, str],
+    expected: Mapping[int, tuple[str, float] | None],
+    step: int = 15,
+) -> None:
+    """At each second of `expected`, `query` has one result, labels and value, or none."""
+    test = {
+        "evaluation_interval": f"{step}s",
+        "tests": [
+            {
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "interval": f"{step}s",
+                "promql_expr_test": [
+                    {
+                        "eval_time": f"{second}s",
+                        "exp_samples": [{"labels": one[0], "value": one[1]}] if one else [],
+                        "expr": query,
+                    }
+                    for second, one in expected.items()
+                ],
+            }
+        ],
+    }
+    (directory / "value.yaml").write_text(json.dumps(test))
+    _promtool("test", "rules", str(directory / "value.yaml"))

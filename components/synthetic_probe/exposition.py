@@ -15,7 +15,7 @@ from prometheus_client import (
 from components.synthetic_probe.settings import Row
 from components.synthetic_probe.verdict import Reason, Result
 
-_LABELS: Final = ("project", "model")
+_LABELS: Final = ("project", "model", "track")
 
 
 class Exposition:
@@ -47,7 +47,7 @@ class Exposition:
     def record(self, row: Row, result: Result, unix_seconds: float) -> None:
         """Take in a probe of the regular turn, which finished at `unix_seconds`."""
         self.count(row, result)
-        own = (self._project, row.model)
+        own = (self._project, row.model, row.track)
         self._success.labels(*own).set(result.reason is None)
         self._duration.labels(*own).set(result.seconds)
         self._finished.labels(*own).set(unix_seconds)
@@ -65,7 +65,7 @@ class Exposition:
         Were it one, a model that fails now and then would burn its budget only for the moment
         until it is asked again.
         """
-        own = (self._project, row.model)
+        own = (self._project, row.model, row.track)
         for reason in Reason:  # all from the first on: `increase` does not see a series begin
             self._failures.labels(*own, reason).inc(reason == result.reason)
         self._attempts.labels(*own).inc()

@@ -6,14 +6,18 @@ PROBE_HEADER, and serves on METRICS_PORT `/healthz` (200 while it asks on time, 
 and `/metrics`. A model's series begin with its first finished probe, and the rules read only these;
 the answer to a second ask is in the three counts and nowhere else:
 
-    probe_success{project,model}                  1 or 0: the last finished probe
-    probe_duration_seconds{project,model}         how long it took
-    probe_last_timestamp_seconds{project,model}   when it finished, Unix time
-    probe_failures_in_a_row{project,model}        wrong answers since the last right one
-    probe_attempts_total{project,model}           probes finished
-    probe_failures_total{project,model,reason}    those that failed, by reason (verdict.py)
-    probe_first_token_seconds{project,model}      of the last one, if it was a right stream
-    probe_tokens_per_second{project,model}        likewise, after its first token
+    probe_success                  1 or 0: the last finished probe
+    probe_duration_seconds         how long it took
+    probe_last_timestamp_seconds   when it finished, Unix time
+    probe_failures_in_a_row        wrong answers since the last right one
+    probe_attempts_total           probes finished
+    probe_failures_total           those that failed, by reason (verdict.py)
+    probe_first_token_seconds      of the last one, if it was a right stream
+    probe_tokens_per_second        likewise, after its first token
+
+Each has the labels `project` and `model`, and `track`: empty for the user's way, `candidate` for a
+candidate's own Service. The answers of a candidate are also told in the log (see answers.py), of
+the `version` that was asked, which is of nothing else.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, Object, head, operator_head, restricted_pod
+from components.synthetic_probe.answers import candidates
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
 from model_specs.names import LABEL_PROJECT, LABEL_ROLE, PROBER
 from model_specs.runtimes import SERVER_GID, SERVER_UID
@@ -44,25 +49,45 @@ _DISCOVERY: Final = {
 }
 
 
+def _row(server: ServerPlan) -> Object:
+    """How a model is asked on the user's way."""
+    return {
+        "body": server.probe.body,
+        "id": server.workload.id,
+        "interval_seconds": server.probe.interval_seconds,
+        "json_path": server.probe.json_path,
+        "latency_seconds": server.probe.latency_seconds,
+        "length": server.probe.length,
+        "matches": server.probe.matches,
+        "method": server.probe.method,
+        "model": server.workload.model,
+        "status": server.probe.status,
+        "token_path": TOKEN_PATH if server.probe.needs_token else "",
+        "track": "",
+        "url": server.probe.url,
+        "version": "",
+    }
+
+
+def _of_candidate(server: ServerPlan) -> list[Object]:
+    """How its candidate is asked by itself: the same, at its own Service."""
+    return [
+        _row(server)
+        | {
+            "id": candidate.id,
+            "interval_seconds": server.probe.candidate_interval_seconds,
+            "token_path": "",
+            "track": "candidate",
+            "url": server.probe.candidate_url,
+            "version": candidate.version,
+        }
+        for candidate in candidates([server])
+    ]
+
+
 def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
     """The prober's configuration, as JSON."""
-    rows = [
-        {
-            "body": server.probe.body,
-            "id": server.workload.id,
-            "interval_seconds": server.probe.interval_seconds,
-            "json_path": server.probe.json_path,
-            "latency_seconds": server.probe.latency_seconds,
-            "length": server.probe.length,
-            "matches": server.probe.matches,
-            "method": server.probe.method,
-            "model": server.workload.model,
-            "status": server.probe.status,
-            "token_path": TOKEN_PATH if server.probe.needs_token else "",
-            "url": server.probe.url,
-        }
-        for server in servers
-    ]
+    rows = [row for server in servers for row in (_row(server), *_of_candidate(server))]
     return json.dumps({"probes": rows, "project": project}, sort_keys=True)
 
 

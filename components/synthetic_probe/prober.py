@@ -24,6 +24,7 @@ from typing import Final
 from aiohttp import web
 
 from components.synthetic_probe import settings
+from components.synthetic_probe.answer_lines import Tally
 from components.synthetic_probe.ask import ask, open_session
 from components.synthetic_probe.exposition import Exposition
 from components.synthetic_probe.schedule import Clock, Schedule
@@ -43,11 +44,15 @@ _log = logging.getLogger("prober")
 
 
 class Report:
-    """Hands each result to the metrics, and to the log when a model's state changes."""
+    """Hands each result to the metrics, and to the log when a model's state changes.
+
+    Of a candidate the log has every answer: who waits for them reads it (answers.py).
+    """
 
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
         self._reasons: dict[str, Reason | None] = {}
+        self._tallies: dict[str, Tally] = {}
 
     def __call__(self, row: settings.Row, result: Result, again: bool) -> None:
         """Take in one result."""
@@ -55,6 +60,10 @@ class Report:
             self._exposition.count(row, result)
         else:
             self._exposition.record(row, result, time.time())
+        if row.track:
+            tally = self._tallies.get(row.id, Tally()).after(right=result.reason is None)
+            self._tallies[row.id] = tally
+            _log.info("%s", tally.line(row.id, row.version))
         if row.id in self._reasons and self._reasons[row.id] == result.reason:
             return
         self._reasons[row.id] = result.reason

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.kube import Object, head, operator_head
 from components.model_network import LABEL_VERSION
+from components.replica_autoscaler import LOAD
 from components.service_dashboard import dashboard_uid, dashboard_url
 from components.synthetic_probe import signals
 from components.synthetic_probe.objects import SCRAPE_SECONDS
@@ -63,6 +64,18 @@ def _failing(server: ServerPlan) -> Group:
     return _alert(server, "ModelProbeFailing", signals.failing(server), "0s", "page", words)
 
 
+def _candidate(server: ServerPlan) -> list[Group]:
+    """Who gets no users yet wakes nobody, and a start may take its time."""
+    if not server.probe.candidate_url:
+        return []
+    words = (
+        "has a candidate that answers its probe wrongly",
+        "{{ $value }} probes in a row failed at the candidate's own Service, users or not.",
+    )
+    expr, wait = signals.candidate_failing(server), f"{signals.start_seconds(server)}s"
+    return [_alert(server, "ModelCandidateFailing", expr, wait, "ticket", words)]
+
+
 def _absent(server: ServerPlan) -> Group:
     words = ("is not probed", "No probe was reported for 5 minutes: nobody knows whether it works.")
     return _alert(server, "ModelProbeAbsent", signals.absent(server), "5m", "page", words)
@@ -89,11 +102,23 @@ def _burning(server: ServerPlan, burn: signals.Burn) -> Group:
     return alert | {"labels": alert["labels"] | {"window": burn.long}}
 
 
+def _load(server: ServerPlan, name: str) -> list[Group]:
+    """What HPAs scale on, of each pod; KEDA asks Prometheus itself."""
+    queries = dict.fromkeys(t.scaler.query_by_pod for t in server.tracks if t.scaler.query_by_pod)
+    records = [{"expr": query, "record": LOAD} for query in queries]
+    return [{"interval": "15s", "name": f"{name}-load", "rules": records}] if records else []
+
+
 def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
     """The model's rules as Prometheus has them; alerts link to its dashboard on `grafana_url`."""
     work = server.workload
     name = f"{work.project}-{work.model}"
-    alerts = [_absent(server), _slow(server), *(_burning(server, b) for b in signals.BURNS)]
+    alerts = [
+        _absent(server),
+        *_candidate(server),
+        _slow(server),
+        *(_burning(server, b) for b in signals.BURNS),
+    ]
     success = {"expr": signals.success(server), "record": signals.SUCCESS}
     groups: list[Group] = [
         {
@@ -103,6 +128,7 @@ def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
         },
         {"interval": "30s", "name": f"{name}-slo", "rules": [*_records(server, "30s"), *alerts]},
         {"interval": "2m", "name": f"{name}-budget", "rules": _records(server, "2m")},
+        *_load(server, name),
     ]
     link = dashboard_url(grafana_url, dashboard_uid(work.project, work.model))
     for group in groups:

@@ -13,7 +13,9 @@ class Row:
     """One model's probe, as objects.py writes it; an empty `json_path` or `matches` asks nothing,
     nor does a `length` of 0.
 
-    `token_path` is empty where the route asks for no token.
+    `token_path` is empty where the route asks for no token. `track` is `candidate` where the next
+    version is asked by itself, at its own Service, and `version` then says which; else both are
+    empty.
     """
 
     body: dict[str, Any]
@@ -27,7 +29,9 @@ class Row:
     model: str
     status: int
     token_path: str
+    track: str
     url: str
+    version: str
 
     @property
     def streams(self) -> bool:

@@ -39,11 +39,21 @@ _MOST: Final = 0.9  # a loose budget times 14.4 can exceed 1, which no ratio doe
 
 
 def selector(server: ServerPlan) -> str:
-    """The matchers of the model's own probe series."""
+    """The matchers of the model's own probe series, on the user's way."""
+    return _at(server, "")
+
+
+def _at(server: ServerPlan, track: str) -> str:
+    work = server.workload
+    return f'{{project="{work.project}",model="{work.model}",track="{track}"}}'
+
+
+def _recorded(server: ServerPlan) -> str:
+    """The matchers of what our rules record."""
     return f'{{project="{server.workload.project}",model="{server.workload.model}"}}'
 
 
-def _start_seconds(server: ServerPlan) -> int:
+def start_seconds(server: ServerPlan) -> int:
     """How long a start of the model may take."""
     return max(track.startup.gate_timeout_seconds for track in server.tracks)
 
@@ -66,7 +76,7 @@ def ratio(server: ServerPlan, window: str) -> str:
     Above an hour it is the mean of the recorded 5 minutes: three days of scrapes are 65 000
     samples a model.
     """
-    own = selector(server)
+    own = _recorded(server)
     if WINDOW_SECONDS[window] > WINDOW_SECONDS["1h"]:
         return f"avg_over_time({RATIO}5m{own}[{window}])"
     return f"1 - avg_over_time({SUCCESS}{own}[{window}])"
@@ -79,7 +89,7 @@ def success(server: ServerPlan) -> str:
         return last
     work = server.workload
     pods = f'{{namespace="{work.namespace}",deployment=~"{work.model}(-spot|-candidate)?"}}'
-    span = f"{_start_seconds(server)}s"
+    span = f"{start_seconds(server)}s"
     asleep = f"max(min_over_time(kube_deployment_spec_replicas{pods}[{span}])) == 0"
     return f"{last} unless on () ({asleep})"
 
@@ -90,16 +100,22 @@ def failing(server: ServerPlan) -> str:
     While a prober moves, two report: neither may have a right last answer, and the elder counts.
     """
     twice = f"max by (project, model) (probe_failures_in_a_row{selector(server)}) >= 2"
-    series = f"{SUCCESS}{selector(server)}"
-    span = f"{_start_seconds(server)}s"
+    series = f"{SUCCESS}{_recorded(server)}"
+    span = f"{start_seconds(server)}s"
     served = f"max_over_time({series}[{span}]) == 1"
     old = f"max_over_time({series}[5m] offset {span}) >= 0"
     return f"{twice} and {series} == 0 and ({served} or {old})"
 
 
+def candidate_failing(server: ServerPlan) -> str:
+    """Two wrong answers in a row at the candidate's own Service."""
+    own = _at(server, "candidate")
+    return f"max by (project, model) (probe_failures_in_a_row{own}) >= 2"
+
+
 def burning(server: ServerPlan, burn: Burn) -> str:
     """Both windows burn, and the long one is full: a start is no loss of budget."""
-    own, limit = selector(server), f"{threshold(server, burn):.6g}"
+    own, limit = _recorded(server), f"{threshold(server, burn):.6g}"
     short, long = f"{RATIO}{burn.short}{own}", f"{RATIO}{burn.long}{own}"
     return f"{short} > {limit} and {long} > {limit} and {long} offset {burn.long} >= 0"
 
@@ -115,4 +131,4 @@ def slow(server: ServerPlan) -> str:
     """The 95th percentile of a model that is awake exceeds the promise."""
     p95 = f"quantile_over_time(0.95, probe_duration_seconds{selector(server)}[15m])"
     limit = f"{server.slo.latency_seconds:.6g}"
-    return f"max by (project, model) ({p95}) > {limit} and {SUCCESS}{selector(server)} >= 0"
+    return f"max by (project, model) ({p95}) > {limit} and {SUCCESS}{_recorded(server)} >= 0"

@@ -13,7 +13,13 @@ from typing import Final
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, connect
-from regions.sandbox.layout import BIN, kubeconfig_of, region_home, write_atomically
+from regions.sandbox.layout import (
+    BIN,
+    certificates_of,
+    kubeconfig_of,
+    region_home,
+    write_atomically,
+)
 from regions.sandbox.ports import ports
 
 READY_TIMEOUT_SECONDS: Final = 60
@@ -38,13 +44,13 @@ def start(region: str) -> Cluster:
     Raises SandboxError with the end of the log when a part stops or isn't ready in time.
     """
     home = region_home(region)
-    (home / "certs").mkdir(parents=True, exist_ok=True)
+    certificates_of(region).mkdir(parents=True, exist_ok=True)
     token = _token(home / "token")
     _write_token_table(home / "tokens.csv", token)
     _write_signing_key(home / "service-account.key")
     _start_part(region, "etcd")
     _start_part(region, "kube-apiserver")
-    certificate = _wait_for(region, home / "certs" / "apiserver.crt")
+    certificate = _wait_for(region, certificates_of(region) / "apiserver.crt")
     _write_kubeconfig(region, token, certificate)
     cluster = connect(region, kubeconfig_of(region))
     _wait_until_ready(region, cluster)
@@ -92,7 +98,8 @@ def _apiserver(region: str) -> list[str]:
         f"--etcd-servers=http://127.0.0.1:{chosen[f'{region}.etcd']}",
         "--bind-address=127.0.0.1",
         f"--secure-port={chosen[f'{region}.kube-apiserver']}",
-        f"--cert-dir={home / 'certs'}",
+        f"--cert-dir={certificates_of(region)}",
+        "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-signing-key-file={key}",
         f"--service-account-key-file={key}",

@@ -41,6 +41,11 @@ def kubeconfig_of(region: str) -> Path:
     return region_home(region) / "kubeconfig"
 
 
+def certificates_of(region: str) -> Path:
+    """The directory of the certificates that the region's API server makes for itself."""
+    return region_home(region) / "certs"
+
+
 def hosts_file(region: str) -> Path:
     """Every name that pods of the region can resolve; each container has it as /etc/hosts."""
     return region_home(region) / "hosts"

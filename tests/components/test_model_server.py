@@ -243,7 +243,9 @@ def test_a_shadow_has_a_service_of_its_own() -> None:
 def test_blue_green_moves_the_one_service(step: int, live: str) -> None:
     rollout = {"strategy": "blue_green", "candidate": {"image": "triton"}, "step": step}
     found = objects(served(rollout=rollout))
-    assert receivers(one("Service", found), found) == [live]
+    reached = {identity(o).name: receivers(o, found) for o in of_kind("Service", found)}
+    assert reached["sentiment"] == [live]
+    assert reached["sentiment-candidate"] == ["sentiment-candidate"], "it is asked by itself"
 
 
 def test_a_blue_green_switch_touches_no_pod() -> None:

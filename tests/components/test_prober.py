@@ -32,7 +32,7 @@ from tests.promtool import check_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "components" / "synthetic_probe" / "Dockerfile"
-OWN = '{model="sentiment",project="search"}'
+OWN = '{model="sentiment",project="search",track=""}'
 IN_A_ROW = f"probe_failures_in_a_row{OWN}"
 PONG = b'{"choices": [{"text": "pong"}]}'
 # The rules' own series have a colon before it.

@@ -28,7 +28,10 @@ def exported(*results: Result) -> dict[str, float]:
         check_metrics(text)
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     pairs = [line.rsplit(" ", 1) for line in lines]
-    return {name.replace('model="sentiment",project="search"', ""): float(v) for name, v in pairs}
+    return {
+        name.replace('model="sentiment",project="search",track=""', ""): float(v)
+        for name, v in pairs
+    }
 
 
 def test_no_series_before_the_first_answer() -> None:
@@ -51,8 +54,9 @@ def test_right_stream_has_every_metric_and_no_others() -> None:
 def test_every_reason_is_a_series_from_the_first_probe_on() -> None:
     found = exported(result(None, None), result(Reason.JSON, None), result(Reason.JSON, None))
     counted = {name: v for name, v in found.items() if "reason" in name}
-    expected = {f'probe_failures_total{{,reason="{reason}"}}': 0.0 for reason in Reason}
-    expected['probe_failures_total{,reason="json"}'] = 2
+    own = 'probe_failures_total{{model="sentiment",project="search",reason="{}",track=""}}'
+    expected = {own.format(reason): 0.0 for reason in Reason}
+    expected[own.format("json")] = 2
     assert counted == expected, "`increase` does not see the step from nothing to 1"
 
 
@@ -87,7 +91,7 @@ def test_second_ask_counts_and_is_no_sample_of_the_time_between_turns() -> None:
     report(a_row(), result(None, FAST), True)
     after = exposition.text().decode().splitlines()
     changed = {
-        new.replace('{model="sentiment",project="search"}', "")
+        new.replace('{model="sentiment",project="search",track=""}', "")
         for new in after
         if new not in before
     }

@@ -29,7 +29,7 @@ from tests.promtool import check_alerts
 GOOD = Result(seconds=0.2, reason=None, detail="", pace=None)
 REFUSED = Result(seconds=0.0, reason=Reason.CONNECT, detail="no connection", pace=None)
 HUNG = Result(seconds=10.0, reason=Reason.TIMEOUT, detail="no answer", pace=None)
-OWN = '{model="sentiment",project="search"}'
+OWN = '{model="sentiment",project="search",track=""}'
 SERIES = [
     f"{name}{OWN}"
     for name in ("probe_success", "probe_failures_in_a_row", "probe_last_timestamp_seconds")

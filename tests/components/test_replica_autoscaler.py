@@ -6,7 +6,7 @@ import pytest
 
 from components.kube import Object
 from components.ownership import left_alone, targeted
-from components.replica_autoscaler import objects
+from components.replica_autoscaler import LOAD, objects
 from regions.model_plan import ScalerPlan, SchedulePlan
 from tests.builders import a_scaler, a_server, a_track
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
@@ -89,13 +89,20 @@ def test_the_bounds_are_the_plans() -> None:
     assert "idleReplicaCount" not in spec, "it can only be 0, and min says it already"
 
 
-def test_a_warm_model_scales_on_its_queue_alone() -> None:
+def test_what_fixed_replicas_carry_is_no_work_for_those_that_scale() -> None:
+    (load,) = scaled_object(a_scaler(query="load", carried=8))["triggers"]
+    assert load["metadata"]["query"] == "clamp_min(load - 8, 0)", (
+        "two replicas on demand take 4 each, the spot ones what is above"
+    )
+
+
+def test_a_warm_model_scales_on_its_requests_alone() -> None:
     (queue,) = scaled_object(a_scaler(threshold=9))["triggers"]
     assert queue["metadata"]["query"] == a_scaler().query, (
         "a missing series must reach the fallback, so nothing stands in for it"
     )
     assert queue["metadata"]["threshold"] == "9"
-    assert queue["metricType"] == "AverageValue", "waiting requests per replica"
+    assert queue["metricType"] == "AverageValue", "requests per replica"
 
 
 def test_a_sleeping_model_has_a_signal_from_outside_and_a_queue_that_may_be_absent() -> None:
@@ -152,7 +159,7 @@ def test_without_keda_a_horizontal_autoscaler_takes_over(kind: str, source: str)
     (metric,) = spec["metrics"]
     assert metric["type"] == source
     if kind == "hpa_queue":
-        assert metric["pods"]["metric"]["name"] == "vllm_num_requests_waiting"
+        assert metric["pods"]["metric"]["name"] == LOAD, "one metric, whatever the runtime"
         assert metric["pods"]["target"]["averageValue"] == "9"
 
 

@@ -26,6 +26,7 @@ def test_an_image_of_ones_own_is_told_its_whole_contract() -> None:
         f"port {CUSTOM.port}",
         CUSTOM.metrics_path,
         CUSTOM.queue_metric,
+        CUSTOM.running_metric,
         "uid 10001 and gid 10001",
         "read-only root",
         "/tmp",

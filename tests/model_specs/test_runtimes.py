@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,10 @@ import pytest
 from components.kube import Object
 from model_specs.arguments import sets
 from model_specs.errors import SpecErrors
-from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
+from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime, load
 from regions.sandbox.process_node.container import User
 from tests.examples import a_model, of_kind, planned, rendered, template
+from tests.promtool import check_value
 from tests.workshop import ended, open_workshop
 
 every_runtime = pytest.mark.parametrize("row", RUNTIMES.values(), ids=lambda row: row.name)
@@ -29,6 +31,7 @@ FACTS: Final = frozenset(
         "metrics",
         "needs_gpu",
         "probe",
+        "running",
         "user",
         "working_dir",
     }
@@ -91,6 +94,50 @@ def test_what_a_runtime_writes_goes_where_it_may(row: Runtime) -> None:
     assert folders, "each of them keeps some cache"
     for name, folder in folders.items():
         assert folder.startswith(f"{SCRATCH}/"), f"{name}: all else is read-only"
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics"),
+    [
+        ("vllm", ["vllm:num_requests_waiting", "vllm:num_requests_running"]),
+        (
+            "triton",
+            ["nv_inference_pending_request_count", "nv_inference_compute_infer_duration_us"],
+        ),
+        ("mlserver", ["rest_server_requests_in_progress"]),
+        (
+            "text-embeddings-inference",
+            ["te_queue_size", "te_request_inference_duration_sum"],
+        ),
+    ],
+)
+def test_the_load_of_a_runtime_is_its_requests_running_and_waiting(
+    name: str, metrics: list[str]
+) -> None:
+    assert re.findall(r"([a-z_:]+)\{", load(RUNTIMES[name], "x")) == metrics
+    by_pod = re.findall(r"([a-z_:]+)\{", load(RUNTIMES[name], "x", "pod"))
+    assert list(dict.fromkeys(by_pod)) == metrics
+
+
+def test_a_counter_of_time_is_read_as_the_mean_number_of_requests(tmp_path: Path) -> None:
+    scrapes = "0 30e6 60e6 90e6 120e6 150e6 180e6 210e6 240e6"
+    series = {
+        'nv_inference_pending_request_count{pod="a"}': "3+0x8",
+        'nv_inference_compute_infer_duration_us{pod="a"}': scrapes,
+    }
+    for by, labels in (("", "{}"), ("pod", '{pod="a"}')):
+        query = load(RUNTIMES["triton"], "", by)
+        check_value(tmp_path, query, series, {120: (labels, 5.0), 0: (labels, 3.0)})
+
+
+def test_the_running_ones_are_counted_with_no_queue_and_a_lost_queue_is_no_idle_server(
+    tmp_path: Path,
+) -> None:
+    query = load(RUNTIMES["vllm"], "")
+    running = {'vllm:num_requests_running{pod="a"}': "7+0x8"}
+    waiting = {'vllm:num_requests_waiting{pod="a"}': "0+0x8"}
+    check_value(tmp_path, query, running | waiting, {30: ("{}", 7.0)})
+    check_value(tmp_path, query, running, {30: None})
 
 
 def test_an_image_of_ones_own_keeps_its_entrypoint_and_directory() -> None:

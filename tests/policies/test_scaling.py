@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
+from model_specs.runtimes import RUNTIMES
 from model_specs.schema import Scaling
 from policies.rule import Rule
-from policies.scaling import RULES
+from policies.scaling import LOAD_METRICS, RULES
 from tests.policies.cases import (
     GONE,
     Case,
@@ -21,7 +22,7 @@ from tests.policies.cases import (
 )
 from tests.policies.estate import added, changed, named, said
 
-STATED, BOUNDS, ASKED, FALLBACK = RULES
+STATED, BOUNDS, ASKED, LOAD, FALLBACK = RULES
 KEDA: Final = "ScaledObject search/embedder"
 HPA: Final = "HorizontalPodAutoscaler search/embedder"
 SERVER: Final = "Deployment search/embedder"
@@ -33,6 +34,10 @@ OF_KEDA: Final = "spec advanced horizontalPodAutoscalerConfig"
 TRIGGER: Final = "spec triggers 0"
 YIELDS: Final = "metadata annotations validations.keda.sh/hpa-ownership"
 ON_PREM: Final = "sandbox-onprem"
+QUERY: Final = f"{TRIGGER} metadata query"
+OWN: Final = 'isoserve_dev_project="search",isoserve_dev_model="embedder"'
+WAITING, RUNNING = "te_queue_size", "te_request_inference_duration_sum"
+BOTH: Final = "sum({0}{{{1}}}) + sum({2}{{{1}}})"
 CASES: Final = (
     *(
         Case(rule=STATED, of=of, path=path, value=value, says=says, field=field, region=region)
@@ -96,6 +101,19 @@ CASES: Final = (
             (FIXED, "spec replicas", 0, "keep 1 pods, the spec asks for 2", "scaling.min", FIXED),
             (CANDIDATE, "spec replicas", 0, "keep 0 pods", "scaling.min", CANDIDATE),
             (CANDIDATE, "spec replicas", 9, "may have 9 pods", "scaling.max", CANDIDATE),
+        )
+    ),
+    *(
+        Case(rule=LOAD, of=KEDA, path=QUERY, value=query, says=says, field="scaling.queue_depth",
+             times=times, region="sandbox-aws")
+        for query, says, times in (
+            (BOTH.format(WAITING, OWN, RUNNING),
+             "scales on the requests of candidate, spot, stable", 1),
+            (BOTH.format(WAITING, f'{OWN},isoserve_dev_track="candidate"', RUNNING),
+             "scales on the requests of candidate; measure spot, stable", 1),
+            (f'sum({WAITING}{{{OWN},isoserve_dev_track=~"stable|spot"}})',
+             f"does not measure {RUNNING}", 1),
+            ("vector(1)", "scales on the requests of no track", 2),
         )
     ),
     *(
@@ -197,3 +215,19 @@ def test_a_model_is_judged_by_all_its_nodes_together() -> None:
     assert "keep 1 pods, the spec asks for 2" in less
     assert "has no autoscaler and 1 pods, the spec asks for up to 3" in unscaled
     assert {finding.resource for finding in findings} == {FIXED}
+
+
+def test_every_runtime_has_its_metrics_of_load_in_the_rules_own_table() -> None:
+    found = {
+        name: tuple(filter(None, (row.queue_metric, row.running_metric)))
+        for name, row in RUNTIMES.items()
+    }
+    assert found == LOAD_METRICS, "a runtime that the rule does not know is judged as an own image"
+
+
+def test_cpu_is_no_signal_where_there_is_a_better_one() -> None:
+    hpa = named(HPA, ON_PREM)
+    assert hpa.spec["metrics"][0]["type"] == "Resource", "the region has nothing better"
+    assert not said(LOAD, region=ON_PREM)
+    (finding,) = said(LOAD, hpa, without=KEDA, region="sandbox-aws")
+    assert "scales on CPU" in finding.place.message

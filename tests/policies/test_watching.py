@@ -12,8 +12,11 @@ import pytest
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import Expectation, Probe
 from policies.judge import Finding, judge
+from policies.podsets import pod_set
+from policies.reach import Reach
 from policies.resources import of_object
-from policies.rule import Rule
+from policies.rule import Estate, Rule
+from policies.walls import LABEL_NAMESPACE, Sender, admits, releases
 from policies.watching import METRICS_PORTS, RULES
 from regions.resolve import resolve
 from tests.examples import a_profile, rendered, specs
@@ -78,6 +81,9 @@ CASES: Final = (
              "is asked by 0 probes", "probe"),
         )
     ),
+    Case(rule=PROBED, of=CONFIG, path="data config.json", value=asked(setting("probes 1", GONE)),
+         says="is asked by 0 probes at its own Service", field="probe.request",
+         on=f"{SERVER}-candidate"),
     *(
         Case(rule=PROBED, of=of, says="is asked by 0 probes", field="probe", on=SERVER)
         for of in (CONFIG, PROBER)
@@ -255,3 +261,18 @@ def test_a_page_for_pods_that_others_may_take_is_a_finding() -> None:
     pages = [one.place.message for one in found if "pods that may go" in one.place.message]
     assert any("pages by ModelProbeFailing" in message for message in pages)
     assert {one.resource for one in found} == {RULE}
+
+
+def test_a_prober_reaches_a_candidates_own_pods_through_every_wall() -> None:
+    """By its port in the pod: that is where a Service leads."""
+    reach = Reach(Estate(good(REGION), facts(REGION)))
+    prober, pods = pod_set(named(PROBER)), pod_set(named(f"{SERVER}-candidate"))
+    space = prober.namespace
+    sender = Sender(space, {LABEL_NAMESPACE: space}, prober.labels, "")
+    ((port, protocol),) = pods.ports["http"]
+    assert admits(reach.walls(pods), pods, sender, port, protocol), "into the candidate"
+    assert releases(reach.walls(prober), prober, pods, port, protocol), "out of the prober"
+    stranger = Sender("elsewhere", {LABEL_NAMESPACE: "elsewhere"}, {}, "")
+    assert not admits(reach.walls(pods), pods, stranger, port, protocol), "and it is no open door"
+    own = [s.metadata["name"] for s in reach.services(pods)]
+    assert "tagger-candidate" in own, "the Service by which it is asked leads there"

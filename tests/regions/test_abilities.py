@@ -47,7 +47,8 @@ MODELS: dict[str, Model] = {
 }
 ASKED_BY: dict[str, tuple[str, ...]] = {
     "queue autoscaling": ("plain", "public", "ranker", "sleeper", "spotty", "windows"),
-    "queue metric": ("plain", "public", "ranker", "sleeper", "spotty", "windows"),
+    "queue metric": ("ranker",),
+    "queue metric of GPUs": ("plain", "public", "sleeper", "spotty", "windows"),
     "scale to zero": ("sleeper",),
     "schedules": ("windows",),
     "route": ("public", "sleeper"),
@@ -56,7 +57,7 @@ ASKED_BY: dict[str, tuple[str, ...]] = {
     "spot nodes": ("spotty",),
 }
 """Which models ask for which feature; what is not here the region itself asks for."""
-NEEDED_TOO = {"queue metric": ("keda",)}
+NEEDED_TOO = {"queue metric": ("keda",), "queue metric of GPUs": ("keda",)}
 """Features that are only asked for where another capability is absent already."""
 LIKE = {"node labels": "sandbox-onprem"}
 """Features that only one provider asks for."""

@@ -9,14 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_specs.load import Model
-from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, TAINT_GPU
+from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_TRACK, TAINT_GPU
 from model_specs.runtimes import CUSTOM, RUNTIMES
 from regions.gpu_memory import fits_memory
 from regions.machines import MACHINES
 from regions.model_plan import ScalerPlan, ServerPlan, TrackPlan
 from regions.tracks import CACHE_FROM_BYTES, version
 from tests.builders import DIGEST
-from tests.examples import GIB, a_model, a_profile, a_tree, address, an_offer, planned
+from tests.examples import (
+    GIB,
+    a_model,
+    a_profile,
+    a_tree,
+    address,
+    an_offer,
+    of_kind,
+    planned,
+    rendered,
+    template,
+)
 
 ROOM = {"gpu.l4.1": an_offer(10_000, 10_000), "cpu.4": an_offer(10_000)}
 NEXT = address("search", "sentiment", 9)
@@ -135,6 +146,68 @@ def test_equal_bounds_need_no_autoscaler() -> None:
 )
 def test_the_autoscaler_is_the_best_the_region_has(without: tuple[str, ...], kind: str) -> None:
     assert the_scaler(without).kind == kind
+
+
+def test_without_a_better_signal_a_gpu_server_is_said_to_scale_on_what_does_not_follow_it() -> None:
+    for machine, words in (("gpu.l4.1", "does not follow the load of a GPU"), ("cpu.4", "on CPU")):
+        model = a_model(machine_type=machine, image="triton")
+        profile = a_profile(without=("keda", "custom_metrics"), machines=ROOM)
+        plan = planned(model, profile=profile)
+        (row,) = (d for d in plan.downgrades if d.capability == "custom_metrics")
+        assert words in row.outcome, "whoever reads the review knows what it is"
+
+
+def queries(server: ServerPlan) -> dict[str, str]:
+    return {track.track: track.scaler.query for track in server.tracks}
+
+
+@pytest.mark.parametrize("strategy", ["canary", "blue_green", "shadow"])
+def test_each_version_scales_on_its_own_requests(strategy: str) -> None:
+    found = queries(with_candidate(strategy=strategy))
+    assert 'isoserve_dev_track=~"stable|spot"' in found["stable"]
+    assert 'isoserve_dev_track="candidate"' in found["candidate"], (
+        "by the other's load it would grow to its most for nothing"
+    )
+
+
+def test_stable_and_spot_replicas_share_their_requests() -> None:
+    model = a_model(scaling={"min": 2, "max": 6, "queue_depth": 4}, capacity={"spot": True})
+    server = the_server(model)
+    found = queries(server)
+    assert found["spot"] == found["stable"], "one Service leads to both"
+    (spot,) = (track.scaler for track in server.tracks if track.track == "spot")
+    assert spot.carried == 4, "the one on demand takes as many as any other"
+
+
+def test_a_candidate_is_measured_by_the_metrics_of_its_own_runtime() -> None:
+    candidate = {"candidate": {"image": "triton", "args": []}, "strategy": "blue_green"}
+    found = queries(the_server(a_model(image="vllm", rollout=candidate)))
+    assert "nv_inference_pending_request_count" in found["candidate"]
+    assert "vllm:num_requests_running" in found["stable"]
+
+
+def test_every_version_carries_the_label_by_which_it_is_measured() -> None:
+    model = a_model(
+        scaling={"max": 3},
+        capacity={"spot": True},
+        rollout={"strategy": "blue_green", "candidate": {"model": NEXT}},
+    )
+    made = rendered(planned(model, profile=a_profile(machines=ROOM)))
+    handed = of_kind("PodMonitor", made)
+    assert all(
+        LABEL_TRACK in m["spec"]["podTargetLabels"]
+        for m in handed
+        if LABEL_MODEL in m["spec"]["selector"]["matchLabels"]
+    )
+    pods = {template(d)["metadata"]["labels"].get(LABEL_TRACK) for d in of_kind("Deployment", made)}
+    assert {"stable", "spot", "candidate"} <= pods, "the names in the queries are those of pods"
+
+
+def test_a_candidate_does_not_sleep() -> None:
+    rollout = a_rollout("canary", steps=[10, 100])
+    model = a_model(access="permissive", rollout=rollout, scaling={"max": 4, "scale_to_zero": True})
+    least = {track.track: track.scaler.min for track in the_server(model).tracks}
+    assert least == {"stable": 0, "candidate": 1}, "who sleeps answers no probe"
 
 
 @given(bounds=some_replicas, zero=st.booleans(), floor=st.integers(1, 50), keda=st.booleans())

@@ -20,9 +20,15 @@ from requests.adapters import HTTPAdapter
 from regions.sandbox.complaints import Complaints
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
-from regions.sandbox.layout import AWS_REGIONS, hosts_file, kubeconfig_of, node_home
+from regions.sandbox.layout import (
+    AWS_REGIONS,
+    certificates_of,
+    hosts_file,
+    kubeconfig_of,
+    node_home,
+)
 from regions.sandbox.networks import network, outside_address
-from regions.sandbox.process_node import credentials, subnets
+from regions.sandbox.process_node import container_logs, credentials, subnets
 from regions.sandbox.process_node.container import end_leftovers
 from regions.sandbox.process_node.node import Heart
 from regions.sandbox.process_node.notices import Notices
@@ -89,6 +95,10 @@ class Agent:
         if self._region in AWS_REGIONS:
             sts = f"http://{outside_address(self._region)}:{OUTSIDE_PORT}/"
             credentials.serve(cluster, addresses.node, sts)
+        try:
+            container_logs.serve(self._home, addresses.node, certificates_of(self._region))
+        except OSError as reason:
+            print(f"nobody can read this node's logs by the API server: {reason}", flush=True)
         allocatable: Mapping[str, str] = (node.get("status") or {}).get("allocatable") or {}
         machine = Machine(
             cluster=cluster,

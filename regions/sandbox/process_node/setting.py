@@ -94,7 +94,12 @@ def pod_folder(machine: Machine, pod: Object) -> Path:
 
 def log_file(machine: Machine, namespace: str, pod: str, container: str) -> Path:
     """Where a container's output goes; it stays when the pod goes."""
-    return machine.home / "logs" / f"{namespace}_{pod}_{container}.log"
+    return log_of(machine.home, namespace, pod, container)
+
+
+def log_of(home: Path, namespace: str, pod: str, container: str) -> Path:
+    """The same, of the node whose folder is `home`."""
+    return home / "logs" / f"{namespace}_{pod}_{container}.log"
 
 
 def refuse(spec: Object) -> None:
