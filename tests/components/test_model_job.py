@@ -105,7 +105,7 @@ def test_the_same_work_is_the_same_run(said: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_a_value_of_the_region_neither_renames_nor_changes_a_run(values: dict[str, str]) -> None:
+def test_a_value_of_the_region_neither_renames_nor_changes_a_run(values: dict[str, Any]) -> None:
     job = a_job()
     moved = run_of(replace(job, workload=replace(job.workload, **values)))
     assert identity(moved) == identity(run_of(job)), "`up` would run finished work again"
