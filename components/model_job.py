@@ -1,9 +1,12 @@
-"""ModelJob: one model as a batch job, run once per change of its spec or on a schedule."""
+"""ModelJob: one model as a batch job, run once per change of its spec or on a schedule.
+
+A single run is named by what its spec says, never by a value of the region, so it is the same
+object in every region; what else changes in its template (an agent's image, a bucket) is left alone
+until the spec changes (components/ownership.py), since a Job's template cannot change.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Final
 
 from components.kube import Object, head
@@ -39,7 +42,7 @@ def _job_spec(plan: JobPlan) -> Object:
 
 
 def _run(plan: JobPlan) -> Object:
-    """The CronJob, or a Job named by its content: a Job cannot be changed, a new one is a run."""
+    """The CronJob, or a Job named by its spec: a Job cannot be changed, a new one is a run."""
     work, spec = plan.workload, _job_spec(plan)
     labels = {**work.labels, LABEL_ROLE: "model-job"}
     if plan.schedule:
@@ -51,11 +54,10 @@ def _run(plan: JobPlan) -> Object:
                 "schedule": plan.schedule,
                 "startingDeadlineSeconds": _LATEST_START_SECONDS,
                 "successfulJobsHistoryLimit": 1,
-                "timeZone": "Etc/UTC",
+                "timeZone": plan.timezone,
             }
         }
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{work.model}-{digest}"
+    name = f"{work.model}-{plan.run}"
     del spec["ttlSecondsAfterFinished"]  # a finished run that vanishes would be run again by `up`
     return head("batch/v1", "Job", name, work.namespace, labels, {}) | {"spec": spec}
 

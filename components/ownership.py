@@ -63,6 +63,17 @@ FIELDS: Final[tuple[Field, ...]] = (
         owns=_is_scaled,
     ),
     Field(
+        kind="Job",
+        path="spec.template",
+        owner="the `up` that made the run",
+        when="always",
+        handed_over=(
+            "never: a Job's template cannot change, and a value of the region is no reason to run "
+            "again; a change of the spec is a Job of another name"
+        ),
+        owns=_always,
+    ),
+    Field(
         kind="PersistentVolume",
         path="spec.capacity",
         owner="the first `up`",

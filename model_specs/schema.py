@@ -258,6 +258,8 @@ class Batch(Part):
     """The program and its arguments; never a shell line."""
     schedule: Cron | None = None
     """When it runs, five cron fields; without it once per change of the spec."""
+    timezone: Zone = "UTC"
+    """An IANA time zone, in which `schedule` is read."""
     parallelism: Replicas = 1
     """Pods at the same time."""
     completions: Replicas = 1
@@ -266,6 +268,31 @@ class Batch(Part):
     """Failed pods that are tried again."""
     deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] = 14_400
     """When a run is given up."""
+
+    @model_validator(mode="after")
+    def _reads_a_schedule(self) -> Self:
+        if "timezone" in self.model_fields_set and self.schedule is None:
+            why = "it says how schedule is read, and there is none; write schedule, or remove it"
+            refuse_all([(("timezone",), "E353", why)])
+        return self
+
+
+BATCH_FIELDS: Final = frozenset(
+    {"batch", "cache", "capacity", "env", "image", "machine_type", "model", "regions", "secrets",
+     "ttl"}
+)  # fmt: skip
+"""All that a spec with `batch` may write; every other field is of a server."""
+_NOT_OF_BATCH: Final[dict[str, str]] = {
+    "access": "nobody calls a job; remove it",
+    "args": "a job's arguments follow its program; write them in batch.command",
+    "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
+    "requests_per_minute": "nobody calls a job; remove it",
+    "rollout": "the next run takes the new version; write it in model or image",
+    "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
+    "share_with": "nobody calls a job; remove it",
+    "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",
+}
+"""By field that does not apply: why, and what to write instead."""
 
 
 class Secret(Part):
@@ -326,18 +353,19 @@ class ModelSpec(Part):
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields that are right alone and wrong together."""
-        if self.batch and (self.rollout.candidate or self.access != "private"):
-            yield (), "E353", "a batch job has no route and no candidate; remove them"
+        mounts = [secret.mount for secret in self.secrets]
+        for index in repeated(mounts):
+            why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
+            yield ("secrets", index, "mount"), "E353", why
+        if self.batch:
+            yield from self._not_of_batch()
+            return
         if self.scaling.scale_to_zero and self.access == "private":
             why = "scale_to_zero needs a gateway that sees the first request, got access private"
             yield (), "E353", f"{why}; use permissive or public, or a schedule"
         if self.rollout.strategy in ("canary", "shadow") and self.access == "private":
             why = f"{self.rollout.strategy} splits requests at a gateway, got access private"
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
-        mounts = [secret.mount for secret in self.secrets]
-        for index in repeated(mounts):
-            why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
-            yield ("secrets", index, "mount"), "E353", why
         yield from self._uncounted_answers()
         yield from self._foreign_args()
         for where, args in self.arguments.items():
@@ -357,6 +385,14 @@ class ModelSpec(Part):
         if "right_answers" in self.rollout.model_fields_set and not asked:
             why = "it counts a candidate's answers to probe.request; write both, or leave it out"
             yield ("rollout", "right_answers"), "E353", why
+
+    def _not_of_batch(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Fields of a server, which a job would ignore."""
+        for name in sorted(self.model_fields_set - BATCH_FIELDS):
+            yield (name,), "E353", f"it does not apply to batch: {_NOT_OF_BATCH[name]}"
+        if "on_demand_base" in self.capacity.model_fields_set:
+            why = "it does not apply to batch: a job's pods stand on one kind of node; remove it"
+            yield ("capacity", "on_demand_base"), "E353", why
 
     def _foreign_args(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Arguments of one runtime that would reach another."""

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
 from model_specs.moment import span_of
-from model_specs.schema import ModelSpec, ProjectSpec
+from model_specs.schema import BATCH_FIELDS, ModelSpec, ProjectSpec
 from model_specs.source import MAX_ERRORS, Source, Where
 
 Said = tuple[str, str]
@@ -83,6 +83,12 @@ def _homes(part: type[BaseModel], word: str, prefix: str) -> Iterator[str]:
             yield from _homes(inner, word, f"{prefix}{name}.")
 
 
+def _applies(path: str, is_batch: bool) -> bool:
+    """Whether a model spec that is a batch job, or a server, may have a field at `path`."""
+    first = path.partition(".")[0]
+    return first in BATCH_FIELDS if is_batch else first != "batch"
+
+
 def _missing(details: ErrorDetails, part: type[BaseModel]) -> Said:
     *above, name = details["loc"]
     field = _part_at(part, above).model_fields.get(str(name))
@@ -98,7 +104,8 @@ def _unknown(details: ErrorDetails, part: type[BaseModel]) -> Said:
         code, why, cure = FOREIGN_FIELDS[word]
         return code, f"{why}, {got}; {cure}"
     if not difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6):
-        homes = list(_homes(part, word, ""))
+        is_batch = details["ctx"]["is_batch"]
+        homes = [path for path in _homes(part, word, "") if _applies(path, is_batch)]
         homes += [
             f"{path} in {file}"
             for file, other in _KINDS.items()
@@ -186,6 +193,8 @@ def translate(source: Source, error: ValidationError, part: type[BaseModel]) -> 
     for details in islice(error.errors(include_url=False), MAX_ERRORS + 1):
         # pydantic says `[key]` where a key of a mapping is wrong; the place is the key's own.
         where = tuple(step for step in details["loc"] if step != "[key]")
-        code, message = _said({**details, "loc": where}, part)
+        values = source.values if isinstance(source.values, dict) else {}
+        told = {**details.get("ctx", {}), "is_batch": values.get("batch") is not None}
+        code, message = _said({**details, "loc": where, "ctx": told}, part)
         found.append(source.error(where, code, message))
     return found

@@ -273,13 +273,20 @@ class ServerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """One model as a batch job. `schedule` is empty for a single run."""
+    """One model as a batch job. `schedule` is empty for a single run.
+
+    `run` tells one single run from the next: 8 hexadecimal digits of what the spec says.
+    `capacity` is `on_demand` or `spot`.
+    """
 
     workload: WorkloadPlan
     container: ContainerPlan
     weights: WeightsPlan
     placement: PlacementPlan
+    capacity: str
+    run: str
     schedule: str
+    timezone: str
     parallelism: int
     completions: int
     retries: int

@@ -39,7 +39,7 @@ def demand(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Demand:
             row[1] += track.scaler.max
             row[2] += 1
     for job in jobs:
-        row = rows[job.placement.machine_type, "on_demand"]
+        row = rows[job.placement.machine_type, job.capacity]
         row[0] += job.parallelism
         row[1] += job.parallelism
     return {key: (row[0], row[1], row[2]) for key, row in rows.items()}

@@ -25,6 +25,7 @@ from regions.limits import over_budget, over_capacity, over_quota, unknown_machi
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, WorkloadPlan
 from regions.node_disks import over_disk
+from regions.offers import Offer
 from regions.plan import (
     AccountPlan,
     CachePlan,
@@ -39,7 +40,7 @@ from regions.plan import (
     RegistryPlan,
     ReplicaPlan,
 )
-from regions.pools import demand, pools, with_surge
+from regions.pools import demand, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
 from regions.servers import job, reader_role, server
 from regions.tracks import versions
@@ -66,14 +67,9 @@ def _expired(specs: Specs, region: str) -> tuple[ExpiredPlan, ...]:
     )
 
 
-def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model) -> None:
-    """Record what of the model's machine this region lacks."""
+def _holds_replicas(abilities: Abilities, offer: Offer, model: Model) -> None:
+    """Record that a server's replicas have no room on the region's nodes."""
     wish = model.spec.machine_type
-    offer = profile.machines.get(wish)
-    if offer is None:
-        reason = f"region {abilities.region} has no {wish}; {nearest(wish, profile.machines)}"
-        abilities.lack(model.id, "machine_type", "E333", reason)
-        return
     nodes = offer.on_demand.max + (offer.spot.max if model.spec.capacity.spot else 0)
     most = nodes * offer.replicas_per_node
     if model.spec.scaling.max > most:
@@ -90,6 +86,31 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
             f"{abilities.region} holds {room}; raise capacity.on_demand_base"
         )
         abilities.lack(model.id, "capacity.on_demand_base", "E302", reason)
+
+
+def _holds_pods(abilities: Abilities, offer: Offer, model: Model) -> None:
+    """Record that a job's pods, all on one kind of node, have no room at once."""
+    spec = model.spec
+    assert spec.batch is not None, "the caller has looked"
+    kind = "spot" if spec.capacity.spot and offer.spot.max else "on_demand"
+    room = nodes_of(offer, kind).max * offer.replicas_per_node
+    if spec.batch.parallelism > room:
+        reason = (
+            f"parallelism is {spec.batch.parallelism} and region {abilities.region} holds {room} "
+            f"pods of {spec.machine_type} on {kind} nodes; lower it"
+        )
+        abilities.lack(model.id, "batch.parallelism", "E302", reason)
+
+
+def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model) -> None:
+    """Record what of the model's machine this region lacks."""
+    wish = model.spec.machine_type
+    offer = profile.machines.get(wish)
+    if offer is None:
+        reason = f"region {abilities.region} has no {wish}; {nearest(wish, profile.machines)}"
+        abilities.lack(model.id, "machine_type", "E333", reason)
+        return
+    (_holds_replicas if model.spec.batch is None else _holds_pods)(abilities, offer, model)
     for role, what in versions(specs, model.spec).items():
         reason = fits_memory(MACHINES[wish], what)
         if reason:

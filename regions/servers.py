@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import replace
 from typing import Final
 
 from model_specs.load import Model, Specs
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
-from model_specs.schema import CANDIDATE_INTERVAL_SECONDS
+from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
 from regions.abilities import Abilities
 from regions.machines import MACHINES
 from regions.model_plan import (
@@ -191,6 +193,16 @@ def server(
     )
 
 
+def run_id(spec: ModelSpec) -> str:
+    """What tells a single run from the next: 8 hexadecimal digits of all that the spec says of it.
+
+    Defaults are left out: the same words are the same run when the platform gets a new field. So
+    are `regions` and `ttl`, which say where and how long, not what.
+    """
+    said = spec.model_dump_json(exclude={"regions", "ttl"}, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(json.loads(said), sort_keys=True).encode()).hexdigest()[:8]
+
+
 def job(
     specs: Specs, abilities: Abilities, profile: RegionProfile, region: str, model: Model
 ) -> JobPlan:
@@ -200,18 +212,26 @@ def job(
     what = version(specs, spec, None)
     files = weights(abilities, model, what)
     machine = MACHINES[spec.machine_type]
+    offer = profile.machines[machine.name]
+    spot = spec.capacity.spot and abilities.allow_if(
+        offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
+    )
+    capacity = "spot" if spot else "on_demand"
     return JobPlan(
         workload=workload(abilities, profile, region, model),
         container=replace(container(what, machine, model), command=batch.command, args=()),
         weights=files,
         placement=placement(
             machine,
-            profile.machines[machine.name],
-            "on_demand",
+            offer,
+            capacity,
             what.bytes,
             files.mode == "cache",
         ),
+        capacity=capacity,
+        run=run_id(spec),
         schedule=batch.schedule or "",
+        timezone=batch.timezone,
         parallelism=batch.parallelism,
         completions=batch.completions,
         retries=batch.retries,

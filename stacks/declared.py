@@ -200,6 +200,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (_SCALERS, r"spec\.m(ax|in)Replica(s|Count)", _less("spot nodes"), "as above"),
         (_SCALERS, r"spec\.triggers\[\d+\].*", _less("spot nodes"), "as above"),
         (_SCALERS, r"spec\.metrics\[.*", _lacks("custom_metrics"), "scales on CPU"),
+        (r"ModelJob/(CronJob|Job)", r".*\.(nodeSelector|tolerations).*", _less("spot nodes"),
+         "runs on on-demand nodes there"),
         (r"ModelServer/Deployment", r"", _less("spot nodes"), "no Deployment of spot replicas"),
         (r"ModelServer/Deployment", r"spec\.replicas", _less("spot nodes"), "as above"),
         (r"ModelServer/Deployment", r"spec\.replicas", _lacks("keda"), "an HPA keeps one at least"),

@@ -39,6 +39,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "args": ["--max-model-len", "16384"],
     "batch.command": ["python", "-m", "indexer"],
     "batch.schedule": "30 2 * * *",
+    "batch.timezone": "Asia/Seoul",
     "env": {"LOG_LEVEL": "info"},
     "image": "vllm",
     "machine_type": "gpu.l4.1",

@@ -78,9 +78,9 @@ def uses(plan: RegionPlan, profile: RegionProfile) -> Iterator[Use]:
             model=job.workload.id,
             track="job",
             machine=machine,
-            capacity="on_demand",
+            capacity=job.capacity,
             replicas=(0, 0, job.parallelism),
-            monthly=_monthly(profile, machine, "on_demand"),
+            monthly=_monthly(profile, machine, job.capacity),
         )
 
 

@@ -67,6 +67,17 @@ def test_an_environment_variable_of_one_region_is_found(region: str) -> None:
     assert set(found[0].values) == {REFERENCE, region}, "the values are listed by region"
 
 
+@pytest.mark.parametrize("capacity", [{}, {"spot": True}], ids=str)
+def test_a_single_run_is_the_same_object_everywhere(capacity: dict[str, Any]) -> None:
+    model = a_model(name="index", batch={"command": ["index"]}, capacity=capacity)
+    profiles = {region: a_profile(region) for region in (REFERENCE, *OTHERS)}
+    found = [
+        rendering(resolve(a_tree(model), profile, region), profile)
+        for region, profile in profiles.items()
+    ]
+    assert compare(found)[1] == [], "a job that is named by its region can never be merged"
+
+
 def test_a_missing_object_is_found() -> None:
     one = renderings()["us-east-1"]
     key = deployment("us-east-1", "search/sentiment")
