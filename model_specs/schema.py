@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
-from model_specs.arguments import flag_of, sets, shares
 from model_specs.cron import parse_cron
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
@@ -31,7 +30,8 @@ from model_specs.field_types import (
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
-from model_specs.runtimes import RUNTIMES, Runtime, own_flags
+from model_specs.owned_settings import refusal_of_variable
+from model_specs.runtimes import RUNTIMES, Runtime, refusal_of_argument
 
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
@@ -307,7 +307,7 @@ class ModelSpec(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse_all(self._contradictions())
+        refuse_all([*self._contradictions(), *self._owned()])
         return self
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -324,14 +324,18 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
-        taken = {own for row in self.runtimes.values() for own in own_flags(row)}
-        for index, word in enumerate(self.args):
-            # How a model is shared over GPUs a spec may say itself, with the flag written whole.
-            flag = flag_of(word)
-            allowed = flag in taken and shares(word)
-            if not allowed and any(sets(flag, own) for own in taken):
-                why = f"the platform sets this flag itself, got {shown(word)}; remove it"
-                yield ("args", index), "E343", why
+
+    def _owned(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Arguments and variables that would move what the platform sets."""
+        for runtime in self.runtimes.values():
+            for index, word in enumerate(self.args):
+                if why := refusal_of_argument(runtime, word):
+                    flag = shown(word.partition("=")[0])
+                    yield ("args", index), "E343", f"{why}, got {flag}; remove it"
+            # A job runs a command of its own, so that its variables are its own too.
+            for name in () if self.batch else self.env:
+                if why := refusal_of_variable(runtime.owned, name):
+                    yield ("env", name), "E342", f"{why}, got {shown(name)}; remove it"
 
     @property
     def images(self) -> dict[tuple[str, ...], str]:

@@ -100,7 +100,7 @@ def _secrets(root: Path) -> None:
         f"{_GOOD}args: {key}\nbatch: {hub}\nmachine: {key}\n{hugging}: 1\n"
     )
     (root / "model_specs/team/no-secrets.yaml").write_text(
-        f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  VLLM_API_KEY: EMPTY\n"
+        f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  OPENAI_API_KEY: EMPTY\n"
         f"  REVISION: {'0123456789abcdef0123' * 2}\n  EOS_TOKEN: </s>\n"
         f"  PASSWORD_FILE: /secrets/db/password\n  DB_PASSWORD: /secrets/db/password\n"
         f"args: [--tokenizer, Qwen/Qwen2-72B-Instruct-GPTQ-Int4]\n"
