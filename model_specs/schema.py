@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
-from model_specs.cron import parse_cron
+from model_specs.cron import out_of_turn, parse_cron
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
@@ -68,6 +68,12 @@ class Schedule(Part):
         if parse_cron(self.start) == parse_cron(self.end):
             why = f"a window that closes as it opens is none, got {shown(self.end)} twice"
             refuse_all([(("end",), "E305", f"{why}; write when it closes")])
+        if fault := out_of_turn(self.start, self.end):
+            why = (
+                f"starts and ends take turns, or KEDA opens the window at other times, got {fault}"
+            )
+            cure = "write one end for each start, e.g. 0 8 * * 1-5 and 0 18 * * 1-5"
+            refuse_all([(("end",), "E305", f"{why}; {cure}")])
         return self
 
 
