@@ -140,7 +140,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Change the profile as the message says.",
     ),
     "E381": (
-        "A quota, a pool or a disk is too small for all models together.",
+        "A quota, a pool, a disk or a ConfigMap is too small for all models together.",
         "Raise it, or lower what the models ask for.",
     ),
     "E382": (

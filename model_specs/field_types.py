@@ -99,7 +99,9 @@ Regions = Annotated[
     ),
 ]
 Env = Annotated[
-    dict[Annotated[str, AfterValidator(_check_env)], str], AfterValidator(_check_environment)
+    dict[Annotated[str, AfterValidator(_check_env)], str],
+    Field(max_length=1000),  # more, with their owners, would outgrow what etcd takes of one object
+    AfterValidator(_check_environment),
 ]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]

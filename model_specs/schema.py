@@ -39,6 +39,11 @@ PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
 
+_MOST_ITEMS: Final = 100
+_MOST_GROUPS: Final = 1000
+"""More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
+
+
 class Part(BaseModel):
     """The manner of every part: typed, closed, unchangeable."""
 
@@ -90,7 +95,7 @@ class Scaling(Part):
     """Give every replica back when no request came for `idle_seconds`."""
     idle_seconds: Seconds = 600
     """How long without a request before the last replica goes."""
-    schedules: tuple[Schedule, ...] = ()
+    schedules: Annotated[tuple[Schedule, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Windows with a higher floor."""
 
     @model_validator(mode="after")
@@ -306,7 +311,7 @@ class ModelSpec(Part):
     """Environment variables of the server; no secrets."""
     args: tuple[Argument, ...] = ()
     """Further arguments of the runtime."""
-    secrets: tuple[Secret, ...] = ()
+    secrets: Annotated[tuple[Secret, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Secrets mounted as files."""
     share_with: tuple[Name, ...] = ()
     """Other projects that may call a private model."""
@@ -359,11 +364,11 @@ class ModelSpec(Part):
 class Members(Part):
     """Groups of the identity provider, by what they may do in the project's namespace."""
 
-    admins: tuple[Group, ...] = ()
+    admins: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May change secrets and read everything."""
-    developers: tuple[Group, ...] = ()
+    developers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May read everything but secrets, and restart pods."""
-    viewers: tuple[Group, ...] = ()
+    viewers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May read everything but secrets."""
 
 

@@ -14,6 +14,7 @@ from model_specs.errors import SpecErrors  # noqa: E402
 from model_specs.load import load  # noqa: E402
 from regions.profile import load_profiles  # noqa: E402
 from regions.resolve import resolve  # noqa: E402
+from stacks.oversize import oversized  # noqa: E402
 from stacks.program import build  # noqa: E402
 
 
@@ -23,6 +24,8 @@ def main() -> None:
     try:
         profile = load_profiles(ROOT / "regions", (region,))[region]
         plan = resolve(load(ROOT / "model_specs"), profile, region)
+        if errors := list(oversized(plan)):
+            raise SpecErrors(errors)
     except SpecErrors as refused:
         raise pulumi.RunError(f"the specs or the profile are refused:\n{refused}") from None
     build(plan, ROOT)

@@ -22,6 +22,7 @@ from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_rows
+from stacks.oversize import oversized
 from stacks.tree import Tree, tree_of
 
 
@@ -111,7 +112,9 @@ def run(args: Namespace) -> Outcome:
         advised = sorted(advice(tree.specs.models))
         for region, profile in tree.profiles.items():
             try:
-                regions.append(_summary(resolve(tree.specs, profile, region)))
+                plan = resolve(tree.specs, profile, region)
+                regions.append(_summary(plan))
+                errors.update(oversized(plan))
             except SpecErrors as refused:
                 errors.update(refused.errors)
         if not args.region:  # one region's gap says nothing about the others
