@@ -22,6 +22,7 @@ from stacks.reviewing.room import Row
 from stacks.reviewing.sides import Side, Sides
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
+from stacks.reviewing.waves import Waves, waves
 from stacks.reviewing.wishes import Wish
 
 
@@ -59,6 +60,7 @@ class Seen:
     projects: list[Wish]
     regions: list[Wish]
     effects: list[Effects]
+    waves: Waves
     judgement: Judgement | None
     parity: Parity | None
     previews: list[Previewed]
@@ -151,6 +153,7 @@ def see(args: Namespace, sides: Sides, regions: Path, today: date) -> Seen:
         projects=wishes.projects(sides) if tree else [],
         regions=wishes.regions(sides) if tree else [],
         effects=effects.effects(sides, found),
+        waves=waves(args.base, regions),
         judgement=judgement,
         parity=_parity(renderings),
         previews=_previews(args.preview, found),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import date
@@ -13,12 +14,13 @@ import pytest
 from stacks.review import reviewed
 from stacks.reviewing import steps
 from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
-from tests.stacks.conftest import edit, git
+from tests.stacks.conftest import ROOT, edit, git
 
 TODAY = date(2026, 11, 22)
 SENTIMENT, ASSISTANT = "model_specs/search/sentiment.yaml", "model_specs/chat/assistant.yaml"
 HELPER, TAGGER = "model_specs/chat/helper.yaml", "model_specs/vision/tagger.yaml"
 USE1, SEOUL = "regions/us-east-1.yaml", "regions/seoul-dc1.yaml"
+DEPLOY = ".github/workflows/deploy.yml"
 IMAGE = f"registry.example.com/search/server@sha256:{'ab' * 32}"
 
 
@@ -105,6 +107,20 @@ def restart_everywhere(repo: Path) -> None:
     edit(repo / ASSISTANT, "16384", "32768")
 
 
+def with_waves(repo: Path) -> None:
+    """The waves that we ship, committed."""
+    (repo / DEPLOY).parent.mkdir(parents=True)
+    shutil.copy(ROOT / DEPLOY, repo / DEPLOY)
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "waves")
+
+
+def remove_waves(repo: Path) -> None:
+    with_waves(repo)
+    text = (repo / DEPLOY).read_text()
+    (repo / DEPLOY).write_text(re.sub(r" *needs: .*\n", "", text))
+
+
 def not_served(repo: Path) -> None:
     edit(repo / TAGGER, "machine_type: gpu.l4.1", "machine_type: gpu.l40s.1")
     edit(repo / "model_specs/vision/project.yaml", "gpu.l4.1: 6", "gpu.l40s.1: 6")
@@ -161,6 +177,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "room": (over_room, "over capacity", APPROVAL, "may want 4 replicas and there is room for 2"),
     "surge": (no_surge, "no room to surge", APPROVAL, "no room for assistant's surge"),
     "lone": (lone_restart, "lone replica restarts", APPROVAL, "its only replica restarts"),
+    "waves": (remove_waves, "waves removed", APPROVAL, "no region waits for another"),
     "wave": (restart_everywhere, "all regions in one wave", APPROVAL, "in every region"),
     "gap": (not_served, "not served", APPROVAL, "has no gpu.l40s.1"),
     "keda": (lose_keda, "capability lost", APPROVAL, "HorizontalPodAutoscaler"),
@@ -207,6 +224,29 @@ def test_a_model_that_is_new_in_a_region_widens_nothing_there(repo: Path) -> Non
 def test_what_only_one_region_restarts_is_no_wave(repo: Path) -> None:
     edit(repo / USE1, "agent_image: registry", "agent_image: other-registry")
     assert "all regions in one wave" not in flags(), "the others go on serving"
+
+
+def test_waves_in_force_stagger_the_regions(repo: Path) -> None:
+    with_waves(repo)
+    restart_everywhere(repo)
+    assert not {"all regions in one wave", "waves removed"} & flags().keys(), "they wait already"
+
+
+def test_a_restart_beside_the_waves_removal_rings_twice(repo: Path) -> None:
+    remove_waves(repo)
+    restart_everywhere(repo)
+    assert {"all regions in one wave", "waves removed"} <= flags().keys(), (
+        "what is merged goes out by the workflow that is merged"
+    )
+
+
+def test_waves_that_are_only_now_written_are_not_yet_in_force(repo: Path) -> None:
+    remove_waves(repo)
+    git(repo, "commit", "-qam", "no waves")
+    shutil.copy(ROOT / DEPLOY, repo / DEPLOY)
+    restart_everywhere(repo)
+    assert "all regions in one wave" in flags()
+    assert "waves removed" not in flags()
 
 
 def test_a_canary_step_restarts_nothing_and_raises_nothing(repo: Path) -> None:
