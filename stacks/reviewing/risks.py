@@ -101,6 +101,16 @@ def _outage(seen: Seen) -> Iterator[Raised]:
             yield from ((step.key.label, reason, region) for region in step.regions)
 
 
+def _refused(seen: Seen) -> Iterator[Raised]:
+    for step in seen.steps:
+        if step.refused:
+            reason = (
+                f"the API server refuses this change of {', '.join(step.refused)}, and `pulumi up` "
+                f"stops there: keep the old value, or give the object another name"
+            )
+            yield from ((step.key.label, reason, region) for region in _live(seen, step))
+
+
 def _models_removed(seen: Seen) -> Iterator[Raised]:
     renamed = {wish.was for wish in seen.models if wish.what == RENAMED}
     for region, old, new in _pairs(seen):
@@ -340,6 +350,7 @@ def _expired_before(seen: Seen) -> Iterator[Raised]:
 
 RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
+    Risk(name="change refused", level=BLOCKED, find=_refused),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stacks.review import reviewed
-from stacks.reviewing import steps
+from stacks.reviewing import fixed_fields
 from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
 from tests.stacks.conftest import ROOT, edit, git
 
@@ -204,7 +204,7 @@ def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
 
 def test_every_risk_has_a_case() -> None:
     tested = {flag for _, flag, _, _ in CASES.values()}
-    other = {"replacement while serving", "ttl passed earlier"}
+    other = {"change refused", "replacement while serving", "ttl passed earlier"}
     assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
 
 
@@ -263,7 +263,18 @@ def test_a_deployment_whose_selector_changes_is_an_outage(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No spec can change a selector today: the table is held against a change of args instead.
-    monkeypatch.setitem(steps._PATTERNS, "Deployment", re.compile(r"spec\.template.*"))
+    monkeypatch.setitem(fixed_fields.REPLACED, "Deployment", ("spec.template",))
     restart_everywhere(repo)
     flag = flags()["replacement while serving"]
     assert "deleted first, an outage" in flag.reason, "the name is fixed, so none is beside it"
+
+
+def test_what_the_api_server_refuses_is_blocked(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing that is rendered changes such a field today: a change of args stands for one.
+    monkeypatch.setitem(fixed_fields.REFUSED, "Deployment", ("spec.template",))
+    restart_everywhere(repo)
+    flag = flags()["change refused"]
+    assert flag.level == BLOCKED
+    assert "the API server refuses this change of spec.template.spec.containers" in flag.reason
