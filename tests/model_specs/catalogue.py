@@ -87,7 +87,9 @@ def _large_probes(root: Path) -> None:
     """Each file is below the limit of files; the project's ConfigMap is above that of objects."""
     picture = f"probe:\n  request: {{path: /v1/x, body: {{image: {'x' * 231_000}}}}}\n"
     for number in range(6):
-        (root / f"model_specs/team/m{number}.yaml").write_text(_GOOD + picture)
+        (root / f"model_specs/team/m{number}.yaml").write_text(
+            f"{_GOOD}scaling: {{max: 1}}\n{picture}"
+        )
 
 
 def _secrets(root: Path) -> None:
