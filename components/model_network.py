@@ -37,15 +37,20 @@ def services(plan: ServerPlan) -> list[Object]:
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     """In: `callers`, namespaces, and metrics scrapes. Out: the registry, nothing else.
 
-    DNS is open by the namespace's default policy.
+    DNS is open by the namespace's default policy. The name holds the ports: where a runtime with
+    other ports takes over, its policy is made before the old one goes, and the pods of both are
+    reached meanwhile. Named ports would do it too, but not every network resolves them
+    (aws/amazon-network-policy-controller-k8s#81, open).
     """
+    # No model's name holds two hyphens, so this is no other model's policy.
+    name = "-".join([f"{work.model}-", *map(str, sorted(ports))]) if ports else work.model
     sources = [namespace_named(name) for name in (*callers, work.scraper_namespace)]
     inward: Object = {
         "from": sources,
         "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
     }
     kind = "NetworkPolicy"
-    return head("networking.k8s.io/v1", kind, work.model, work.namespace, work.labels, {}) | {
+    return head("networking.k8s.io/v1", kind, name, work.namespace, work.labels, {}) | {
         "spec": {
             "egress": ways_to_registry(work.registry_ports),
             **({"ingress": [inward]} if ports else {}),  # policyTypes without rules lets nothing in

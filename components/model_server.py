@@ -9,7 +9,7 @@ from components.kube import Object, apart, head
 from components.model_network import LABEL_VERSION, services, wall
 from components.model_pod import container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
-from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
+from regions.model_plan import ListenPlan, ServerPlan, TrackPlan, WorkloadPlan
 
 _STARTUP_PERIOD_SECONDS: Final = 10
 
@@ -25,7 +25,7 @@ def _get(path: str) -> Object:
     return {"httpGet": {"path": path, "port": "http"}}
 
 
-def _probes(plan: ServerPlan, track: TrackPlan) -> Object:
+def _probes(track: TrackPlan) -> Object:
     """Startup as long as the plan's budget; then ready is quick (5 s x 2) and live patient."""
     failures = math.ceil(track.startup.budget_seconds / _STARTUP_PERIOD_SECONDS)
     live = {"failureThreshold": 10, "periodSeconds": 10, "timeoutSeconds": 5}
@@ -36,9 +36,9 @@ def _probes(plan: ServerPlan, track: TrackPlan) -> Object:
         "timeoutSeconds": 5,
     }
     return {
-        "livenessProbe": _get(plan.live_path) | live,
-        "readinessProbe": _get(plan.ready_path) | ready,
-        "startupProbe": _get(plan.ready_path) | start,
+        "livenessProbe": _get(track.listen.live_path) | live,
+        "readinessProbe": _get(track.listen.ready_path) | ready,
+        "startupProbe": _get(track.listen.ready_path) | start,
     }
 
 
@@ -62,39 +62,43 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
     return {**nodes, "topologySpreadConstraints": [constraint]}
 
 
-def _notes(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
+def _ports(listen: ListenPlan) -> dict[int, str]:
+    """The names by which Services and walls find the ports, whatever runtime a pod has."""
+    return {listen.metrics_port: "metrics", listen.port: "http"}
+
+
+def _notes(track: TrackPlan) -> dict[str, str]:
     """The version, and where a Prometheus without an operator finds the metrics."""
     return {
         "isoserve.dev/model-digest": track.weights.digest,
-        "prometheus.io/path": plan.metrics_path,
-        "prometheus.io/port": str(plan.metrics_port),
+        "prometheus.io/path": track.listen.metrics_path,
+        "prometheus.io/port": str(track.listen.metrics_port),
         "prometheus.io/scrape": "true",
     }
 
 
 def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
-    """One track's Deployment; its replicas are left out where an autoscaler owns them."""
+    """One track's Deployment."""
     labels = _labels(plan, track)
-    stop = {"preStop": {"sleep": {"seconds": plan.drain.pre_stop_seconds}}}
+    stop = {"preStop": {"sleep": {"seconds": track.drain.pre_stop_seconds}}}
     main = {
         **container(plan.workload, track.container, track.placement, track.weights),
-        **_probes(plan, track),
+        **_probes(track),
         "lifecycle": stop,
         "ports": [
-            {"containerPort": port, "name": name}
-            for port, name in {plan.metrics_port: "metrics", plan.port: "http"}.items()
+            {"containerPort": port, "name": name} for port, name in _ports(track.listen).items()
         ],
     }
     whole = {
         **pod(plan.workload, track.container, track.placement, track.weights, main),
         **_spread(plan, labels),
-        "terminationGracePeriodSeconds": plan.drain.grace_seconds,
+        "terminationGracePeriodSeconds": track.drain.grace_seconds,
     }
-    replicas = {"replicas": track.scaler.min} if track.scaler.kind == "fixed" else {}
     name, namespace = track.name, plan.workload.namespace
     return head("apps/v1", "Deployment", name, namespace, labels, {}) | {
         "spec": {
-            **replicas,
+            # An autoscaler begins from it, and alone sets it from then on (components.ownership).
+            "replicas": max(track.scaler.min, 1),
             "progressDeadlineSeconds": track.startup.progress_deadline_seconds,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": labels},
@@ -104,7 +108,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
             },
             "template": {
                 "metadata": {
-                    "annotations": _notes(plan, track),
+                    "annotations": _notes(track),
                     "labels": {**labels, LABEL_VERSION: track.role},
                 },
                 "spec": whole,
@@ -132,7 +136,8 @@ def _budget(plan: ServerPlan) -> list[Object]:
 
 def objects(plan: ServerPlan) -> list[Object]:
     """Everything that runs and guards one model."""
-    access, ports = plan.access, {plan.port, plan.metrics_port}
+    access = plan.access
+    ports = {port for track in plan.tracks for port in _ports(track.listen)}
     return [
         account(plan.workload),
         *(deployment(plan, track) for track in plan.tracks),

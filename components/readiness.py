@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from components.kube import Object
 from components.parts import Part
@@ -53,20 +52,6 @@ def digest(parts: Iterable[Part]) -> str:
         if made["kind"] in ("DaemonSet", "Deployment")
     ]
     return hashlib.sha256(json.dumps(templates, sort_keys=True).encode()).hexdigest()
-
-
-def gate_key(props: Mapping[str, Any]) -> tuple[str, int]:
-    """What a gate has seen: which pods, and what share of requests its candidate then got."""
-    return props["digest"], int(props.get("share", 0))
-
-
-def asks_more(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Whether a gate looks again: at other pods, or at those that get more requests than before.
-
-    A share that falls is let through at once: the candidate may be what is broken.
-    """
-    (before, had), (now, gets) = gate_key(olds), gate_key(news)
-    return now != before or gets > had
 
 
 def is_ready(target: Target, live: Object) -> bool:

@@ -2,7 +2,6 @@
 
 It replaces the provider's wait for each object (measured 15 times slower) with one look at all of
 them a second, and keeps its promise: a finished `up` serves, a failed one names pod and reason.
-CandidateGate does the same, earlier, for the one track to which users are only now being led.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ from components.live_objects import Lister, ListError, lister_of
 from components.parts import Part
 from components.readiness import (
     Target,
-    asks_more,
     digest,
-    gate_key,
     is_ready,
     targets,
 )
@@ -89,7 +86,7 @@ def _look(pending: Iterable[Target], lister: Lister) -> Iterator[tuple[Target, O
 
 
 class _GateProvider(dynamic.ResourceProvider):
-    """Runs the wait on creation, and whenever more is asked of the workloads than was seen."""
+    """Runs the wait on creation, and whenever other pods are asked for than were seen."""
 
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
@@ -107,12 +104,12 @@ class _GateProvider(dynamic.ResourceProvider):
     def update(
         self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]
     ) -> dynamic.UpdateResult:
-        if asks_more(_olds, _news):
+        if _olds["digest"] != _news["digest"]:
             self._wait(_news)
         return dynamic.UpdateResult(outs=_news)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=gate_key(_olds) != gate_key(_news))
+        return dynamic.DiffResult(changes=_olds["digest"] != _news["digest"])
 
 
 def _props(parts: list[Part], plan: RegionPlan, kubeconfig: str) -> dict[str, Any]:
@@ -130,14 +127,3 @@ class RolloutGate(dynamic.Resource):
         seen = json.dumps([digest(parts), json.loads(props["targets"])])
         props["digest"] = hashlib.sha256(seen.encode()).hexdigest()
         super().__init__(_GateProvider(), "rollout", props, pulumi.ResourceOptions(depends_on=made))
-
-
-class CandidateGate(dynamic.Resource):
-    """Comes between a candidate and what leads users to it, who would find nobody there yet."""
-
-    def __init__(
-        self, part: Part, plan: RegionPlan, share: int, made: pulumi.Resource, kubeconfig: str
-    ) -> None:
-        props = _props([part], plan, kubeconfig) | {"digest": digest([part]), "share": share}
-        options = pulumi.ResourceOptions(depends_on=[made])
-        super().__init__(_GateProvider(), f"{part.name}-candidate", props, options)

@@ -39,6 +39,7 @@ PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
 
+_CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
 _MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
@@ -128,11 +129,16 @@ class Candidate(Part):
     """Its runtime or pinned image."""
     model: ModelAddress | None = None
     """Its model address."""
+    args: tuple[Argument, ...] | None = None
+    """Its further arguments; needed where it runs another runtime and the model has `args`."""
+    env: Env | None = None
+    """Its environment variables; no secrets."""
 
     @model_validator(mode="after")
     def _differs(self) -> Self:
-        if self.image is None and self.model is None:
-            raise refuse("E203", "a candidate changes image or model; write at least one")
+        if all(value is None for value in (self.image, self.model, self.args, self.env)):
+            why = "a candidate changes image, model, args or env; write at least one"
+            raise refuse("E203", why)
         return self
 
 
@@ -335,18 +341,57 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        yield from self._foreign_args()
 
     def _owned(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """Arguments and variables that would move what the platform sets."""
-        for runtime in self.runtimes.values():
-            for index, word in enumerate(self.args):
-                if why := refusal_of_argument(runtime, word):
+        """Arguments and variables that would move what the platform sets of either version."""
+        for where, args in self.arguments.items():
+            runtime = self._runtime_of(where[:-1])
+            for index, word in enumerate(args if runtime else ()):
+                if runtime and (why := refusal_of_argument(runtime, word)):
                     flag = shown(word.partition("=")[0])
-                    yield ("args", index), "E343", f"{why}, got {flag}; remove it"
-            # A job runs a command of its own, so that its variables are its own too.
-            for name in () if self.batch else self.env:
-                if why := refusal_of_variable(runtime.owned, name):
-                    yield ("env", name), "E342", f"{why}, got {shown(name)}; remove it"
+                    yield (*where, index), "E343", f"{why}, got {flag}; remove it"
+        # A job runs a command of its own, so that its variables are its own too.
+        for place, where, env in () if self.batch else self._environments():
+            runtime = self._runtime_of(place)
+            for name in env if runtime else ():
+                if runtime and (why := refusal_of_variable(runtime.owned, name)):
+                    yield (*where, name), "E342", f"{why}, got {shown(name)}; remove it"
+
+    def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
+        """The catalogue's row of the version whose fields are at `place`; None for others' images.
+
+        A candidate that names no image keeps the model's.
+        """
+        images = self.images
+        return RUNTIMES.get(images.get((*place, "image"), self.image))
+
+    def _environments(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], Env]]:
+        """The variables of either version: of which one, and the field that holds them."""
+        yield (), ("env",), self.env
+        candidate = self.rollout.candidate
+        if candidate and candidate.env is not None:
+            yield _CANDIDATE, (*_CANDIDATE, "env"), candidate.env
+        elif candidate and candidate.image is not None:
+            yield _CANDIDATE, ("env",), self.env
+
+    def _foreign_args(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Arguments of one runtime that would reach another."""
+        candidate = self.rollout.candidate
+        its = candidate.image if candidate else None
+        if candidate is None or its is None or candidate.args is not None or not self.args:
+            return
+        if RUNTIMES.get(its) is not RUNTIMES.get(self.image):
+            why = f"args were written for {shown(self.image)}, got {shown(its)}"
+            cure = "write rollout.candidate.args, [] for none"
+            yield ("rollout", "candidate", "image"), "E353", f"{why}; {cure}"
+
+    @property
+    def arguments(self) -> dict[tuple[str, ...], tuple[Argument, ...]]:
+        """The further arguments of either version, by the field that holds them."""
+        candidate = self.rollout.candidate
+        its = candidate.args if candidate else None
+        return {("args",): self.args, **({(*_CANDIDATE, "args"): its} if its else {})}
 
     @property
     def images(self) -> dict[tuple[str, ...], str]:

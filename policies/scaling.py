@@ -61,9 +61,10 @@ def _bound_faults(track: Track, estate: Estate) -> Iterator[tuple[str, str, str]
         what = f"may have {track.most} pods, {track.capacity} {track.machine} holds {room}"
         yield what, "lower scaling.max, add nodes or leave the region out", "scaling.max"
     if track.scaler is not None:
-        if track.deployment.spec.get("replicas") is not None:
-            what = f"sets its own replicas beside {track.scaler}"
-            yield what, "leave replicas out: each `up` would undo the autoscaler", "scaling"
+        begins = track.deployment.spec.get("replicas")
+        if not isinstance(begins, int) or not max(track.least, 1) <= begins <= track.most:
+            what = f"begins with {begins} replicas, {track.scaler} keeps {track.least} at least"
+            yield what, "begin with the least, and one at least", "scaling.min"
         window, cold = _window(track.scaler), 2 * _cold(track)
         least = min(max(_WINDOW_SECONDS, cold), _LONGEST_SECONDS)
         if window is None or window < least:
@@ -76,8 +77,9 @@ def _bound_faults(track: Track, estate: Estate) -> Iterator[tuple[str, str, str]
 
 @whole("P14", "scaler-bounds")
 def _scaler_bounds(estate: Estate) -> Iterator[Fault]:
-    """A server's replicas are set by its Deployment or by one autoscaler, never exceed its pool,
-    and fall only after twice the time that a new one would take to be back."""
+    """A server's replicas are set by its Deployment or by one autoscaler, which begins from what
+    the Deployment states; they never exceed its pool, and fall only after twice the time that a new
+    one would take to be back. Left out, they would be one as soon as an autoscaler takes over."""
     wanted = {(d.namespace, d.metadata.get("name")) for d in estate.of("Deployment")}
     scalers = estate.of(*SCALERS)
     for pair, number in Counter(map(target, scalers)).items():
@@ -110,6 +112,9 @@ def _as_asked(estate: Estate) -> Iterator[Fault]:
             if most > spec.max:
                 what = f"and its like may have {most} pods, the spec allows {spec.max}"
                 yield Fault(first, what, "keep to scaling.max, or raise it", "scaling.max")
+            if group is stable and most < spec.max:
+                what = f"and its like may have {most} pods at most, the spec asks for {spec.max}"
+                yield Fault(first, what, "render the autoscaler", "scaling.max")
 
 
 def _blind(trigger: Block) -> str:

@@ -52,15 +52,17 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
 
 def _misfits(model: Model, gpus: int) -> Iterator[SpecError]:
     """Arguments that share a model over more GPUs than its machine has, or over an odd number."""
-    asked = gpus_shared(model.spec.args, gpus)
-    if asked == 0 or gpus % asked:
-        for index, word in enumerate(model.spec.args):
+    for where, args in model.spec.arguments.items():
+        asked = gpus_shared(args, gpus)
+        if asked and gpus % asked == 0:
+            continue
+        for index, word in enumerate(args):
             if shares(word):
                 message = (
                     f"the arguments share the model over {asked} GPUs, got {gpus} on "
                     f"{model.spec.machine_type}; let the sizes multiply to {gpus}, or remove them"
                 )
-                yield model.source.error(("args", index), "E332", message)
+                yield model.source.error((*where, index), "E332", message)
 
 
 def _without_gpu(model: Model) -> Iterator[SpecError]:

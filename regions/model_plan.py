@@ -63,6 +63,17 @@ class DrainPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListenPlan:
+    """Where a server listens: HTTP paths on `port`, metrics on `metrics_port`."""
+
+    port: int
+    live_path: str
+    ready_path: str
+    metrics_path: str
+    metrics_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsPlan:
     """How the model's files reach the pod: `cache` from the node, `download` by the pod itself."""
 
@@ -119,9 +130,11 @@ class TrackPlan:
     role: str
     """`stable` or `candidate`: what the Services select on."""
     container: ContainerPlan
+    listen: ListenPlan
     weights: WeightsPlan
     placement: PlacementPlan
     startup: StartupPlan
+    drain: DrainPlan
     scaler: ScalerPlan
     surge: int
     unavailable: int
@@ -235,15 +248,9 @@ class ServerPlan:
     """One model as an endpoint."""
 
     workload: WorkloadPlan
-    port: int
-    live_path: str
-    ready_path: str
-    metrics_path: str
-    metrics_port: int
     live_role: str
     """The role that the model's Service sends requests to."""
     tracks: tuple[TrackPlan, ...]
-    drain: DrainPlan
     access: AccessPlan
     probe: ProbePlan
     slo: SloPlan

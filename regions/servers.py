@@ -8,7 +8,6 @@ from typing import Final
 from model_specs.load import Model, Specs
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from regions.abilities import Abilities
-from regions.clocks import drain
 from regions.machines import MACHINES
 from regions.model_plan import (
     AccessPlan,
@@ -163,14 +162,8 @@ def server(
     abilities.allow("alert rules", "", "slo")  # without, its outcome is recorded, nothing is lost
     return ServerPlan(
         workload=workload(abilities, profile, region, model),
-        port=runtime.port,
-        live_path=runtime.live_path,
-        ready_path=runtime.ready_path,
-        metrics_path=runtime.metrics_path,
-        metrics_port=runtime.metrics_port,
         live_role=live_role(model),
         tracks=tracks(specs, abilities, profile, model),
-        drain=drain(runtime),
         access=access(specs, abilities, profile, model),
         probe=probe(model, profile, runtime),
         slo=SloPlan(
@@ -188,7 +181,7 @@ def job(
     """One model as a batch job."""
     spec, batch = model.spec, model.spec.batch
     assert batch is not None, "the caller has looked"
-    what = version(specs, spec, spec.image, spec.model)
+    what = version(specs, spec, None)
     files = weights(abilities, model, what)
     machine = MACHINES[spec.machine_type]
     return JobPlan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +16,13 @@ from model_specs.names import (
     TAINT_GPU,
 )
 from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime
-from model_specs.schema import ModelSpec, Schedule
+from model_specs.schema import Candidate, ModelSpec, Schedule
 from regions.abilities import Abilities
-from regions.clocks import scale_down_seconds, startup
+from regions.clocks import drain, scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
 from regions.model_plan import (
     ContainerPlan,
+    ListenPlan,
     PlacementPlan,
     ScalerPlan,
     SchedulePlan,
@@ -41,12 +43,14 @@ _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What a track runs: an image of a runtime and a model."""
+    """What a track runs: an image of a runtime and a model, with the team's own settings."""
 
     runtime: Runtime
     image: str
     address: str
     bytes: int
+    args: tuple[str, ...]
+    env: Mapping[str, str]
 
     @property
     def digest(self) -> str:
@@ -75,8 +79,16 @@ def tolerations(machine: MachineType, offer: Offer) -> tuple[Toleration, ...]:
     return (*(gpu if machine.gpus else ()), *others)
 
 
-def version(specs: Specs, spec: ModelSpec, image: str, address: str) -> Version:
-    """The version of `address` under `image`; a size nobody recorded is bounded by the machine."""
+def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Version:
+    """The model's own version, or the candidate's: what that does not say stays the same.
+
+    A size nobody recorded is bounded by the machine.
+    """
+    image, address, args, env = spec.image, spec.model, spec.args, spec.env
+    if candidate is not None:
+        image, address = candidate.image or image, candidate.model or address
+        args = args if candidate.args is None else candidate.args
+        env = env if candidate.env is None else candidate.env
     machine = MACHINES[spec.machine_type]
     facts = specs.facts.get(address)
     bound = int(machine.gpus * machine.gpu_memory_gib * _GPU_SHARE) or machine.memory_gib // 2
@@ -85,18 +97,16 @@ def version(specs: Specs, spec: ModelSpec, image: str, address: str) -> Version:
         image=RUNTIMES[image].image if image in RUNTIMES else image,
         address=address,
         bytes=facts.bytes if facts else bound * _GIB,
+        args=args,
+        env=env,
     )
 
 
 def versions(specs: Specs, spec: ModelSpec) -> dict[str, Version]:
     """The versions by role: `stable`, and `candidate` where there is one."""
-    found = {"stable": version(specs, spec, spec.image, spec.model)}
     candidate = spec.rollout.candidate
-    if candidate is not None:
-        found["candidate"] = version(
-            specs, spec, candidate.image or spec.image, candidate.model or spec.model
-        )
-    return found
+    also = {"candidate": version(specs, spec, candidate)} if candidate else {}
+    return {"stable": version(specs, spec, None), **also}
 
 
 def fits_memory(machine: MachineType, model_bytes: int) -> str:
@@ -173,11 +183,22 @@ def container(what: Version, machine: MachineType, model: Model) -> ContainerPla
     return ContainerPlan(
         image=what.image,
         command=runtime.command,
-        args=(*runtime.args(launch), *model.spec.args),
+        args=(*runtime.args(launch), *what.args),
         user=runtime.user,
         group=runtime.group,
         working_dir=runtime.working_dir,
-        env={**runtime.env, **model.spec.env},
+        env={**runtime.env, **what.env},
+    )
+
+
+def listen(runtime: Runtime) -> ListenPlan:
+    """Where a server of `runtime` answers."""
+    return ListenPlan(
+        port=runtime.port,
+        live_path=runtime.live_path,
+        ready_path=runtime.ready_path,
+        metrics_path=runtime.metrics_path,
+        metrics_port=runtime.metrics_port,
     )
 
 
@@ -313,6 +334,7 @@ def _track(
         track=track,
         role=role,
         container=container(what, machine, model),
+        listen=listen(what.runtime),
         weights=files,
         placement=placement(
             machine,
@@ -322,6 +344,7 @@ def _track(
             files.mode == "cache",
         ),
         startup=clocks,
+        drain=drain(what.runtime),
         scaler=scaler(abilities, profile, model, what, clocks, bounds),
         surge=0,
         unavailable=1,

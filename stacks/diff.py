@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from components.kube import Object
+from components.ownership import left_alone, targeted
 from components.parts import parts
 from model_specs.errors import SpecErrors
 from regions.resolve import resolve
@@ -43,6 +44,7 @@ def _objects(tree: Tree | None, region: str) -> dict[Key, Object]:
 def _edits(
     old: dict[Key, Object], new: dict[Key, Object]
 ) -> Iterator[tuple[str, Key, list[Change]]]:
+    scaled = targeted(new.values())
     for key in sorted({*old, *new}):
         before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if before is ABSENT:
@@ -50,8 +52,14 @@ def _edits(
         elif after is ABSENT:
             yield REMOVED, key, []
         # The texts tell quickly that nothing differs, and unlike == they tell 1 from true.
-        elif repr(before) != repr(after) and (found := list(changes(before, after, ""))):
+        elif repr(before) != repr(after) and (found := _sent(before, after, scaled)):
             yield CHANGED, key, found
+
+
+def _sent(before: Any, after: Any, scaled: frozenset[tuple[str, str]]) -> list[Change]:
+    """What differs and `up` would send: not what only the making of an object sets."""
+    kept = tuple(left_alone(after, scaled))
+    return [one for one in changes(before, after, "") if not one.path.startswith(kept)]
 
 
 def grouped(pairs: Iterable[tuple[str, dict[Key, Object], dict[Key, Object]]]) -> list[Edit]:

@@ -17,6 +17,7 @@ from regions.model_plan import (
     BackendPlan,
     ContainerPlan,
     DrainPlan,
+    ListenPlan,
     PlacementPlan,
     ProbePlan,
     ScalerPlan,
@@ -99,12 +100,24 @@ def a_container(**over: Any) -> ContainerPlan:
     return replace(whole, **over)
 
 
+def a_listen(**over: Any) -> ListenPlan:
+    whole = ListenPlan(
+        port=8000,
+        live_path="/health",
+        ready_path="/health",
+        metrics_path="/metrics",
+        metrics_port=8000,
+    )
+    return replace(whole, **over)
+
+
 def a_track(**over: Any) -> TrackPlan:
     whole = TrackPlan(
         name="sentiment",
         track="stable",
         role="stable",
         container=a_container(),
+        listen=a_listen(),
         weights=WeightsPlan(
             mode="cache",
             address=f"search/sentiment:v3@sha256:{DIGEST}",
@@ -116,6 +129,7 @@ def a_track(**over: Any) -> TrackPlan:
         startup=StartupPlan(
             budget_seconds=600, progress_deadline_seconds=720, gate_timeout_seconds=900
         ),
+        drain=DrainPlan(pre_stop_seconds=10, shutdown_seconds=40, grace_seconds=60),
         scaler=a_scaler(),
         surge=0,
         unavailable=1,
@@ -211,14 +225,8 @@ def an_slo(**over: Any) -> SloPlan:
 def a_server(**over: Any) -> ServerPlan:
     whole = ServerPlan(
         workload=a_workload(),
-        port=8000,
-        live_path="/health",
-        ready_path="/health",
-        metrics_path="/metrics",
-        metrics_port=8000,
         live_role="stable",
         tracks=(a_track(),),
-        drain=DrainPlan(pre_stop_seconds=10, shutdown_seconds=40, grace_seconds=60),
         access=an_access(),
         probe=a_probe(),
         slo=an_slo(),

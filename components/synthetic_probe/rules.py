@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from components.kube import Object, head, operator_head
+from components.model_network import LABEL_VERSION
 from components.service_dashboard import dashboard_uid, dashboard_url
 from components.synthetic_probe import signals
 from components.synthetic_probe.objects import SCRAPE_SECONDS
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_TRACK
-from regions.model_plan import ServerPlan
+from regions.model_plan import ListenPlan, ServerPlan
 from regions.plan import RegionPlan
 
 Group = dict[str, Any]
@@ -122,17 +123,21 @@ def monitor(server: ServerPlan, plan: RegionPlan) -> list[Object]:
     """The scrape of the model's own metrics, where an operator reads such objects."""
     if "prometheus_operator" not in plan.capabilities:
         return []
+    versions = {track.role: track.listen for track in server.tracks}
+    return [_scrape(server, plan, role, listen) for role, listen in versions.items()]
+
+
+def _scrape(server: ServerPlan, plan: RegionPlan, role: str, listen: ListenPlan) -> Object:
+    """One version's, since a candidate may run another runtime."""
     work = server.workload
-    endpoint = {"interval": "15s", "path": server.metrics_path, "portNumber": server.metrics_port}
-    labels = [LABEL_PROJECT, LABEL_MODEL, LABEL_TRACK]
+    name = work.model if role == "stable" else f"{work.model}-{role}"
+    endpoint = {"interval": "15s", "path": listen.metrics_path, "portNumber": listen.metrics_port}
+    chosen = {LABEL_PROJECT: work.project, LABEL_MODEL: work.model, LABEL_VERSION: role}
     selected_by = plan.prometheus.labels
-    return [
-        operator_head("PodMonitor", work.model, work.namespace, work.labels, selected_by)
-        | {
-            "spec": {
-                "podMetricsEndpoints": [endpoint],
-                "podTargetLabels": labels,
-                "selector": {"matchLabels": {LABEL_PROJECT: work.project, LABEL_MODEL: work.model}},
-            }
+    return operator_head("PodMonitor", name, work.namespace, work.labels, selected_by) | {
+        "spec": {
+            "podMetricsEndpoints": [endpoint],
+            "podTargetLabels": [LABEL_PROJECT, LABEL_MODEL, LABEL_TRACK],
+            "selector": {"matchLabels": chosen},
         }
-    ]
+    }

@@ -44,7 +44,7 @@ def test_every_network_policy_follows_where_the_proxies_stand(where: tuple[str, 
             if "namespaceSelector" in peer
         }
 
-    model, prober = policies["sentiment"], policies["prober"]
+    model, prober = policies["sentiment--8000"], policies["prober"]
     assert named(model["ingress"][0]["from"]) == {"search", "monitoring", *where}, (
         "a request comes from the proxy's pod, wherever its Gateway stands"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from components.kube import Object
 from components.model_server import objects
 from regions.model_plan import ServerPlan, StartupPlan, TrackPlan
-from tests.builders import a_scaler, a_server, a_track, a_workload, an_access
+from tests.builders import a_server, a_track, a_workload, an_access
 from tests.examples import (
     REGIONS,
     a_model,
@@ -65,12 +64,11 @@ def receivers(service: Object, found: list[Object]) -> list[str]:
 
 
 @every_region
-def test_who_scales_owns_the_replicas(region: str) -> None:
+def test_a_deployment_begins_with_the_least_and_one_at_least(region: str) -> None:
     for _, track, made in deployments_of(region):
-        if track.scaler.kind == "fixed":
-            assert made["spec"]["replicas"] == track.scaler.min, "nobody else would set them"
-        else:
-            assert "replicas" not in made["spec"], "every `up` would undo the autoscaler"
+        assert made["spec"]["replicas"] == max(track.scaler.min, 1), (
+            "a field that is left out goes back to one, whatever runs"
+        )
 
 
 @every_region
@@ -100,12 +98,12 @@ def test_a_budget_between_two_periods_is_rounded_up(budget: int) -> None:
 
 @every_region
 def test_a_pod_drains_before_it_stops(region: str) -> None:
-    for server, _, made in deployments_of(region):
+    for _, track, made in deployments_of(region):
         pod = template(made)["spec"]
         (main,) = pod["containers"]
         sleep = main["lifecycle"]["preStop"]["sleep"]["seconds"]
-        assert sleep == server.drain.pre_stop_seconds > 0, "balancers send for a while yet"
-        assert pod["terminationGracePeriodSeconds"] > sleep + server.drain.shutdown_seconds, (
+        assert sleep == track.drain.pre_stop_seconds > 0, "balancers send for a while yet"
+        assert pod["terminationGracePeriodSeconds"] > sleep + track.drain.shutdown_seconds, (
             "requests in flight would be killed"
         )
 
@@ -184,13 +182,13 @@ def test_the_version_is_no_part_of_the_selector(region: str) -> None:
 
 @every_region
 def test_ports_are_opened_once_each(region: str) -> None:
-    for server, _, made in deployments_of(region):
+    for _, track, made in deployments_of(region):
         ports = template(made)["spec"]["containers"][0]["ports"]
         numbers = [port["containerPort"] for port in ports]
-        assert sorted(numbers) == sorted({server.port, server.metrics_port}), (
+        assert sorted(numbers) == sorted({track.listen.port, track.listen.metrics_port}), (
             "a port that is listed twice is two endpoints of one server"
         )
-        assert {p["name"]: p["containerPort"] for p in ports}["http"] == server.port
+        assert {p["name"]: p["containerPort"] for p in ports}["http"] == track.listen.port
 
 
 # -- Services --------------------------------------------------------------------------------
@@ -310,7 +308,8 @@ def test_only_callers_the_gateway_and_metrics_come_in(region: str) -> None:
         wanted |= {"envoy-gateway-system"} if server.access.gateway else set()
         assert named_namespaces(wall) == wanted, f"{server.workload.id} lets in whom it should not"
         ports = {p["port"] for rule in wall["spec"]["ingress"] for p in rule["ports"]}
-        assert ports == {server.port, server.metrics_port}
+        listens = [track.listen for track in server.tracks]
+        assert ports == {p for one in listens for p in (one.port, one.metrics_port)}
 
 
 def test_a_private_model_lets_in_its_callers_and_not_the_gateway() -> None:
@@ -356,14 +355,3 @@ def test_the_account_has_the_readers_role_on_aws_only() -> None:
     )
     assert aws["metadata"]["annotations"][key].endswith(":role/isoserve.test-region.search")
     assert key not in metal["metadata"]["annotations"]
-
-
-def test_replicas_come_back_when_the_autoscaler_goes() -> None:
-    fixed = a_track(scaler=a_scaler(kind="fixed", min=2, max=2))
-    owned = a_track(scaler=a_scaler(kind="hpa_cpu", min=2, max=4))
-    first, second = (
-        one("Deployment", objects(replace(a_server(), tracks=(track,))))["spec"]
-        for track in (fixed, owned)
-    )
-    assert first["replicas"] == 2
-    assert "replicas" not in second

@@ -9,7 +9,7 @@ import pytest
 
 from components.kube import Object
 from components.parts import parts
-from components.readiness import Target, asks_more, digest, is_ready, targets
+from components.readiness import Target, digest, is_ready, targets
 from regions.plan import RegionPlan
 from tests.examples import REGIONS, identity, objects_of, parts_of, plan_of
 
@@ -133,26 +133,3 @@ def test_a_daemonset_is_ready_on_all_its_nodes(updated: int, available: int, rea
 
 def test_a_daemonset_without_nodes_is_ready() -> None:
     assert is_ready(AGENT, live(desiredNumberScheduled=0)), "a pool may be at zero nodes"
-
-
-@pytest.mark.parametrize(
-    ("now", "looks"),
-    [
-        ({"digest": "a", "share": 25}, False),
-        ({"digest": "b", "share": 25}, True),
-        ({"digest": "a", "share": 26}, True),
-        ({"digest": "a", "share": 24}, False),
-        ({"digest": "b", "share": 24}, True),
-    ],
-    ids=["the same", "other pods", "more requests", "fewer requests", "fewer, to other pods"],
-)
-def test_a_candidate_is_looked_at_before_more_is_led_to_it(
-    now: dict[str, Any], looks: bool
-) -> None:
-    before = {"digest": "a", "share": 25}
-    assert asks_more(before, now) == looks, "what is broken must be left without waiting for it"
-
-
-def test_a_gate_without_a_share_looks_at_other_pods_only() -> None:
-    assert not asks_more({"digest": "a"}, {"digest": "a"})
-    assert asks_more({"digest": "a"}, {"digest": "b"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.kube import Object
+from components.ownership import left_alone, targeted
 from components.replica_autoscaler import objects
 from regions.model_plan import ScalerPlan, SchedulePlan
 from tests.builders import a_scaler, a_server, a_track
@@ -27,7 +28,7 @@ def scaled_object(scaler: ScalerPlan | None = None) -> Object:
 
 
 @every_region
-def test_every_autoscaler_targets_a_deployment_that_leaves_it_the_replicas(region: str) -> None:
+def test_every_autoscaler_targets_a_deployment_whose_replicas_are_left_to_it(region: str) -> None:
     found = by_identity(objects_of(region))
     scalers = [made for made in found.values() if made["kind"] in KINDS]
     assert scalers, "a region without autoscalers proves nothing"
@@ -36,7 +37,8 @@ def test_every_autoscaler_targets_a_deployment_that_leaves_it_the_replicas(regio
         key = Identity("Deployment", made["metadata"]["namespace"], target["name"])
         assert target["kind"] == "Deployment"
         assert key in found, f"{identity(made)} scales nothing"
-        assert "replicas" not in found[key]["spec"], "two owners of one field"
+        kept = left_alone(found[key], targeted(scalers))
+        assert "spec.replicas" in kept, "every `up` would undo the autoscaler"
 
 
 @every_region

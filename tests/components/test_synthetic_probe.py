@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.kube import namespace_named
+from components.model_network import LABEL_VERSION
 from components.synthetic_probe.objects import SCRAPE_SECONDS, TOKEN_PATH, objects
 from components.synthetic_probe.rules import monitor, rule_groups, rules
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE
@@ -161,7 +162,8 @@ def test_operator_scrapes_the_prober_and_the_model() -> None:
     assert found["spec"]["selector"]["matchLabels"] == {
         LABEL_MODEL: "sentiment",
         LABEL_PROJECT: "search",
-    }, "it must select this model's pods and no others"
+        LABEL_VERSION: "stable",
+    }, "it must select this version's pods and no others"
     assert found["spec"]["podMetricsEndpoints"][0]["path"] == "/metrics", "the runtime's path"
 
 

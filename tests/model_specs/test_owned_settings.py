@@ -110,9 +110,29 @@ def test_other_flags_and_variables_of_the_server_are_taken(image: str) -> None:
 
 @pytest.mark.parametrize("image", [VLLM, MLSERVER])
 def test_the_candidates_server_is_held_to_its_own_list(image: str) -> None:
-    (refused, stable) = (REFUSED_ENV[image][0], TRITON)
-    rollout = {"strategy": "blue_green", "candidate": {"image": image}}
-    assert codes(image=stable, rollout=rollout, env={refused: "1"}) == [("E342", f"env.{refused}")]
+    name = REFUSED_ENV[image][0]
+    candidate: dict[str, Any] = {"image": image}
+    rollout = {"strategy": "blue_green", "candidate": candidate}
+    inherited = codes(image=TRITON, rollout=rollout, env={name: "1"})
+    assert inherited == [("E342", f"env.{name}")], "it keeps the model's variables"
+    candidate["env"] = {name: "1"}
+    own = codes(image=TRITON, rollout=rollout)
+    assert own == [("E342", f"rollout.candidate.env.{name}")]
+    candidate["env"] = {}
+    assert codes(image=TRITON, rollout=rollout, env={name: "1"}) == [], "of Triton it is none"
+    candidate["args"] = [REFUSED_ARGS[image][0]]
+    assert codes(image=TRITON, rollout=rollout) == [("E343", "rollout.candidate.args[0]")]
+
+
+def test_a_candidate_of_the_same_image_is_held_to_that_ones_list() -> None:
+    rollout = {"strategy": "blue_green", "candidate": {"args": ["--config=x"]}}
+    assert codes(image=VLLM, rollout=rollout) == [("E343", "rollout.candidate.args[0]")]
+
+
+def test_a_candidate_of_ones_own_image_has_arguments_of_its_own() -> None:
+    image = f"registry.example.com/mine@sha256:{'0' * 64}"
+    candidate = {"image": image, "args": ["--config=x"], "env": {"VLLM_PORT": "1"}}
+    assert codes(image=VLLM, rollout={"strategy": "blue_green", "candidate": candidate}) == []
 
 
 def test_a_jobs_variables_are_its_own_commands() -> None:

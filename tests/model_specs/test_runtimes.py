@@ -162,10 +162,10 @@ def test_another_flag_is_left_to_the_spec(name: str, word: str) -> None:
     assert a_model(image=name, args=[word]).spec.args == (word,)
 
 
-def test_the_arguments_are_held_to_the_candidates_runtime_too() -> None:
-    candidate = {"strategy": "blue_green", "candidate": {"image": "text-embeddings-inference"}}
+def test_a_candidates_arguments_are_held_to_its_own_runtime() -> None:
+    candidate = {"image": "text-embeddings-inference", "args": ["-p9"]}
     with pytest.raises(SpecErrors, match="-p9"):
-        a_model(image="triton", args=["-p9"], rollout=candidate)
+        a_model(image="triton", rollout={"strategy": "blue_green", "candidate": candidate})
 
 
 def test_a_value_is_behind_a_flag_of_one_letter_only() -> None:

@@ -46,7 +46,7 @@ def broken(of: str, path: str = "", value: Any = GONE) -> Callable[[Rule], list[
 SPEAKS: Final[dict[str, Callable[[Rule], list[Finding]]]] = {
     "image-digest": broken(SERVER, "spec template spec containers 0 image", "vllm"),
     "public-needs-auth": broken("SecurityPolicy chat/assistant"),
-    "private-no-ingress": broken("NetworkPolicy search/embedder", "spec ingress 0 from", []),
+    "private-no-ingress": broken("NetworkPolicy search/embedder--8080", "spec ingress 0 from", []),
     "permissive-inside-only": broken("BackendTrafficPolicy chat/helper"),
     "no-side-door": broken("Service search/embedder", "spec type", "ExternalName"),
     "known-gateways": broken("Gateway isoserve-gateway/public", "spec listeners 0 port", 80),
@@ -61,7 +61,7 @@ SPEAKS: Final[dict[str, Callable[[Rule], list[Finding]]]] = {
     ),
     "route-own-name": broken("HTTPRoute chat/assistant", "spec hostnames", ["x.example.com"]),
     "netpol-default-deny": broken("NetworkPolicy chat/default-deny"),
-    "egress-allow-list": broken("NetworkPolicy search/embedder", "spec egress 0", {}),
+    "egress-allow-list": broken("NetworkPolicy search/embedder--8080", "spec egress 0", {}),
     "rbac-least": broken("Role search/project-viewer", "rules 0 verbs", ["*"]),
     "rbac-bindings": broken("Role chat/project-admin"),
     "labels-owner-cost": broken("Service search/embedder", "metadata labels isoserve.dev/project"),

@@ -50,7 +50,7 @@ def test_everything_of_the_examples_says_whose_it_is(region: str) -> None:
         ("Service search/embedder", lambda x: x.pop(MODEL), "has no isoserve.dev/model"),
         ("HTTPRoute chat/assistant", lambda x: x.pop(MODEL), "has no isoserve.dev/model"),
         ("Deployment search/embedder", lambda x: x.pop(MODEL), "has no isoserve.dev/model"),
-        ("NetworkPolicy search/embedder", lambda x: x.update({MODEL: "ghost"}),
+        ("NetworkPolicy search/embedder--8080", lambda x: x.update({MODEL: "ghost"}),
          "model search/ghost, for which there is no spec"),
         ("Deployment search/prober", lambda x: x.pop("isoserve.dev/role"), "has no isoserve.dev"),
     ],

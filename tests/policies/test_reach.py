@@ -93,7 +93,7 @@ def test_a_path_names_every_step() -> None:
         "from the internet: Gateway isoserve-gateway/public -> HTTPRoute chat/assistant -> "
         "Service chat/assistant -> pods"
     )
-    assert "from chat: NetworkPolicy chat/assistant -> pods" in words
+    assert "from chat: NetworkPolicy chat/assistant--8000 -> pods" in words
 
 
 def doors_of(reach: Reach, sets: list[PodSet]) -> list[tuple[PodSet, int]]:

@@ -53,8 +53,10 @@ CASES: Final = (
         Case(rule=BOUNDS, of=of, path=path, value=value, says=says, field=field, on=on,
              region=region)
         for of, path, value, says, field, on, region in (
-            (SERVER, "spec replicas", 2, "sets its own replicas beside ScaledObject search",
-             "scaling", SERVER, "sandbox-aws"),
+            (SERVER, "spec replicas", GONE, "begins with None replicas, ScaledObject search",
+             "scaling.min", SERVER, "sandbox-aws"),
+            (SERVER, "spec replicas", 0, "begins with 0 replicas", "scaling.min", SERVER,
+             "sandbox-aws"),
             (FIXED, "spec replicas", GONE, "has neither replicas nor an autoscaler",
              "scaling", FIXED, "sandbox-aws"),
             (FIXED, "spec replicas", 17, "may have 17 pods, on_demand gpu.l4.1 holds 16",

@@ -128,7 +128,7 @@ CASES: Final = (
              says=f"lets Prometheus, in monitoring, not in to its metrics; let monitoring in at "
                   f"{port}/TCP in its NetworkPolicy")
         for of, on, port in (
-            ("NetworkPolicy chat/assistant", "Deployment chat/assistant", 8000),
+            ("NetworkPolicy chat/assistant--8000", "Deployment chat/assistant", 8000),
             ("NetworkPolicy vision/prober", PROBER, 9090),
         )
         for path, value in (
@@ -156,8 +156,9 @@ def test_a_field_that_is_not_known_yet_is_no_good_field(case: Case) -> None:
 
 
 def test_every_track_of_a_model_is_read() -> None:
-    findings = said(SCRAPED, without="PodMonitor vision/tagger")
-    assert {finding.resource for finding in findings} == {SERVER, f"{SERVER}-candidate"}
+    for read, track in (("tagger", SERVER), ("tagger-candidate", f"{SERVER}-candidate")):
+        findings = said(SCRAPED, without=f"PodMonitor vision/{read}")
+        assert {finding.resource for finding in findings} == {track}, "each has its own runtime"
 
 
 def test_a_cache_that_nobody_reads_is_named_on_every_machine_type() -> None:

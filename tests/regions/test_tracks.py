@@ -256,6 +256,29 @@ def test_a_shadow_gets_copies_and_answers_nobody() -> None:
     assert server.live_role == "stable"
 
 
+@pytest.mark.parametrize("other", sorted({*RUNTIMES, OWN_IMAGE} - {"triton"}))
+def test_a_candidate_answers_where_its_own_runtime_does(other: str) -> None:
+    runtime, theirs = RUNTIMES.get(other, CUSTOM), RUNTIMES["triton"]
+    rollout = a_rollout("canary", candidate={"image": other, "args": ["--its-own"]})
+    model = a_model(image="triton", args=["--own"], access="permissive", rollout=rollout)
+    stable, candidate = the_server(model).tracks
+    assert (stable.listen.port, candidate.listen.port) == (theirs.port, runtime.port)
+    assert candidate.listen.ready_path == runtime.ready_path, "or it would never be ready"
+    assert candidate.listen.metrics_port == runtime.metrics_port, "or nobody would read it"
+    assert candidate.drain.shutdown_seconds == runtime.shutdown_seconds
+    assert (stable.container.args[-1], candidate.container.args[-1]) == ("--own", "--its-own")
+    assert "--own" not in candidate.container.args, "they are another program's"
+
+
+def test_a_candidate_of_the_same_runtime_keeps_what_it_does_not_say() -> None:
+    rollout = a_rollout("blue_green", candidate={"env": {"SEED": "7"}})
+    model = a_model(args=["--seed", "7"], env={"A": "b"}, rollout=rollout)
+    stable, candidate = the_server(model).tracks
+    assert candidate.container.args == stable.container.args
+    assert (stable.container.env["A"], candidate.container.env["SEED"]) == ("b", "7")
+    assert "A" not in candidate.container.env, "what it says replaces the whole"
+
+
 def test_a_candidate_that_only_changes_the_image_keeps_the_model() -> None:
     rollout = {"strategy": "blue_green", "candidate": {"image": OWN_IMAGE}}
     old, new = the_server(a_model(rollout=rollout)).tracks
@@ -290,14 +313,17 @@ def test_a_runtime_is_its_pinned_image_with_its_arguments(name: str) -> None:
 def test_an_image_of_ones_own_gets_the_open_contract() -> None:
     server = the_server(a_model(image=OWN_IMAGE))
     assert server.tracks[0].container.image == OWN_IMAGE
-    assert (server.port, server.ready_path) == (CUSTOM.port, CUSTOM.ready_path)
+    assert (server.tracks[0].listen.port, server.tracks[0].listen.ready_path) == (
+        CUSTOM.port,
+        CUSTOM.ready_path,
+    )
 
 
 def test_vllm_is_told_to_finish_what_it_answers() -> None:
     server = the_server(a_model())
     args = server.tracks[0].container.args
     told = args[args.index("--shutdown-timeout") + 1]
-    assert int(told) == server.drain.shutdown_seconds, (
+    assert int(told) == server.tracks[0].drain.shutdown_seconds, (
         "its default of 0 aborts requests in flight, whatever grace the pod has"
     )
 
@@ -344,7 +370,7 @@ def test_a_pod_that_downloads_has_the_disk_for_it() -> None:
 def test_an_unknown_size_is_bounded_by_the_machine(machine: str) -> None:
     model = a_model(machine_type=machine, image="mlserver")
     specs = a_tree(model, facts={address("search", "other"): 1})
-    what = version(specs, model.spec, model.spec.image, model.spec.model)
+    what = version(specs, model.spec, None)
     assert what.bytes > 0, "no clock may take an unknown model for an empty one"
     assert fits_memory(MACHINES[machine], what.bytes) == "", "nobody is refused for not knowing"
 

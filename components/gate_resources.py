@@ -1,0 +1,170 @@
+"""The acts of `up` between its objects as Pulumi resources (see components.gates)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pulumi
+from pulumi import dynamic
+
+from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes
+from components.kube import Object
+from components.live_objects import ListError, lister_of
+from components.replica_handover import MANAGER, Handover, give_back, take
+from components.rollout_gate import GateError, wait
+
+_BLIND_SECONDS: Final = 60.0
+"""An API server that restarts is back by then."""
+_AGAIN_SECONDS: Final = 1.0
+_REQUEST_SECONDS: Final = 30
+_ABSENT: Final = 404
+Props = dict[str, Any]
+
+
+class HandoverError(Exception):
+    """An autoscaler could not be stopped, or replicas not be set, and why."""
+
+
+class _Refused(Exception):
+    """The API server answered with an error."""
+
+
+class Api:
+    """An API server as components.replica_handover asks it."""
+
+    def __init__(self, kubeconfig: str, context: str) -> None:
+        from kubernetes import config
+
+        self._client = config.new_client_from_config(config_file=kubeconfig, context=context)
+
+    def get(self, path: str) -> Object | None:
+        """What stands at the path; None where nothing does."""
+        return self._send("GET", path, None, {})
+
+    def patch(self, path: str, body: Object) -> Object | None:
+        """What stands there after the merge patch."""
+        kind = {"Content-Type": "application/merge-patch+json"}
+        return self._send("PATCH", f"{path}?fieldManager={MANAGER}", body, kind)
+
+    def _send(
+        self, method: str, path: str, body: Object | None, headers: dict[str, str]
+    ) -> Object | None:
+        wanted = {"Accept": "application/json", **headers}
+        request = self._client.param_serialize(
+            method, path, header_params=wanted, body=body, auth_settings=["BearerToken"]
+        )
+        answer = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
+        data = answer.read()
+        if answer.status == _ABSENT:
+            return None
+        told: Object = json.loads(data) if data else {}
+        if answer.status >= 300:
+            raise _Refused(f"{method} {path}: {told.get('message') or answer.reason}")
+        return told
+
+
+def _asked(props: Props) -> Props:
+    """What a gate was asked; empty where there was none."""
+    found: Props = json.loads(props["asked"]) if "asked" in props else {}
+    return found
+
+
+class _WaitProvider(dynamic.ResourceProvider):
+    """Waits for the pods that components.gates names. Never rename: it is pickled by its name."""
+
+    def _pass(self, olds: Props, news: Props) -> None:
+        wanted = awaited(news["kind"], _asked(olds), _asked(news))
+        if not wanted:
+            return
+        try:
+            lister = lister_of(news["kubeconfig"], news["context"])
+            wait(wanted, lister, time.monotonic, time.sleep)
+        except (GateError, ListError):
+            sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
+            raise
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        self._pass({}, props)
+        return dynamic.CreateResult(id_=props["kind"], outs=props)
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        self._pass(_olds, _news)
+        return dynamic.UpdateResult(outs=_news)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+
+
+class _HandoverProvider(dynamic.ResourceProvider):
+    """Takes replicas over where they become fixed. Never rename: it is pickled by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        before, now = _asked(olds), _asked(news)
+        if takes(before, now):
+            self._keep_at(news, partial(take, sleep=time.sleep), Handover(**now))
+        elif gives_back(before, now):
+            self._keep_at(news, give_back, Handover(**before))
+
+    def _keep_at(self, props: Props, act: Callable[[Api, Handover], None], what: Handover) -> None:
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        deadline = time.monotonic() + _BLIND_SECONDS
+        while True:
+            try:
+                return act(Api(props["kubeconfig"], props["context"]), what)
+            except (_Refused, ApiException, HTTPError) as error:
+                if time.monotonic() >= deadline:
+                    sys.tracebacklimit = 0
+                    why = str(error) if isinstance(error, _Refused) else "it does not answer"
+                    where = f"{what.namespace}/{what.deployment}"
+                    raise HandoverError(
+                        f"the replicas of Deployment {where} could not be taken over from its "
+                        f"autoscaler: the API server refuses or is away ({why}); run `up` again"
+                    ) from None
+                time.sleep(_AGAIN_SECONDS)
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        self._act({}, props)
+        return dynamic.CreateResult(id_=props["kind"], outs=props)
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        self._act(_olds, _news)
+        return dynamic.UpdateResult(outs=_news)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+
+
+_PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
+    HANDOVER: _HandoverProvider,
+    SPOT: _WaitProvider,
+    TRAFFIC: _WaitProvider,
+}
+
+
+def gate_resource(
+    gate: Gate,
+    cluster: tuple[str, str],
+    parent: pulumi.Resource,
+    depends_on: Sequence[pulumi.Resource],
+) -> pulumi.Resource:
+    """The gate as a resource; `cluster` is the kubeconfig's path and the context in it."""
+    kubeconfig, context = cluster
+    props = {
+        "asked": json.dumps(gate.asked, sort_keys=True),
+        "context": context,
+        "kind": gate.kind,
+        "kubeconfig": kubeconfig,
+    }
+    options = pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on))
+    return _Gate(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
+
+
+class _Gate(dynamic.Resource):
+    """One gate of whatever kind."""

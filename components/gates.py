@@ -1,0 +1,158 @@
+"""What `up` does between its objects: it waits for pods, and takes replicas over from autoscalers.
+
+Only what a gate is asked and when it asks again is decided here; components.gate_resources hands it
+to the engine. A gate compares what it is asked with what it was asked at the last `up`: that is how
+a change is told from a state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from components.readiness import Target
+from regions.model_plan import ServerPlan, TrackPlan
+from regions.plan import RegionPlan
+
+HANDOVER: Final = "ReplicaHandover"
+SPOT: Final = "SpotGate"
+TRAFFIC: Final = "TrafficGate"
+Asked = Mapping[str, Any]
+"""What a gate is asked: JSON values only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One act of `up`; `name` is unique among those of its kind, and holds no region."""
+
+    kind: str
+    name: str
+    model: str
+    asked: dict[str, Any]
+
+
+def _target(server: ServerPlan, track: TrackPlan) -> dict[str, Any]:
+    return asdict(
+        Target(
+            "Deployment",
+            server.workload.namespace,
+            track.name,
+            track.scaler.min,
+            track.startup.gate_timeout_seconds,
+        )
+    )
+
+
+def version(track: TrackPlan) -> str:
+    """What decides the answers of a track's pods: image, settings and model, as a digest."""
+    told = [asdict(track.container), track.weights.address]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _side(server: ServerPlan, role: str) -> dict[str, Any]:
+    tracks = [track for track in server.tracks if track.role == role]
+    return {
+        "targets": [_target(server, track) for track in tracks],
+        "version": version(tracks[0]) if tracks else "",
+    }
+
+
+def share(server: ServerPlan) -> int:
+    """The percentage of users' requests that is led to the candidate."""
+    return sum(b.weight for b in server.access.backends if b.role == "candidate")
+
+
+def _traffic(server: ServerPlan) -> Gate:
+    return Gate(
+        kind=TRAFFIC,
+        name=server.workload.id,
+        model=server.workload.id,
+        asked={
+            "candidate": _side(server, "candidate"),
+            "share": share(server),
+            "stable": _side(server, "stable"),
+        },
+    )
+
+
+def _spot(server: ServerPlan) -> Iterator[Gate]:
+    spot = [track for track in server.tracks if track.track == "spot"]
+    if spot and len([t for t in server.tracks if t.role == "stable"]) > 1:
+        yield Gate(
+            kind=SPOT,
+            name=server.workload.id,
+            model=server.workload.id,
+            asked={"targets": [_target(server, track) for track in spot]},
+        )
+
+
+def _handovers(server: ServerPlan) -> Iterator[Gate]:
+    namespace = server.workload.namespace
+    for track in server.tracks:
+        yield Gate(
+            kind=HANDOVER,
+            name=f"{namespace}/{track.name}",
+            model=server.workload.id,
+            asked={
+                "deployment": track.name,
+                "namespace": namespace,
+                "replicas": track.scaler.min if track.scaler.kind == "fixed" else None,
+            },
+        )
+
+
+def gates(plan: RegionPlan) -> Iterator[Gate]:
+    """All acts of a region's `up` but the last, the RolloutGate."""
+    for server in plan.servers:
+        yield from _handovers(server)
+        yield from _spot(server)
+        yield _traffic(server)
+
+
+def _rows(side: Asked) -> list[Target]:
+    return [Target(**row) for row in side["targets"]]
+
+
+def _of_traffic(olds: Asked, news: Asked) -> list[Target]:
+    """Before more users are led to a candidate it serves; before they are led away from it, the
+    stable version has become what it shall be.
+
+    Where the stable version stays what it was, users go back to it at once: the candidate may be
+    what is broken.
+    """
+    had, gets = olds.get("share", 0), news["share"]
+    before = {"candidate": {"version": ""}, "stable": news["stable"], **olds}
+    others = before["candidate"]["version"] != news["candidate"]["version"]
+    wanted: list[Target] = []
+    if gets and (gets > had or others):
+        wanted += _rows(news["candidate"])
+    if gets < had and before["stable"]["version"] != news["stable"]["version"]:
+        wanted += _rows(news["stable"])
+    return wanted
+
+
+def _of_spot(olds: Asked, news: Asked) -> list[Target]:
+    """Spot pods that are asked for newly, before the on-demand ones they stand in for go."""
+    had = {row["name"]: row["least"] for row in olds.get("targets", ())}
+    return [target for target in _rows(news) if target.least > had.get(target.name, 0)]
+
+
+def takes(olds: Asked, news: Asked) -> bool:
+    """Whether replicas become fixed, and are taken over from whatever autoscaler there was."""
+    return news["replicas"] is not None and olds.get("replicas") is None
+
+
+def gives_back(olds: Asked, news: Asked) -> bool:
+    """Whether an autoscaler gets them back."""
+    return news["replicas"] is None and olds.get("replicas") is not None
+
+
+_AWAITED: Final = {SPOT: _of_spot, TRAFFIC: _of_traffic}
+
+
+def awaited(kind: str, olds: Asked, news: Asked) -> list[Target]:
+    """Whose pods a gate waits for; `olds` is empty where there was no such gate."""
+    return _AWAITED[kind](olds, news)
