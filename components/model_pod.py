@@ -26,6 +26,11 @@ def resources(plan: PlacementPlan) -> Object:
     return {"limits": size, "requests": size}
 
 
+def literal(text: str) -> str:
+    """`text` as it must be written to arrive unchanged: Kubernetes reads `$$` as one dollar."""
+    return text.replace("$", "$$")
+
+
 def _environment(work: WorkloadPlan, env: dict[str, str]) -> list[Object]:
     values = {
         **env,
@@ -38,7 +43,7 @@ def _environment(work: WorkloadPlan, env: dict[str, str]) -> list[Object]:
         "LOGNAME": USER_NAME,
         "USER": USER_NAME,
     }
-    return [{"name": name, "value": values[name]} for name in sorted(values)]
+    return [{"name": name, "value": literal(values[name])} for name in sorted(values)]
 
 
 def _mounts(work: WorkloadPlan, weights: WeightsPlan) -> list[Object]:
@@ -121,8 +126,8 @@ def container(
 ) -> Object:
     """The model's own container, to which the caller adds how it is probed and stopped."""
     stated: Object = {
-        "args": list(own.args),
-        "command": list(own.command),
+        "args": [literal(word) for word in own.args],
+        "command": [literal(word) for word in own.command],
         "workingDir": own.working_dir,
     }
     return {

@@ -67,7 +67,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "E312": ("A name is too long.", "Shorten it; it becomes part of host names and roles."),
     "E313": ("A name is not plain ASCII.", "Use a-z, 0-9 and hyphens."),
-    "E314": ("A name belongs to the platform.", "Choose one that starts otherwise."),
+    "E314": (
+        "A name belongs to the platform, or to an add-on's namespace.",
+        "Choose another; the message says whose it is.",
+    ),
     "E315": (
         "One name would stand for two things.",
         "Rename a file; the message names those that are in question.",
@@ -137,7 +140,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Change the profile as the message says.",
     ),
     "E381": (
-        "A quota, a pool or a disk is too small for all models together.",
+        "A quota, a pool, a disk or a ConfigMap is too small for all models together.",
         "Raise it, or lower what the models ask for.",
     ),
     "E382": (

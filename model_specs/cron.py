@@ -8,8 +8,10 @@ which both use without its descriptors.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
 from model_specs.errors import refuse, shown
@@ -49,6 +51,8 @@ _LONGEST: Final = 256
 _ANY: Final = ("*", "?")
 _YEARS: Final = 8
 """Every date there is comes within so many years, 29 February too."""
+_FIRST: Final = date(2024, 1, 1)
+_BOTH: Final = "start and end together"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,11 @@ class Cron:
     months: frozenset[int]
     weekdays: frozenset[int]
     either_day: bool
+
+    @property
+    def minutes_of_day(self) -> frozenset[int]:
+        """When it strikes on a day on which it does, in minutes from midnight."""
+        return frozenset(60 * hour + minute for hour in self.hours for minute in self.minutes)
 
     def strikes_on(self, day: date) -> bool:
         """Whether it strikes at all on a day."""
@@ -125,14 +134,47 @@ def _has_star(field: str) -> bool:
     return any(re.fullmatch(r"[*?](/0*1)?", item) for item in field.split(","))
 
 
+def _days() -> Iterator[date]:
+    return (_FIRST + timedelta(days=number) for number in range(366 * _YEARS))
+
+
+@lru_cache(maxsize=1024)
+def out_of_turn(start: str, end: str) -> str:
+    """What strikes twice in a row where `start` and `end` should take turns; empty where they do.
+
+    KEDA reads a window as open while its next end comes no later than its next start, so that it is
+    closed between two starts, open between two ends, and open before both at once. Source:
+    pkg/scalers/cron_scaler.go of KEDA 2.21. The texts are checked schedules.
+    """
+    opens, closes = parse_cron(start), parse_cron(end)
+    before = ""
+    for day in _days():
+        struck = [cron.strikes_on(day) for cron in (opens, closes)]
+        for minute, what in _strikes(opens, closes, *struck):
+            if what in (before, _BOTH):
+                at = f"{day:%a %Y-%m-%d} {minute // 60:02}:{minute % 60:02}"
+                return f"{what} at {at}" if what == _BOTH else f"a second {what} at {at}"
+            before = what
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _strikes(opens: Cron, closes: Cron, is_open: bool, is_close: bool) -> list[tuple[int, str]]:
+    """The strikes of one day by minute, in order."""
+    starts = opens.minutes_of_day if is_open else frozenset()
+    ends = closes.minutes_of_day if is_close else frozenset()
+    return [
+        (minute, _BOTH if minute in starts & ends else "start" if minute in starts else "end")
+        for minute in sorted(starts | ends)
+    ]
+
+
 def check_cron(text: str) -> str:
     """`text` itself. Raises PydanticCustomError when no clock follows it, or it never strikes."""
     try:
         cron = parse_cron(text)
     except ValueError as error:
         raise refuse("E305", str(error)) from None
-    first = date(2024, 1, 1)
-    days = (first + timedelta(days=number) for number in range(366 * _YEARS))
-    if not any(map(cron.strikes_on, days)):
+    if not any(map(cron.strikes_on, _days())):
         raise refuse("E305", f"no year has such a day, got {shown(text)}; write one that comes")
     return text

@@ -19,6 +19,7 @@ _ZONES: Final = frozenset(resources.files("tzdata").joinpath("zones").read_text(
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
 _RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
+_MOST_BYTES: Final = 131_072
 
 
 def _check_env(name: str) -> str:
@@ -33,6 +34,25 @@ def _check_env(name: str) -> str:
         )
         raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
     return name
+
+
+def _check_environment(env: dict[str, str]) -> dict[str, str]:
+    """Values that would not arrive as written. Sources: MAX_ARG_STRLEN in Linux' binfmts.h, which
+    counts NAME=VALUE and a NUL; Kubernetes' third_party/forked/golang/expansion."""
+    findings = []
+    for name, value in env.items():
+        size = len(f"{name}={value}".encode(errors="surrogatepass")) + 1
+        if "\0" in value:
+            why = f"no program takes a NUL in a variable, got {shown(value)}; leave it out"
+            findings.append(((name,), "E342", why))
+        if "$(" in value:
+            why = f"Kubernetes puts a variable's value for $(NAME), got {shown(value)}"
+            findings.append(((name,), "E342", f"{why}; write the value itself"))
+        if size > _MOST_BYTES:
+            why = f"Linux starts no program with a variable above {_MOST_BYTES} bytes, got {size}"
+            findings.append(((name,), "E342", f"{why}; put it into the model's files or a Secret"))
+    refuse_all(findings)
+    return env
 
 
 def _check_zone(name: str) -> str:
@@ -89,7 +109,11 @@ Ttl = Annotated[
         }
     ),
 ]
-Env = dict[Annotated[str, AfterValidator(_check_env)], str]
+Env = Annotated[
+    dict[Annotated[str, AfterValidator(_check_env)], str],
+    Field(max_length=1000),  # more, with their owners, would outgrow what etcd takes of one object
+    AfterValidator(_check_environment),
+]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
 Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import SHARED
-from model_specs.kv_cache import VLLM, KvCache
+from model_specs.arguments import SHARED, flag_of, sets, shares
+from model_specs.kv_cache import VLLM as VLLM_CACHE
+from model_specs.kv_cache import KvCache
+from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM, Setting
 
 MODEL_PATH: Final = "/models/current"
 """Where every container finds the model's files, whatever way they came."""
@@ -44,9 +46,10 @@ class Runtime:
 
     `upstream` is the image and version that the row was written for. `command` replaces the image's
     entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
-    `aliases` are other flags, short ones too, for what `args` sets. With `needs_gpu` the server
-    cannot start on a machine without a GPU. `kv_cache` is how it divides GPU memory, where it keeps
-    keys and values of the tokens it has seen.
+    `aliases` are other flags, short ones too, for what `args` sets, and `owned` what else a spec
+    does not set. A program without `takes_args` refuses to start with any of the spec's own. With
+    `needs_gpu` the server cannot start on a machine without a GPU. `kv_cache` is how it divides GPU
+    memory, where it keeps keys and values of the tokens it has seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
     `queue_metric` is the gauge of requests waiting. With `running_metric`, of those being answered,
     it makes the load to scale on (`load`). Where a runtime has no such gauge, `running_metric` is a
@@ -67,6 +70,8 @@ class Runtime:
     command: tuple[str, ...]
     args: Callable[[Launch], tuple[str, ...]]
     aliases: tuple[str, ...]
+    owned: tuple[Setting, ...]
+    takes_args: bool
     needs_gpu: bool
     kv_cache: KvCache | None
     user: int
@@ -147,8 +152,10 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_vllm_args,
             # The flags that share a model pass where they are written whole, and count.
             aliases=("--model", *SHARED),
+            owned=VLLM,
+            takes_args=True,
             needs_gpu=True,
-            kv_cache=VLLM,
+            kv_cache=VLLM_CACHE,
             user=SERVER_UID,
             group=SERVER_GID,
             working_dir=SCRATCH,
@@ -182,6 +189,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
                 "running": "docs/usage/metrics.md: vllm:num_requests_running, a gauge",
                 "needs_gpu": "vllm/config/device.py: Failed to infer device type (issue 12847)",
+                "owned": "vllm/entrypoints/openai/cli_args.py; engine/arg_utils.py; envs.py; "
+                "v1/engine/async_llm.py: no metrics with --disable-log-stats (v0.19.1)",
                 "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
                 "user": "docker/Dockerfile: no USER; torch asks for its name (kserve/kserve#5666)",
                 "working_dir": "docker/Dockerfile: WORKDIR /vllm-workspace, of root",
@@ -197,6 +206,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             command=("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"),
             args=_triton_args,
             aliases=("--model-store",),
+            owned=TRITON,
+            takes_args=True,
             needs_gpu=False,
             kv_cache=None,
             user=SERVER_UID,
@@ -226,6 +237,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
                 "running": "docs/user_guide/metrics.md: no gauge; Compute Time, cumulative, in us",
                 "needs_gpu": "docs/getting_started/quickstart.md: Run on CPU-Only System",
+                "owned": "src/command_line_parser.cc, with AIP_MODE and AIP_HTTP_PORT",
                 "probe": "docs/customization_guide/deploy.md: ready when all models are",
                 "user": "build.py: user triton-server is there, and no USER is set",
                 "working_dir": "build.py: WORKDIR /opt/tritonserver",
@@ -240,6 +252,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             command=("mlserver", "start"),
             args=_mlserver_args,
             aliases=(),
+            owned=MLSERVER,
+            takes_args=False,
             needs_gpu=False,
             kv_cache=None,
             user=SERVER_UID,
@@ -279,6 +293,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "running": "docs/user-guide/metrics.md: in progress are all in flight; "
                 "mlserver/rest/app.py: without /v2/health/live, /v2/health/ready and /metrics",
                 "needs_gpu": "Dockerfile: FROM ubi9/ubi-minimal, without CUDA",
+                "owned": "mlserver/settings.py; cli/main.py: `start` takes one folder, no options",
                 "probe": "mlserver/handlers/dataplane.py: ready when all models are",
                 "user": "Dockerfile: USER 1000",
                 "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read .env",
@@ -295,6 +310,8 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             command=("/entrypoint.sh",),
             args=_embeddings_args,
             aliases=("-p",),
+            owned=EMBEDDINGS,
+            takes_args=True,
             needs_gpu=True,
             kv_cache=None,
             user=SERVER_UID,
@@ -324,6 +341,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
                 "running": "router/src/lib.rs: no gauge; te_request_inference_duration, in seconds",
                 "needs_gpu": "cuda-all-entrypoint.sh: exit 1 without nvidia-smi",
+                "owned": "router/src/main.rs: clap reads each flag's name in capitals (`env`)",
                 "probe": "router/src/http/server.rs: /health asks the model itself",
                 "user": "Dockerfile-cuda-all: no USER; the script is of root, mode 775",
                 "working_dir": "Dockerfile-cuda-all: no WORKDIR",
@@ -340,6 +358,8 @@ CUSTOM: Final = Runtime(
     command=(),
     args=_no_args,
     aliases=(),
+    owned=(),
+    takes_args=True,
     needs_gpu=False,
     kv_cache=None,
     user=SERVER_UID,
@@ -391,3 +411,17 @@ def own_flags(runtime: Runtime) -> frozenset[str]:
     words = [word for word in runtime.args(launch) if word.startswith("--")]
     flags = (word.partition("=")[0].replace("_", "-") for word in words)
     return frozenset((*flags, *runtime.aliases))
+
+
+def refusal_of_argument(runtime: Runtime, word: str) -> str:
+    """Why a spec does not give `runtime` the argument `word`; empty where it may."""
+    if not runtime.takes_args:
+        return f"{runtime.name} takes no arguments; write its variables in `env`"
+    flag = flag_of(word)
+    own = own_flags(runtime)
+    # How a model is shared over GPUs a spec may say itself, with the flag written whole.
+    if not (flag in own and shares(word)) and any(sets(flag, one) for one in own):
+        return "the platform sets this flag itself"
+    return next(
+        (one.why for one in runtime.owned if any(sets(flag, known) for known in one.flags)), ""
+    )

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
-from model_specs.arguments import flag_of, sets, shares
-from model_specs.cron import parse_cron
+from model_specs.cron import out_of_turn, parse_cron
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
@@ -32,7 +31,8 @@ from model_specs.field_types import (
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
-from model_specs.runtimes import RUNTIMES, Runtime, own_flags
+from model_specs.owned_settings import refusal_of_variable
+from model_specs.runtimes import RUNTIMES, Runtime, refusal_of_argument
 
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
@@ -42,6 +42,12 @@ CANDIDATE_INTERVAL_SECONDS: Final = 15
 """How often a candidate is asked at least, so that it has answered within minutes."""
 PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
+
+
+_CANDIDATE: Final = ("rollout", "candidate")
+_MOST_ITEMS: Final = 100
+_MOST_GROUPS: Final = 1000
+"""More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
 
 
 class Part(BaseModel):
@@ -73,6 +79,12 @@ class Schedule(Part):
         if parse_cron(self.start) == parse_cron(self.end):
             why = f"a window that closes as it opens is none, got {shown(self.end)} twice"
             refuse_all([(("end",), "E305", f"{why}; write when it closes")])
+        if fault := out_of_turn(self.start, self.end):
+            why = (
+                f"starts and ends take turns, or KEDA opens the window at other times, got {fault}"
+            )
+            cure = "write one end for each start, e.g. 0 8 * * 1-5 and 0 18 * * 1-5"
+            refuse_all([(("end",), "E305", f"{why}; {cure}")])
         return self
 
 
@@ -90,7 +102,7 @@ class Scaling(Part):
     """Give every replica back when no request came for `idle_seconds`."""
     idle_seconds: Seconds = 600
     """How long without a request before the last replica goes."""
-    schedules: tuple[Schedule, ...] = ()
+    schedules: Annotated[tuple[Schedule, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Windows with a higher floor."""
 
     @model_validator(mode="after")
@@ -341,14 +353,14 @@ class ModelSpec(Part):
     """Environment variables of the server; no secrets."""
     args: tuple[Argument, ...] = ()
     """Further arguments of the runtime."""
-    secrets: tuple[Secret, ...] = ()
+    secrets: Annotated[tuple[Secret, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Secrets mounted as files."""
     share_with: tuple[Name, ...] = ()
     """Other projects that may call a private model."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse_all(self._contradictions())
+        refuse_all([*self._contradictions(), *self._owned()])
         return self
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -368,16 +380,38 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from self._uncounted_answers()
         yield from self._foreign_args()
+
+    def _owned(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Arguments and variables that would move what the platform sets of either version."""
         for where, args in self.arguments.items():
-            runtime = self.runtimes.get((*where[:-1], "image"), self.runtimes.get(("image",)))
-            taken = own_flags(runtime) if runtime else ()
-            for index, word in enumerate(args):
-                # How a model is shared over GPUs a spec may say itself, the flag written whole.
-                flag = flag_of(word)
-                allowed = flag in taken and shares(word)
-                if not allowed and any(sets(flag, own) for own in taken):
-                    why = f"the platform sets this flag itself, got {shown(word)}; remove it"
-                    yield (*where, index), "E343", why
+            runtime = self._runtime_of(where[:-1])
+            for index, word in enumerate(args if runtime else ()):
+                if runtime and (why := refusal_of_argument(runtime, word)):
+                    flag = shown(word.partition("=")[0])
+                    yield (*where, index), "E343", f"{why}, got {flag}; remove it"
+        # A job runs a command of its own, so that its variables are its own too.
+        for place, where, env in () if self.batch else self._environments():
+            runtime = self._runtime_of(place)
+            for name in env if runtime else ():
+                if runtime and (why := refusal_of_variable(runtime.owned, name)):
+                    yield (*where, name), "E342", f"{why}, got {shown(name)}; remove it"
+
+    def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
+        """The catalogue's row of the version whose fields are at `place`; None for others' images.
+
+        A candidate that names no image keeps the model's.
+        """
+        images = self.images
+        return RUNTIMES.get(images.get((*place, "image"), self.image))
+
+    def _environments(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], Env]]:
+        """The variables of either version: of which one, and the field that holds them."""
+        yield (), ("env",), self.env
+        candidate = self.rollout.candidate
+        if candidate and candidate.env is not None:
+            yield _CANDIDATE, (*_CANDIDATE, "env"), candidate.env
+        elif candidate and candidate.image is not None:
+            yield _CANDIDATE, ("env",), self.env
 
     def _uncounted_answers(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """A number of right answers where nobody is asked."""
@@ -410,7 +444,7 @@ class ModelSpec(Part):
         """The further arguments of either version, by the field that holds them."""
         candidate = self.rollout.candidate
         its = candidate.args if candidate else None
-        return {("args",): self.args, **({("rollout", "candidate", "args"): its} if its else {})}
+        return {("args",): self.args, **({(*_CANDIDATE, "args"): its} if its else {})}
 
     @property
     def images(self) -> dict[tuple[str, ...], str]:
@@ -428,11 +462,11 @@ class ModelSpec(Part):
 class Members(Part):
     """Groups of the identity provider, by what they may do in the project's namespace."""
 
-    admins: tuple[Group, ...] = ()
+    admins: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May change secrets and read everything."""
-    developers: tuple[Group, ...] = ()
+    developers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May read everything but secrets, and restart pods."""
-    viewers: tuple[Group, ...] = ()
+    viewers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
     """May read everything but secrets."""
 
 

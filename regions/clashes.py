@@ -8,6 +8,7 @@ from model_specs.errors import SpecError
 from model_specs.load import Specs
 from model_specs.names import PROBER
 from regions.model_plan import ServerPlan
+from regions.namespaces import owner_of
 from regions.profile import RegionProfile
 
 
@@ -15,22 +16,16 @@ def clashes(
     specs: Specs, profile: RegionProfile, servers: Iterable[ServerPlan]
 ) -> Iterator[SpecError]:
     """Names of the platform's parts, and of another model's second Deployment."""
-    let_in = {
-        profile.scraper_namespace: "which scrapes metrics",
-        **dict.fromkeys(profile.proxy_namespaces, "where the gateways' proxies stand"),
-    }
     sources = {model.id: model.source for model in specs.models}
     for model in specs.models:
         if model.name == PROBER:
             message = f"{PROBER} is the project's own prober, got {model.name!r}; rename the file"
             yield model.source.error((), "E314", message)
     for project in specs.projects.values():
-        if project.name in let_in:
-            message = (
-                f"models let in the namespace {project.name}, {let_in[project.name]}, "
-                f"got {project.name!r}; rename the folder"
-            )
-            yield project.source.error((), "E314", message)
+        owner = owner_of(project.name, profile)
+        if owner:
+            message = f"a project has a namespace of its own, got {project.name!r}, {owner}"
+            yield project.source.error((), "E314", f"{message}; rename the folder")
     for server in servers:
         for track in server.tracks:
             other = f"{server.workload.project}/{track.name}"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from model_specs.addresses import PinnedImage
 from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
 from model_specs.load import parse_named
-from model_specs.names import DOMAIN, MANAGED_BY, Name
+from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME, Name
 from model_specs.schema import Part
 from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
@@ -28,6 +28,10 @@ Reader = Callable[[str, Source], object]
 
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
+_DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+MAX_DOMAIN: Final = 253 - len(f"{MAX_NAME * 'm'}--{MAX_NAME * 'p'}.internal.")
+"""Gateway API's hostnames have 253 characters, models' longest host among them."""
+_OBJECT_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
@@ -205,9 +209,11 @@ class RegionProfile(Part):
     """The AWS or S3 account."""
     capabilities: Annotated[tuple[Annotated[str, AfterValidator(_check_capability)], ...], Once]
     """What the cluster and the store can do (see CAPABILITIES)."""
-    domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\.[a-z]+$")]
+    domain: Annotated[
+        str, Field(pattern=rf"^({_DNS_LABEL}\.)+[a-z]{{1,63}}$", max_length=MAX_DOMAIN)
+    ]
     """Routes are `<model>--<project>.<domain>`, permissive ones below `internal.`."""
-    gateway_class: str
+    gateway_class: Annotated[str, Field(pattern=_OBJECT_NAME)]
     """GatewayClass of both gateways; empty without gateway_api."""
     gateways: Gateways = Gateways()
     """How the gateways are exposed."""
@@ -216,7 +222,7 @@ class RegionProfile(Part):
     ] = ("envoy-gateway-system",)
     """Namespaces where the gateways' proxies (Envoy's pods) stand: the controller's own, or
     isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""
-    tls_secret: str
+    tls_secret: Annotated[str, Field(pattern=_OBJECT_NAME)]
     """Secret in isoserve-gateway with the certificate of *.domain; empty without gateway_api."""
     sign_in: SignIn | None
     """Who may call public models; null where none may be served."""

@@ -15,6 +15,7 @@ from model_specs.load import load  # noqa: E402
 from model_specs.moment import moment  # noqa: E402
 from regions.profile import load_profiles  # noqa: E402
 from regions.resolve import resolve  # noqa: E402
+from stacks.oversize import oversized  # noqa: E402
 from stacks.program import build, tell  # noqa: E402
 
 
@@ -25,6 +26,8 @@ def main() -> None:
         at = moment("")
         profile = load_profiles(ROOT / "regions", (region,))[region]
         plan = resolve(load(ROOT / "model_specs").wanted_at(at), profile, region)
+        if errors := list(oversized(plan)):
+            raise SpecErrors(errors)
     except SpecErrors as refused:
         raise pulumi.RunError(f"the specs or the profile are refused:\n{refused}") from None
     except ValueError as error:

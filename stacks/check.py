@@ -25,6 +25,7 @@ from regions.placeholders import each, grouped, placeholders
 from regions.plan import RegionPlan
 from regions.resolve import resolve
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count, error_rows
+from stacks.oversize import oversized
 from stacks.tree import Tree, moment_of, tree_of
 
 
@@ -116,7 +117,9 @@ def run(args: Namespace) -> Outcome:
         for region, profile in tree.profiles.items():
             advised += sorted(unsure(sources[region], profile.machines))
             try:
-                regions.append(_summary(resolve(tree.specs, profile, region)))
+                plan = resolve(tree.specs, profile, region)
+                regions.append(_summary(plan))
+                errors.update(oversized(plan))
             except SpecErrors as refused:
                 errors.update(refused.errors)
         if not args.region:  # one region's gap says nothing about the others

@@ -58,3 +58,20 @@ def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | 
         raise BrokenBase(
             replace(error, file=f"{revision}:{error.file}") for error in refused.errors
         ) from None
+
+
+def file_at(revision: str, name: str, folder: Path) -> str:
+    """A file of the repository around `folder` at a revision, by its path from the top.
+
+    Empty where there was none. Raises InputErrors when there is no such revision.
+    """
+    if not _git(folder, "ls-tree", "--full-tree", "--name-only", revision, name):
+        return ""
+    return _git(folder, "show", "--end-of-options", f"{revision}:{name}").decode(errors="replace")
+
+
+def file_now(name: str, folder: Path) -> str:
+    """The same file as it stands in the work tree."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
+    path = top / name
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+import regions.sandbox.__main__
 from stacks.cli import parser
 from tests.tracked import ROOT, tracked
 
@@ -23,12 +24,38 @@ VERBS_OF_PROSE: Final = frozenset({"does", "from", "has", "is", "made", "makes",
 NOT_COMMANDS: Final = frozenset({"isoserve sandbox"})
 """Texts that are a name as a whole: the sandbox's nodes say that this is their system."""
 
+PULUMI: Final[dict[str, frozenset[str]]] = {
+    "destroy": frozenset({"-s", "--stack", "--yes"}),
+    "login": frozenset(),
+    "preview": frozenset(
+        {"-s", "--stack", "--diff", "--expect-no-changes", "--json", "--non-interactive",
+         "--policy-pack", "--refresh"}
+    ),
+    "stack": frozenset({"-s", "--stack", "--secrets-provider"}),
+    "state": frozenset({"-s", "--stack"}),
+    "up": frozenset(
+        {"-s", "--stack", "--json", "--non-interactive", "--policy-pack", "--refresh",
+         "--skip-preview", "--yes"}
+    ),
+}  # fmt: skip
+"""Of the engine's command line what we name, as `pulumi VERB --help` of v3.200 lists it."""
+
+OF_SERVERS: Final = (
+    "model_specs/arguments.py",
+    "model_specs/runtimes.py",
+    "policies/pods.py",
+    "tests/golden/",
+)
+"""Where flags between backticks are those of model servers, or what a person wrote."""
 _SPAN: Final = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _FENCE: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _PARAGRAPH: Final = re.compile(r"(?:(?!\n\s*\n).)+", re.DOTALL)
 _COMMENT: Final = re.compile(r"(?:^|\s)#(.*)$")
 _ISOSERVE: Final = re.compile(r"(?:(?<=bin/)|(?<![\w./-]))isoserve\s+(?=[\w<\[{-])")
 _MODULE: Final = re.compile(r"(?:python[\d.]*|\$\(RUN\)|\$\(PYTHON\))\s+-m\s+([\w.]+)")
+_PULUMI: Final = re.compile(r"(?<![\w./-])pulumi\s+([a-z]+(?:\|[a-z]+)*)(?=\s|$)([^\n;&`]*)")
+_LONE: Final = re.compile(r"(--[a-z][a-z-]*)(?:[ =].*)?")
+_FLAG: Final = re.compile(r"(?<![^\s\[])--?[a-z][a-z-]*")
 _MAKE: Final = re.compile(r"(?:^|[;&|(]|run:)\s*make\s+([^\s;&|)]+)", re.MULTILINE)
 _END: Final = re.compile(r"[;&`\n]|\s\|\s")
 
@@ -131,6 +158,24 @@ def runs(module: str) -> bool:
     return is_main or not ours
 
 
+@cache
+def sandbox() -> argparse.ArgumentParser:
+    """`python -m regions.sandbox`, which `make up` runs with ARGS."""
+    return regions.sandbox.__main__._parser()
+
+
+@cache
+def options() -> frozenset[str]:
+    """Every flag of every command of ours, and those of pulumi that we name."""
+    found = {flag for flags in PULUMI.values() for flag in flags}
+    rest = [parser(), sandbox()]
+    while rest:
+        command = rest.pop()
+        found.update(command._option_string_actions)
+        rest += verbs_of(command).values()
+    return frozenset(found)
+
+
 # -- what is named ---------------------------------------------------------------------------
 
 
@@ -176,13 +221,36 @@ def named_wrongly(text: str, is_marked: bool) -> Iterator[str]:
         words = words_after(_END.split(text[match.end() :], maxsplit=1)[0], is_marked)
         if words and words[0] not in VERBS_OF_PROSE:
             yield from unknown(parser(), words, "isoserve")
-    for module in _MODULE.findall(text):
-        name = module.rstrip(".")
+    for match in _MODULE.finditer(text):
+        name = match[1].rstrip(".")
         if not is_open(name) and not runs(name):
             yield f"python -m {name}"
+        elif name == "regions.sandbox" and is_marked:
+            rest = _END.split(text[match.end() :], maxsplit=1)[0]
+            yield from unknown(sandbox(), words_after(rest, is_marked), "python -m regions.sandbox")
+    yield from (foreign(text) if is_marked else ())
     for target in _MAKE.findall(text) if is_marked else ():
         if not is_open(target) and "=" not in target and target not in targets():
             yield f"make {target}"
+
+
+def foreign(text: str) -> Iterator[str]:
+    """Commands of the engine, and flags alone, that are not there."""
+    for match in _PULUMI.finditer(text):
+        for verb in match[1].split("|"):
+            if verb not in PULUMI:
+                yield f"pulumi {verb}"
+            flags = _FLAG.findall(match[2])
+            yield from (
+                f"pulumi {verb} {flag}" for flag in flags if flag not in PULUMI.get(verb, flags)
+            )
+
+
+def alone(span: str) -> Iterator[str]:
+    """A flag between backticks without its command: of one of ours, or of pulumi."""
+    lone = _LONE.fullmatch(span)
+    if lone and lone[1] not in options():
+        yield lone[1]
 
 
 def faults(text: Text) -> list[str]:
@@ -195,6 +263,12 @@ def faults(text: Text) -> list[str]:
     plain = " ".join(_SPAN.sub(" ; ", text.words).split())
     return [
         *(fault for span in spans for fault in named_wrongly(span, True)),
+        *(
+            fault
+            for span in spans
+            if not text.place.startswith(OF_SERVERS)
+            for fault in alone(span)
+        ),
         *named_wrongly(plain, False),
     ]
 
@@ -221,12 +295,20 @@ INVENTED: Final = (
     ("`cd x && make moon ARGS=1`", "make moon"),
     ("run `python -m\nregions.moon up`", "python -m regions.moon"),
     ("`python -m stacks.outcome` runs nothing", "python -m stacks.outcome"),
+    ("`python -m regions.sandbox up --moon`", "python -m regions.sandbox up --moon"),
+    ("`python -m regions.sandbox moon`", "python -m regions.sandbox moon"),
+    ("give `--moon REGION`", "--moon"),
+    ("run `pulumi launch`", "pulumi launch"),
+    ("run `pulumi up --moon -s REGION`", "pulumi up --moon"),
+    ("run `pulumi preview|up --expect-no-changes`", "pulumi up --expect-no-changes"),
 )
 SOUND: Final = (
     "isoserve made it, `isoserve model push|pull`, `isoserve render | diff | parity`",
     "`isoserve review --base REV [--preview EVENTS.json]`, `isoserve COMMAND --json`",
     '`make up ARGS="--kubeconfig sandbox-aws=PATH"`, and machines make moons',
     "`python -m regions.sandbox up|down` and python -m pytest.",
+    "`--policy-pack policies`, `--kubeconfig REGION=PATH` or `--json`",
+    "`pulumi preview --refresh --expect-no-changes`, and plain `pulumi` always suffices",
 )
 
 

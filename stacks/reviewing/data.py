@@ -62,6 +62,7 @@ def _step(step: Step) -> dict[str, Any]:
         "object": step.key._asdict(),
         "regions": list(step.regions),
         "because": list(step.because),
+        "refused": list(step.refused),
         "changes": [plain(one) for one in step.changes],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
+from stacks.reviewing.waves import WORKFLOW
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
 NOTE, APPROVAL, BLOCKED = "note", "needs approval", "blocked"
@@ -99,6 +101,16 @@ def _outage(seen: Seen) -> Iterator[Raised]:
             why = f"replaced because {', '.join(step.because)} cannot change"
             reason = f"{why}: its name is fixed, so it is deleted first, an outage"
             yield from ((step.key.label, reason, region) for region in step.regions)
+
+
+def _refused(seen: Seen) -> Iterator[Raised]:
+    for step in seen.steps:
+        if step.refused:
+            reason = (
+                f"the API server refuses this change of {', '.join(step.refused)}, and `pulumi up` "
+                f"stops there: keep the old value, or give the object another name"
+            )
+            yield from ((step.key.label, reason, region) for region in _live(seen, step))
 
 
 def _models_removed(seen: Seen) -> Iterator[Raised]:
@@ -211,20 +223,47 @@ def _lone_restart(seen: Seen) -> Iterator[Raised]:
                 yield row.model, "its only replica restarts without surge: an outage", region
 
 
-def _everywhere(seen: Seen) -> Iterator[Raised]:
+def _serving(seen: Seen) -> dict[str, frozenset[str]]:
+    """By model, the regions that serve it."""
     served = {region: _served(plan) for region, plan in seen.sides.work.plans.items()}
-    restarting: dict[str, set[str]] = {}
+    models = sorted({model for found in served.values() for model in found})
+    return {
+        model: frozenset(region for region, found in served.items() if model in found)
+        for model in models
+    }
+
+
+def _everywhere(seen: Seen) -> Iterator[Raised]:
+    """Restarts in every region, where no wave waits for another, before or after the change."""
+    restarting: dict[str, set[str]] = defaultdict(set)
     for row in seen.effects:
         if any(effect.kind == RESTART for effect in row.effects):
-            restarting.setdefault(row.model, set()).update(row.regions)
-    for model, regions in sorted(restarting.items()):
-        serving = {region for region, models in served.items() if model in models}
-        if len(serving) > 1 and regions == serving:
+            restarting[row.model].update(row.regions)
+    for model, serving in _serving(seen).items():
+        waits = seen.waves.base.staggers(serving) and seen.waves.work.staggers(serving)
+        if len(serving) > 1 and restarting[model] == serving and not waits:
             reason = (
                 "its pods restart in every region that serves it: bring it out region by region "
-                "(one pulumi up -s REGION after the other), or as a rollout.candidate"
+                f"(one pulumi up -s REGION after the other, or waves in {WORKFLOW}), or as a "
+                "rollout.candidate"
             )
             yield model, reason, ""
+
+
+def _unstaggered(seen: Seen) -> Iterator[Raised]:
+    """The waves themselves go, so that the next change reaches every region at once."""
+    base, work = seen.waves.base, seen.waves.work
+    lost = [
+        model
+        for model, serving in _serving(seen).items()
+        if base.staggers(serving) and not work.staggers(serving)
+    ]
+    if lost:
+        reason = (
+            f"no region waits for another any more, of those that serve {len(lost)} models: keep "
+            f"`needs` between the jobs of the regions"
+        )
+        yield WORKFLOW, reason, ""
 
 
 # -- what a region lacks, who gets in, what it costs -----------------------------------------
@@ -345,6 +384,7 @@ def _expired_before(seen: Seen) -> Iterator[Raised]:
 
 RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
+    Risk(name="change refused", level=BLOCKED, find=_refused),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),
@@ -359,6 +399,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="no room to surge", level=APPROVAL, find=_surge_lost),
     Risk(name="lone replica restarts", level=APPROVAL, find=_lone_restart),
     Risk(name="all regions in one wave", level=APPROVAL, find=_everywhere),
+    Risk(name="waves removed", level=APPROVAL, find=_unstaggered),
     Risk(name="not served", level=APPROVAL, find=_gaps),
     Risk(name="capability lost", level=APPROVAL, find=_downgraded),
     Risk(name="access widened", level=APPROVAL, find=_wider),

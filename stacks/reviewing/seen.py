@@ -24,6 +24,7 @@ from stacks.reviewing.room import Row
 from stacks.reviewing.sides import Side, Sides, unexpired
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
+from stacks.reviewing.waves import Waves, waves
 from stacks.reviewing.wishes import Wish
 
 
@@ -62,6 +63,7 @@ class Seen:
     regions: list[Wish]
     nodes: list[NodeChange]
     effects: list[Effects]
+    waves: Waves
     judgement: Judgement | None
     parity: Parity | None
     previews: list[Previewed]
@@ -166,6 +168,7 @@ def see(args: Namespace, sides: Sides, regions: Path, at: datetime) -> Seen:
         regions=wishes.regions(sides) if tree else [],
         nodes=nodes,
         effects=effects.effects(sides, found, nodes),
+        waves=waves(args.base, regions),
         judgement=judgement,
         parity=_parity(renderings),
         previews=_previews(args.preview, [*found, *passed]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,44 +12,11 @@ from regions.plan import RegionPlan
 from stacks.compare import Change, Key, keyed
 from stacks.diff import ADDED, REMOVED, Edit, grouped
 from stacks.reviewing.aws_nouns import nouns
+from stacks.reviewing.fixed_fields import is_refused, is_replaced
 from stacks.reviewing.sides import Sides
 
 CREATE, UPDATE, REPLACE, DELETE = "create", "update", "replace", "delete"
 OPERATIONS: Final = (CREATE, UPDATE, REPLACE, DELETE)
-
-_SELECTOR: Final = r"spec\.selector"
-_SOURCES: Final = r"spec\.(cephfs|csi|fc|hostPath|iscsi|local|nfs|nodeAffinity|rbd|volumeMode)"
-_FIXED: Final[dict[str, str]] = {
-    # pulumi-kubernetes, provider/pkg/provider/diff.go `forceNew`; where that list says nothing and
-    # the API server refuses an update (volumeMode, nodeAffinity), a person must replace as well.
-    # ConfigMaps are missing on purpose: our provider runs with enable_config_map_mutable.
-    "ClusterRoleBinding": r"roleRef",
-    "DaemonSet": _SELECTOR,
-    "Deployment": _SELECTOR,
-    "Job": r"spec\.(completions|parallelism|selector|template)",
-    "PersistentVolume": _SOURCES,
-    "PersistentVolumeClaim": r"spec",
-    "ResourceQuota": r"spec\.scopes",
-    "RoleBinding": r"roleRef",
-    "Secret": r"type|data|stringData",
-    "Service": r"spec\.clusterIPs?",
-    "StatefulSet": (
-        r"spec\.(podManagementPolicy|revisionHistoryLimit|selector|serviceName"
-        r"|volumeClaimTemplates)"
-    ),
-    "StorageClass": r"parameters|provisioner",
-    # pulumi-aws: arguments that force a new resource.
-    "Bucket": r"spec\.(bucket|region)",
-    "Key": r"spec\.(account|region)",
-    "NodeGroup": r"spec\.(ami_type|cluster|instance_types|subnets)",
-    "ReaderRole": r"spec\.role",
-}
-"""By kind: the paths that cannot change while the object lives."""
-_PATTERNS: Final = {
-    kind: re.compile(rf"apiVersion|(?:{paths})(?![\w-]).*", re.DOTALL)
-    for kind, paths in _FIXED.items()
-}
-_ANY: Final = re.compile("apiVersion")
 
 STATEFUL: Final[dict[str, str]] = {
     "Bucket": "it holds every model of the region",
@@ -71,7 +37,8 @@ SERVING: Final = frozenset({"Deployment", "Gateway", "HTTPRoute", "Service"})
 class Step:
     """What happens to one object, and in which regions in just this way.
 
-    `because` are the fixed fields that force a replacement.
+    `because` are the fields that force a replacement, `refused` those that the API server lets
+    nobody change (stacks.reviewing.fixed_fields).
     """
 
     operation: str
@@ -79,6 +46,7 @@ class Step:
     regions: tuple[str, ...]
     changes: tuple[Change, ...]
     because: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
@@ -87,8 +55,10 @@ def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
 
 
 def _step(edit: Edit) -> Step:
-    fixed = _PATTERNS.get(edit.key.kind, _ANY)
-    because = tuple(change.path for change in edit.changes if fixed.fullmatch(change.path))
+    kind, paths = edit.key.kind, [change.path for change in edit.changes]
+    because = tuple(path for path in paths if is_replaced(kind, path))
+    # A new object takes what an update may not change.
+    refused = () if because else tuple(path for path in paths if is_refused(kind, path))
     operation = {ADDED: CREATE, REMOVED: DELETE}.get(edit.operation, REPLACE if because else UPDATE)
     return Step(
         operation=operation,
@@ -96,6 +66,7 @@ def _step(edit: Edit) -> Step:
         regions=tuple(edit.regions),
         changes=edit.changes,
         because=because,
+        refused=refused,
     )
 
 

@@ -83,6 +83,15 @@ def _lookalikes(root: Path) -> None:
         (root / f"model_specs/team/{name}.yaml").write_text(_GOOD)
 
 
+def _large_probes(root: Path) -> None:
+    """Each file is below the limit of files; the project's ConfigMap is above that of objects."""
+    picture = f"probe:\n  request: {{path: /v1/x, body: {{image: {'x' * 231_000}}}}}\n"
+    for number in range(6):
+        (root / f"model_specs/team/m{number}.yaml").write_text(
+            f"{_GOOD}scaling: {{max: 1}}\n{picture}"
+        )
+
+
 def _secrets(root: Path) -> None:
     """Put together here, so that no scanner takes the repository for a leak."""
     words = "FAKEfake0123"
@@ -100,7 +109,7 @@ def _secrets(root: Path) -> None:
         f"{_GOOD}args: {key}\nbatch: {hub}\nmachine: {key}\n{hugging}: 1\n"
     )
     (root / "model_specs/team/no-secrets.yaml").write_text(
-        f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  VLLM_API_KEY: EMPTY\n"
+        f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  OPENAI_API_KEY: EMPTY\n"
         f"  REVISION: {'0123456789abcdef0123' * 2}\n  EOS_TOKEN: </s>\n"
         f"  PASSWORD_FILE: /secrets/db/password\n  DB_PASSWORD: /secrets/db/password\n"
         f"args: [--tokenizer, Qwen/Qwen2-72B-Instruct-GPTQ-Int4]\n"
@@ -146,6 +155,7 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
     "23-homoglyphs": _lookalikes,
     "33-full-disk": _edit(("cache_disk_gib: 300", "cache_disk_gib: 2")),
     "34-secrets": _secrets,
+    "44-large-probes": _large_probes,
     "37-no-sign-in": _edit(
         ("sign_in:\n", "sign_in: null\n"),
         ("  issuer: https://login.example.com\n", ""),
@@ -160,6 +170,11 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
         ("min: 0, max: 8", "min: 9, max: 8"),
         ("{on_demand: 0.7, spot: null, as_of: 2026-11-01}", "{spot: null, as_of: 2999-01-01}"),
         ('"111122223333"', '"1111"'),
+    ),
+    "42-profile-domain": _edit(
+        ("domain: models.example.com", "domain: a..example.com"),
+        ("gateway_class: envoy", "gateway_class: Envoy"),
+        ("tls_secret: public-tls", "tls_secret: public_tls"),
     ),
     "42-profile-together": _edit(
         ("[us-east-1a, us-east-1b]", "[us-east-1a, eu-west-1b]"),

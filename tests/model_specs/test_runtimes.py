@@ -30,6 +30,7 @@ FACTS: Final = frozenset(
         "kv_cache",
         "metrics",
         "needs_gpu",
+        "owned",
         "probe",
         "running",
         "user",
@@ -183,9 +184,9 @@ FREE: Final = {
         "--data-parallel-size=1",
         "--data-parallel-size-local=1",
     ),
-    "triton": ("--http-thread-count=9", "--model-control-mode=none", "-p9", "--"),
-    "mlserver": ("--port=9", "-p9"),
-    "text-embeddings-inference": ("--pooling=cls", "--prometheus-port=9", "-", "--", "9"),
+    "triton": ("--http-thread-count=9", "--model-namespacing=true", "-p9", "--"),
+    "mlserver": (),
+    "text-embeddings-inference": ("--pooling=cls", "-", "--", "9"),
 }
 """Arguments that the platform leaves to the spec."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,16 +14,17 @@ import pytest
 from components.parts import parts
 from stacks.preview_gate import PreviewStep, refusals
 from stacks.review import reviewed
-from stacks.reviewing import steps
+from stacks.reviewing import fixed_fields, steps
 from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
 from stacks.reviewing.seen import asked
 from stacks.reviewing.sides import read_sides, unexpired
-from tests.stacks.conftest import edit, git
+from tests.stacks.conftest import ROOT, edit, git
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SENTIMENT, ASSISTANT = "model_specs/search/sentiment.yaml", "model_specs/chat/assistant.yaml"
 HELPER, TAGGER = "model_specs/chat/helper.yaml", "model_specs/vision/tagger.yaml"
 USE1, SEOUL = "regions/us-east-1.yaml", "regions/seoul-dc1.yaml"
+DEPLOY = ".github/workflows/deploy.yml"
 IMAGE = f"registry.example.com/search/server@sha256:{'ab' * 32}"
 
 
@@ -109,6 +111,20 @@ def restart_everywhere(repo: Path) -> None:
     edit(repo / ASSISTANT, "16384", "32768")
 
 
+def with_waves(repo: Path) -> None:
+    """The waves that we ship, committed."""
+    (repo / DEPLOY).parent.mkdir(parents=True)
+    shutil.copy(ROOT / DEPLOY, repo / DEPLOY)
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "waves")
+
+
+def remove_waves(repo: Path) -> None:
+    with_waves(repo)
+    text = (repo / DEPLOY).read_text()
+    (repo / DEPLOY).write_text(re.sub(r" *needs: .*\n", "", text))
+
+
 def not_served(repo: Path) -> None:
     edit(repo / TAGGER, "machine_type: gpu.l4.1", "machine_type: gpu.l40s.1")
     edit(repo / "model_specs/vision/project.yaml", "gpu.l4.1: 6", "gpu.l40s.1: 6")
@@ -171,6 +187,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "room": (over_room, "over capacity", APPROVAL, "may want 4 replicas and there is room for 2"),
     "surge": (no_surge, "no room to surge", APPROVAL, "no room for assistant's surge"),
     "lone": (lone_restart, "lone replica restarts", APPROVAL, "its only replica restarts"),
+    "waves": (remove_waves, "waves removed", APPROVAL, "no region waits for another"),
     "wave": (restart_everywhere, "all regions in one wave", APPROVAL, "in every region"),
     "gap": (not_served, "not served", APPROVAL, "has no gpu.l40s.1"),
     "keda": (lose_keda, "capability lost", APPROVAL, "HorizontalPodAutoscaler"),
@@ -198,7 +215,7 @@ def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
 
 def test_every_risk_has_a_case() -> None:
     tested = {flag for _, flag, _, _ in CASES.values()}
-    other = {"replacement while serving", "ttl passed earlier"}
+    other = {"change refused", "replacement while serving", "ttl passed earlier"}
     assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
 
 
@@ -244,6 +261,29 @@ def test_what_only_one_region_restarts_is_no_wave(repo: Path) -> None:
     assert "all regions in one wave" not in flags(), "the others go on serving"
 
 
+def test_waves_in_force_stagger_the_regions(repo: Path) -> None:
+    with_waves(repo)
+    restart_everywhere(repo)
+    assert not {"all regions in one wave", "waves removed"} & flags().keys(), "they wait already"
+
+
+def test_a_restart_beside_the_waves_removal_rings_twice(repo: Path) -> None:
+    remove_waves(repo)
+    restart_everywhere(repo)
+    assert {"all regions in one wave", "waves removed"} <= flags().keys(), (
+        "what is merged goes out by the workflow that is merged"
+    )
+
+
+def test_waves_that_are_only_now_written_are_not_yet_in_force(repo: Path) -> None:
+    remove_waves(repo)
+    git(repo, "commit", "-qam", "no waves")
+    shutil.copy(ROOT / DEPLOY, repo / DEPLOY)
+    restart_everywhere(repo)
+    assert "all regions in one wave" in flags()
+    assert "waves removed" not in flags()
+
+
 def test_a_canary_step_restarts_nothing_and_raises_nothing(repo: Path) -> None:
     edit(repo / TAGGER, "step: 0", "step: 1")
     assert "all regions in one wave" not in flags(), "weights move, pods stay"
@@ -258,7 +298,18 @@ def test_a_deployment_whose_selector_changes_is_an_outage(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No spec can change a selector today: the table is held against a change of args instead.
-    monkeypatch.setitem(steps._PATTERNS, "Deployment", re.compile(r"spec\.template.*"))
+    monkeypatch.setitem(fixed_fields.REPLACED, "Deployment", ("spec.template",))
     restart_everywhere(repo)
     flag = flags()["replacement while serving"]
     assert "deleted first, an outage" in flag.reason, "the name is fixed, so none is beside it"
+
+
+def test_what_the_api_server_refuses_is_blocked(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing that is rendered changes such a field today: a change of args stands for one.
+    monkeypatch.setitem(fixed_fields.REFUSED, "Deployment", ("spec.template",))
+    restart_everywhere(repo)
+    flag = flags()["change refused"]
+    assert flag.level == BLOCKED
+    assert "the API server refuses this change of spec.template.spec.containers" in flag.reason

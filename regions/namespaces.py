@@ -1,0 +1,107 @@
+"""Namespaces that somebody else lives in, so that no project is named like one.
+
+A project's namespace gets Pod Security `restricted`, default-deny walls and a quota; around an
+add-on's pods these stop the add-on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from regions.profile import RegionProfile
+from regions.urls import service_namespace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose namespace it is, and where its name was read (2026-11-28)."""
+
+    name: str
+    source: str
+
+
+TAKEN: Final[dict[str, Owner]] = {
+    "amazon-cloudwatch": Owner(
+        name="Amazon CloudWatch's agents",
+        source="docs.aws.amazon.com/AmazonCloudWatch: install-CloudWatch-Observability-EKS-addon",
+    ),
+    "amazon-guardduty": Owner(
+        name="Amazon GuardDuty's agent",
+        source="docs.aws.amazon.com/guardduty: eks-runtime-monitoring-guardduty-agent",
+    ),
+    "argocd": Owner(name="Argo CD", source="argo-cd.readthedocs.io: getting_started"),
+    "calico-system": Owner(name="Calico", source="docs.tigera.io/calico: getting-started"),
+    "cert-manager": Owner(name="cert-manager", source="cert-manager.io/docs/installation/helm"),
+    "envoy-gateway-system": Owner(
+        name="Envoy Gateway", source="gateway.envoyproxy.io/docs/install/install-helm"
+    ),
+    "external-secrets": Owner(
+        name="External Secrets", source="external-secrets.io: introduction/getting-started"
+    ),
+    "flux-system": Owner(name="Flux", source="fluxcd.io/flux/installation"),
+    "gatekeeper-system": Owner(
+        name="Gatekeeper", source="open-policy-agent.github.io/gatekeeper: install"
+    ),
+    "gpu-operator": Owner(
+        name="NVIDIA's GPU operator", source="docs.nvidia.com/datacenter/cloud-native/gpu-operator"
+    ),
+    "ingress-nginx": Owner(
+        name="ingress-nginx", source="kubernetes.github.io/ingress-nginx/deploy"
+    ),
+    "istio-system": Owner(name="Istio", source="istio.io/latest/docs/setup/install"),
+    "karpenter": Owner(name="Karpenter", source="aws/karpenter-provider-aws: Makefile"),
+    "keda": Owner(name="KEDA", source="keda.sh/docs/2.21/deploy"),
+    "kyverno": Owner(name="Kyverno", source="kyverno.io/docs/installation"),
+    "local-path-storage": Owner(
+        name="the local path provisioner", source="rancher/local-path-provisioner: README.md"
+    ),
+    "longhorn-system": Owner(name="Longhorn", source="longhorn.io/docs: deploy/install"),
+    "metallb-system": Owner(name="MetalLB", source="metallb.io/installation"),
+    "node-feature-discovery": Owner(
+        name="Node Feature Discovery", source="kubernetes-sigs.github.io/node-feature-discovery"
+    ),
+    "nvidia-device-plugin": Owner(
+        name="NVIDIA's device plugin", source="NVIDIA/k8s-device-plugin@1b826ac: README.md"
+    ),
+    "nvidia-gpu-operator": Owner(
+        name="NVIDIA's GPU operator", source="NVIDIA/gpu-operator@a22dbf6: OpenShift's bundle"
+    ),
+    "prometheus": Owner(
+        name="Prometheus", source="docs.aws.amazon.com/eks/latest/userguide/deploy-prometheus"
+    ),
+    "redis-system": Owner(
+        name="the rate limit's Redis",
+        source="gateway.envoyproxy.io/docs/tasks/traffic/global-rate-limit",
+    ),
+    "rook-ceph": Owner(name="Rook", source="rook.io/docs: Getting-Started/quickstart"),
+    "tigera-operator": Owner(name="Calico", source="docs.tigera.io/calico: getting-started"),
+}
+"""By namespace: what the add-ons of a cluster, and what clusters usually bring along, live in.
+
+Those that begin with `default`, `kube`, `system` or `isoserve` no project may have anyway
+(model_specs.names.RESERVED)."""
+PREFIXES: Final[dict[str, Owner]] = {
+    "openshift-": Owner(name="OpenShift", source="docs.openshift.com: working with projects"),
+}
+"""By beginning: the same."""
+
+
+def _of_profile(profile: RegionProfile) -> Iterator[tuple[str, str]]:
+    """The namespaces that a profile names, and who is there."""
+    yield profile.scraper_namespace, "which scrapes metrics and is let in by all models"
+    for namespace in profile.proxy_namespaces:
+        yield namespace, "where the gateways' proxies stand, which all models let in"
+    yield service_namespace(profile.prometheus_url), "where prometheus_url leads"
+    yield service_namespace(profile.registry.endpoint), "where registry.endpoint leads"
+    yield service_namespace(profile.grafana_url), "where grafana_url leads"
+
+
+def owner_of(name: str, profile: RegionProfile) -> str:
+    """Who lives in the namespace `name`, as a message says it; empty where nobody does."""
+    here = next((who for namespace, who in _of_profile(profile) if namespace == name), "")
+    if here:
+        return here
+    owners = [TAKEN.get(name), *(one for word, one in PREFIXES.items() if name.startswith(word))]
+    return next((f"which is of {owner.name}" for owner in owners if owner), "")
