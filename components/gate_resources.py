@@ -12,17 +12,21 @@ from typing import Any, Final
 import pulumi
 from pulumi import dynamic
 
-from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes
+from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
 from components.kube import Object
 from components.live_objects import ListError, lister_of
 from components.replica_handover import MANAGER, Handover, give_back, take
 from components.rollout_gate import GateError, say, wait
+from components.synthetic_probe.answers import UnreadableError, asked, reader_of, unproven
 
 _BLIND_SECONDS: Final = 60.0
 """An API server that restarts is back by then."""
 _AGAIN_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 30
 _ABSENT, _CONFLICT = 404, 409
+_UNPROVEN: Final = (
+    "users are not led to it: mend what it answers or probe.request, or lower rollout.right_answers"
+)
 Props = dict[str, Any]
 
 
@@ -74,6 +78,20 @@ def _asked(props: Props) -> Props:
     return found
 
 
+def _await_answers(olds: Props, news: Props) -> None:
+    """Wait until the candidates have answered rightly. Raises GateError, or UnreadableError."""
+    wanted, are_new = unasked(_asked(olds), _asked(news))
+    if not wanted:
+        return
+    read = reader_of(news["kubeconfig"], news["context"])
+    before = asked(wanted, read) if are_new else {}
+    deadline = time.monotonic() + max(one.timeout_seconds for one in wanted)
+    while faults := unproven(wanted, read, before):
+        if time.monotonic() >= deadline:
+            raise GateError("\n".join([*faults, _UNPROVEN]))
+        time.sleep(_AGAIN_SECONDS)
+
+
 class _WaitProvider(dynamic.ResourceProvider):
     """Waits for the pods that components.gates names. Never rename: it is pickled by its name."""
 
@@ -84,7 +102,9 @@ class _WaitProvider(dynamic.ResourceProvider):
         try:
             lister = lister_of(news["kubeconfig"], news["context"])
             wait(wanted, lister, time.monotonic, time.sleep, say)
-        except (GateError, ListError):
+            if news["kind"] == TRAFFIC:
+                _await_answers(olds, news)
+        except (GateError, ListError, UnreadableError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise
 

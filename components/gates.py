@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from components.readiness import Target
+from components.synthetic_probe.answers import Candidate, candidates
 from regions.model_plan import ServerPlan, TrackPlan
 from regions.plan import RegionPlan
 
@@ -72,6 +73,7 @@ def _traffic(server: ServerPlan) -> Gate:
         name=server.workload.id,
         model=server.workload.id,
         asked={
+            "answers": [asdict(one) for one in candidates([server])],
             "candidate": _side(server, "candidate"),
             "share": share(server),
             "stable": _side(server, "stable"),
@@ -133,6 +135,17 @@ def _of_traffic(olds: Asked, news: Asked) -> list[Target]:
     if gets < had and before["stable"]["version"] != news["stable"]["version"]:
         wanted += _rows(news["stable"])
     return wanted
+
+
+def unasked(olds: Asked, news: Asked) -> tuple[list[Candidate], bool]:
+    """Candidates that must answer rightly before users come, and whether they are new ones: what
+    was answered before these pods are ready, others may have answered.
+    """
+    waits = {target.name for target in _of_traffic(olds, news)}
+    if not waits & {target.name for target in _rows(news["candidate"])}:
+        return [], False
+    before = olds.get("candidate", {}).get("version", "")
+    return [Candidate(**row) for row in news["answers"]], before != news["candidate"]["version"]
 
 
 def _of_spot(olds: Asked, news: Asked) -> list[Target]:

@@ -98,9 +98,15 @@ FEATURES: Final[dict[str, Feature]] = {
             outcome="the registry is filled by `isoserve model push`, not by replication",
         ),
         Feature(name="spot nodes", capability="spot", outcome="runs on on-demand nodes"),
+        Feature(
+            name="answers of a candidate",
+            capability="real_nodes",
+            outcome="on simulated nodes nobody answers: its candidate gets users once it is ready",
+        ),
     )
 }
-"""`spot` is no capability of a profile: a machine type has it where its offer has spot nodes."""
+OF_OFFERS: Final = frozenset({"real_nodes", "spot"})
+"""What is no capability of a profile: a machine type has it where its offer says so."""
 
 
 @dataclass(slots=True)

@@ -98,6 +98,8 @@ class Offer(Part):
     taints: Annotated[tuple[Taint, ...], Once] = ()
     """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
     none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
+    simulated: bool = False
+    """The nodes are said to run pods and run none (kwok), as in a sandbox without GPUs."""
 
     def volume_gib(self, free_percent: int) -> int:
         """Size in GiB of the one volume that is made for a node, 0 for own nodes."""

@@ -119,7 +119,19 @@ def candidate_service(model: Model) -> str:
     return f"{model.name}-candidate"
 
 
-def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
+def _right_answers(abilities: Abilities, profile: RegionProfile, model: Model) -> int:
+    """How often a candidate must answer rightly before it has users; 0 where nobody can ask it."""
+    rollout = model.spec.rollout
+    if rollout.candidate is None or model.spec.probe.request is None:
+        return 0
+    real = not profile.machines[model.spec.machine_type].simulated
+    asked = abilities.allow_if(real, "answers of a candidate", model.id, "rollout.right_answers")
+    return rollout.right_answers if asked else 0
+
+
+def probe(
+    abilities: Abilities, profile: RegionProfile, model: Model, runtime: Runtime
+) -> ProbePlan:
     """The spec's own example request, else the runtime's readiness question: the user's path.
 
     Only what the spec wrote is asked of a candidate too: readiness its gate looks at already.
@@ -143,7 +155,7 @@ def probe(model: Model, profile: RegionProfile, runtime: Runtime) -> ProbePlan:
         needs_token=model.spec.access == "public",
         candidate_url=own + request.path if request and model.spec.rollout.candidate else "",
         candidate_interval_seconds=min(interval, often),
-        right_answers=model.spec.rollout.right_answers,
+        right_answers=_right_answers(abilities, profile, model),
     )
 
 
@@ -183,7 +195,7 @@ def server(
         live_role=live_role(model),
         tracks=tracks(specs, abilities, profile, model),
         access=access(specs, abilities, profile, model),
-        probe=probe(model, profile, runtime),
+        probe=probe(abilities, profile, model, runtime),
         slo=SloPlan(
             availability=model.spec.slo.availability,
             latency_seconds=model.spec.slo.latency_seconds,

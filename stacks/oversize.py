@@ -26,7 +26,8 @@ def _may_be_large(plan: RegionPlan) -> bool:
     for server in plan.servers:
         probe = server.probe
         text = len(repr(probe.body)) + len(probe.url) + len(probe.matches) + len(probe.json_path)
-        sizes[server.workload.project] += _ROW_BYTES + _MOST_ESCAPED * text
+        rows = 2 if probe.candidate_url else 1
+        sizes[server.workload.project] += rows * (_ROW_BYTES + _MOST_ESCAPED * text)
     sizes.update({cache.name: _ROW_BYTES * len(cache.models) for cache in plan.caches})
     return any(size > DATA_BYTES for size in sizes.values())
 

@@ -76,7 +76,7 @@ def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
         yield f"{plan.region}  ({plan.provider})\n"
         yield from table(_HEAD, list(_rows(plan)))
         for server in plan.servers:
-            if server.probe.candidate_url:
+            if server.probe.right_answers:
                 yield (
                     f"{server.workload.id}  its candidate is asked by itself and gets users after "
                     f"{server.probe.right_answers} right answers in a row\n"
