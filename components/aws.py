@@ -10,6 +10,7 @@ from pulumi_aws import Provider, ec2, eks, iam
 
 from components.aws_policies import assume
 from components.gpu_node_pool import node_labels
+from components.ownership import NODE_GROUP
 from regions.plan import AccountPlan, NodeGroupPlan, PoolPlan, RegionPlan
 
 _CAPACITY: Final = {"on_demand": "ON_DEMAND", "spot": "SPOT"}
@@ -142,6 +143,6 @@ class GpuNodePool(pulumi.ComponentResource):
                 # (nameRequiresDeleteBeforeReplace in pulumi-terraform-bridge).
                 delete_before_replace=False,
                 depends_on=role.attached,
-                ignore_changes=["scalingConfig.desiredSize"],  # the cluster autoscaler owns it
+                ignore_changes=[NODE_GROUP.path],
             ),
         )

@@ -125,6 +125,7 @@ class Row:
     `why` says what users would meet in the other order.
     """
 
+    name: str
     later: tuple[str, ...]
     later_scope: Scope
     earlier: str
@@ -136,6 +137,7 @@ WORKLOADS: Final = ("CronJob", "DaemonSet", "Deployment", "Job")
 _WATCHED: Final = "the candidate would be judged by nobody before it has users"
 ROWS: Final[tuple[Row, ...]] = (
     Row(
+        name="a project's policies, then its pods",
         later=WORKLOADS,
         later_scope=_namespace,
         earlier="NetworkPolicy",
@@ -143,6 +145,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="pods would start, and end, open to everybody in the cluster",
     ),
     Row(
+        name="a model's policies, then its pods",
         later=WORKLOADS,
         later_scope=_model,
         earlier="NetworkPolicy",
@@ -150,6 +153,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="pods would be reached by nobody: at their start, while they drain, and at new ports",
     ),
     Row(
+        name="spot pods, then the wait for them",
         later=(SPOT,),
         later_scope=_model,
         earlier="Deployment",
@@ -157,6 +161,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="it would wait for pods that are not asked for yet",
     ),
     Row(
+        name="spot pods, then fewer on demand",
         later=("Deployment",),
         later_scope=_on_demand,
         earlier=SPOT,
@@ -164,6 +169,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="on-demand pods would go before the spot pods that stand in for them are there",
     ),
     Row(
+        name="spot pods, then fewer on demand taken over",
         later=(HANDOVER,),
         later_scope=_leads_users,
         earlier=SPOT,
@@ -171,6 +177,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="on-demand pods would go before the spot pods that stand in for them are there",
     ),
     Row(
+        name="an autoscaler stopped, then the Deployment",
         later=("Deployment",),
         later_scope=_own_name,
         earlier=HANDOVER,
@@ -178,6 +185,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="an autoscaler that still runs would set another number, zero among them",
     ),
     Row(
+        name="a Deployment, then its autoscaler",
         later=tuple(sorted(("HorizontalPodAutoscaler", "ScaledObject"))),
         later_scope=_target,
         earlier="Deployment",
@@ -185,6 +193,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="an autoscaler would set the replicas of a Deployment that is not there",
     ),
     Row(
+        name="pods, then the wait for them",
         later=(TRAFFIC,),
         later_scope=_model,
         earlier="Deployment",
@@ -192,6 +201,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="it would wait for pods that are not asked for yet",
     ),
     Row(
+        name="a candidate's Service, then its judgement",
         later=(TRAFFIC,),
         later_scope=_model,
         earlier="Service",
@@ -199,6 +209,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why=_WATCHED,
     ),
     Row(
+        name="the prober, then its judgement",
         later=(TRAFFIC,),
         later_scope=_project,
         earlier="Deployment",
@@ -206,6 +217,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why=_WATCHED,
     ),
     Row(
+        name="pods that serve, then the route to them",
         later=("HTTPRoute",),
         later_scope=_model,
         earlier=TRAFFIC,
@@ -213,6 +225,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="users would be led to pods that are not there, or back to the old version",
     ),
     Row(
+        name="pods that serve, then the Service to them",
         later=("Service",),
         later_scope=_leads_users,
         earlier=TRAFFIC,
@@ -220,6 +233,7 @@ ROWS: Final[tuple[Row, ...]] = (
         why="users would be led to pods that are not there, or back to the old version",
     ),
     Row(
+        name="Services, then the route",
         later=("HTTPRoute",),
         later_scope=_model,
         earlier="Service",
@@ -228,6 +242,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     *(
         Row(
+            name=f"{kind}, then the route",
             later=("HTTPRoute",),
             later_scope=_model,
             earlier=kind,

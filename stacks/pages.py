@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from components.order import ROWS
+from components.ownership import FIELDS, NODE_GROUP
 from model_specs.codes import CODES
 from policies.catalogue import ELSEWHERE, RULES
 from policies.rule import Rule
@@ -49,7 +51,32 @@ def _rules() -> str:
     )
 
 
+def _ownership() -> str:
+    """Who sets which field of our objects, and in which order they are made, for the curious."""
+    fields = "".join(
+        f"| {row.kind} | `{row.path}` | {row.owner} | {row.when} | {row.handed_over} |\n"
+        for row in (*FIELDS, NODE_GROUP)
+    )
+    order = "".join(
+        f"| {row.name} | {', '.join(row.later)} | {row.earlier} | {row.why} |\n" for row in ROWS
+    )
+    return (
+        "# Owners and order\n\n"
+        "`pulumi up` moves a region from yesterday's objects to today's, and everything in "
+        "between serves. Two tables see to it.\n\n"
+        "## Fields that somebody else sets while they run\n\n"
+        "| kind | field | owner | when | how it changes hands |\n"
+        f"| --- | --- | --- | --- | --- |\n{fields}\n"
+        "## What is made after what\n\n"
+        "The engine makes all else at once, in any order, and deletes at the end in the reverse "
+        "order. Each row says what would happen without it. A gate waits, or stops an autoscaler "
+        "(components/gates.py).\n\n"
+        f"| what | later | earlier | else |\n| --- | --- | --- | --- |\n{order}"
+    )
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "components/ownership.md": _ownership,
     "model_specs/codes.md": _codes,
     "policies/rules.md": _rules,
 }
