@@ -54,7 +54,7 @@ def _rules() -> str:
 def _ownership() -> str:
     """Who sets which field of our objects, and in which order they are made, for the curious."""
     fields = "".join(
-        f"| {row.kind} | `{row.path}` | {row.owner} | {row.when} | {row.handed_over} |\n"
+        f"| {row.kind} | `{row.path}` | {row.owner}: {row.when} | {row.handed_over} |\n"
         for row in (*FIELDS, NODE_GROUP)
     )
     order = "".join(
@@ -65,8 +65,8 @@ def _ownership() -> str:
         "`pulumi up` moves a region from yesterday's objects to today's, and everything in "
         "between serves. Two tables see to it.\n\n"
         "## Fields that somebody else sets while they run\n\n"
-        "| kind | field | owner | when | how it changes hands |\n"
-        f"| --- | --- | --- | --- | --- |\n{fields}\n"
+        "| kind | field | owner: when | how it changes hands |\n"
+        f"| --- | --- | --- | --- |\n{fields}\n"
         "## What is made after what\n\n"
         "The engine makes all else at once, in any order, and deletes at the end in the reverse "
         "order. Each row says what would happen without it. A gate waits, or stops an autoscaler "

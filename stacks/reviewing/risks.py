@@ -113,6 +113,13 @@ def _refused(seen: Seen) -> Iterator[Raised]:
             yield from ((step.key.label, reason, region) for region in _live(seen, step))
 
 
+def _unsafe(seen: Seen) -> Iterator[Raised]:
+    for finding in seen.transitions:
+        way = ", then ".join(finding.order)
+        reason = f"{finding.name}: {finding.reason}. The way there: {way}. Instead: {finding.cure}"
+        yield finding.model, reason, finding.region
+
+
 def _models_removed(seen: Seen) -> Iterator[Raised]:
     renamed = {wish.was for wish in seen.models if wish.what == RENAMED}
     for region, old, new in _pairs(seen):
@@ -385,6 +392,7 @@ def _expired_before(seen: Seen) -> Iterator[Raised]:
 RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
     Risk(name="change refused", level=BLOCKED, find=_refused),
+    Risk(name="unsafe on the way", level=BLOCKED, find=_unsafe),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),

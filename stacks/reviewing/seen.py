@@ -24,6 +24,7 @@ from stacks.reviewing.room import Row
 from stacks.reviewing.sides import Side, Sides, unexpired
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
+from stacks.reviewing.transitions import Finding, all_transitions
 from stacks.reviewing.waves import Waves, waves
 from stacks.reviewing.wishes import Wish
 
@@ -64,6 +65,7 @@ class Seen:
     nodes: list[NodeChange]
     effects: list[Effects]
     waves: Waves
+    transitions: list[Finding]
     judgement: Judgement | None
     parity: Parity | None
     previews: list[Previewed]
@@ -169,6 +171,7 @@ def see(args: Namespace, sides: Sides, regions: Path, at: datetime) -> Seen:
         nodes=nodes,
         effects=effects.effects(sides, found, nodes),
         waves=waves(args.base, regions),
+        transitions=all_transitions(sides, found),
         judgement=judgement,
         parity=_parity(renderings),
         previews=_previews(args.preview, [*found, *passed]),

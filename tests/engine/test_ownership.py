@@ -210,6 +210,7 @@ def test_a_model_that_sleeps_is_awake_once_its_replicas_are_fixed(world: World) 
     until("it sleeps", lambda: deployment(world, AWS)["status"].get("replicas", 0) == 0)
     up(world, AWS, scaling={"min": 2, "max": 2})
     serve(world, AWS, 2)
+    assert live(world, AWS, SCALED) is None, "and nobody puts it to sleep again"
 
 
 def test_spot_pods_are_there_before_on_demand_ones_go_and_the_other_way_round(

@@ -90,6 +90,13 @@ def to_zero(repo: Path) -> None:
     edit(repo / HELPER, "scaling:\n", "scaling:\n  scale_to_zero: true\n")
 
 
+def unsafe(repo: Path) -> None:
+    """Another candidate while the one that has users is called off."""
+    edit(repo / TAGGER, "strategy: canary", "strategy: blue_green")
+    edit(repo / TAGGER, "  steps: [10, 50, 100]\n  step: 0\n", "")
+    edit(repo / TAGGER, "tagger:v3@sha256:b25f", "tagger:v4@sha256:0000")
+
+
 def over_room(repo: Path) -> None:
     edit(repo / USE1, "on_demand: {min: 1, max: 12}", "on_demand: {min: 1, max: 2}")
     (repo / "model_specs/chat/second.yaml").write_text((repo / ASSISTANT).read_text())
@@ -178,6 +185,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
     "nodes": (larger_disk, "nodes go", APPROVAL, "are renewed because spec.volume_gib changes"),
     "alone": (larger_disk, "lone replica moves", APPROVAL, "is evicted with its node: an outage"),
+    "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 10 % of users again"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),

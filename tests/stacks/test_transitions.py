@@ -1,0 +1,250 @@
+"""No moment between two plans is worse than both, in whatever order the engine gets there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pytest
+
+from components.order import ROWS, Row
+from components.parts import Part, parts
+from regions.plan import RegionPlan
+from stacks.reviewing.transitions import Finding, transitions
+from tests.examples import a_model, a_profile, address, an_offer, planned
+
+ROOM: Final = {
+    "gpu.l4.1": an_offer(100, 100),
+    "gpu.l40s.1": an_offer(100),
+    "cpu.4": an_offer(100),
+}
+MODEL: Final = "search/sentiment"
+NEXT: Final = address("search", "sentiment", 9)
+LATER: Final = address("search", "sentiment", 11)
+PROFILE: Final = a_profile(machines={k: ROOM[k] for k in ("gpu.l4.1", "cpu.4")})
+
+
+def a_plan(**fields: Any) -> RegionPlan:
+    """The model among others of its project, in a region with room."""
+    other = a_model(name="ranker", machine_type="cpu.4", image="mlserver")
+    wanted = {"scaling": {"min": 3, "max": 8}, **fields}
+    return planned(a_model(**wanted), other, profile=PROFILE)
+
+
+def nothing() -> RegionPlan:
+    """The project's other model alone."""
+    return planned(a_model(name="ranker", machine_type="cpu.4", image="mlserver"), profile=PROFILE)
+
+
+def found(
+    old: RegionPlan, new: RegionPlan, rows: Sequence[Row] = ROWS, made: list[Part] | None = None
+) -> list[Finding]:
+    """What may go wrong from one plan to the other."""
+    before, after = (old, list(parts(old))), (new, made or list(parts(new)))
+    return list(transitions(MODEL, "here", before, after, rows))
+
+
+def names(old: RegionPlan, new: RegionPlan, *without: str) -> set[str]:
+    """The findings' names, with rows of the order taken out."""
+    kept = [row for row in ROWS if row.name not in without]
+    assert len(kept) == len(ROWS) - len(without), "the rows that are taken out must be there"
+    return {finding.name for finding in found(old, new, kept)}
+
+
+def canary(step: int, **fields: Any) -> RegionPlan:
+    rollout = {"strategy": "canary", "candidate": {"model": NEXT}, "steps": [10, 50, 100]}
+    return a_plan(access="permissive", rollout={**rollout, "step": step}, **fields)
+
+
+def green(step: int) -> RegionPlan:
+    candidate = {"model": NEXT}
+    return a_plan(rollout={"strategy": "blue_green", "candidate": candidate, "step": step})
+
+
+ROUTE, SERVICE = (
+    "pods that serve, then the route to them",
+    "pods that serve, then the Service to them",
+)
+OPEN = {"access": "permissive"}
+FIXED = {"scaling": {"min": 3, "max": 3}}
+SPOT = {"capacity": {"spot": True, "on_demand_base": 2}}
+
+
+# -- the cases of the order's rows ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_promotion_never_serves_the_old_version_again(step: int) -> None:
+    before, after = canary(step), a_plan(model=NEXT, **OPEN)
+    assert names(before, after) == set()
+    assert "old version again" in names(before, after, ROUTE, SERVICE)
+
+
+def test_promotion_after_a_swap_never_serves_the_old_version_again() -> None:
+    before, after = green(1), a_plan(model=NEXT)
+    assert names(before, after) == set()
+    assert "old version again" in names(before, after, SERVICE)
+
+
+def test_users_are_led_to_a_candidate_that_is_there() -> None:
+    assert names(a_plan(), green(1)) == set()
+    assert "capacity falls" in names(a_plan(), green(1), SERVICE)
+
+
+def test_spot_pods_come_before_on_demand_pods_go() -> None:
+    rows = ("spot pods, then fewer on demand", "spot pods, then fewer on demand taken over")
+    before, after = (
+        a_plan(scaling={"min": 6, "max": 8}),
+        a_plan(scaling={"min": 6, "max": 8}, **SPOT),
+    )
+    assert names(before, after) == set()
+    assert names(after, before) == set()
+    assert "capacity falls" in names(before, after, *rows)
+
+
+def test_a_field_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = a_plan(**FIXED), a_plan(scaling={"min": 3, "max": 6})
+    assert found(before, after) == []
+    monkeypatch.setattr("stacks.reviewing.transitions.left_alone", lambda made, scaled: [])
+    made = list(parts(after))
+    for part in made:
+        for one in part.objects:
+            if one["kind"] == "Deployment" and part.model == MODEL:
+                del one["spec"]["replicas"]
+    (finding,) = found(before, after, ROWS, made)
+    assert finding.name == "capacity falls"
+    assert finding.order[-1] == "Deployment search/sentiment is changed"
+
+
+def test_an_autoscaler_is_stopped_before_its_replicas_are_fixed() -> None:
+    asleep = a_plan(access="permissive", scaling={"min": 1, "max": 4, "scale_to_zero": True})
+    assert names(a_plan(**OPEN), a_plan(**OPEN, **FIXED)) == set()
+    row = "an autoscaler stopped, then the Deployment"
+    many, fixed = a_plan(scaling={"min": 1, "max": 8}), a_plan(scaling={"min": 3, "max": 3})
+    assert names(many, fixed) == set()
+    assert names(asleep, a_plan(**OPEN, **FIXED)) == set()
+    assert names(a_plan(scaling={"min": 4, "max": 8}), fixed, row) == set(), "it keeps four"
+
+
+@pytest.mark.parametrize("access", ["permissive", "private"])
+def test_a_runtime_with_other_ports_keeps_old_and_new_pods_reached(access: str) -> None:
+    own = {"access": access}
+    before, after = a_plan(image="vllm", **own), a_plan(image="text-embeddings-inference", **own)
+    assert names(before, after) == names(after, before) == set()
+    made = list(parts(after))
+    for part in made:
+        for one in part.objects:
+            if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "sentiment--8080":
+                one["metadata"]["name"] = "sentiment--8000"  # one that is changed in place
+    assert {f.name for f in found(before, after, ROWS, made)} == {"capacity falls"}
+
+
+@pytest.mark.parametrize("there", [nothing, lambda: a_plan(access="permissive")])
+def test_a_public_route_never_stands_without_its_sign_in(there: Any) -> None:
+    public = a_plan(access="public")
+    row = "SecurityPolicy, then the route"
+    assert names(there(), public) == names(public, there()) == set()
+    assert names(there(), public, row) == {"access opens"}
+    assert "access opens" in names(public, nothing(), row), "the order of deletion is the reverse"
+
+
+def test_a_route_never_stands_without_its_limit() -> None:
+    row = "BackendTrafficPolicy, then the route"
+    assert names(nothing(), a_plan(**OPEN)) == set()
+    assert names(nothing(), a_plan(**OPEN), row) == {"access opens"}
+
+
+def test_pods_of_a_new_project_never_run_without_its_policies() -> None:
+    empty = planned(profile=PROFILE)
+    row = "a project's policies, then its pods"
+    assert names(empty, a_plan()) == names(a_plan(), empty) == set()
+    assert names(empty, a_plan(), row) == {"pods without walls"}
+    assert names(a_plan(), empty, row) == {"pods without walls"}
+
+
+def test_a_finding_says_what_led_to_it_and_what_to_do() -> None:
+    kept = [row for row in ROWS if row.name != SERVICE]
+    finding = next(f for f in found(green(1), a_plan(model=NEXT), kept) if "old" in f.name)
+    assert (finding.model, finding.region) == (MODEL, "here")
+    assert "100 % of users again" in finding.reason
+    assert finding.order == ("Service search/sentiment is changed",)
+    assert "two steps" in finding.cure
+
+
+# -- any change at all ---------------------------------------------------------------------------
+
+Fields = dict[str, Any]
+
+
+def any_spec(dice: random.Random) -> Fields:
+    """What a spec can ask for, but for who serves whom."""
+    least = dice.randint(1, 4)
+    base = dice.randint(-(-least // 2), least)
+    return {
+        "access": dice.choice(["private", "permissive", "public"]),
+        "image": dice.choice(["vllm", "vllm", "text-embeddings-inference", "triton"]),
+        "model": dice.choice([address("search", "sentiment", 3), LATER]),
+        "scaling": {"min": least, "max": least + dice.choice([0, 0, 3])},
+        "env": dice.choice([{}, {"SEED": "7"}]),
+        "capacity": {"spot": True, "on_demand_base": base} if dice.random() < 0.3 else {},
+    }
+
+
+def any_rollout(dice: random.Random, access: str) -> Fields:
+    """A candidate at any step."""
+    strategy = dice.choice(["blue_green", *(("canary", "shadow") if access != "private" else ())])
+    steps = {"canary": 3, "blue_green": 1, "shadow": 0}[strategy]
+    step = {"step": dice.randint(0, steps)} if steps else {}
+    candidate = {"model": NEXT, **({"image": "triton"} if dice.random() < 0.3 else {})}
+    return {"strategy": strategy, "candidate": candidate, **step}
+
+
+def edited(dice: random.Random, fields: Fields) -> Fields:
+    """The same with one thing changed, as a pull request does: a field, or a step of a rollout."""
+    rollout, other = fields.get("rollout", {}), any_spec(dice)
+    if not rollout:
+        name = dice.choice([*other, "rollout"])
+        value = any_rollout(dice, fields["access"]) if name == "rollout" else other[name]
+        if name == "rollout":
+            value["step"] = 0
+        return {**fields, name: value}
+    what = dice.choice(["promoted", "called off", "further"])
+    bare = {name: value for name, value in fields.items() if name != "rollout"}
+    if what == "promoted":
+        image = rollout["candidate"].get("image", fields["image"])
+        return {**bare, "model": NEXT, "image": image}
+    last = {"canary": 3, "blue_green": 1, "shadow": 0}[rollout["strategy"]]
+    if what == "further" and rollout.get("step", 0) < last:
+        return {**fields, "rollout": {**rollout, "step": rollout["step"] + 1}}
+    return bare
+
+
+def test_five_hundred_random_pull_requests_have_no_worse_moment() -> None:
+    dice, looked = random.Random(11), 0
+    while looked < 500:
+        fields = any_spec(dice)
+        if dice.random() < 0.5:
+            fields["rollout"] = any_rollout(dice, fields["access"])
+        after = edited(dice, fields)
+        bad = found(a_plan(**fields), a_plan(**after))
+        assert bad == [], f"{fields}\n{after}\n{bad[0]}"
+        looked += 1
+
+
+def test_whatever_changes_at_once_no_access_opens_and_no_pod_stands_in_the_open() -> None:
+    dice = random.Random(7)
+    plans = [a_plan(**any_spec(dice)) for _ in range(30)] + [nothing(), planned(profile=PROFILE)]
+    for _ in range(10):
+        fields = any_spec(dice)
+        plans.append(a_plan(**fields, rollout=any_rollout(dice, fields["access"])))
+    for _ in range(300):
+        bad = {finding.name for finding in found(dice.choice(plans), dice.choice(plans))}
+        assert bad <= {"capacity falls", "old version again"}, bad
+
+
+def test_a_version_that_changes_under_its_users_while_they_are_led_away_is_found() -> None:
+    """No order of the engine can mend this: the change is to be made in two."""
+    later = {"strategy": "canary", "candidate": {"model": LATER}, "step": 0}
+    before, after = canary(1), a_plan(access="permissive", rollout={**later, "steps": [10, 100]})
+    assert names(before, after) == {"old version again"}
