@@ -27,6 +27,7 @@ from components.kube import Object
 from model_specs.load import load
 from regions.profile import load_profiles
 from regions.resolve import resolve
+from regions.sandbox import servers
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
 from tests.engine.load import Load, Request
 from tests.engine.world import World
@@ -63,13 +64,18 @@ class Site:
 
     # -- what people do ------------------------------------------------------------------------
 
-    def push(self, label: str, *, random_files: int, megabytes_each: int) -> Version:
-        """Push the trained model with random content beside it as another version of it."""
+    def push(
+        self, label: str, *, random_files: int, megabytes_each: int, wrong: bool = False
+    ) -> Version:
+        """Push the trained model with random content beside it as another version of it; a `wrong`
+        one answers every request with another number."""
         label = f"{label}-{os.urandom(4).hex()}"  # a version never moves
         folder = self.world.root / ".isoserve" / "test-models" / label
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.world.root / ".isoserve" / "example" / "ranker", folder)
         (folder / "label.txt").write_text(label)
+        if wrong:
+            spoil(folder / "model.joblib")
         for number in range(random_files):
             (folder / f"weights-{number}.bin").write_bytes(os.urandom(megabytes_each * _MB))
         where = ("--region", REGION, "--endpoint", self.store_url())
@@ -243,6 +249,13 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def spoil(model: Path) -> None:
+    """Have the model answer with one more than it has learned, by the program that trained it."""
+    change = "m = joblib.load(p); m.intercept_ += 1.0; joblib.dump(m, p)"
+    program = f"import joblib, sys; p = sys.argv[1]; {change}"
+    subprocess.run([str(servers.PYTHON), "-I", "-c", program, str(model)], check=True, timeout=60)
 
 
 def until(what: str, holds: Callable[[], Any], *, every_seconds: float = 0.2) -> None:

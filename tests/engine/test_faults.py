@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
@@ -48,8 +49,8 @@ from tests.engine.world import World
 pytestmark = pytest.mark.engine
 
 MB = 1_000_000
-LARGE = {"random_files": 5, "megabytes_each": 30}
-SMALL = {"random_files": 1, "megabytes_each": 0}
+LARGE: dict[str, Any] = {"random_files": 5, "megabytes_each": 30}
+SMALL: dict[str, Any] = {"random_files": 1, "megabytes_each": 0}
 
 
 @pytest.fixture(scope="module")

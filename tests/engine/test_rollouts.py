@@ -150,8 +150,14 @@ def agree(site: Site, before: dict[str, Counter[str]]) -> bool:
 
 def roll_out(site: Site, version: Version, **rollout: Any) -> None:
     """Have the spec ask for a candidate of that version, and bring it up."""
-    site.world.edit_spec(MODEL, rollout={"candidate": {"model": version.address}, **rollout})
+    asks_for(site, version, **rollout)
     site.must_up()
+
+
+def asks_for(site: Site, version: Version, **rollout: Any) -> None:
+    """Have the spec ask for a candidate, which is to answer rightly once before it has users."""
+    candidate = {"model": version.address}
+    site.world.edit_spec(MODEL, rollout={"candidate": candidate, "right_answers": 1, **rollout})
 
 
 def call_off(site: Site) -> None:
@@ -227,6 +233,62 @@ def test_new_version_comes_by_weights_and_takes_over_unnoticed(site: Site) -> No
     )
     assert site.prediction() == expected, "it has learned the same"
     assert all(has_condition(pod, "Ready") for pod in site.servers()), "and nothing is left behind"
+
+
+def promoted_under_load(site: Site, version: Version) -> tuple[Load, Counter[str], set[str]]:
+    """All users at a candidate, then the spec asks for its version alone.
+
+    The load, whom it was answered by from then on, and the pods of the version before.
+    """
+    before = serving(site)
+    roll_out(site, version, strategy="canary", steps=[100], step=0)
+    with under_load(site.request()) as load:
+        time.sleep(2 * PROPAGATION_SECONDS)  # till all who were led elsewhere are answered
+        counts = answers(site, only=USERS)
+        site.world.edit_spec(MODEL, rollout={"strategy": "rolling"})
+        site.want(version)
+        site.must_up()
+        until("the old pods are drained", lambda: only_left(site, serving(site)))
+        await_answers(load, ENOUGH)
+    return load, answers(site, only=USERS) - counts, before
+
+
+def test_promotion_serves_nobody_the_old_version_and_without_its_gate_it_would(site: Site) -> None:
+    version = site.push("v9", random_files=0, megabytes_each=0)
+    load, asked, old = promoted_under_load(site, version)
+    assert not load.lost, "nobody notices"
+    assert sum(asked[pod] for pod in old) == 0, "and nobody is answered by the version before"
+    assert asked[MODEL] > ENOUGH, "while they were led back to the model's own Service"
+    gates = site.world.root / "components" / "gates.py"
+    text = gates.read_text()
+    assert text.count("    return wanted\n") == 1
+    try:
+        gates.write_text(text.replace("    return wanted\n", "    return []\n"))
+        version = site.push("v10", random_files=0, megabytes_each=0)
+        _, asked, old = promoted_under_load(site, version)
+    finally:
+        gates.write_text(text)
+    assert sum(asked[pod] for pod in old) > 0, "or this count would never notice one"
+
+
+def test_a_candidate_that_answers_wrongly_gets_no_user(site: Site) -> None:
+    version = site.push("wrong", random_files=0, megabytes_each=0, wrong=True)
+    expected = site.prediction()
+    with under_load(site.request()) as load:
+        before = users_answered_by(site, Counter())
+        asks_for(site, version, strategy="canary", steps=[50, 100], step=0)
+        done = site.up()
+        await_answers(load, ENOUGH)
+        asked = users_answered_by(site, before)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"{MODEL} candidate: 0 right answers in a row of 1" in told, told[-3000:]
+    assert "Traceback" not in told
+    assert len(site.of_version(version)) == 1, "it runs and says that it is ready"
+    assert asked[f"{MODEL}-candidate"] == 0, "and is asked by the prober alone"
+    assert not load.lost
+    call_off(site)
+    assert site.prediction() == expected
 
 
 def test_shadow_gets_copies_and_answers_nobody(site: Site) -> None:
