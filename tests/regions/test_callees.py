@@ -55,7 +55,7 @@ def test_the_examples_call_whoever_shares_with_them(region: str) -> None:
         ({"share_with": ["other"]}, False, "it is shared with another"),
         ({}, False, "it is private"),
         ({"access": "permissive"}, False, "the way to it is the gateway"),
-        ({"share_with": ["guest"], "batch": JOB}, False, "a job takes no requests"),
+        ({"batch": JOB}, False, "a job takes no requests"),
         ({"share_with": ["guest"], "regions": ["far"]}, False, "it is not served here"),
         ({"share_with": ["guest"], "machine_type": "gpu.l4.4"}, False, "it has no machine here"),
     ],

@@ -15,7 +15,9 @@ from regions.node_disks import side_by_side
 from regions.plan import HeldModelPlan
 from regions.profile import RegionProfile
 from regions.resolve import resolve
-from tests.examples import GIB, a_model, a_profile, a_tree, address, an_offer
+from tests import examples
+from tests.builders import DIGEST
+from tests.examples import GIB, a_profile, a_tree, address, an_offer
 
 REGION = "test-region"
 PLACE = "machines.gpu.l4.1.cache_disk_gib"
@@ -24,6 +26,14 @@ PLACE = "machines.gpu.l4.1.cache_disk_gib"
 def here(cache_disk_gib: int, **over: Any) -> RegionProfile:
     offer = an_offer(over.pop("nodes", 9), cache_disk_gib=cache_disk_gib, **over)
     return a_profile(machines={"gpu.l4.1": offer})
+
+
+OWN_IMAGE = f"registry.example.com/team/server@sha256:{DIGEST}"
+
+
+def a_model(**fields: Any) -> Model:
+    """With an image of one's own, of which no KV cache is counted."""
+    return examples.a_model(image=OWN_IMAGE, **fields)
 
 
 def said(tree: Specs, profile: RegionProfile) -> list[SpecError]:

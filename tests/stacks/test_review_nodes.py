@@ -25,7 +25,7 @@ FREER = ("  jwks_uri: https://oidc.eks", "  disk_free_percent: 25\n  jwks_uri: h
 @pytest.fixture(autouse=True)
 def _no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stacks.policy.RULES", ())
-    monkeypatch.setattr("stacks.policy.resources", lambda plan, root: [])
+    monkeypatch.setattr("stacks.policy.resources", lambda plan, root, rendered: [])
 
 
 def review(isoserve: Isoserve, repo: Path, *edits: tuple[str, str]) -> dict[str, Any]:
