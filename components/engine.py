@@ -7,7 +7,7 @@ from typing import Final
 
 import pulumi
 
-from components.gate_resources import gate_resource
+from components.gates.resources import gate_resource
 from components.kube import Object
 from components.order import ROWS, Step, ordered
 from components.ownership import left_alone, targeted

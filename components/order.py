@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Final
 
-from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, gates
+from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, gates
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.parts import Part

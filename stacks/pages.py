@@ -70,7 +70,7 @@ def _ownership() -> str:
         "## What is made after what\n\n"
         "The engine makes all else at once, in any order, and deletes at the end in the reverse "
         "order. Each row says what would happen without it. A gate waits, or stops an autoscaler "
-        "(components/gates.py).\n\n"
+        "(components/gates/acts.py).\n\n"
         f"| what | later | earlier | else |\n| --- | --- | --- | --- |\n{order}"
     )
 

@@ -23,7 +23,7 @@ TOP_LEVEL: Final = frozenset(
     (*ROOMS, "CHANGELOG.md", "LICENSE", "Makefile", "Pulumi.yaml", "README.md", "pyproject.toml",
      "requirements.txt")
 )  # fmt: skip
-ENGINE_FILES: Final = ("aws.py", "engine.py", "gate_resources.py", "rollout_gate.py")
+ENGINE_FILES: Final = ("aws.py", "engine.py", "resources.py", "rollout_gate.py")
 """The only components that know the engine; a noun that is a folder may have its own of these."""
 ROOMS_SEEN: Final[dict[str, frozenset[str]]] = {
     "components": frozenset({"components", "model_specs", "regions"}),

@@ -1,8 +1,8 @@
 """Proves that every order which `up` may take from one plan to another is safe, model by model.
 
 The engine makes at once, in any order, what depends on nothing (components.order), waits at gates
-(components.gates), and at the end, when all pods are ready, deletes in the reverse order of the
-last `up`. What may have happened at a moment is a set that holds, with each act, all that comes
+(components.gates.acts), and at the end, when all pods are ready, deletes in the reverse order of
+the last `up`. What may have happened at a moment is a set that holds, with each act, all that comes
 before it. Every such set is looked at, of each model by itself: acts of other models change nothing
 of its own but through walls of the project, which are counted in. Where there are more than LARGEST
 sets, the first so many are, and the result says so.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components.gates import HANDOVER, Asked, awaited, takes
+from components.gates.acts import HANDOVER, Asked, awaited, takes
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.order import ROWS, Order, Row, Step, ordered

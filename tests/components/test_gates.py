@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.gates import HANDOVER, SPOT, TRAFFIC, awaited, gates, gives_back, takes
+from components.gates.acts import HANDOVER, SPOT, TRAFFIC, awaited, gates, gives_back, takes
 from regions.plan import RegionPlan
 from tests.examples import a_model, a_profile, address, an_offer, planned
 

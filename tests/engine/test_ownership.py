@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import pytest
 
-from components.gate_resources import Api
+from components.gates.handover import Handover, give_back, take
+from components.gates.resources import Api
 from components.kube import Object
-from components.replica_handover import Handover, give_back, take
 from tests.engine.site import until
 from tests.engine.world import World
 

@@ -259,7 +259,7 @@ def test_promotion_serves_nobody_the_old_version_and_without_its_gate_it_would(s
     assert not load.lost, "nobody notices"
     assert sum(asked[pod] for pod in old) == 0, "and nobody is answered by the version before"
     assert asked[MODEL] > ENOUGH, "while they were led back to the model's own Service"
-    gates = site.world.root / "components" / "gates.py"
+    gates = site.world.root / "components" / "gates" / "acts.py"
     text = gates.read_text()
     assert text.count("    return wanted\n") == 1
     try:

@@ -1,4 +1,4 @@
-"""The acts of `up` between its objects as Pulumi resources (see components.gates)."""
+"""The acts of `up` between its objects as Pulumi resources (see components.gates.acts)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Final
 import pulumi
 from pulumi import dynamic
 
-from components.gates import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
+from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
+from components.gates.handover import MANAGER, Handover, give_back, take
 from components.kube import Object
 from components.live_objects import ListError, lister_of
-from components.replica_handover import MANAGER, Handover, give_back, take
 from components.rollout_gate import GateError, say, wait
 from components.synthetic_probe.answers import UnreadableError, asked, reader_of, unproven
 
@@ -39,7 +39,7 @@ class _Refused(Exception):
 
 
 class Api:
-    """An API server as components.replica_handover asks it."""
+    """An API server as components.gates.handover asks it."""
 
     def __init__(self, kubeconfig: str, context: str) -> None:
         from kubernetes import config
@@ -93,7 +93,7 @@ def _await_answers(olds: Props, news: Props) -> None:
 
 
 class _WaitProvider(dynamic.ResourceProvider):
-    """Waits for the pods that components.gates names. Never rename: it is pickled by its name."""
+    """Waits for the pods that `acts` names. Never rename: states hold it by its name."""
 
     def _pass(self, olds: Props, news: Props) -> None:
         wanted = awaited(news["kind"], _asked(olds), _asked(news))
@@ -121,7 +121,7 @@ class _WaitProvider(dynamic.ResourceProvider):
 
 
 class _HandoverProvider(dynamic.ResourceProvider):
-    """Takes replicas over where they become fixed. Never rename: it is pickled by its name."""
+    """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
     def _act(self, olds: Props, news: Props) -> None:
         before, now = _asked(olds), _asked(news)

@@ -1,6 +1,6 @@
 """What `up` does between its objects: it waits for pods, and takes replicas over from autoscalers.
 
-Only what a gate is asked and when it asks again is decided here; components.gate_resources hands it
+Only what a gate is asked and when it asks again is decided here; `resources` beside it hands it
 to the engine. A gate compares what it is asked with what it was asked at the last `up`: that is how
 a change is told from a state.
 """

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from components.gates.handover import MANAGER, Handover, give_back, take
 from components.kube import Object
-from components.replica_handover import MANAGER, Handover, give_back, take
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/search/deployments/sentiment"
 HPAS = "/apis/autoscaling/v2/namespaces/search/horizontalpodautoscalers"
