@@ -136,16 +136,6 @@ def _has_less(plan: RegionPlan, model: str, features: tuple[str, ...]) -> bool:
     return any(d.feature in features and d.model == model for d in plan.downgrades)
 
 
-_CANDIDATE_ROW: Final = re.compile(r".*\.probes\[([\w-]+/[\w-]+) candidate\].*")
-
-
-def _unasked(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
-    """A candidate that the prober can ask in just one region."""
-    found, features = _CANDIDATE_ROW.fullmatch(path), ("answers of a candidate",)
-    model = found[1] if found else ""
-    return _has_less(here, model, features) != _has_less(there, model, features)
-
-
 _SCALERS = r"ReplicaAutoscaler/(ScaledObject|HorizontalPodAutoscaler)"
 _PODS = r"Model(Server|Job)/(Deployment|CronJob|Job)"
 _OWN_FILES = (
@@ -222,8 +212,6 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r"SyntheticProbe/Deployment", r".*config-sha256.*", _always,
          "it follows the config, which is compared itself"),
         (r"SyntheticProbe/.*", _TOKEN, _other_models, "a token for public models only"),
-        (r"SyntheticProbe/ConfigMap", r".* candidate\].*", _unasked,
-         "on simulated nodes nobody answers"),
     )
 )  # fmt: skip
 """A difference without a row here is an error."""

@@ -35,7 +35,7 @@ PULUMI: Final[dict[str, frozenset[str]]] = {
     "state": frozenset({"-s", "--stack"}),
     "up": frozenset(
         {"-s", "--stack", "--json", "--non-interactive", "--policy-pack", "--refresh",
-         "--skip-preview", "--yes"}
+         "--skip-preview", "--yes", "--continue-on-error"}
     ),
 }  # fmt: skip
 """Of the engine's command line what we name, as `pulumi VERB --help` of v3.200 lists it."""
@@ -53,6 +53,11 @@ _PARAGRAPH: Final = re.compile(r"(?:(?!\n\s*\n).)+", re.DOTALL)
 _COMMENT: Final = re.compile(r"(?:^|\s)#(.*)$")
 _ISOSERVE: Final = re.compile(r"(?:(?<=bin/)|(?<![\w./-]))isoserve\s+(?=[\w<\[{-])")
 _MODULE: Final = re.compile(r"(?:python[\d.]*|\$\(RUN\)|\$\(PYTHON\))\s+-m\s+([\w.]+)")
+OF_VLLM: Final = frozenset(
+    {"--dtype", "--gpu-memory-utilization", "--kv-cache-dtype", "--max-model-len",
+     "--pipeline-parallel-size", "--quantization", "--tensor-parallel-size"}
+)  # fmt: skip
+"""Of a model server's command line what we name (vllm/engine/arg_utils.py)."""
 _PULUMI: Final = re.compile(r"(?<![\w./-])pulumi\s+([a-z]+(?:\|[a-z]+)*)(?=\s|$)([^\n;&`]*)")
 _LONE: Final = re.compile(r"(--[a-z][a-z-]*)(?:[ =].*)?")
 _FLAG: Final = re.compile(r"(?<![^\s\[])--?[a-z][a-z-]*")
@@ -166,8 +171,8 @@ def sandbox() -> argparse.ArgumentParser:
 
 @cache
 def options() -> frozenset[str]:
-    """Every flag of every command of ours, and those of pulumi that we name."""
-    found = {flag for flags in PULUMI.values() for flag in flags}
+    """Every flag of every command of ours, and those of others that we name."""
+    found = {flag for flags in PULUMI.values() for flag in flags} | OF_VLLM
     rest = [parser(), sandbox()]
     while rest:
         command = rest.pop()

@@ -73,7 +73,7 @@ def _traffic(server: ServerPlan) -> Gate:
         name=server.workload.id,
         model=server.workload.id,
         asked={
-            "answers": [asdict(one) for one in candidates([server])],
+            "answers": [asdict(one) for one in candidates([server]) if one.right_answers],
             "candidate": _side(server, "candidate"),
             "share": share(server),
             "stable": _side(server, "stable"),

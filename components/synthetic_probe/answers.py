@@ -62,7 +62,7 @@ def candidates(servers: Iterable[ServerPlan]) -> list[Candidate]:
         )
         for server in servers
         for track in server.tracks
-        if track.role == "candidate" and server.probe.right_answers
+        if track.role == "candidate" and server.probe.candidate_url
     ]
 
 

@@ -142,10 +142,15 @@ def counted(site: Site) -> dict[str, Counter[str]]:
 def agree(site: Site, before: dict[str, Counter[str]]) -> bool:
     """Whether the gateway and every server that runs have counted the same requests since then.
 
-    Since then: a server that has outlived a fault may have one that its gateway gave up.
+    Since then: a server that has outlived a fault may have one that its gateway gave up. The prober
+    asks a candidate at its own Service too, past the gateway.
     """
     gateway, servers = (now - before[who] for who, now in counted(site).items())
-    return all(gateway[pod] == servers[pod] > 0 for pod in site.ready())
+    return all(
+        0 < gateway[name] <= servers[name]
+        and (gateway[name] == servers[name] or version_of(pod) == "candidate")
+        for name, pod in site.ready().items()
+    )
 
 
 def roll_out(site: Site, version: Version, **rollout: Any) -> None:

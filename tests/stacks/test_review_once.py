@@ -133,4 +133,4 @@ def test_a_review_plans_each_side_once_and_renders_what_is_alike_once(
     assert set(planned.values()) == {2}, f"each region once a side: {planned}"
     changed, alike = rendered["chat/helper"], rendered["search/sentiment"]
     assert alike == regions, "steps, parity and rules share one rendering of what is alike"
-    assert changed == 2 * regions, "and what is planned anew is rendered on both sides"
+    assert changed == 4 * regions, "what is planned anew is, on both sides, and for the proof too"
