@@ -294,7 +294,7 @@ BATCH_FIELDS: Final = frozenset(
      "ttl"}
 )  # fmt: skip
 """All that a spec with `batch` may write; every other field is of a server."""
-_NOT_OF_BATCH: Final[dict[str, str]] = {
+NOT_OF_BATCH: Final[dict[str, str]] = {
     "access": "nobody calls a job; remove it",
     "args": "a job's arguments follow its program; write them in batch.command",
     "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
@@ -423,7 +423,7 @@ class ModelSpec(Part):
     def _not_of_batch(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields of a server, which a job would ignore."""
         for name in sorted(self.model_fields_set - BATCH_FIELDS):
-            yield (name,), "E353", f"it does not apply to batch: {_NOT_OF_BATCH[name]}"
+            yield (name,), "E353", f"it does not apply to batch: {NOT_OF_BATCH[name]}"
         if "on_demand_base" in self.capacity.model_fields_set:
             why = "it does not apply to batch: a job's pods stand on one kind of node; remove it"
             yield ("capacity", "on_demand_base"), "E353", why

@@ -8,7 +8,7 @@ import pytest
 
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import load
-from model_specs.schema import Expectation
+from model_specs.schema import BATCH_FIELDS, NOT_OF_BATCH, Expectation, ModelSpec
 from tests.examples import a_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,3 +190,10 @@ def test_a_tag_before_the_digest_is_a_remark(tag: str) -> None:
 def test_an_image_that_no_runtime_pulls_is_refused(image: str) -> None:
     with pytest.raises(SpecErrors, match="E324"):
         a_model(image=image)
+
+
+def test_every_field_of_a_spec_applies_to_a_job_or_is_refused_there() -> None:
+    assert BATCH_FIELDS.isdisjoint(NOT_OF_BATCH)
+    assert BATCH_FIELDS | NOT_OF_BATCH.keys() == set(ModelSpec.model_fields), (
+        "a new field is in one of the two, or writing it in a job's spec says nothing to people"
+    )
