@@ -12,8 +12,8 @@ class KvCache:
     """The facts of one engine; Runtime.sources says under `kv_cache` where they were read.
 
     `gpu_share` is the part of a GPU's memory that the engine takes unless told otherwise.
-    `working_gib` is what its activations and CUDA libraries take of that on every GPU, the low end
-    of what its logs say, since a refusal must be right. A step computes `batched_tokens`, or
+    `working_gib` is what its activations and CUDA libraries take of that on every GPU: an estimate,
+    logs say from 0.6 (vllm-project/vllm#14447) up. A step computes `batched_tokens`, or
     `batched_tokens_large` on GPUs of `large_gib` and more. `flags` says what a flag decides. With
     one of `remade` the engine does not go by config.json alone; with one of `windowless` all layers
     of a model that has both kinds keep the whole context. `online_bytes` is what a parameter takes
@@ -35,8 +35,7 @@ class KvCache:
 
 
 VLLM: Final = KvCache(
-    # 0.92 since v0.21.0, which counts its CUDA graphs in it; what both leave for the cache is about
-    # the same.
+    # vllm/config/cache.py of v0.18.0 and v0.19.1; 0.92 in v0.21.0 and v0.22.1.
     gpu_share=0.9,
     working_gib=1.0,
     batched_tokens=2048,
