@@ -18,6 +18,7 @@ from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
+from stacks.reviewing.transitions import FEWER, Finding
 from stacks.reviewing.waves import WORKFLOW
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
@@ -114,7 +115,15 @@ def _refused(seen: Seen) -> Iterator[Raised]:
 
 
 def _unsafe(seen: Seen) -> Iterator[Raised]:
-    for finding in seen.transitions:
+    yield from _on_the_way(finding for finding in seen.transitions if finding.name != FEWER)
+
+
+def _fewer(seen: Seen) -> Iterator[Raised]:
+    yield from _on_the_way(finding for finding in seen.transitions if finding.name == FEWER)
+
+
+def _on_the_way(findings: Iterable[Finding]) -> Iterator[Raised]:
+    for finding in findings:
         way = ", then ".join(finding.order)
         reason = f"{finding.name}: {finding.reason}. The way there: {way}. Instead: {finding.cure}"
         yield finding.model, reason, finding.region
@@ -393,6 +402,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
     Risk(name="change refused", level=BLOCKED, find=_refused),
     Risk(name="unsafe on the way", level=BLOCKED, find=_unsafe),
+    Risk(name="fewer serve on the way", level=APPROVAL, find=_fewer),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),

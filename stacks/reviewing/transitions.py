@@ -36,6 +36,8 @@ _SHOWN: Final = frozenset(
     }
 )  # fmt: skip
 """Kinds that decide who is answered by what."""
+FEWER: Final = "fewer serve"
+"""The finding that a person may accept, in an incident for example: users are still served."""
 _DEFAULT_REPLICAS: Final = 1
 """What the API server sets where a manifest has none."""
 
@@ -379,10 +381,15 @@ def _capacity(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
     had, gets, now = (model.capacity(one) for one in (first, last, at))
     if not had or not gets:
         return ""
-    least = max(min(had, gets) - 1, 1)
-    if now >= least:
-        return ""
+    if not now or now >= min(had, gets) - 1:
+        return ""  # of none at all `_nobody` speaks
     return f"{now} pods may be all that serve, {had} did and {gets} shall"
+
+
+def _nobody(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+    if not model.capacity(first) or not model.capacity(last) or model.capacity(at):
+        return ""
+    return "no pod may serve, though some did and some shall"
 
 
 def _versions(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
@@ -416,7 +423,8 @@ def _open(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
 
 
 CHECKS: Final[dict[str, tuple[Check, str]]] = {
-    "capacity falls": (_capacity, "change one thing at a time: first what adds, then what removes"),
+    FEWER: (_capacity, "change one thing at a time: first what adds, then what removes"),
+    "nobody serves": (_nobody, "change one thing at a time: first what adds, then what removes"),
     "old version again": (
         _versions,
         "promote in two steps: the new version beside its candidate first, then without",

@@ -97,6 +97,17 @@ def unsafe(repo: Path) -> None:
     edit(repo / TAGGER, "tagger:v3@sha256:b25f", "tagger:v4@sha256:0000")
 
 
+def step_back(repo: Path) -> None:
+    project = repo / "model_specs/vision/project.yaml"
+    edit(repo / TAGGER, "step: 0", "step: 2")
+    edit(repo / TAGGER, "  min: 1\n  max: 2", "  min: 5\n  max: 5")
+    edit(project, "gpu.l4.1: 6", "gpu.l4.1: 60")
+    edit(project, "cpu_quota: 200", "cpu_quota: 2000")
+    edit(project, "memory_quota_gib: 500", "memory_quota_gib: 5000")
+    git(repo, "commit", "-qam", "all users at the candidate")
+    edit(repo / TAGGER, "step: 2", "step: 0")
+
+
 def over_room(repo: Path) -> None:
     edit(repo / USE1, "on_demand: {min: 1, max: 12}", "on_demand: {min: 1, max: 2}")
     (repo / "model_specs/chat/second.yaml").write_text((repo / ASSISTANT).read_text())
@@ -186,6 +197,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "nodes": (larger_disk, "nodes go", APPROVAL, "are renewed because spec.volume_gib changes"),
     "alone": (larger_disk, "lone replica moves", APPROVAL, "is evicted with its node: an outage"),
     "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 10 % of users again"),
+    "step back": (step_back, "fewer serve on the way", APPROVAL, "1 pods may be all that serve"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),

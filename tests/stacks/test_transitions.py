@@ -89,7 +89,7 @@ def test_promotion_after_a_swap_never_serves_the_old_version_again() -> None:
 
 def test_users_are_led_to_a_candidate_that_is_there() -> None:
     assert names(a_plan(), green(1)) == set()
-    assert "capacity falls" in names(a_plan(), green(1), SERVICE)
+    assert "nobody serves" in names(a_plan(), green(1), SERVICE)
 
 
 def test_spot_pods_come_before_on_demand_pods_go() -> None:
@@ -100,7 +100,7 @@ def test_spot_pods_come_before_on_demand_pods_go() -> None:
     )
     assert names(before, after) == set()
     assert names(after, before) == set()
-    assert "capacity falls" in names(before, after, *rows)
+    assert "fewer serve" in names(before, after, *rows)
 
 
 def test_a_field_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_field_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> N
             if one["kind"] == "Deployment" and part.model == MODEL:
                 del one["spec"]["replicas"]
     (finding,) = found(before, after, ROWS, made)
-    assert finding.name == "capacity falls"
+    assert finding.name == "fewer serve"
     assert finding.order[-1] == "Deployment search/sentiment is changed"
 
 
@@ -137,7 +137,7 @@ def test_a_runtime_with_other_ports_keeps_old_and_new_pods_reached(access: str) 
         for one in part.objects:
             if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "sentiment--8080":
                 one["metadata"]["name"] = "sentiment--8000"  # one that is changed in place
-    assert {f.name for f in found(before, after, ROWS, made)} == {"capacity falls"}
+    assert {f.name for f in found(before, after, ROWS, made)} == {"nobody serves"}
 
 
 @pytest.mark.parametrize("there", [nothing, lambda: a_plan(access="permissive")])
@@ -240,7 +240,15 @@ def test_whatever_changes_at_once_no_access_opens_and_no_pod_stands_in_the_open(
         plans.append(a_plan(**fields, rollout=any_rollout(dice, fields["access"])))
     for _ in range(300):
         bad = {finding.name for finding in found(dice.choice(plans), dice.choice(plans))}
-        assert bad <= {"capacity falls", "old version again"}, bad
+        assert bad <= {"fewer serve", "nobody serves", "old version again"}, bad
+
+
+def test_a_candidate_that_shrinks_before_its_users_have_left_is_found() -> None:
+    """Its replicas follow its share: a step back takes both at once, and a person may accept it."""
+    many = {"scaling": {"min": 6, "max": 6}}
+    assert names(canary(2, **many), canary(0, **many)) == {"fewer serve"}
+    assert names(canary(0, **many), canary(2, **many)) == set()
+    assert names(canary(2, **many), a_plan(**OPEN, **many)) == set(), "called off it shrinks last"
 
 
 def test_a_version_that_changes_under_its_users_while_they_are_led_away_is_found() -> None:
