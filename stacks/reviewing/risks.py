@@ -18,7 +18,7 @@ from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
-from stacks.reviewing.transitions import FEWER, Finding
+from stacks.reviewing.transitions import ACCEPTABLE, Finding
 from stacks.reviewing.waves import WORKFLOW
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
@@ -115,17 +115,19 @@ def _refused(seen: Seen) -> Iterator[Raised]:
 
 
 def _unsafe(seen: Seen) -> Iterator[Raised]:
-    yield from _on_the_way(finding for finding in seen.transitions if finding.name != FEWER)
+    yield from _on_the_way(
+        finding for finding in seen.transitions if finding.name not in ACCEPTABLE
+    )
 
 
 def _fewer(seen: Seen) -> Iterator[Raised]:
-    yield from _on_the_way(finding for finding in seen.transitions if finding.name == FEWER)
+    yield from _on_the_way(one for one in seen.transitions if one.name in ACCEPTABLE)
 
 
 def _on_the_way(findings: Iterable[Finding]) -> Iterator[Raised]:
     for finding in findings:
-        way = ", then ".join(finding.order)
-        reason = f"{finding.name}: {finding.reason}. The way there: {way}. Instead: {finding.cure}"
+        way = f". The way there: {', then '.join(finding.order)}" if finding.order else ""
+        reason = f"{finding.name}: {finding.reason}{way}. Instead: {finding.cure}"
         yield finding.model, reason, finding.region
 
 

@@ -5,7 +5,7 @@ The engine makes at once, in any order, what depends on nothing (components.orde
 the last `up`. What may have happened at a moment is a set that holds, with each act, all that comes
 before it. Every such set is looked at, of each model by itself: acts of other models change nothing
 of its own but through walls of the project, which are counted in. Where there are more than LARGEST
-sets, the first so many are, and the result says so.
+sets, the smallest so many are, and a finding says so.
 
 Counts are lower bounds: of pods that are being replaced, all but one serve (maxUnavailable), and a
 lone one counts as one, since `lone replica restarts` speaks of it.
@@ -36,8 +36,9 @@ _SHOWN: Final = frozenset(
     }
 )  # fmt: skip
 """Kinds that decide who is answered by what."""
-FEWER: Final = "fewer serve"
-"""The finding that a person may accept, in an incident for example: users are still served."""
+FEWER, UNSEEN = "fewer serve", "orders not looked at"
+ACCEPTABLE: Final = frozenset({FEWER, UNSEEN})
+"""Findings that a person may accept, in an incident for example: users are still served."""
 _DEFAULT_REPLICAS: Final = 1
 """What the API server sets where a manifest has none."""
 
@@ -482,7 +483,9 @@ def transitions(
     whole = frozenset(labels)
     last = _Moment(whole, _objects(*sides, whole))
     left = dict(CHECKS)
+    looked: set[frozenset[str]] = set()
     for at in _moments(sides[0], acts, sides[1]):
+        looked.add(at.done)
         for name, (check, cure) in list(left.items()):
             reason = check(seen, at, first, last)
             if reason:
@@ -493,3 +496,7 @@ def transitions(
                 )
         if not left:
             return
+    if last.done not in looked:
+        reason = f"there are more than {LARGEST} moments, and not all were looked at"
+        cure = "change fewer things at once"
+        yield Finding(model=model, region=region, name=UNSEEN, reason=reason, order=(), cure=cure)

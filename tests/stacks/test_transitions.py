@@ -251,6 +251,11 @@ def test_a_candidate_that_shrinks_before_its_users_have_left_is_found() -> None:
     assert names(canary(2, **many), a_plan(**OPEN, **many)) == set(), "called off it shrinks last"
 
 
+def test_orders_that_are_too_many_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stacks.reviewing.transitions.LARGEST", 10)
+    assert names(nothing(), a_plan(access="public")) == {"orders not looked at"}
+
+
 def test_a_version_that_changes_under_its_users_while_they_are_led_away_is_found() -> None:
     """No order of the engine can mend this: the change is to be made in two."""
     later = {"strategy": "canary", "candidate": {"model": LATER}, "step": 0}
