@@ -235,9 +235,9 @@ def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
         if folder.name.startswith(("_", ".")):
             continue
         label = f"{directory.name}/{folder.name}"
-        project, found, known = _load_project(folder, label, by_file, errors)
+        project, found, stated = _load_project(folder, label, by_file, errors)
         models += found
-        facts |= known
+        facts |= stated
         if project is not None:
             projects[project.name] = project
     specs = Specs(models=tuple(models), expired=(), projects=projects, facts=facts)
