@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -112,8 +112,10 @@ def _misnamed(kind: str, name: str, source: Source) -> Iterator[SpecError]:
         yield source.error((), error.type, f"{kind} {error.message()}")
 
 
-def _load_model(path: Path, name: str, project: str) -> Model:
-    source = read(path, name)
+def _load_model(path: Path, name: str, project: str, known: Model | None) -> Model:
+    source = read(path, name, known.source if known else None)
+    if known is not None and source is known.source:
+        return known
     spec = parse_named(source, ModelSpec, _misnamed("file", path.stem, source))
     addresses: dict[Where, str] = {("model",): spec.model}
     candidate = spec.rollout.candidate
@@ -172,7 +174,7 @@ def _files(folder: Path, label: str, errors: list[SpecError]) -> list[Path]:
 
 
 def _load_project(
-    folder: Path, label: str, errors: list[SpecError]
+    folder: Path, label: str, known: Mapping[str, Model], errors: list[SpecError]
 ) -> tuple[Project | None, list[Model], dict[str, ModelFacts]]:
     """Everything in one project's folder; what is wrong is added to `errors`."""
     models: list[Model] = []
@@ -190,7 +192,7 @@ def _load_project(
             elif path.name == LOCK_FILE:
                 facts = _load_lock(path, name)
             else:
-                models.append(_load_model(path, name, folder.name))
+                models.append(_load_model(path, name, folder.name, known.get(name)))
         except SpecErrors as refused:
             errors.extend(refused.errors)
     if models and not (folder / PROJECT_FILE).exists():
@@ -215,12 +217,14 @@ def _strangers(specs: Specs) -> Iterator[SpecError]:
                 yield source.error(where, "E353", f"no such project, got {shown(other)}; {hint}")
 
 
-def load(directory: Path) -> Specs:
+def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     """The specs under `directory` (`<project>/<model>.yaml`, `<project>/project.yaml`).
 
-    Raises SpecErrors with every error of every file.
+    A model of another tree that is `known` is taken over where its file has the same name and
+    text. Raises SpecErrors with every error of every file.
     """
     errors: list[SpecError] = []
+    by_file = {model.source.file: model for model in known}
     models: list[Model] = []
     projects: dict[str, Project] = {}
     facts: dict[str, ModelFacts] = {}
@@ -231,9 +235,9 @@ def load(directory: Path) -> Specs:
         if folder.name.startswith(("_", ".")):
             continue
         label = f"{directory.name}/{folder.name}"
-        project, found, known = _load_project(folder, label, errors)
+        project, found, stated = _load_project(folder, label, by_file, errors)
         models += found
-        facts |= known
+        facts |= stated
         if project is not None:
             projects[project.name] = project
     specs = Specs(models=tuple(models), expired=(), projects=projects, facts=facts)

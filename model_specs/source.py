@@ -40,11 +40,12 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a wheel without libya
 
 @dataclass(slots=True)
 class Source:
-    """A file's values and the place (line, column; from 1) of each path in it."""
+    """A file's values and the place (line, column; from 1) of each path in its `text`."""
 
     file: str
     values: Value = None
     places: dict[Where, tuple[int, int]] = field(default_factory=dict)
+    text: str = field(default="", repr=False, compare=False)
 
     def error(self, where: Where, code: str, message: str) -> SpecError:
         """An error at `where`, or at the nearest enclosing place the file has."""
@@ -237,13 +238,16 @@ def _text(path: Path, source: Source) -> str:
     return text
 
 
-def read(path: Path, name: str) -> Source:
+def read(path: Path, name: str, known: Source | None = None) -> Source:
     """The mapping in the YAML file at `path`, called `name` in messages.
 
-    Raises SpecErrors when the file is no single, plain YAML mapping.
+    `known` itself where that has the same name and text: what they say was read before. Raises
+    SpecErrors when the file is no single, plain YAML mapping.
     """
     source = Source(name)
-    text = _text(path, source)
+    text = source.text = _text(path, source)
+    if known is not None and known.file == name and known.text == text:
+        return known
     reader = _Reader(source, text)
     try:
         source.values = reader.document()

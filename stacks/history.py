@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from model_specs.errors import SpecErrors
+from model_specs.load import Model
 from stacks.outcome import InputErrors, refusal
 from stacks.tree import Tree, read_tree
 
@@ -40,10 +42,13 @@ def _take(folder: Path, revision: str, target: Path) -> None:
         tar.extractall(target, filter="data")
 
 
-def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | None:
+def tree_at(
+    revision: str, specs: Path, regions: Path, scratch: Path, known: Iterable[Model] = ()
+) -> Tree | None:
     """The tree of two directories at a revision, read in `scratch`; None where it had no region.
 
-    Raises InputErrors when there is no such revision, BrokenBase when it is refused itself.
+    `known` are models of the work tree (see `model_specs.load`). Raises InputErrors when there
+    is no such revision, BrokenBase when it is refused itself.
     """
     commit = _git(specs, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     name = commit.decode().strip()
@@ -53,7 +58,7 @@ def tree_at(revision: str, specs: Path, regions: Path, scratch: Path) -> Tree | 
     if not any(old_regions.glob("*.yaml")):
         return None
     try:
-        return read_tree(old_specs, old_regions, [])
+        return read_tree(old_specs, old_regions, [], known=known)
     except SpecErrors as refused:
         raise BrokenBase(
             replace(error, file=f"{revision}:{error.file}") for error in refused.errors

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from model_specs.errors import SpecError, SpecErrors
-from model_specs.load import Specs, load
+from model_specs.load import Model, Specs, load
 from model_specs.moment import moment
 from regions.limits import unknown_regions
 from regions.plan import RegionPlan
@@ -43,17 +44,24 @@ class Tree:
         return found
 
 
-def read_tree(specs: Path, regions: Path, wanted: list[str], reader: Reader = no_reader) -> Tree:
+def read_tree(
+    specs: Path,
+    regions: Path,
+    wanted: list[str],
+    reader: Reader = no_reader,
+    known: Iterable[Model] = (),
+) -> Tree:
     """The tree in two directories, with the regions `wanted` or all of them.
 
-    Raises SpecErrors with everything that is wrong in specs and in profiles.
+    `known` are models of another tree (see `load`). Raises SpecErrors with everything that is
+    wrong in specs and in profiles.
     """
     check_regions(wanted, regions)
     errors: list[SpecError] = []
     found: Specs | None = None
     profiles: dict[str, RegionProfile] = {}
     try:
-        found = load(specs)
+        found = load(specs, known)
     except SpecErrors as refused:
         errors += refused.errors
     try:

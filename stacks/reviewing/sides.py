@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -91,10 +92,16 @@ def _work(specs: Path, regions: Path, wanted: list[str], at: datetime) -> Side:
 
 
 def _base(
-    revision: str, specs: Path, regions: Path, wanted: list[str], at: datetime, scratch: Path
+    revision: str,
+    specs: Path,
+    regions: Path,
+    wanted: list[str],
+    at: datetime,
+    scratch: Path,
+    known: Iterable[Model],
 ) -> Side:
     try:
-        tree = tree_at(revision, specs, regions, scratch)
+        tree = tree_at(revision, specs, regions, scratch, known)
     except BrokenBase as refused:
         return _refused(refused)
     if tree is None:
@@ -111,6 +118,6 @@ def read_sides(
     Raises InputErrors when there is no such revision or region.
     """
     work = _work(specs, regions, wanted, at)
-    base = _base(revision, specs, regions, wanted, at, scratch)
+    base = _base(revision, specs, regions, wanted, at, scratch, work.models.values())
     known = {*base.plans, *(work.tree.profiles if work.tree else ())}
     return Sides(base=base, work=work, regions=tuple(sorted(known)))

@@ -317,3 +317,9 @@ def test_a_command_runs_without_the_cycle_collector(monkeypatch: pytest.MonkeyPa
     assert main(["model", "list", "search/sentiment"]) == 0
     assert seen == [False, True], "offline it frees nothing; a transfer's memory stays bounded"
     assert gc.isenabled(), "whoever called main finds it as it was"
+    assert gc.get_freeze_count() == 0, "whoever goes on after main has its memory looked after"
+    frozen: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append("all"))
+    monkeypatch.setattr("sys.argv", ["isoserve", "check"])
+    assert main() == 0
+    assert frozen == ["all"], "nobody walks a thousand plans for a process that ends"
