@@ -168,7 +168,8 @@ def test_people_are_called_for_simulated_models_only(world: World, region: str) 
 
     eventually(lambda: called_for() <= simulated, RESOLVED_SECONDS, called_for)
     names = {row["metric"]["alertname"] for row in series(world, region, FIRING_ANY)}
-    assert names <= {"ModelProbeFailing", "ModelBudgetBurning"}, "the alerts for what fails"
+    fails = {"ModelProbeFailing", "ModelBudgetBurning", "ModelCandidateFailing"}
+    assert names <= fails, "the alerts for what fails"
 
 
 def agent_nodes(world: World, region: str) -> set[str]:
