@@ -1,11 +1,8 @@
 """Proves that every order which `up` may take from one plan to another is safe, model by model.
 
-The engine makes at once, in any order, what depends on nothing (components.order), waits at gates
-(components.gates.acts), and at the end, when all pods are ready, deletes in the reverse order of
-the last `up`. What may have happened at a moment is a set that holds, with each act, all that comes
-before it. Every such set is looked at, of each model by itself: acts of other models change nothing
-of its own but through walls of the project, which are counted in. Where there are more than LARGEST
-sets, the smallest so many are, and a finding says so.
+Every moment that the engine may come to (stacks.reviewing.moments) is looked at, of each model by
+itself: acts of other models change nothing of its own but through walls of the project, which are
+counted in. A finding says so where there are more moments than are given.
 
 Counts are lower bounds: of pods that are being replaced, all but one serve (maxUnavailable), and a
 lone one counts as one, since `lone replica restarts` speaks of it.
@@ -13,29 +10,30 @@ lone one counts as one, since `lone replica restarts` speaks of it.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components.gates.acts import HANDOVER, Asked, awaited, takes
+from components.gates.acts import HANDOVER, takes
 from components.kube import Object
 from components.model_network import LABEL_VERSION
-from components.order import ROWS, Order, Row, Step, ordered
+from components.order import ROWS, Row
 from components.ownership import left_alone, targeted
 from components.parts import Part, parts
 from regions.plan import RegionPlan
+from stacks.reviewing.moments import (
+    Moment,
+    Side,
+    acts_between,
+    all_moments,
+    asked,
+    objects_at,
+    rolled,
+    side_of,
+)
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import Step as Change
 
-LARGEST: Final = 20_000
-_SHOWN: Final = frozenset(
-    {
-        "BackendTrafficPolicy", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Namespace",
-        "NetworkPolicy", "ScaledObject", "SecurityPolicy", "Service",
-    }
-)  # fmt: skip
-"""Kinds that decide who is answered by what."""
 FEWER, UNSEEN = "fewer serve", "orders not looked at"
 ACCEPTABLE: Final = frozenset({FEWER, UNSEEN})
 """Findings that a person may accept, in an incident for example: users are still served."""
@@ -55,156 +53,13 @@ class Finding:
     cure: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One plan's steps of a model and its project by key, with the closure of what is before."""
-
-    steps: Mapping[str, Step]
-    before: Mapping[str, frozenset[str]]
-    scaled: frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Act:
-    """Something that happens: an object made, changed or deleted, its pods ready, a gate passed."""
-
-    id: str
-    label: str
-    after: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """What has happened, and the objects that there are."""
-
-    done: frozenset[str]
-    objects: Mapping[str, Object]
-
-
-def _side(plan: RegionPlan | None, parts: Iterable[Part], model: str, rows: Sequence[Row]) -> _Side:
-    """The model's own steps and its project's."""
-    if plan is None:
-        return _Side({}, {}, frozenset())
-    project = model.partition("/")[0]
-    servers = tuple(s for s in plan.servers if s.workload.id == model)
-    namespaces = {s.workload.namespace for s in servers} or {project}
-    mine = [
-        part
-        for part in parts
-        if part.model == model or (not part.model and _touches(part, namespaces))
-    ]
-    found: Order = ordered(mine, replace(plan, servers=servers), rows)
-    before: dict[str, frozenset[str]] = {}
-    for step, earlier in found:
-        keys = {one.key for one in earlier}
-        before[step.key] = frozenset(keys.union(*(before[key] for key in keys)))
-    steps = {step.key: step for step, _ in found}
-    made = [step.made for step in steps.values() if step.made is not None]
-    return _Side(steps, before, targeted(made))
-
-
-def _touches(part: Part, namespaces: set[str]) -> bool:
-    return any(made["metadata"].get("namespace") in namespaces for made in part.objects) or any(
-        made["kind"] == "Namespace" and made["metadata"]["name"] in namespaces
-        for made in part.objects
-    )
-
-
-def _is_about(step: Step) -> bool:
-    return step.gate is not None or step.kind in _SHOWN
-
-
-def _rolled(key: str) -> str:
-    return f"pods of {key}"
-
-
-def _asked(side: _Side, key: str) -> Asked:
-    step = side.steps.get(key)
-    return step.gate.asked if step is not None and step.gate is not None else {}
-
-
-def _changed(old: _Side, new: _Side, key: str) -> bool:
-    before, after = old.steps.get(key), new.steps[key]
-    return before is None or before.made != after.made
-
-
-def _acts(old: _Side, new: _Side) -> list[_Act]:
-    """All that `up` does, each with what comes before it."""
-    acts: list[_Act] = []
-    for key, step in new.steps.items():
-        if not _is_about(step):
-            continue
-        after = new.before[key]
-        if step.gate is not None:
-            after |= _waited_for(old, new, key)
-            acts.append(_Act(key, f"{step.kind} {step.name} passes", after))
-        elif _changed(old, new, key):
-            verb = "is changed" if key in old.steps else "is made"
-            acts.append(_Act(key, f"{step.kind} {step.name} {verb}", after))
-        if step.kind == "Deployment" and _changed(old, new, key):
-            label = f"the pods of {step.name} are ready"
-            acts.append(_Act(_rolled(key), label, frozenset({key})))
-    # The last gate waits for all pods, and what is deleted comes after it.
-    made = frozenset(act.id for act in acts)
-    gone = [key for key, step in old.steps.items() if key not in new.steps and _is_about(step)]
-    for key in gone:
-        later = frozenset(f"-{other}" for other in gone if key in old.before[other])
-        step = old.steps[key]
-        acts.append(_Act(f"-{key}", f"{step.kind} {step.name} is deleted", made | later))
-    known = {act.id for act in acts}
-    return [_Act(act.id, act.label, act.after & known) for act in acts]
-
-
-def _waited_for(old: _Side, new: _Side, key: str) -> frozenset[str]:
-    """Pods that must be ready before a gate lets anything through."""
-    step = new.steps[key]
-    assert step.gate is not None
-    if step.kind == HANDOVER:
-        return frozenset()
-    names = {
-        f"{one.namespace}/{one.name}"
-        for one in awaited(step.kind, _asked(old, key), _asked(new, key))
-    }
-    return frozenset(
-        _rolled(other)
-        for other, row in new.steps.items()
-        if row.kind == "Deployment" and row.name in names
-    )
-
-
-def _moments(old: _Side, acts: Sequence[_Act], new: _Side) -> Iterator[_Moment]:
-    """Every set of acts that may have happened, the smallest first."""
-    queue: deque[frozenset[str]] = deque([frozenset()])
-    seen = {queue[0]}
-    while queue:
-        done = queue.popleft()
-        yield _Moment(done, _objects(old, new, done))
-        for act in acts:
-            if act.id not in done and act.after <= done:
-                further = done | {act.id}
-                if further not in seen and len(seen) < LARGEST:
-                    seen.add(further)
-                    queue.append(further)
-
-
-def _objects(old: _Side, new: _Side, done: frozenset[str]) -> dict[str, Object]:
-    found: dict[str, Object] = {}
-    for key, step in old.steps.items():
-        if step.made is not None and f"-{key}" not in done:
-            found[key] = step.made
-    for key, step in new.steps.items():
-        if step.made is not None and (key in done or not _changed(old, new, key)):
-            found[key] = step.made
-    return found
-
-
 class _Model:
     """What a model's users meet at a moment of the change."""
 
-    def __init__(self, name: str, old: _Side, new: _Side) -> None:
+    def __init__(self, name: str, old: Side, new: Side) -> None:
         self.name, self.old, self.new = name, old, new
 
-    def backends(self, at: _Moment) -> dict[str, int]:
+    def backends(self, at: Moment) -> dict[str, int]:
         """The share of users' requests by role; the Service's where there is no route."""
         services: dict[str, str] = {}
         shares: dict[str, int] = {}
@@ -222,14 +77,14 @@ class _Model:
             shares = {role: 100 for name, role in services.items() if name == own}
         return {role: share for role, share in shares.items() if share}
 
-    def _deployments(self, at: _Moment) -> list[Object]:
+    def _deployments(self, at: Moment) -> list[Object]:
         return [
             made
             for made in at.objects.values()
             if made["kind"] == "Deployment" and _role(made) in ("stable", "candidate")
         ]
 
-    def versions(self, at: _Moment) -> dict[str, int]:
+    def versions(self, at: Moment) -> dict[str, int]:
         """The most of users' requests that each version may answer, in percent."""
         shares: dict[str, int] = {}
         for role, share in self.backends(at).items():
@@ -243,16 +98,16 @@ class _Model:
                 shares[version] = shares.get(version, 0) + share
         return shares
 
-    def _running(self, at: _Moment, key: str) -> set[str]:
+    def _running(self, at: Moment, key: str) -> set[str]:
         """The versions of a Deployment's pods: while they are replaced, both."""
         made = at.objects[key]
         found = {_version(made)}
         old = self.old.steps.get(key)
-        if key in at.done and _rolled(key) not in at.done and old is not None and old.made:
+        if key in at.done and rolled(key) not in at.done and old is not None and old.made:
             found.add(_version(old.made))
         return found
 
-    def capacity(self, at: _Moment) -> int:
+    def capacity(self, at: Moment) -> int:
         """Pods that serve users, at least."""
         roles = self.backends(at)
         return sum(
@@ -261,13 +116,13 @@ class _Model:
             if made["kind"] == "Deployment" and _role(made) in roles
         )
 
-    def _ready(self, at: _Moment, key: str) -> int:
+    def _ready(self, at: Moment, key: str) -> int:
         made, old = at.objects[key], self.old.steps.get(key)
         was = self._live(self.old, old.made) if old is not None and old.made else 0
         if key not in at.done:
             return was if self._is_reached(at, made) else 0
         wanted = self._wanted(at, key, was)
-        if _rolled(key) in at.done:
+        if rolled(key) in at.done:
             return max(wanted, self._live(self.new, made) if wanted else 0)
         if old is None or old.made is None:
             return 0
@@ -280,7 +135,7 @@ class _Model:
         unavailable: int = made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]
         return max(least - unavailable, min(least, 1))
 
-    def _wanted(self, at: _Moment, key: str, was: int) -> int:
+    def _wanted(self, at: Moment, key: str, was: int) -> int:
         """The replicas once the Deployment is changed."""
         made = at.objects[key]
         if "spec.replicas" in left_alone(made, self.new.scaled) and was:
@@ -291,7 +146,7 @@ class _Model:
             return min(wanted, self._least(self.old, own))
         return wanted
 
-    def _is_stopped(self, at: _Moment, own: tuple[str, str]) -> bool:
+    def _is_stopped(self, at: Moment, own: tuple[str, str]) -> bool:
         """Whether the autoscaler that had the replicas sets them no more, or still shall."""
         if own in self.new.scaled:
             return True
@@ -300,18 +155,18 @@ class _Model:
             step.kind == HANDOVER
             and step.name == named
             and key in at.done
-            and takes(_asked(self.old, key), _asked(self.new, key))
+            and takes(asked(self.old, key), asked(self.new, key))
             for key, step in self.new.steps.items()
         )
         return stopped or own not in targeted(at.objects.values())
 
-    def _live(self, side: _Side, made: Object) -> int:
+    def _live(self, side: Side, made: Object) -> int:
         own = (made["metadata"]["namespace"], made["metadata"]["name"])
         if own in side.scaled:
             return self._least(side, own)
         return int(made["spec"].get("replicas", _DEFAULT_REPLICAS))
 
-    def _least(self, side: _Side, own: tuple[str, str]) -> int:
+    def _least(self, side: Side, own: tuple[str, str]) -> int:
         for step in side.steps.values():
             if step.made is not None and own in targeted([step.made]):
                 spec: Object = step.made["spec"]
@@ -319,7 +174,7 @@ class _Model:
                 return least
         return 0
 
-    def _is_reached(self, at: _Moment, made: Object) -> bool:
+    def _is_reached(self, at: Moment, made: Object) -> bool:
         """Whether a policy of the model lets requests in to the pods' own port."""
         ports = made["spec"]["template"]["spec"]["containers"][0]["ports"]
         own = {port["containerPort"] for port in ports if port["name"] == "http"}
@@ -334,7 +189,7 @@ class _Model:
                     return True
         return False
 
-    def entrances(self, at: _Moment) -> set[tuple[str, bool, bool]]:
+    def entrances(self, at: Moment) -> set[tuple[str, bool, bool]]:
         """Gateways that lead in: whether callers sign in, and whether there is a limit."""
         kinds = {made["kind"] for made in at.objects.values()}
         signed, limited = "SecurityPolicy" in kinds, "BackendTrafficPolicy" in kinds
@@ -345,7 +200,7 @@ class _Model:
             for parent in made["spec"]["parentRefs"]
         }
 
-    def is_open(self, at: _Moment) -> bool:
+    def is_open(self, at: Moment) -> bool:
         """Whether pods may run that no policy of the project closes."""
         closed = any(
             made["kind"] == "NetworkPolicy"
@@ -374,11 +229,11 @@ def _version(made: Object) -> str:
     return f"{notes.get('isoserve.dev/model-digest')} {told}"
 
 
-Check = Callable[[_Model, _Moment, _Moment, _Moment], str]
+Check = Callable[[_Model, Moment, Moment, Moment], str]
 """(model, the moment, the first, the last) -> what is wrong; empty if nothing is."""
 
 
-def _capacity(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+def _capacity(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     had, gets, now = (model.capacity(one) for one in (first, last, at))
     if not had or not gets:
         return ""
@@ -387,13 +242,13 @@ def _capacity(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
     return f"{now} pods may be all that serve, {had} did and {gets} shall"
 
 
-def _nobody(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+def _nobody(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     if not model.capacity(first) or not model.capacity(last) or model.capacity(at):
         return ""
     return "no pod may serve, though some did and some shall"
 
 
-def _versions(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+def _versions(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     before, after = model.versions(first), model.versions(last)
     if not before or not after:
         return ""
@@ -405,7 +260,7 @@ def _versions(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
     return ""
 
 
-def _access(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     known = model.entrances(first) | model.entrances(last)
     for gateway, signed, limited in sorted(model.entrances(at)):
         if not any(
@@ -417,7 +272,7 @@ def _access(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
     return ""
 
 
-def _open(model: _Model, at: _Moment, first: _Moment, last: _Moment) -> str:
+def _open(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     if model.is_open(at) and not model.is_open(first) and not model.is_open(last):
         return "its pods may run while no policy of the project closes them"
     return ""
@@ -473,18 +328,18 @@ def transitions(
     `rows` is the order that the engine keeps (components.order.ROWS). Each kind of finding comes
     once, with the shortest way to it.
     """
-    sides = _side(*old, model, rows), _side(*new, model, rows)
-    acts = _acts(*sides)
+    sides = side_of(*old, model, rows), side_of(*new, model, rows)
+    acts = acts_between(*sides)
     if not acts:
         return
     seen = _Model(model, *sides)
     labels = {act.id: act.label for act in acts}
-    first = _Moment(frozenset(), _objects(*sides, frozenset()))
+    first = Moment(frozenset(), objects_at(*sides, frozenset()))
     whole = frozenset(labels)
-    last = _Moment(whole, _objects(*sides, whole))
+    last = Moment(whole, objects_at(*sides, whole))
     left = dict(CHECKS)
     looked: set[frozenset[str]] = set()
-    for at in _moments(sides[0], acts, sides[1]):
+    for at in all_moments(sides[0], acts, sides[1]):
         looked.add(at.done)
         for name, (check, cure) in list(left.items()):
             reason = check(seen, at, first, last)
@@ -497,6 +352,6 @@ def transitions(
         if not left:
             return
     if last.done not in looked:
-        reason = f"there are more than {LARGEST} moments, and not all were looked at"
+        reason = f"there are more than {len(looked)} moments, and not all were looked at"
         cure = "change fewer things at once"
         yield Finding(model=model, region=region, name=UNSEEN, reason=reason, order=(), cure=cure)

@@ -252,7 +252,7 @@ def test_a_candidate_that_shrinks_before_its_users_have_left_is_found() -> None:
 
 
 def test_orders_that_are_too_many_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stacks.reviewing.transitions.LARGEST", 10)
+    monkeypatch.setattr("stacks.reviewing.moments.LARGEST", 10)
     assert names(nothing(), a_plan(access="public")) == {"orders not looked at"}
 
 

@@ -1,0 +1,178 @@
+"""What may have happened on the way from one plan to another: sets of acts, and their objects.
+
+The engine makes at once, in any order, what depends on nothing (components.order), waits at gates
+(components.gates.acts), and at the end, when all pods are ready, deletes in the reverse order of
+the last `up`. What may have happened at a moment is a set that holds, with each act, all that comes
+before it. Where there are more than LARGEST sets, the smallest so many are given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from components.gates.acts import HANDOVER, Asked, awaited
+from components.kube import Object
+from components.order import Order, Row, Step, ordered
+from components.ownership import targeted
+from components.parts import Part
+from regions.plan import RegionPlan
+
+LARGEST: Final = 20_000
+_SHOWN: Final = frozenset(
+    {
+        "BackendTrafficPolicy", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Namespace",
+        "NetworkPolicy", "ScaledObject", "SecurityPolicy", "Service",
+    }
+)  # fmt: skip
+"""Kinds that decide who is answered by what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One plan's steps of a model and its project by key, with the closure of what is before."""
+
+    steps: Mapping[str, Step]
+    before: Mapping[str, frozenset[str]]
+    scaled: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that happens: an object made, changed or deleted, its pods ready, a gate passed."""
+
+    id: str
+    label: str
+    after: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What has happened, and the objects that there are."""
+
+    done: frozenset[str]
+    objects: Mapping[str, Object]
+
+
+def side_of(
+    plan: RegionPlan | None, parts: Iterable[Part], model: str, rows: Sequence[Row]
+) -> Side:
+    """The model's own steps and its project's."""
+    if plan is None:
+        return Side({}, {}, frozenset())
+    project = model.partition("/")[0]
+    servers = tuple(s for s in plan.servers if s.workload.id == model)
+    namespaces = {s.workload.namespace for s in servers} or {project}
+    mine = [
+        part
+        for part in parts
+        if part.model == model or (not part.model and _touches(part, namespaces))
+    ]
+    found: Order = ordered(mine, replace(plan, servers=servers), rows)
+    before: dict[str, frozenset[str]] = {}
+    for step, earlier in found:
+        keys = {one.key for one in earlier}
+        before[step.key] = frozenset(keys.union(*(before[key] for key in keys)))
+    steps = {step.key: step for step, _ in found}
+    made = [step.made for step in steps.values() if step.made is not None]
+    return Side(steps, before, targeted(made))
+
+
+def _touches(part: Part, namespaces: set[str]) -> bool:
+    return any(made["metadata"].get("namespace") in namespaces for made in part.objects) or any(
+        made["kind"] == "Namespace" and made["metadata"]["name"] in namespaces
+        for made in part.objects
+    )
+
+
+def _is_about(step: Step) -> bool:
+    return step.gate is not None or step.kind in _SHOWN
+
+
+def rolled(key: str) -> str:
+    """The act of a Deployment's new pods becoming ready, by the Deployment's key."""
+    return f"pods of {key}"
+
+
+def asked(side: Side, key: str) -> Asked:
+    """What a gate of one side is asked; nothing where the step is none."""
+    step = side.steps.get(key)
+    return step.gate.asked if step is not None and step.gate is not None else {}
+
+
+def _changed(old: Side, new: Side, key: str) -> bool:
+    before, after = old.steps.get(key), new.steps[key]
+    return before is None or before.made != after.made
+
+
+def acts_between(old: Side, new: Side) -> list[Act]:
+    """All that `up` does, each with what comes before it."""
+    acts: list[Act] = []
+    for key, step in new.steps.items():
+        if not _is_about(step):
+            continue
+        after = new.before[key]
+        if step.gate is not None:
+            after |= _waited_for(old, new, key)
+            acts.append(Act(key, f"{step.kind} {step.name} passes", after))
+        elif _changed(old, new, key):
+            verb = "is changed" if key in old.steps else "is made"
+            acts.append(Act(key, f"{step.kind} {step.name} {verb}", after))
+        if step.kind == "Deployment" and _changed(old, new, key):
+            label = f"the pods of {step.name} are ready"
+            acts.append(Act(rolled(key), label, frozenset({key})))
+    # The last gate waits for all pods, and what is deleted comes after it.
+    made = frozenset(act.id for act in acts)
+    gone = [key for key, step in old.steps.items() if key not in new.steps and _is_about(step)]
+    for key in gone:
+        later = frozenset(f"-{other}" for other in gone if key in old.before[other])
+        step = old.steps[key]
+        acts.append(Act(f"-{key}", f"{step.kind} {step.name} is deleted", made | later))
+    known = {act.id for act in acts}
+    return [Act(act.id, act.label, act.after & known) for act in acts]
+
+
+def _waited_for(old: Side, new: Side, key: str) -> frozenset[str]:
+    """Pods that must be ready before a gate lets anything through."""
+    step = new.steps[key]
+    assert step.gate is not None
+    if step.kind == HANDOVER:
+        return frozenset()
+    names = {
+        f"{one.namespace}/{one.name}"
+        for one in awaited(step.kind, asked(old, key), asked(new, key))
+    }
+    return frozenset(
+        rolled(other)
+        for other, row in new.steps.items()
+        if row.kind == "Deployment" and row.name in names
+    )
+
+
+def all_moments(old: Side, acts: Sequence[Act], new: Side) -> Iterator[Moment]:
+    """Every set of acts that may have happened, the smallest first."""
+    queue: deque[frozenset[str]] = deque([frozenset()])
+    seen = {queue[0]}
+    while queue:
+        done = queue.popleft()
+        yield Moment(done, objects_at(old, new, done))
+        for act in acts:
+            if act.id not in done and act.after <= done:
+                further = done | {act.id}
+                if further not in seen and len(seen) < LARGEST:
+                    seen.add(further)
+                    queue.append(further)
+
+
+def objects_at(old: Side, new: Side, done: frozenset[str]) -> dict[str, Object]:
+    """The objects that there are, by key, once these acts are done."""
+    found: dict[str, Object] = {}
+    for key, step in old.steps.items():
+        if step.made is not None and f"-{key}" not in done:
+            found[key] = step.made
+    for key, step in new.steps.items():
+        if step.made is not None and (key in done or not _changed(old, new, key)):
+            found[key] = step.made
+    return found
