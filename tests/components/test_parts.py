@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from components.gates.acts import HANDOVER, SPOT, TRAFFIC
 from components.kube import Object
 from model_specs.names import LABEL_PROJECT, MANAGED_BY, MAX_NAME
 from regions.resolve import resolve
+from stacks.reviewing.aws_nouns import nouns
 from tests.examples import (
     REGIONS,
     Identity,
@@ -31,6 +33,7 @@ from tests.examples import (
     template,
     workloads,
 )
+from tests.tracked import ROOT
 
 CACHE = "isoserve-cache"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -53,6 +56,18 @@ def pods_of(region: str) -> list[tuple[str, Object, Object]]:
 
 def tenant_pods_of(region: str) -> list[tuple[str, Object, Object]]:
     return [row for row in pods_of(region) if row[1]["metadata"]["namespace"] != CACHE]
+
+
+# -- what the README says of them --------------------------------------------------------------
+
+
+def test_the_readme_has_a_row_for_each_noun_and_for_no_other() -> None:
+    _, _, table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| noun | of |")
+    rows = re.findall(r"^\| (\w+) \|", table.partition("\n\n")[0], re.MULTILINE)
+    made = {part.noun for region in REGIONS for part in parts_of(region)}
+    made |= {part.noun for region in REGIONS for part in nouns(plan_of(region))}
+    assert set(rows) == made | {HANDOVER, SPOT, TRAFFIC, "RolloutGate"}, "of acts, all four"
+    assert len(rows) == len(set(rows)), "one row each"
 
 
 # -- heads and names -------------------------------------------------------------------------
