@@ -66,7 +66,7 @@ def shared_or_of(model: str, urn: str) -> bool:
     project = model.split("/")[0]
     of_project = (f"{project}/prober", f"{project}/project")
     lists = (*of_project, "isoserve-cache/cache-", "isoserve-sandbox-", "rollout")
-    return name == model or name.startswith((f"{model}-", *lists))
+    return name == model or name.startswith((f"{model}-", f"{model}/", *lists))
 
 
 def test_every_model_is_ready_in_both_regions(world: World) -> None:
