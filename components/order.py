@@ -15,6 +15,7 @@ from typing import Final
 from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, gates
 from components.kube import Object
 from components.model_network import LABEL_VERSION
+from components.ownership import SCALERS
 from components.parts import Part
 from model_specs.names import LABEL_TRACK, PROBER
 from regions.plan import RegionPlan
@@ -186,7 +187,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="a Deployment, then its autoscaler",
-        later=tuple(sorted(("HorizontalPodAutoscaler", "ScaledObject"))),
+        later=tuple(sorted(SCALERS)),
         later_scope=_target,
         earlier="Deployment",
         earlier_scope=_own_name,

@@ -9,7 +9,7 @@ handleSSAIgnoreFields).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,15 +33,15 @@ class Field:
     owner: str
     when: str
     handed_over: str
-    owns: Callable[[Object, frozenset[Key]], bool]
+    owns: Callable[[Object, Collection[Key]], bool]
 
 
-def _is_scaled(made: Object, targeted: frozenset[Key]) -> bool:
+def _is_scaled(made: Object, targeted: Collection[Key]) -> bool:
     metadata = made["metadata"]
     return (metadata.get("namespace", ""), metadata["name"]) in targeted
 
 
-def _always(made: Object, targeted: frozenset[Key]) -> bool:
+def _always(made: Object, targeted: Collection[Key]) -> bool:
     return True
 
 
@@ -110,7 +110,7 @@ def targeted(objects: Iterable[Object]) -> frozenset[Key]:
     )
 
 
-def left_alone(made: Object, scaled: frozenset[Key]) -> list[str]:
+def left_alone(made: Object, scaled: Collection[Key]) -> list[str]:
     """The paths of an object that only its creation sets; `scaled` is what `targeted` found."""
     return [
         field.path for field in FIELDS if field.kind == made["kind"] and field.owns(made, scaled)

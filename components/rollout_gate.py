@@ -254,18 +254,18 @@ class _GateProvider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=_olds["digest"] != _news["digest"])
 
 
-def _props(wanted: Iterable[Target], plan: RegionPlan, kubeconfig: str) -> dict[str, Any]:
-    rows = [asdict(target) for target in wanted]
-    return {"context": plan.cluster.context, "kubeconfig": kubeconfig, "targets": json.dumps(rows)}
-
-
 class RolloutGate(dynamic.Resource):
     """Comes last: it depends on everything else."""
 
     def __init__(
         self, parts: list[Part], plan: RegionPlan, made: list[pulumi.Resource], kubeconfig: str
     ) -> None:
-        props = _props(targets(parts, plan), plan, kubeconfig)
-        seen = json.dumps([digest(parts), json.loads(props["targets"])])
-        props["digest"] = hashlib.sha256(seen.encode()).hexdigest()
+        rows = [asdict(target) for target in targets(parts, plan)]
+        seen = json.dumps([digest(parts), rows])
+        props = {
+            "context": plan.cluster.context,
+            "digest": hashlib.sha256(seen.encode()).hexdigest(),
+            "kubeconfig": kubeconfig,
+            "targets": json.dumps(rows),
+        }
         super().__init__(_GateProvider(), "rollout", props, pulumi.ResourceOptions(depends_on=made))

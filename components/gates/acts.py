@@ -7,14 +7,12 @@ a change is told from a state.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from components.readiness import Target
-from components.synthetic_probe.answers import Candidate, candidates
+from components.synthetic_probe.answers import Candidate, candidates, version
 from regions.model_plan import ServerPlan, TrackPlan
 from regions.plan import RegionPlan
 
@@ -46,12 +44,6 @@ def _target(server: ServerPlan, track: TrackPlan) -> dict[str, Any]:
         may_lack="",  # nobody is led to pods that are away, whatever for
     )
     return asdict(wanted)
-
-
-def version(track: TrackPlan) -> str:
-    """What decides the answers of a track's pods: image, settings and model, as a digest."""
-    told = [asdict(track.container), track.weights.address]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _side(server: ServerPlan, role: str) -> dict[str, Any]:

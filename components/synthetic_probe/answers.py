@@ -44,7 +44,8 @@ class Candidate:
     """How long these answers may take from when its pods are ready."""
 
 
-def _version(track: TrackPlan) -> str:
+def version(track: TrackPlan) -> str:
+    """What decides the answers of a track's pods: image, settings and model, as a digest."""
     told = json.dumps([asdict(track.container), track.weights.digest], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -55,7 +56,7 @@ def candidates(servers: Iterable[ServerPlan]) -> list[Candidate]:
         Candidate(
             id=f"{server.workload.id} candidate",
             namespace=server.workload.namespace,
-            version=_version(track),
+            version=version(track),
             right_answers=server.probe.right_answers,
             timeout_seconds=_SPARE_SECONDS
             + (server.probe.right_answers + 1) * server.probe.candidate_interval_seconds,

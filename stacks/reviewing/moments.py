@@ -36,7 +36,8 @@ class Side:
 
     steps: Mapping[str, Step]
     before: Mapping[str, frozenset[str]]
-    scaled: frozenset[tuple[str, str]]
+    scaled: Mapping[tuple[str, str], int]
+    """The least replicas by the Deployment, as namespace and name, that an autoscaler targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def side_of(
 ) -> Side:
     """The model's own steps and its project's."""
     if plan is None:
-        return Side({}, {}, frozenset())
+        return Side({}, {}, {})
     project = model.partition("/")[0]
     servers = tuple(s for s in plan.servers if s.workload.id == model)
     namespaces = {s.workload.namespace for s in servers} or {project}
@@ -76,8 +77,19 @@ def side_of(
         keys = {one.key for one in earlier}
         before[step.key] = frozenset(keys.union(*(before[key] for key in keys)))
     steps = {step.key: step for step, _ in found}
-    made = [step.made for step in steps.values() if step.made is not None]
-    return Side(steps, before, targeted(made))
+    scaled = {
+        own: _least(step.made)
+        for step in steps.values()
+        if step.made is not None
+        for own in targeted([step.made])
+    }
+    return Side(steps, before, scaled)
+
+
+def _least(scaler: Object) -> int:
+    spec: Object = scaler["spec"]
+    least: int = spec["minReplicas" if "minReplicas" in spec else "minReplicaCount"]
+    return least
 
 
 def _touches(part: Part, namespaces: set[str]) -> bool:
