@@ -12,6 +12,7 @@ from model_specs.schema import TTL_NOTICE, is_expired
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
+from stacks.reviewing import entrusted
 from stacks.reviewing.effects import RESTART, size, span
 from stacks.reviewing.node_changes import moved_pods
 from stacks.reviewing.room import surges
@@ -329,13 +330,6 @@ def _wider(seen: Seen) -> Iterator[Raised]:
                 yield name, f"projects that reach it newly: {', '.join(sorted(more))}", region
 
 
-def _members(seen: Seen) -> Iterator[Raised]:
-    for wish in seen.projects:
-        fields = sorted(f.path for f in wish.fields if f.path.startswith("members.admins"))
-        if wish.what == CHANGED and fields:
-            yield wish.id, "who administers it changes", ""
-
-
 def _secrets(seen: Seen) -> Iterator[Raised]:
     for wish in seen.models:
         changed = any(field.path.startswith("secrets") for field in wish.fields)
@@ -423,7 +417,13 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="not served", level=APPROVAL, find=_gaps),
     Risk(name="capability lost", level=APPROVAL, find=_downgraded),
     Risk(name="access widened", level=APPROVAL, find=_wider),
-    Risk(name="administrators change", level=APPROVAL, find=_members),
+    Risk(name="refused by the base's rules", level=BLOCKED, find=entrusted.refused),
+    Risk(name="program changes", level=APPROVAL, find=entrusted.files),
+    Risk(name="program not known", level=APPROVAL, find=entrusted.not_run),
+    Risk(name="program upgrade", level=APPROVAL, find=entrusted.upgrades),
+    Risk(name="exceptions change", level=APPROVAL, find=entrusted.waivers),
+    Risk(name="region entrusted", level=APPROVAL, find=entrusted.regions),
+    Risk(name="project entrusted", level=APPROVAL, find=entrusted.projects),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
     Risk(name="cost", level=APPROVAL, find=_dearer),
     Risk(name="cost not known", level=APPROVAL, find=_unpriced),

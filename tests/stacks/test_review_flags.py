@@ -168,6 +168,41 @@ def administrators(repo: Path) -> None:
     edit(repo / "model_specs/chat/project.yaml", "admins: [chat-leads]", "admins: [everybody]")
 
 
+def developers(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "[chat-ml]", "[chat-ml, strangers]")
+
+
+def quota(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "gpu.l4.1: 4", "gpu.l4.1: 400")
+
+
+def cap(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "month: 60000", "month: 6000000")
+
+
+def issuer(repo: Path) -> None:
+    edit(repo / USE1, "issuer: https://", "issuer: https://not-")
+
+
+def prober(repo: Path) -> None:
+    text = (repo / USE1).read_text()
+    (repo / USE1).write_text(re.sub(r"(prober_image: \S+@sha256:)..", r"\g<1>00", text))
+
+
+def context(repo: Path) -> None:
+    edit(repo / USE1, "context: ", "context: another-")
+
+
+def workflow(repo: Path) -> None:
+    (repo / DEPLOY).parent.mkdir(parents=True)
+    (repo / DEPLOY).write_text("name: deploy\n")
+
+
+def unknown_program(repo: Path) -> None:
+    (repo / "components").mkdir()
+    (repo / "components/kube.py").write_text("")
+
+
 def secrets(repo: Path) -> None:
     add(repo / SENTIMENT, "secrets:\n  - {name: vault, mount: /secrets/vault}\n")
 
@@ -213,7 +248,15 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "keda": (lose_keda, "capability lost", APPROVAL, "HorizontalPodAutoscaler"),
     "access": (widen, "access widened", APPROVAL, "it was private and is permissive"),
     "share": (share, "access widened", APPROVAL, "reach it newly: vision"),
-    "admins": (administrators, "administrators change", APPROVAL, "who administers it"),
+    "admins": (administrators, "project entrusted", APPROVAL, "members.admins"),
+    "developers": (developers, "project entrusted", APPROVAL, "members.developers"),
+    "quota": (quota, "project entrusted", APPROVAL, "from 4 to 400"),
+    "cap": (cap, "project entrusted", APPROVAL, "cost_cap_usd_per_month from 60000"),
+    "issuer": (issuer, "region entrusted", APPROVAL, "issuer"),
+    "prober": (prober, "region entrusted", APPROVAL, "prober_image"),
+    "context": (context, "region entrusted", APPROVAL, "cluster.context"),
+    "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
+    "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
     "cost": (dearer, "cost", APPROVAL, "at most replicas, +31%"),
     "price": (unpriced, "cost not known", APPROVAL, "gpu.l40s.4 (on_demand) in eu-central-1"),
@@ -236,6 +279,11 @@ def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
 def test_every_risk_has_a_case() -> None:
     tested = {flag for _, flag, _, _ in CASES.values()}
     other = {"change refused", "replacement while serving", "ttl passed earlier"}
+    other |= {
+        "refused by the base's rules",
+        "program upgrade",
+    }  # tests/stacks/test_review_program.py
+    other |= {"exceptions change"}  # tests/stacks/test_review.py
     assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
 
 
