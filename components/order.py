@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Final
 
-from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, gates
+from components.gates.acts import HANDOVER, SHIFT, SPOT, TRAFFIC, Gate, gates
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.ownership import SCALERS
@@ -93,6 +93,14 @@ def _on_spot(step: Step) -> str:
 
 def _on_demand(step: Step) -> str:
     return step.model if _track(step) == "stable" else ""
+
+
+def _stable(step: Step) -> str:
+    return _on_demand(step) or _on_spot(step)
+
+
+def _candidate(step: Step) -> str:
+    return step.model if step.model and step.name == f"{step.model}-candidate" else ""
 
 
 def _target(step: Step) -> str:
@@ -176,6 +184,22 @@ ROWS: Final[tuple[Row, ...]] = (
         earlier=SPOT,
         earlier_scope=_model,
         why="on-demand pods would go before the spot pods that stand in for them are there",
+    ),
+    Row(
+        name="stable pods, then users back to them",
+        later=(SHIFT,),
+        later_scope=_model,
+        earlier="Deployment",
+        earlier_scope=_stable,
+        why="it would wait for pods that are not asked for yet",
+    ),
+    Row(
+        name="users away from a candidate, then its pods",
+        later=("Deployment", HANDOVER),
+        later_scope=_candidate,
+        earlier=SHIFT,
+        earlier_scope=_model,
+        why="its pods would go, or change, while users are still led to them",
     ),
     Row(
         name="an autoscaler stopped, then the Deployment",
