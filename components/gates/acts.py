@@ -1,5 +1,5 @@
-"""What `up` does between its objects: it waits for pods, takes replicas over from autoscalers, and
-leads users away from a candidate.
+"""What `up` does between its objects: it waits for pods, takes replicas over from autoscalers,
+leads users away from a candidate, and lets what it deletes drain.
 
 Only what a gate is asked and when it asks again is decided here; `resources` beside it hands it
 to the engine. A gate compares what it is asked with what it was asked at the last `up`: that is how
@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from components.gates.drains import Pods
 from components.gates.traffic_shift import Shift
+from components.model_network import server_ports, wall_name
 from components.readiness import Target
 from components.synthetic_probe.answers import Candidate, candidates, version
 from regions.model_plan import ServerPlan, TrackPlan
 from regions.plan import RegionPlan
 
 HANDOVER: Final = "ReplicaHandover"
+POD_DRAIN: Final = "PodDrain"
+ROUTE_DRAIN: Final = "RouteDrain"
 SHIFT: Final = "TrafficShift"
 SPOT: Final = "SpotGate"
 TRAFFIC: Final = "TrafficGate"
+ACTS: Final = (HANDOVER, POD_DRAIN, ROUTE_DRAIN, SHIFT, SPOT, TRAFFIC)
 Asked = Mapping[str, Any]
 """What a gate is asked: JSON values only."""
 
@@ -120,9 +125,27 @@ def _handovers(server: ServerPlan) -> Iterator[Gate]:
         )
 
 
+def _drains(server: ServerPlan) -> Iterator[Gate]:
+    """They wait when they are deleted, the one of the pods also where the pods get other ports:
+    it is named after the policy that these leave behind."""
+    work, drains = server.workload, [track.drain for track in server.tracks]
+    if server.access.gateway:
+        settle = max(drain.pre_stop_seconds for drain in drains)
+        asked = {"settle_seconds": settle}
+        yield Gate(kind=ROUTE_DRAIN, name=work.id, model=work.id, asked=asked)
+    pods = Pods(
+        namespace=work.namespace,
+        labels=work.labels,
+        grace_seconds=max(drain.grace_seconds for drain in drains),
+    )
+    name = f"{work.namespace}/{wall_name(work, server_ports(server))}"
+    yield Gate(kind=POD_DRAIN, name=name, model=work.id, asked=asdict(pods))
+
+
 def gates(plan: RegionPlan) -> Iterator[Gate]:
     """All acts of a region's `up` but the last, the RolloutGate."""
     for server in plan.servers:
+        yield from _drains(server)
         yield from _handovers(server)
         yield from _shift(server)
         yield from _spot(server)

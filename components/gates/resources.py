@@ -14,6 +14,8 @@ from pulumi import dynamic
 
 from components.gates.acts import (
     HANDOVER,
+    POD_DRAIN,
+    ROUTE_DRAIN,
     SHIFT,
     SPOT,
     TRAFFIC,
@@ -24,6 +26,7 @@ from components.gates.acts import (
     takes,
     unasked,
 )
+from components.gates.drains import Pods, await_end
 from components.gates.handover import MANAGER, Handover, give_back, take
 from components.gates.traffic_shift import shift
 from components.kube import Object
@@ -190,8 +193,42 @@ class _HandoverProvider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
 
 
+_SETTLED = [0.0]
+"""When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
+
+
+class _DrainProvider(dynamic.ResourceProvider):
+    """Waits when it is deleted. Never rename: states hold it by its name."""
+
+    def delete(self, _id: str, _props: Props) -> None:
+        asked = _asked(_props)
+        if _props["kind"] == ROUTE_DRAIN:
+            # The engine ends all deletions that may run side by side before it begins others
+            # (deployment_executor.go of v3.200.0): all routes are gone at the first of these waits.
+            _SETTLED[0] = _SETTLED[0] or time.monotonic() + asked["settle_seconds"]
+            time.sleep(max(_SETTLED[0] - time.monotonic(), 0))
+            return
+        try:
+            lister = lister_of(_props["kubeconfig"], _props["context"])
+        except ListError as error:
+            say(f"pods have not been seen to end: {error}")
+        else:
+            await_end(Pods(**asked), lister, time.monotonic, time.sleep, say)
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        return dynamic.UpdateResult(outs=_news)
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        return dynamic.CreateResult(id_=props["kind"], outs=props)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+
+
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
     HANDOVER: _HandoverProvider,
+    POD_DRAIN: _DrainProvider,
+    ROUTE_DRAIN: _DrainProvider,
     SHIFT: _ShiftProvider,
     SPOT: _WaitProvider,
     TRAFFIC: _WaitProvider,

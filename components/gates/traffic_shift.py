@@ -3,8 +3,8 @@
 `up` changes the route when all pods are ready, and by then a candidate whose share shrinks would
 have shrunk. So first, by the live objects alone: the candidate's weight is lowered, or the model's
 own Service selects the stable pods, and nobody owns the fields any more: what `up` writes there a
-moment later meets no conflict. An `up` that ends in between leaves the candidate the fewer users,
-which `pulumi up --refresh` gives it back where the spec is too.
+moment later meets no conflict. Where an `up` ends in between and the spec is taken back, the
+candidate keeps the fewer users until `pulumi up --refresh`.
 """
 
 from __future__ import annotations

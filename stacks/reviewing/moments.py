@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from components.gates.acts import HANDOVER, SHIFT, Asked, awaited, shifts
+from components.gates.acts import HANDOVER, POD_DRAIN, ROUTE_DRAIN, SHIFT, Asked, awaited, shifts
 from components.gates.traffic_shift import shifted
 from components.kube import Object
 from components.order import Order, Row, Step, ordered
@@ -151,7 +151,7 @@ def _waited_for(old: Side, new: Side, key: str) -> frozenset[str]:
     """Pods that must be ready before a gate lets anything through."""
     step = new.steps[key]
     assert step.gate is not None
-    if step.kind == HANDOVER:
+    if step.kind in (HANDOVER, POD_DRAIN, ROUTE_DRAIN):
         return frozenset()
     names = {
         f"{one.namespace}/{one.name}"

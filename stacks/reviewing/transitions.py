@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components.gates.acts import HANDOVER, takes
+from components.gates.acts import HANDOVER, POD_DRAIN, takes
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.order import ROWS, Row
@@ -202,6 +202,16 @@ class _Model:
         )
         return bool(self._deployments(at)) and not closed
 
+    def is_left_to_drain(self, at: Moment) -> bool:
+        """Whether pods may still end while a policy around them is gone, or nobody waits for it."""
+        gone = [(key, step) for key, step in self.old.steps.items() if key not in self.new.steps]
+        waits = {f"-{key}" for key, step in gone if step.kind == POD_DRAIN}
+        own = {f"-{k}" for k, step in gone if step.kind == "Deployment" and step.model == self.name}
+        policies = {f"-{key}" for key, step in gone if step.kind == "NetworkPolicy"}
+        if waits <= at.done:
+            return bool(waits) and not own <= at.done
+        return bool(policies & at.done)
+
 
 def _role(made: Object) -> str:
     labels: dict[str, str] = made["spec"]["template"]["metadata"].get("labels", {})
@@ -267,6 +277,8 @@ def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
 def _open(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     if model.is_open(at) and not model.is_open(first) and not model.is_open(last):
         return "its pods may run while no policy of the project closes them"
+    if model.is_left_to_drain(at):
+        return "its pods may still end while a policy around them is gone already"
     return ""
 
 

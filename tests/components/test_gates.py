@@ -156,4 +156,8 @@ def test_no_gate_is_named_after_a_region() -> None:
     plan = canary(1)
     names = [gate.name for gate in gates(plan)]
     assert names == [gate.name for gate in gates(replace(plan, region="another"))]
-    assert set(names) == {"search/sentiment", "search/sentiment-candidate"}
+    assert set(names) == {
+        "search/sentiment",
+        "search/sentiment-candidate",
+        "search/sentiment--8000",
+    }

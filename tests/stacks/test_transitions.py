@@ -194,8 +194,30 @@ def test_pods_of_a_new_project_never_run_without_its_policies() -> None:
     empty = planned(profile=PROFILE)
     row = "a project's policies, then its pods"
     assert names(empty, a_plan()) == names(a_plan(), empty) == set()
-    assert names(empty, a_plan(), row) == {"pods without walls"}
+    drain = "a project's policies, then the drain of its pods"
+    assert names(empty, a_plan(), row, drain) == {"pods without walls"}
+    assert names(a_plan(), empty, row, drain) == {"pods without walls"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a project's policies, then the drain of its pods",
+        "a model's policies, then the drain of its pods",
+        "the drain of pods, then the pods",
+    ],
+)
+def test_policies_stay_until_the_pods_behind_them_have_ended(row: str) -> None:
+    empty = planned(profile=PROFILE)
+    assert names(a_plan(), empty) == names(a_plan(), nothing()) == set()
     assert names(a_plan(), empty, row) == {"pods without walls"}
+
+
+def test_the_policy_of_other_ports_stays_until_the_pods_behind_it_have_ended() -> None:
+    before, after = a_plan(image="vllm"), a_plan(image="text-embeddings-inference")
+    row = "a model's policies, then the drain of its pods"
+    assert names(before, after) == set()
+    assert names(before, after, row) == {"pods without walls"}
 
 
 def test_a_finding_says_what_led_to_it_and_what_to_do() -> None:
