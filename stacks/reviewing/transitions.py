@@ -34,9 +34,10 @@ from stacks.reviewing.moments import (
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import Step as Change
 
-FEWER, UNSEEN = "fewer serve", "orders not looked at"
+CROWDED, FEWER, UNSEEN = "no room side by side", "fewer serve", "orders not looked at"
 ACCEPTABLE: Final = frozenset({FEWER, UNSEEN})
-"""Findings that a person may accept, in an incident for example: users are still served."""
+"""Findings that a person may accept, in an incident for example: users are still served. So are
+they where it is CROWDED, which stacks.reviewing.side_by_side finds."""
 _DEFAULT_REPLICAS: Final = 1
 """What the API server sets where a manifest has none."""
 
