@@ -54,7 +54,7 @@ class Finding:
     cure: str
 
 
-class _Model:
+class Users:
     """What a model's users meet at a moment of the change."""
 
     def __init__(self, name: str, old: Side, new: Side) -> None:
@@ -232,11 +232,11 @@ def _version(made: Object) -> str:
     return f"{notes.get('isoserve.dev/model-digest')} {told}"
 
 
-Check = Callable[[_Model, Moment, Moment, Moment], str]
+Check = Callable[[Users, Moment, Moment, Moment], str]
 """(model, the moment, the first, the last) -> what is wrong; empty if nothing is."""
 
 
-def _capacity(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _capacity(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     had, gets, now = (model.capacity(one) for one in (first, last, at))
     if not had or not gets:
         return ""
@@ -245,13 +245,13 @@ def _capacity(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return f"{now} pods may be all that serve, {had} did and {gets} shall"
 
 
-def _nobody(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _nobody(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     if not model.capacity(first) or not model.capacity(last) or model.capacity(at):
         return ""
     return "no pod may serve, though some did and some shall"
 
 
-def _versions(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _versions(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     before, after = model.versions(first), model.versions(last)
     if not before or not after:
         return ""
@@ -263,7 +263,7 @@ def _versions(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return ""
 
 
-def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _access(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     known = model.entrances(first) | model.entrances(last)
     for gateway, signed, limited in sorted(model.entrances(at)):
         if not any(
@@ -275,7 +275,7 @@ def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return ""
 
 
-def _open(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _open(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     if model.is_open(at) and not model.is_open(first) and not model.is_open(last):
         return "its pods may run while no policy of the project closes them"
     if model.is_left_to_drain(at):
@@ -337,7 +337,7 @@ def transitions(
     acts = acts_between(*sides)
     if not acts:
         return
-    seen = _Model(model, *sides)
+    seen = Users(model, *sides)
     labels = {act.id: act.label for act in acts}
     first = Moment(frozenset(), objects_at(*sides, frozenset()))
     whole = frozenset(labels)
