@@ -35,7 +35,7 @@ def most_asked(old: ServerPlan | None, new: ServerPlan | None) -> dict[str, Coun
         was, gets = olds.get(name), news.get(name)
         before = Counter({_pool(was): was.scaler.min}) if was else Counter[Pool]()
         after = Counter({_pool(gets): gets.scaler.min}) if gets else Counter[Pool]()
-        if was and gets and old and new and old != new:
+        if was and gets and old and new:
             before_pods, after_pods = deployment(old, was), deployment(new, gets)
             if before_pods["spec"]["template"] != after_pods["spec"]["template"]:
                 after[_pool(gets)] += gets.surge
@@ -47,10 +47,11 @@ def crowded(region: str, old: RegionPlan, new: RegionPlan) -> Iterator[Finding]:
     """The models that ask for more on the way than a pool holds, though it holds both plans."""
     before, after = (demand(plan.servers, plan.jobs) for plan in (old, new))
     olds, news = ({s.workload.id: s for s in plan.servers} for plan in (old, new))
-    asked = {
-        model: most_asked(olds.get(model), news.get(model)) for model in sorted({*olds, *news})
-    }
+    changed = [m for m in sorted({*olds, *news}) if olds.get(m) != news.get(m)]
+    asked = {model: most_asked(olds.get(model), news.get(model)) for model in changed}
+    same = [server for server in old.servers if server.workload.id not in asked]
     peak = _jobs(old.jobs) | _jobs(new.jobs)
+    peak.update({pool: least for pool, (least, _, _) in demand(same, ()).items()})
     for counts in asked.values():
         for count in counts.values():
             peak.update(count)
@@ -60,7 +61,7 @@ def crowded(region: str, old: RegionPlan, new: RegionPlan) -> Iterator[Finding]:
             continue
         machine, capacity = pool
         for model, counts in asked.items():
-            if olds.get(model) == news.get(model) or not any(c[pool] for c in counts.values()):
+            if not any(count[pool] for count in counts.values()):
                 continue
             yield Finding(
                 model=model,

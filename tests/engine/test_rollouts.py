@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
@@ -23,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.kube import Object
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
 from regions.sandbox.traffic.propagation import PROPAGATION_SECONDS
-from tests.engine.load import Load, Request, under_load
+from tests.engine.load import Load, Request, under_load, watching
 from tests.engine.pod_copies import copied_pods, pod_path
 from tests.engine.site import (
     MODEL,
@@ -34,6 +33,7 @@ from tests.engine.site import (
     has_condition,
     name_of,
     until,
+    without,
 )
 from tests.engine.world import World
 
@@ -43,7 +43,6 @@ METRICS_PORT: Final = 8082
 STEPS: Final = [25, 60, 100]
 WINDOW: Final = 400
 """Requests from which a share is judged."""
-LOOK_SECONDS: Final = 0.1
 ENOUGH: Final = 100
 """Requests during an event, of which some would have met a gap."""
 SIGMAS: Final = 4
@@ -53,11 +52,6 @@ USERS: Final = "httproute/search/ranker/rule/1"
 COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
 ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/search/httproutes/ranker"
-POLICIES: Final = (
-    "/apis/networking.k8s.io/v1/namespaces/search/networkpolicies"
-    "?labelSelector=isoserve.dev/model%3Dranker"
-)
-DRAINED: Final = "        if not left:\n"
 
 
 @pytest.fixture(scope="module")
@@ -78,38 +72,6 @@ def site(world: World) -> Iterator[Site]:
         world.spec(MODEL).write_text(text)
         made.must_up()
         scale(made, 1)
-
-
-@contextmanager
-def watching(look: Callable[[], Any]) -> Iterator[list[Any]]:
-    """What is seen, at every look, while it lasts."""
-    seen, ended = list[Any](), threading.Event()
-
-    def work() -> None:
-        while not ended.is_set():
-            seen.append(look())
-            ended.wait(LOOK_SECONDS)
-
-    thread = threading.Thread(target=work, name="watch")
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()
-
-
-@contextmanager
-def without(site: Site, file: str, line: str, instead: str) -> Iterator[None]:
-    """The tree with one line of the gates changed."""
-    path = site.world.root / "components" / "gates" / file
-    text = path.read_text()
-    assert text.count(line) == 1, f"{file} has that line once"
-    try:
-        path.write_text(text.replace(line, instead))
-        yield
-    finally:
-        path.write_text(text)
 
 
 def scale(site: Site, replicas: int) -> None:
@@ -412,96 +374,3 @@ def test_users_leave_a_candidate_before_its_pods_go_and_without_the_shift_they_w
     preview = site.world.steps(REGION)
     assert preview == {}, "and what was moved in between is nobody's"
     call_off(site)
-
-
-def unguarded(site: Site) -> set[str]:
-    """Pods of the model that run or end, and that no policy lets requests in to."""
-    pods = site.servers()
-    open_ports = {
-        port["port"]
-        for policy in site.objects(POLICIES)
-        for rule in policy["spec"].get("ingress", ())
-        for port in rule["ports"]
-    }
-    closed = [pod for pod in pods if port_of(pod) not in open_ports]
-    # Who is there before and after the policies were read was there meanwhile.
-    return {name_of(pod) for pod in closed} & {name_of(pod) for pod in site.servers()}
-
-
-def port_of(pod: Object) -> int:
-    """Where a pod answers requests."""
-    ports = pod["spec"]["containers"][0]["ports"]
-    (found,) = [one["containerPort"] for one in ports if one["name"] == "http"]
-    return int(found)
-
-
-@contextmanager
-def another_port(site: Site) -> Iterator[None]:
-    """The runtime listens at another port, and says at another path that it is ready."""
-    path = site.world.root / "model_specs" / "runtimes.py"
-    text = path.read_text()
-    row = text.index('name="mlserver"')
-    head, tail = text[:row], text[row:]
-    for old, new in (
-        ("port=8080", "port=8090"),
-        ('"MLSERVER_DEBUG": "false",', '"MLSERVER_DEBUG": "false", "MLSERVER_HTTP_PORT": "8090",'),
-        ("ready_path=_V2_READY", 'ready_path="/v2/models/ranker/ready"'),
-    ):
-        assert old in tail
-        tail = tail.replace(old, new, 1)
-    try:
-        path.write_text(head + tail)
-        yield
-    finally:
-        path.write_text(text)
-
-
-def test_a_runtime_that_changes_in_place_stays_reached_until_its_last_pod_has_ended(
-    site: Site,
-) -> None:
-    expected, before = site.prediction(), serving(site)
-    with under_load(site.request()) as load, watching(lambda: unguarded(site)) as seen:
-        with another_port(site):
-            site.must_up()
-            until("the old pods are drained", lambda: only_left(site, serving(site)))
-            await_answers(load, ENOUGH)
-            assert {port_of(pod) for pod in site.servers()} == {8090}, "all listen elsewhere"
-            assert site.prediction() == expected
-            policies = [name_of(one) for one in site.objects(POLICIES)]
-            assert policies == ["ranker--8082-8090"], "the policy of the old port is gone"
-        assert not serving(site) & before
-        assert not load.lost, "and nobody noticed"
-        assert not set().union(*seen), "every pod was reached until it had ended"
-        with without(site, "drains.py", DRAINED, "        if True:\n"):
-            site.must_up()
-        until("the old pods are drained", lambda: only_left(site, serving(site)))
-    assert set().union(*seen), "or these looks would never notice one"
-
-
-def test_a_model_is_removed_route_first_and_its_policies_stay_until_its_pods_have_ended(
-    site: Site,
-) -> None:
-    spec = site.world.spec(MODEL)
-    text = spec.read_text()
-    try:
-        with under_load(site.request()) as load, watching(lambda: unguarded(site)) as seen:
-            asked = load.answered
-            spec.unlink()
-            site.must_up()
-        assert set(load.lost) <= {"404"}, "there is no such route, or the request is answered"
-        assert load.answered > asked, "it was asked when it went"
-        assert not set().union(*seen), "every pod was reached until it had ended"
-        assert site.objects(POLICIES) == [] == site.servers(), "`up` ends when they are gone"
-        spec.write_text(text)
-        site.must_up()
-        scale(site, 2)
-        with watching(lambda: unguarded(site)) as seen:
-            with without(site, "drains.py", DRAINED, "        if True:\n"):
-                spec.unlink()
-                site.must_up()
-            until("the pods have ended", lambda: not site.servers())
-        assert set().union(*seen), "or these looks would never notice one"
-    finally:
-        spec.write_text(text)
-        site.must_up()
-        scale(site, 2)
