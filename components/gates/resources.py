@@ -12,8 +12,23 @@ from typing import Any, Final
 import pulumi
 from pulumi import dynamic
 
-from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
+from components.gates.acts import (
+    HANDOVER,
+    POD_DRAIN,
+    ROUTE_DRAIN,
+    SHIFT,
+    SPOT,
+    TRAFFIC,
+    Gate,
+    awaited,
+    gives_back,
+    shifts,
+    takes,
+    unasked,
+)
+from components.gates.drains import Pods, await_end
 from components.gates.handover import MANAGER, Handover, give_back, take
+from components.gates.traffic_shift import shift
 from components.kube import Object
 from components.live_objects import ListError, lister_of
 from components.rollout_gate import GateError, say, wait
@@ -30,8 +45,8 @@ _UNPROVEN: Final = (
 Props = dict[str, Any]
 
 
-class HandoverError(Exception):
-    """An autoscaler could not be stopped, or replicas not be set, and why."""
+class ActError(Exception):
+    """What could not be done to live objects, and why."""
 
 
 class _Refused(Exception):
@@ -120,6 +135,37 @@ class _WaitProvider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
 
 
+def _keep_at(props: Props, act: Callable[[Api], None], failed: str) -> None:
+    """Do it again while the API server refuses or is away; `failed` says what has not been done."""
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    deadline = time.monotonic() + _BLIND_SECONDS
+    while True:
+        try:
+            return act(Api(props["kubeconfig"], props["context"]))
+        except (_Refused, ApiException, HTTPError) as error:
+            if time.monotonic() >= deadline:
+                sys.tracebacklimit = 0
+                why = str(error) if isinstance(error, _Refused) else "it does not answer"
+                raise ActError(
+                    f"{failed}: the API server refuses or is away ({why}); run `up` again"
+                ) from None
+            time.sleep(_AGAIN_SECONDS)
+
+
+class _ShiftProvider(_WaitProvider):
+    """Leads users away from a candidate, once the pods serve that they are led to. Never rename:
+    states hold it by its name."""
+
+    def _pass(self, olds: Props, news: Props) -> None:
+        what = shifts(_asked(olds), _asked(news))
+        if what is not None:
+            super()._pass(olds, news)
+            failed = f"users could not be led away from the candidate of {what.model}"
+            _keep_at(news, lambda api: shift(api, what, time.sleep), failed)
+
+
 class _HandoverProvider(dynamic.ResourceProvider):
     """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
@@ -130,24 +176,10 @@ class _HandoverProvider(dynamic.ResourceProvider):
         elif gives_back(before, now):
             self._keep_at(news, give_back, Handover(**before))
 
-    def _keep_at(self, props: Props, act: Callable[[Api, Handover], None], what: Handover) -> None:
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
-        deadline = time.monotonic() + _BLIND_SECONDS
-        while True:
-            try:
-                return act(Api(props["kubeconfig"], props["context"]), what)
-            except (_Refused, ApiException, HTTPError) as error:
-                if time.monotonic() >= deadline:
-                    sys.tracebacklimit = 0
-                    why = str(error) if isinstance(error, _Refused) else "it does not answer"
-                    where = f"{what.namespace}/{what.deployment}"
-                    raise HandoverError(
-                        f"the replicas of Deployment {where} could not be taken over from its "
-                        f"autoscaler: the API server refuses or is away ({why}); run `up` again"
-                    ) from None
-                time.sleep(_AGAIN_SECONDS)
+    @staticmethod
+    def _keep_at(props: Props, act: Callable[[Api, Handover], None], what: Handover) -> None:
+        where = f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken"
+        _keep_at(props, lambda api: act(api, what), f"{where} over from its autoscaler")
 
     def create(self, props: Props) -> dynamic.CreateResult:
         self._act({}, props)
@@ -161,8 +193,43 @@ class _HandoverProvider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
 
 
+_SETTLED = [0.0]
+"""When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
+
+
+class _DrainProvider(dynamic.ResourceProvider):
+    """Waits when it is deleted. Never rename: states hold it by its name."""
+
+    def delete(self, _id: str, _props: Props) -> None:
+        asked = _asked(_props)
+        if _props["kind"] == ROUTE_DRAIN:
+            # The engine ends all deletions that may run side by side before it begins others
+            # (deployment_executor.go of v3.200.0): all routes are gone at the first of these waits.
+            _SETTLED[0] = _SETTLED[0] or time.monotonic() + asked["settle_seconds"]
+            time.sleep(max(_SETTLED[0] - time.monotonic(), 0))
+            return
+        try:
+            lister = lister_of(_props["kubeconfig"], _props["context"])
+        except ListError as error:
+            say(f"pods have not been seen to end: {error}")
+        else:
+            await_end(Pods(**asked), lister, time.monotonic, time.sleep, say)
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        return dynamic.UpdateResult(outs=_news)
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        return dynamic.CreateResult(id_=props["kind"], outs=props)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+
+
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
     HANDOVER: _HandoverProvider,
+    POD_DRAIN: _DrainProvider,
+    ROUTE_DRAIN: _DrainProvider,
+    SHIFT: _ShiftProvider,
     SPOT: _WaitProvider,
     TRAFFIC: _WaitProvider,
 }

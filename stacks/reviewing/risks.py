@@ -19,7 +19,7 @@ from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
-from stacks.reviewing.transitions import ACCEPTABLE, Finding
+from stacks.reviewing.transitions import ACCEPTABLE, CROWDED, Finding
 from stacks.reviewing.waves import WORKFLOW
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
@@ -116,13 +116,16 @@ def _refused(seen: Seen) -> Iterator[Raised]:
 
 
 def _unsafe(seen: Seen) -> Iterator[Raised]:
-    yield from _on_the_way(
-        finding for finding in seen.transitions if finding.name not in ACCEPTABLE
-    )
+    others = {CROWDED, *ACCEPTABLE}
+    yield from _on_the_way(one for one in seen.transitions if one.name not in others)
 
 
 def _fewer(seen: Seen) -> Iterator[Raised]:
     yield from _on_the_way(one for one in seen.transitions if one.name in ACCEPTABLE)
+
+
+def _no_room(seen: Seen) -> Iterator[Raised]:
+    yield from _on_the_way(one for one in seen.transitions if one.name == CROWDED)
 
 
 def _on_the_way(findings: Iterable[Finding]) -> Iterator[Raised]:
@@ -399,6 +402,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="change refused", level=BLOCKED, find=_refused),
     Risk(name="unsafe on the way", level=BLOCKED, find=_unsafe),
     Risk(name="fewer serve on the way", level=APPROVAL, find=_fewer),
+    Risk(name="no room on the way", level=APPROVAL, find=_no_room),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),

@@ -24,6 +24,7 @@ from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
 from stacks.reviewing.program import Program, program
 from stacks.reviewing.room import Row
+from stacks.reviewing.side_by_side import side_by_side
 from stacks.reviewing.sides import Side, Sides, unexpired
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
@@ -214,7 +215,7 @@ def see(
         nodes=nodes,
         effects=effects.effects(sides, found, nodes),
         waves=waves(args.base, regions),
-        transitions=all_transitions(sides, found),
+        transitions=[*all_transitions(sides, found), *side_by_side(sides)],
         judgement=said.judgement,
         parity=_parity(work, rendered),
         previews=_previews(args.preview, [*found, *passed]),

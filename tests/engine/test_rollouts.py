@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.kube import Object
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
 from regions.sandbox.traffic.propagation import PROPAGATION_SECONDS
-from tests.engine.load import Load, Request, under_load
+from tests.engine.load import Load, Request, under_load, watching
 from tests.engine.pod_copies import copied_pods, pod_path
 from tests.engine.site import (
     MODEL,
@@ -33,6 +33,7 @@ from tests.engine.site import (
     has_condition,
     name_of,
     until,
+    without,
 )
 from tests.engine.world import World
 
@@ -50,6 +51,7 @@ USERS: Final = "httproute/search/ranker/rule/1"
 """The route's second rule; the first is the prober's."""
 COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
+ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/search/httproutes/ranker"
 
 
 @pytest.fixture(scope="module")
@@ -264,15 +266,9 @@ def test_promotion_serves_nobody_the_old_version_and_without_its_gate_it_would(s
     assert not load.lost, "nobody notices"
     assert sum(asked[pod] for pod in old) == 0, "and nobody is answered by the version before"
     assert asked[MODEL] > ENOUGH, "while they were led back to the model's own Service"
-    gates = site.world.root / "components" / "gates" / "acts.py"
-    text = gates.read_text()
-    assert text.count("    return wanted\n") == 1
-    try:
-        gates.write_text(text.replace("    return wanted\n", "    return []\n"))
+    with without(site, "acts.py", "    return wanted + _of_shift(before, news)", "    return []"):
         version = site.push("v10", random_files=0, megabytes_each=0)
         _, asked, old = promoted_under_load(site, version)
-    finally:
-        gates.write_text(text)
     assert sum(asked[pod] for pod in old) > 0, "or this count would never notice one"
 
 
@@ -339,3 +335,42 @@ def test_rolling_restart_loses_nothing(site: Site) -> None:
     assert not serving(site) & before, "every pod was replaced"
     assert load.answered > ENOUGH, "while many asked"
     assert not load.lost, "a change of the spec costs no request"
+
+
+def led_to_candidate(site: Site) -> tuple[int, int]:
+    """The candidate's weight in the live route, and the replicas that are asked for of it."""
+    cluster = site.world.cluster(REGION)
+    route, candidate = cluster.get(ROUTE), cluster.get(f"{DEPLOYMENT}-candidate")
+    assert route is not None
+    weights = {b["name"]: b["weight"] for b in route["spec"]["rules"][1]["backendRefs"]}
+    return weights["ranker-candidate"], candidate["spec"]["replicas"] if candidate else 0
+
+
+def stepped_back(site: Site, version: Version) -> tuple[Load, list[tuple[int, int]]]:
+    """All users at a candidate of two pods, then a quarter of them at one: under load."""
+    steps = {"strategy": "canary", "steps": STEPS}
+    roll_out(site, version, step=2, **steps)
+    with under_load(site.request()) as load:
+        await_answers(load, ENOUGH)
+        with watching(lambda: led_to_candidate(site)) as seen:
+            roll_out(site, version, step=0, **steps)
+        await_share(site, load, 25)
+    return load, seen
+
+
+def test_users_leave_a_candidate_before_its_pods_go_and_without_the_shift_they_would_not(
+    site: Site,
+) -> None:
+    version = site.push("back", random_files=0, megabytes_each=0)
+    site.world.edit_spec(MODEL, scaling={"min": 2, "max": 2})
+    load, seen = stepped_back(site, version)
+    assert not load.lost, "nobody notices"
+    assert (seen[0], seen[-1]) == ((100, 2), (25, 1)), "both went down"
+    assert (25, 2) in seen, "the users first"
+    assert (100, 1) not in seen, "and never the pods"
+    with without(site, "acts.py", '<= news["share"]:', "<= 100:"):
+        _, seen = stepped_back(site, version)
+    assert (100, 1) in seen, "or this count would never notice one"
+    preview = site.world.steps(REGION)
+    assert preview == {}, "and what was moved in between is nobody's"
+    call_off(site)

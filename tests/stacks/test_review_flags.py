@@ -91,21 +91,17 @@ def to_zero(repo: Path) -> None:
 
 
 def unsafe(repo: Path) -> None:
-    """Another candidate while the one that has users is called off."""
-    edit(repo / TAGGER, "strategy: canary", "strategy: blue_green")
-    edit(repo / TAGGER, "  steps: [10, 50, 100]\n  step: 0\n", "")
-    edit(repo / TAGGER, "tagger:v3@sha256:b25f", "tagger:v4@sha256:0000")
+    """Another stable version while the candidate gets more users."""
+    edit(repo / TAGGER, "tagger:v2@sha256:b393", "tagger:v1@sha256:0000")
+    edit(repo / TAGGER, "step: 0", "step: 1")
 
 
-def step_back(repo: Path) -> None:
-    project = repo / "model_specs/vision/project.yaml"
-    edit(repo / TAGGER, "step: 0", "step: 2")
-    edit(repo / TAGGER, "  min: 1\n  max: 2", "  min: 5\n  max: 5")
-    edit(project, "gpu.l4.1: 6", "gpu.l4.1: 60")
-    edit(project, "cpu_quota: 200", "cpu_quota: 2000")
-    edit(project, "memory_quota_gib: 500", "memory_quota_gib: 5000")
-    git(repo, "commit", "-qam", "all users at the candidate")
-    edit(repo / TAGGER, "step: 2", "step: 0")
+def crowd(repo: Path) -> None:
+    """One model goes and another grows, in a pool without room for both."""
+    edit(repo / USE1, "on_demand: {min: 2, max: 60}", "on_demand: {min: 2, max: 7}")
+    git(repo, "commit", "-qam", "just enough")
+    add(repo / SENTIMENT, "scaling: {min: 2, max: 2}\n")
+    remove_model(repo)
 
 
 def over_room(repo: Path) -> None:
@@ -231,8 +227,8 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
     "nodes": (larger_disk, "nodes go", APPROVAL, "are renewed because spec.volume_gib changes"),
     "alone": (larger_disk, "lone replica moves", APPROVAL, "is evicted with its node: an outage"),
-    "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 10 % of users again"),
-    "step back": (step_back, "fewer serve on the way", APPROVAL, "1 pods may be all that serve"),
+    "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 90 % of users again"),
+    "crowd": (crowd, "no room on the way", APPROVAL, "8 on_demand replicas of gpu.l4.1"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),
@@ -278,13 +274,34 @@ def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
 
 def test_every_risk_has_a_case() -> None:
     tested = {flag for _, flag, _, _ in CASES.values()}
-    other = {"change refused", "replacement while serving", "ttl passed earlier"}
-    other |= {
+    elsewhere = {
+        "change refused",
+        "exceptions change",  # tests/stacks/test_review.py
+        "fewer serve on the way",
+        "program upgrade",  # tests/stacks/test_review_program.py
         "refused by the base's rules",
-        "program upgrade",
-    }  # tests/stacks/test_review_program.py
-    other |= {"exceptions change"}  # tests/stacks/test_review.py
-    assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
+        "replacement while serving",
+        "ttl passed earlier",
+    }
+    assert {risk.name for risk in RISKS} == tested | elsewhere, "an untested flag is a rumour"
+
+
+def test_a_person_may_accept_that_fewer_serve_on_the_way(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change is known of which `up` makes this: here the proof looks without its order."""
+    monkeypatch.setattr("stacks.reviewing.transitions.ROWS", ())
+    project = repo / "model_specs/vision/project.yaml"
+    edit(repo / TAGGER, "step: 0", "step: 2")
+    edit(repo / TAGGER, "  min: 1\n  max: 2", "  min: 5\n  max: 5")
+    edit(project, "gpu.l4.1: 6", "gpu.l4.1: 60")
+    edit(project, "cpu_quota: 200", "cpu_quota: 2000")
+    edit(project, "memory_quota_gib: 500", "memory_quota_gib: 5000")
+    git(repo, "commit", "-qam", "all users at the candidate")
+    edit(repo / TAGGER, "step: 2", "step: 0")
+    found = flags()["fewer serve on the way"]
+    assert found.level == APPROVAL
+    assert "1 pods may be all that serve" in found.reason
 
 
 def test_a_ttl_that_passed_before_is_a_note(repo: Path) -> None:
