@@ -141,15 +141,17 @@ def _taken(estate: Estate) -> tuple[Taken, dict[str, int]]:
     return most, surge
 
 
-_ZEROS: Final = {"k": 3, "M": 6, "G": 9}
-"""Zeros by suffix: the API server keeps 20000 as 20k, and a preview shows what it keeps.
+_THOUSANDS: Final = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+"""By suffix of a quantity: the API server keeps 20000 as 20k, and a preview shows what it keeps.
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
 
 
 def _count(quantity: str) -> int:
     """A Kubernetes quantity of whole things. Raises ValueError for what is none."""
-    zeros = _ZEROS.get(quantity[-1:], 0)
-    return int(quantity.removesuffix(quantity[-1:]) if zeros else quantity) * 10**zeros
+    suffix = quantity[-1:]
+    if suffix in _THOUSANDS:
+        return int(quantity.removesuffix(suffix)) * _THOUSANDS[suffix]
+    return int(quantity)
 
 
 def _limit(quota: Resource) -> int | None:
