@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -88,39 +87,56 @@ def _await_answers(olds: Props, news: Props) -> None:
     deadline = time.monotonic() + max(one.timeout_seconds for one in wanted)
     while faults := unproven(wanted, read, before):
         if time.monotonic() >= deadline:
-            raise GateError("\n".join([*faults, _UNPROVEN]))
+            reasons = [*faults, _UNPROVEN]
+            raise GateError("\n".join(reasons), reasons)
         time.sleep(_AGAIN_SECONDS)
 
 
-class _WaitProvider(dynamic.ResourceProvider):
+class _GateProvider(dynamic.ResourceProvider):
+    """Acts when it is asked something else than last time, and outputs why it failed as `fault`.
+
+    What failed counts as never asked: the next `up` asks it again.
+    """
+
+    def _act(self, olds: Props, news: Props) -> None:
+        raise NotImplementedError
+
+    def _outs(self, olds: Props, news: Props) -> Props:
+        try:
+            self._act(olds, news)
+        except (GateError, ListError, UnreadableError, HandoverError) as error:
+            reasons = error.reasons if isinstance(error, GateError) else (str(error),)
+            say(f"{news['model']} stays as it is, all else goes on: {'; '.join(reasons)}")
+            before = {"asked": olds["asked"]} if "asked" in olds else {}
+            kept = {key: value for key, value in news.items() if key != "asked"}
+            return {**kept, **before, "fault": "\n".join(reasons)}
+        return news
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        return dynamic.CreateResult(id_=props["kind"], outs=self._outs({}, props))
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        return dynamic.UpdateResult(outs=self._outs(_olds, _news))
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        failed = bool(_olds.get("fault"))
+        return dynamic.DiffResult(changes=failed or _asked(_olds) != _asked(_news))
+
+
+class _WaitProvider(_GateProvider):
     """Waits for the pods that `acts` names. Never rename: states hold it by its name."""
 
-    def _pass(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> None:
         wanted = awaited(news["kind"], _asked(olds), _asked(news))
         if not wanted:
             return
-        try:
-            lister = lister_of(news["kubeconfig"], news["context"])
-            wait(wanted, lister, time.monotonic, time.sleep, say)
-            if news["kind"] == TRAFFIC:
-                _await_answers(olds, news)
-        except (GateError, ListError, UnreadableError):
-            sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
-            raise
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        self._pass({}, props)
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
-
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        self._pass(_olds, _news)
-        return dynamic.UpdateResult(outs=_news)
-
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+        lister = lister_of(news["kubeconfig"], news["context"])
+        wait(wanted, lister, time.monotonic, time.sleep, say, ())
+        if news["kind"] == TRAFFIC:
+            _await_answers(olds, news)
 
 
-class _HandoverProvider(dynamic.ResourceProvider):
+class _HandoverProvider(_GateProvider):
     """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
     def _act(self, olds: Props, news: Props) -> None:
@@ -140,7 +156,6 @@ class _HandoverProvider(dynamic.ResourceProvider):
                 return act(Api(props["kubeconfig"], props["context"]), what)
             except (_Refused, ApiException, HTTPError) as error:
                 if time.monotonic() >= deadline:
-                    sys.tracebacklimit = 0
                     why = str(error) if isinstance(error, _Refused) else "it does not answer"
                     where = f"{what.namespace}/{what.deployment}"
                     raise HandoverError(
@@ -148,17 +163,6 @@ class _HandoverProvider(dynamic.ResourceProvider):
                         f"autoscaler: the API server refuses or is away ({why}); run `up` again"
                     ) from None
                 time.sleep(_AGAIN_SECONDS)
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        self._act({}, props)
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
-
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        self._act(_olds, _news)
-        return dynamic.UpdateResult(outs=_news)
-
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
 
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
@@ -173,18 +177,22 @@ def gate_resource(
     cluster: tuple[str, str],
     parent: pulumi.Resource,
     depends_on: Sequence[pulumi.Resource],
-) -> pulumi.Resource:
+) -> GateResource:
     """The gate as a resource; `cluster` is the kubeconfig's path and the context in it."""
     kubeconfig, context = cluster
     props = {
         "asked": json.dumps(gate.asked, sort_keys=True),
         "context": context,
+        "fault": "",
         "kind": gate.kind,
         "kubeconfig": kubeconfig,
+        "model": gate.model,
     }
     options = pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on))
-    return _Gate(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
+    return GateResource(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
 
 
-class _Gate(dynamic.Resource):
-    """One gate of whatever kind."""
+class GateResource(dynamic.Resource):
+    """One gate of whatever kind. `fault` says why it failed; empty or None where it passed."""
+
+    fault: pulumi.Output[str | None]

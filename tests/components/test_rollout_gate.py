@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from components.kube import Object
 from components.live_objects import ListError
 from components.readiness import Target
-from components.rollout_gate import GateError, wait
+from components.rollout_gate import Fault, GateError, wait
 
 ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "")
 TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "")
@@ -60,12 +60,12 @@ class World:
         self.now += seconds
         assert self.waited < 10_000, "the gate never ends"
 
-    def run(self, *wanted: Target) -> None:
-        wait(wanted, self.list, lambda: self.now, self.sleep, self.said.append)
+    def run(self, *wanted: Target, faults: Sequence[Fault] = ()) -> None:
+        wait(wanted, self.list, lambda: self.now, self.sleep, self.said.append, faults)
 
-    def failure(self, *wanted: Target) -> str:
+    def failure(self, *wanted: Target, faults: Sequence[Fault] = ()) -> str:
         with pytest.raises(GateError) as failed:
-            self.run(*wanted)
+            self.run(*wanted, faults=faults)
         return str(failed.value)
 
 
