@@ -26,7 +26,7 @@ import pulumi
 from pulumi import dynamic
 
 from components.kube import Object
-from components.live_objects import Lister, ListError, lister_of
+from components.kube_client import ApiError, KubeClient, Lister
 from components.parts import Part
 from components.readiness import (
     Target,
@@ -73,7 +73,7 @@ class _Silence:
         """It has answered."""
         self._since = None
 
-    def goes_on(self, error: ListError) -> str:
+    def goes_on(self, error: ApiError) -> str:
         """Say it now and then; what to say of it, once nobody should go on asking.
 
         What was refused, such as a right that is not there, is asked for a minute: a server that
@@ -88,13 +88,13 @@ class _Silence:
             self._say(self.words(error))
         return f"the API server refuses: {error}" if self._is_final(error, seconds) else ""
 
-    def words(self, error: ListError) -> str:
+    def words(self, error: ApiError) -> str:
         """For how long, and why."""
         seconds = self._clock() - (self._since or self._clock())
         return f"the API server does not answer since {seconds:.0f} s: {error}"
 
     @staticmethod
-    def _is_final(error: ListError, seconds: float) -> bool:
+    def _is_final(error: ApiError, seconds: float) -> bool:
         return not error.passes and seconds >= _REFUSED_SECONDS
 
 
@@ -129,7 +129,7 @@ class _Wait:
         """
         try:
             self._look()
-        except ListError as error:
+        except ApiError as error:
             final = self._silence.goes_on(error)
             waited = self._clock() - self._start
             if waited >= max(target.timeout_seconds for target in self.pending.values()):
@@ -254,9 +254,9 @@ class _GateProvider(dynamic.ResourceProvider):
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
         try:
-            lister = lister_of(props["kubeconfig"], props["context"])
+            lister = KubeClient(props["kubeconfig"], props["context"]).listed
             wait(wanted, lister, time.monotonic, time.sleep, say, json.loads(props["faults"]))
-        except (GateError, ListError):
+        except (GateError, ApiError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise
 

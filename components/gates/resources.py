@@ -12,17 +12,14 @@ import pulumi
 from pulumi import dynamic
 
 from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
-from components.gates.handover import MANAGER, Handover, give_back, take
-from components.kube import Object
-from components.live_objects import ListError, lister_of
+from components.gates.handover import Handover, give_back, take
+from components.kube_client import ApiError, KubeClient
 from components.rollout_gate import GateError, say, wait
-from components.synthetic_probe.answers import UnreadableError, asked, reader_of, unproven
+from components.synthetic_probe.answers import Read, asked, unproven
 
 _BLIND_SECONDS: Final = 60.0
 """An API server that restarts is back by then."""
 _AGAIN_SECONDS: Final = 1.0
-_REQUEST_SECONDS: Final = 30
-_ABSENT, _CONFLICT = 404, 409
 _UNPROVEN: Final = (
     "users are not led to it: mend what it answers or probe.request, or lower rollout.right_answers"
 )
@@ -33,56 +30,17 @@ class HandoverError(Exception):
     """An autoscaler could not be stopped, or replicas not be set, and why."""
 
 
-class _Refused(Exception):
-    """The API server answered with an error."""
-
-
-class Api:
-    """An API server as components.gates.handover asks it."""
-
-    def __init__(self, kubeconfig: str, context: str) -> None:
-        from kubernetes import config
-
-        self._client = config.new_client_from_config(config_file=kubeconfig, context=context)
-
-    def get(self, path: str) -> Object | None:
-        """What stands at the path; None where nothing does."""
-        return self._send("GET", path, None, {})
-
-    def patch(self, path: str, body: Object) -> Object | None:
-        """What stands there after the merge patch; None where that met nothing or a newer one."""
-        kind = {"Content-Type": "application/merge-patch+json"}
-        return self._send("PATCH", f"{path}?fieldManager={MANAGER}", body, kind)
-
-    def _send(
-        self, method: str, path: str, body: Object | None, headers: dict[str, str]
-    ) -> Object | None:
-        wanted = {"Accept": "application/json", **headers}
-        request = self._client.param_serialize(
-            method, path, header_params=wanted, body=body, auth_settings=["BearerToken"]
-        )
-        answer = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
-        data = answer.read()
-        if answer.status in (_ABSENT, _CONFLICT):
-            return None
-        told: Object = json.loads(data) if data else {}
-        if answer.status >= 300:
-            raise _Refused(f"{method} {path}: {told.get('message') or answer.reason}")
-        return told
-
-
 def _asked(props: Props) -> Props:
     """What a gate was asked; empty where there was none."""
     found: Props = json.loads(props["asked"]) if "asked" in props else {}
     return found
 
 
-def _await_answers(olds: Props, news: Props) -> None:
-    """Wait until the candidates have answered rightly. Raises GateError, or UnreadableError."""
+def _await_answers(olds: Props, news: Props, read: Read) -> None:
+    """Wait until the candidates have answered rightly. Raises GateError, or ApiError."""
     wanted, are_new = unasked(_asked(olds), _asked(news))
     if not wanted:
         return
-    read = reader_of(news["kubeconfig"], news["context"])
     before = asked(wanted, read) if are_new else {}
     deadline = time.monotonic() + max(one.timeout_seconds for one in wanted)
     while faults := unproven(wanted, read, before):
@@ -104,7 +62,7 @@ class _GateProvider(dynamic.ResourceProvider):
     def _outs(self, olds: Props, news: Props) -> Props:
         try:
             self._act(olds, news)
-        except (GateError, ListError, UnreadableError, HandoverError) as error:
+        except (GateError, ApiError, HandoverError) as error:
             reasons = error.reasons if isinstance(error, GateError) else (str(error),)
             say(f"{news['model']} stays as it is, all else goes on: {'; '.join(reasons)}")
             before = {"asked": olds["asked"]} if "asked" in olds else {}
@@ -130,10 +88,10 @@ class _WaitProvider(_GateProvider):
         wanted = awaited(news["kind"], _asked(olds), _asked(news))
         if not wanted:
             return
-        lister = lister_of(news["kubeconfig"], news["context"])
-        wait(wanted, lister, time.monotonic, time.sleep, say, ())
+        client = KubeClient(news["kubeconfig"], news["context"])
+        wait(wanted, client.listed, time.monotonic, time.sleep, say, ())
         if news["kind"] == TRAFFIC:
-            _await_answers(olds, news)
+            _await_answers(olds, news, client.text)
 
 
 class _HandoverProvider(_GateProvider):
@@ -146,21 +104,19 @@ class _HandoverProvider(_GateProvider):
         elif gives_back(before, now):
             self._keep_at(news, give_back, Handover(**before))
 
-    def _keep_at(self, props: Props, act: Callable[[Api, Handover], None], what: Handover) -> None:
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
+    def _keep_at(
+        self, props: Props, act: Callable[[KubeClient, Handover], None], what: Handover
+    ) -> None:
         deadline = time.monotonic() + _BLIND_SECONDS
         while True:
             try:
-                return act(Api(props["kubeconfig"], props["context"]), what)
-            except (_Refused, ApiException, HTTPError) as error:
+                return act(KubeClient(props["kubeconfig"], props["context"]), what)
+            except ApiError as error:
                 if time.monotonic() >= deadline:
-                    why = str(error) if isinstance(error, _Refused) else "it does not answer"
                     where = f"{what.namespace}/{what.deployment}"
                     raise HandoverError(
                         f"the replicas of Deployment {where} could not be taken over from its "
-                        f"autoscaler: the API server refuses or is away ({why}); run `up` again"
+                        f"autoscaler: the API server refuses or is away: {error}; run `up` again"
                     ) from None
                 time.sleep(_AGAIN_SECONDS)
 
