@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -11,10 +11,11 @@ from typing import Final, TypeVar
 import pulumi
 
 from components.gates.acts import Gate
+from components.gates.claims import claims, owner, projects_of
 from components.gates.resources import GateResource, gate_resource
 from components.kube import Object
 from components.order import ROWS, Step, ordered
-from components.ownership import left_alone, targeted
+from components.ownership import Key, left_alone, targeted
 from components.parts import Part
 from regions.plan import RegionPlan
 
@@ -81,6 +82,45 @@ def _then(
     return pulumi.Output.all(*before).apply(do)
 
 
+def _claimed(
+    parts: Iterable[Part], plan: RegionPlan, cluster: tuple[str, str]
+) -> dict[str, pulumi.Input[Outcome]]:
+    """The outcome of each claim on names, by project; the region's own comes before all others."""
+    found: dict[str, pulumi.Input[Outcome]] = {}
+    first: list[pulumi.Resource] = []
+    for gate in claims(parts, plan):
+        resource = gate_resource(gate, cluster, None, first)
+        found[gate.model] = _of_gate(gate, resource)
+        first = first or [resource]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Region:
+    """What every step of a region is registered with."""
+
+    nouns: Mapping[tuple[str, str], Noun]
+    cluster: tuple[str, str]
+    provider: pulumi.ProviderResource
+    scaled: Collection[Key]
+
+    def outcome(self, step: Step, before: Sequence[Outcome]) -> pulumi.Input[Outcome]:
+        """Register a step, if everything that it comes after went well."""
+        found = [one.resource for one in before if one.resource is not None]
+        if len(found) < len(before):
+            return _STAYS
+        noun = self.nouns[step.noun, step.owner]
+        if step.gate is not None:
+            return _of_gate(step.gate, gate_resource(step.gate, self.cluster, noun, found))
+        assert step.made is not None
+        ignored = left_alone(step.made, self.scaled)
+        options = pulumi.ResourceOptions(
+            parent=noun, provider=self.provider, depends_on=found, ignore_changes=ignored
+        )
+        own = pulumi.CustomResource(token(step.made), step.name, dict(step.made), options)
+        return Outcome(resource=own, faults=())
+
+
 def register(
     parts: Iterable[Part], plan: RegionPlan, provider: pulumi.ProviderResource, kubeconfig: str
 ) -> Registered:
@@ -95,31 +135,19 @@ def register(
     The engine deletes nothing in an `up` that fails.
     """
     parts = list(parts)
-    scaled = targeted(made for part in parts for made in part.objects)
     nouns = {(part.noun, part.name): Noun(part.noun, part.name) for part in parts}
     cluster = kubeconfig, plan.cluster.context
+    scaled = targeted(made for part in parts for made in part.objects)
+    region = _Region(nouns=nouns, cluster=cluster, provider=provider, scaled=scaled)
+    claimed, projects = _claimed(parts, plan, cluster), projects_of(plan)
     made: dict[str, pulumi.Input[Outcome]] = {}
-
-    def outcome(step: Step, before: Sequence[Outcome]) -> pulumi.Input[Outcome]:
-        found = [one.resource for one in before if one.resource is not None]
-        if len(found) < len(before):
-            return _STAYS
-        noun = nouns[step.noun, step.owner]
-        if step.gate is not None:
-            return _of_gate(step.gate, gate_resource(step.gate, cluster, noun, found))
-        assert step.made is not None
-        ignored = left_alone(step.made, scaled)
-        options = pulumi.ResourceOptions(
-            parent=noun, provider=provider, depends_on=found, ignore_changes=ignored
-        )
-        own = pulumi.CustomResource(token(step.made), step.name, dict(step.made), options)
-        return Outcome(resource=own, faults=())
-
     for step, earlier in ordered(parts, plan, ROWS):
-        made[step.key] = _then([made[one.key] for one in earlier], partial(outcome, step))
+        own = owner(step.made, projects) if step.made else step.model.partition("/")[0]
+        before = [made[one.key] for one in earlier] or [claimed[own]]
+        made[step.key] = _then(before, partial(region.outcome, step))
     for noun in nouns.values():
         noun.register_outputs({})
-    every = [*made.values()]
+    every = [*claimed.values(), *made.values()]
     return Registered(resources=_then(every, _resources), faults=_then(every, _faults))
 
 

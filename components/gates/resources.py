@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pulumi
 from pulumi import dynamic
 
 from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
+from components.gates.claims import CLAIM, taken, unclaimed
 from components.gates.handover import Handover, give_back, take
 from components.kube_client import ApiError, KubeClient
 from components.rollout_gate import GateError, say, wait
@@ -24,6 +26,7 @@ _UNPROVEN: Final = (
     "users are not led to it: mend what it answers or probe.request, or lower rollout.right_answers"
 )
 Props = dict[str, Any]
+T = TypeVar("T")
 
 
 class HandoverError(Exception):
@@ -50,10 +53,22 @@ def _await_answers(olds: Props, news: Props, read: Read) -> None:
         time.sleep(_AGAIN_SECONDS)
 
 
+def _borne(props: Props, act: Callable[[KubeClient], T]) -> T:
+    """What `act` returns, tried again while the API server is away. Raises ApiError after that."""
+    deadline = time.monotonic() + _BLIND_SECONDS
+    while True:
+        try:
+            return act(KubeClient(props["kubeconfig"], props["context"]))
+        except ApiError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+
+
 class _GateProvider(dynamic.ResourceProvider):
     """Acts when it is asked something else than last time, and outputs why it failed as `fault`.
 
-    What failed counts as never asked: the next `up` asks it again.
+    What failed counts as never asked: the next `up` asks it again. The region's own raises instead.
     """
 
     def _act(self, olds: Props, news: Props) -> None:
@@ -63,6 +78,9 @@ class _GateProvider(dynamic.ResourceProvider):
         try:
             self._act(olds, news)
         except (GateError, ApiError, HandoverError) as error:
+            if not news["model"]:  # everything else comes after what is the region's own
+                sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
+                raise
             reasons = error.reasons if isinstance(error, GateError) else (str(error),)
             say(f"{news['model']} stays as it is, all else goes on: {'; '.join(reasons)}")
             before = {"asked": olds["asked"]} if "asked" in olds else {}
@@ -107,21 +125,29 @@ class _HandoverProvider(_GateProvider):
     def _keep_at(
         self, props: Props, act: Callable[[KubeClient, Handover], None], what: Handover
     ) -> None:
-        deadline = time.monotonic() + _BLIND_SECONDS
-        while True:
-            try:
-                return act(KubeClient(props["kubeconfig"], props["context"]), what)
-            except ApiError as error:
-                if time.monotonic() >= deadline:
-                    where = f"{what.namespace}/{what.deployment}"
-                    raise HandoverError(
-                        f"the replicas of Deployment {where} could not be taken over from its "
-                        f"autoscaler: the API server refuses or is away: {error}; run `up` again"
-                    ) from None
-                time.sleep(_AGAIN_SECONDS)
+        try:
+            _borne(props, lambda client: act(client, what))
+        except ApiError as error:
+            raise HandoverError(
+                f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken "
+                f"over from its autoscaler: the API server refuses or is away: {error}; run `up` "
+                "again"
+            ) from None
+
+
+class _ClaimProvider(_GateProvider):
+    """Looks for others' objects under names of ours. Never rename: states hold it by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        before, now = _asked(olds), _asked(news)
+        names = unclaimed(before, now)
+        found = _borne(news, lambda client: list(taken(names, now["region"], client.get)))
+        if found:
+            raise GateError("\n".join(found), found)
 
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
+    CLAIM: _ClaimProvider,
     HANDOVER: _HandoverProvider,
     SPOT: _WaitProvider,
     TRAFFIC: _WaitProvider,
@@ -131,7 +157,7 @@ _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
 def gate_resource(
     gate: Gate,
     cluster: tuple[str, str],
-    parent: pulumi.Resource,
+    parent: pulumi.Resource | None,
     depends_on: Sequence[pulumi.Resource],
 ) -> GateResource:
     """The gate as a resource; `cluster` is the kubeconfig's path and the context in it."""

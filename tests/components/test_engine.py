@@ -15,6 +15,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from components.engine import register
 from components.gates.acts import HANDOVER, TRAFFIC
+from components.gates.claims import CLAIM, owner, projects_of
 from components.gates.resources import _GateProvider, _WaitProvider
 from components.parts import parts
 from regions.plan import RegionPlan
@@ -95,6 +96,21 @@ def test_whatever_comes_after_what_was_left_is_left_too() -> None:
     left = {one.partition(" ")[0] for one in everything - made}
     assert {"Deployment", "ScaledObject", "HTTPRoute"} <= left
     assert not any("search/" in one for one in everything - made)
+
+
+def test_a_name_that_is_anothers_leaves_all_of_its_project_and_nothing_else() -> None:
+    everything, _ = registered({}, preview=False)
+    made, faults = registered({f"chat/{CLAIM}": "Namespace chat stands there"}, preview=False)
+    assert faults == [["chat", "Namespace chat stands there"]]
+    nouns = {f"{part.noun} {part.name}" for part in parts(two_models())}
+    objects = everything - made
+    plan = two_models()
+    projects = projects_of(plan)
+    of_chat = sum(owner(one, projects) == "chat" for part in parts(plan) for one in part.objects)
+    gates = sum(one.startswith("Resource chat/") for one in objects)
+    assert len(objects) == of_chat + gates, "every object of it, and its gates"
+    assert not any("search" in one.partition(" ")[2] for one in objects)
+    assert nouns <= made, "components hold them in the state"
 
 
 def test_a_preview_shows_everything_whatever_a_gate_said_last_time() -> None:
