@@ -161,6 +161,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
             _always,
             "the quota leaves room for the surge, which follows the pool's room",
         ),
+        (r"P(latform|roject)Space/.*", r"metadata\.annotations.*isoserve\.dev/region\]?", _always,
+         "whose the object is"),
         ("ProjectSpace/NetworkPolicy", r"spec\.egress\[0\]\.to(\[\d+\].*)?", _other_callees,
          "a project calls whoever serves it there"),
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
