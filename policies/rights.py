@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 from policies.facts import Facts
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -59,7 +60,7 @@ def _rbac_least(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, "takes its rights from roles made elsewhere", fix, "members")
 
 
-def _binding_faults(binding: Resource, roles: Sequence[str]) -> Iterator[str]:
+def _binding_faults(binding: Resource, roles: Mapping[str, Resource]) -> Iterator[str]:
     role = binding.values.get("roleRef") or {}
     name = role.get("name")
     if binding.kind == "ClusterRoleBinding":
@@ -69,15 +70,34 @@ def _binding_faults(binding: Resource, roles: Sequence[str]) -> Iterator[str]:
     for subject in binding.values.get("subjects") or ():
         if str(subject.get("name", "")).startswith("system:"):
             yield f"gives rights to {subject['name']}, a name of the cluster's own"
+        if subject.get("kind") == "ServiceAccount" and not is_agents(subject):
+            yield f"gives rights to {subject.get('name')}, a program of {subject.get('namespace')}"
+        if is_agents(subject) and binding.namespace != CACHE_NAMESPACE:
+            yield from _more_than_seen(roles.get(f"Role {binding.namespace}/{name}"))
+
+
+def is_agents(subject: Block) -> bool:
+    """Whether a binding's subject is the account of the cache agents."""
+    found = (subject.get("kind"), subject.get("namespace"), subject.get("name"))
+    return found == ("ServiceAccount", CACHE_NAMESPACE, CACHE_ACCOUNT)
+
+
+def _more_than_seen(role: Resource | None) -> Iterator[str]:
+    """What a project's role gives the cache agents beside the pods of their nodes."""
+    for rule in role.values.get("rules") or () if role else ():
+        sees = (rule.get("apiGroups"), rule.get("resources")) == ([""], ["pods"])
+        if not sees or set(rule.get("verbs") or ()) - _READ:
+            yield "gives the cache agents more than to see which pods their nodes have"
 
 
 @whole("P29", "rbac-bindings")
 def _rbac_bindings(estate: Estate) -> Iterator[Fault]:
-    """A right holds in one namespace, by a role that stands beside it, for a group of people.
+    """A right holds in one namespace, by a role that stands beside it, for a group of people; the
+    cache agents see a project's pods, and nothing else.
 
     cluster-admin and the cluster's own groups (everybody signed in, everybody at all) have none.
     """
-    roles = [str(role) for role in estate.of("Role")]
+    roles = {str(role): role for role in estate.of("Role")}
     for binding in estate.of("ClusterRoleBinding", "RoleBinding"):
         for what in _binding_faults(binding, roles):
             yield Fault(binding, what, "bind a Role of the project to groups of members", "members")

@@ -127,3 +127,26 @@ def test_a_finding_stands_where_members_are_listed() -> None:
     wide = edited("Role chat/project-developer", lambda v: v["rules"][0].update(verbs=["*"]))
     (finding,) = said(LEAST, wide)
     assert (finding.place.file, finding.place.path) == ("model_specs/chat/project.yaml", "members")
+
+
+AGENTS: Final = {"kind": "ServiceAccount", "name": "cache-agent", "namespace": "isoserve-cache"}
+
+
+def test_the_cache_agents_see_the_pods_of_every_project_that_they_hold_models_of() -> None:
+    bound_to = made(
+        f"{RBAC}/v1", "RoleBinding", "chat", "more", OF_CHAT,
+        subjects=[AGENTS], roleRef={"kind": "Role", "name": "cache-agent"},
+    )  # fmt: skip
+    assert said(BINDINGS, bound_to) == []
+
+
+@pytest.mark.parametrize("role", ["project-developer", "project-admin"])
+def test_the_cache_agents_get_no_other_right_in_a_project(role: str) -> None:
+    assert "more than to see which pods" in messages(said(BINDINGS, bound("Role", role, **AGENTS)))
+
+
+def test_a_role_of_the_agents_that_grows_is_refused() -> None:
+    wider = edited(
+        "Role chat/cache-agent", lambda v: v["rules"][0].update(resources=["configmaps"])
+    )
+    assert "more than to see which pods" in messages(said(BINDINGS, wider))
