@@ -61,7 +61,7 @@ def hold(duty: Duty, store: Store) -> NoReturn:
     where = api_server(os.environ, duty.api_folder)
     if where:
         _log.addHandler(Events(where))
-    pods = Scheduled(where, _chance)
+    pods = Scheduled(where, _chance, time.sleep)
     signs = Signs(duty.node)
     retries = Retries(time.monotonic, _chance, duty.spread_seconds)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -45,7 +44,7 @@ class Scheduled:
         self,
         where: ApiServer | None,
         chance: Callable[[float], float],
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
     ) -> None:
         """By the API server at `where`; without one nothing is ever known."""
         self._where = where

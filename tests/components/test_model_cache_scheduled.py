@@ -108,9 +108,11 @@ def watching(where: ApiServer) -> Scheduled:
     return pods
 
 
-def becomes(pods: Scheduled, *needs: tuple[str, str]) -> None:
+def becomes(pods: Scheduled, *needs: tuple[str, str]) -> bool:
+    """Whether that is all that pods need, within a time."""
     wanted: Needs = {"chat": frozenset(needs)}
     until(lambda: pods.needs() == wanted, f"pods need {wanted}")
+    return True
 
 
 def told(kind: str, pod: dict[str, Any]) -> dict[str, Any]:
@@ -125,21 +127,21 @@ def test_pods_that_come_and_go_are_known(tmp_path: Path) -> None:
     with an_api(tmp_path) as (api, where):
         api.pods = [a_pod("1")]
         pods = watching(where)
-        becomes(pods, ("m", A))
+        assert becomes(pods, ("m", A))
         api.news.put(told("ADDED", a_pod("2", "other", B)))
-        becomes(pods, ("m", A), ("other", B))
+        assert becomes(pods, ("m", A), ("other", B))
         api.news.put(told("ADDED", a_pod("3", "other", B)))
         api.news.put(told("DELETED", a_pod("2", "other", B)))
         api.news.put(told("DELETED", a_pod("1")))
-        becomes(pods, ("other", B))
+        assert becomes(pods, ("other", B))
         api.news.put(told("DELETED", a_pod("3", "other", B)))
-        becomes(pods)
+        assert becomes(pods)
 
 
 def test_only_the_metadata_of_the_nodes_own_pods_is_asked_for(tmp_path: Path) -> None:
     with an_api(tmp_path) as (api, where):
         pods = watching(where)
-        becomes(pods)
+        assert becomes(pods)
         until(lambda: len(api.asked) >= 2, "it watches")
     for path, query, accept in api.asked[:2]:
         assert path == "/api/v1/namespaces/chat/pods"
@@ -155,30 +157,30 @@ def test_a_watch_that_ends_goes_on_from_what_it_last_heard(tmp_path: Path) -> No
         api.news.put(told("BOOKMARK", {"metadata": {"resourceVersion": "9"}}))
         api.news.put(END)
         until(lambda: len(api.asked) >= 3, "it watches again")
-        becomes(pods)
+        assert becomes(pods)
     assert [query.get("resourceVersion") for _, query, _ in api.asked[:3]] == [["0"], ["5"], ["9"]]
 
 
 def test_a_version_that_is_too_old_is_listed_anew(tmp_path: Path) -> None:
     with an_api(tmp_path) as (api, where):
         pods = watching(where)
-        becomes(pods)
+        assert becomes(pods)
         api.pods = [a_pod("1")]
         api.news.put(told("ERROR", {"kind": "Status", "code": 410}))
-        becomes(pods, ("m", A))
+        assert becomes(pods, ("m", A))
 
 
 def test_what_was_known_stays_true_while_the_api_server_is_away(tmp_path: Path) -> None:
     with an_api(tmp_path) as (api, where):
         api.pods = [a_pod("1")]
         pods = watching(where)
-        becomes(pods, ("m", A))
+        assert becomes(pods, ("m", A))
         api.status, before = 503, len(api.asked)
         api.news.put(END)
         until(lambda: len(api.asked) > before + 3, "it is asked again and again")
         assert pods.needs() == {"chat": {("m", A)}}, "without it no pod comes or goes"
         api.pods, api.status = [], 200
-        becomes(pods)
+        assert becomes(pods)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -189,11 +191,11 @@ def test_before_the_first_answer_nothing_is_known(tmp_path: Path, status: int) -
         until(lambda: len(api.asked) > 2, "it is asked again and again")
         assert pods.needs() == {}, "which is not the same as no pods"
         api.status = 200
-        becomes(pods)
+        assert becomes(pods)
 
 
 def test_without_an_api_server_nothing_is_ever_known() -> None:
-    pods = Scheduled(None, lambda _: 0.0)
+    pods = Scheduled(None, lambda _: 0.0, lambda _: None)
     before = threading.active_count()
     pods.follow(["chat"])
     assert pods.needs() == {}
@@ -204,11 +206,11 @@ def test_a_project_that_is_followed_no_more_is_forgotten(tmp_path: Path) -> None
     with an_api(tmp_path) as (api, where):
         api.pods = [a_pod("1")]
         pods = watching(where)
-        becomes(pods, ("m", A))
+        assert becomes(pods, ("m", A))
         pods.follow([])
         assert pods.needs() == {}
         pods.follow(["chat"])
-        becomes(pods, ("m", A))
+        assert becomes(pods, ("m", A))
 
 
 @pytest.mark.parametrize(
@@ -217,4 +219,4 @@ def test_a_project_that_is_followed_no_more_is_forgotten(tmp_path: Path) -> None
 def test_what_is_no_version_is_not_believed(tmp_path: Path, model: str, digest: str) -> None:
     with an_api(tmp_path) as (api, where):
         api.pods = [a_pod("1", model, digest), a_pod("2", "other", B)]
-        becomes(watching(where), ("other", B))
+        assert becomes(watching(where), ("other", B))

@@ -268,6 +268,7 @@ _WALLS: Final = (
         "cache-agent",
         {"/rules/0/resources/-": "configmaps"},
         {"/rules/0/verbs/-": "delete"},
+        judge="rbac-bindings",
     ),
 )
 _BALANCER: Final = "/spec/infrastructure/annotations"
