@@ -32,11 +32,11 @@ class Claim(IntEnum):
     NEXT = 3
     """Pods on this node need another version of the model: it may be rolled out to them."""
     SPARE = 4
-    """It fits beside the others."""
+    """It fits beside the others, and where it does not nobody misses it."""
 
 
-_FITS: Final = (Claim.NEXT, Claim.SPARE)
-"""Held only where they fit, and left out for stronger ones."""
+_YIELDS: Final = (Claim.NEXT, Claim.SPARE)
+"""Let go for stronger ones, since no pod of the node waits for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Row:
     @property
     def may_yield(self) -> bool:
         """Whether it gives its room to versions of an earlier place."""
-        return self.claim in _FITS
+        return self.claim in _YIELDS
 
 
 Choice = Mapping[Key, Row]
@@ -91,7 +91,7 @@ def choose(config: Config, needs: Needs, node: str, budget_bytes: int) -> Choice
 
 def _fitting(order: Iterable[tuple[Key, Claim, Wanted]], left: int) -> Iterator[tuple[Key, Row]]:
     for place, (key, why, one) in enumerate(order):
-        is_held = why not in _FITS or one.bytes <= left
+        is_held = why is not Claim.SPARE or one.bytes <= left
         left -= one.bytes if is_held else 0
         yield key, Row(one=one, claim=why, place=place, is_held=is_held)
 

@@ -129,7 +129,7 @@ class Holder:
             failure = self._attempt(row)
         except Outranked:
             return
-        if failure and failure.reason == "disk_full" and row.may_yield:
+        if failure and failure.reason == "disk_full" and row.claim is Claim.SPARE:
             del self._missing[key]  # till the next look: nobody waits for it
         elif failure:
             self._signs.failed(one.project, failure.reason)

@@ -73,6 +73,8 @@ def test_the_next_version_of_what_runs_here_comes_before_all_that_only_fits() ->
         assert key(new) in held(chosen(node, [*MANY, old, new], needing(old)))
         beside = chosen(node, [*MANY, new], needing(old))
         assert key(new) in held(beside), "the old one is listed no more, and its pods are there"
+        tight = chosen(node, [*MANY, new], needing(old), SIZE)
+        assert key(new) in held(tight), "that it has no room is a failure, which is told"
         assert beside[key(old)].claim is Claim.NEEDED, "a rollout's old pods may start again"
 
 
