@@ -11,7 +11,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,26 +243,23 @@ def test_a_lost_nodes_models_are_fetched_where_their_pods_come_up(site: Site) ->
             assert len(site.held()[name]) <= len(before[name]) + len(placed[lost])
 
 
-def test_the_agents_right_is_to_see_pods_and_no_more(site: Site) -> None:
-    def status(path: str, **headers: str) -> int:
-        told: Mapping[str, str] = {"Authorization": f"Bearer {site.token()}", **headers}
-        url = f"{site.bench.cluster.url}{path}"
-        return requests.get(url, headers=told, verify=False, timeout=10).status_code
+def asked(site: Site, path: str, **headers: str) -> requests.Response:
+    """What the API server answers the agents' account."""
+    told = {"Authorization": f"Bearer {site.token()}", **headers}
+    trust = str(site.home / NODES[0] / "api" / "ca.crt")
+    return requests.get(f"{site.bench.cluster.url}{path}", headers=told, verify=trust, timeout=10)
 
-    assert status(PODS) == 200
+
+def test_the_agents_right_is_to_see_pods_and_no_more(site: Site) -> None:
+    assert asked(site, PODS).status_code == 200
     for path in ("secrets", "configmaps", "pods/x/log"):
-        assert status(f"/api/v1/namespaces/search/{path}") == 403
-    assert status("/api/v1/pods") == 403, "and only in the namespaces of its projects"
-    assert status("/api/v1/namespaces/default/pods") == 403
+        assert asked(site, f"/api/v1/namespaces/search/{path}").status_code == 403
+    assert asked(site, "/api/v1/pods").status_code == 403, "only where they hold models"
+    assert asked(site, "/api/v1/namespaces/default/pods").status_code == 403
 
 
 def test_the_answer_to_an_agent_holds_no_pods_environment(site: Site) -> None:
-    told = {
-        "Authorization": f"Bearer {site.token()}",
-        "Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-    }
-    url = f"{site.bench.cluster.url}{PODS}"
-    answer = requests.get(url, headers=told, verify=False, timeout=10)
-    rows: list[Object] = answer.json()["items"]
+    accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    rows: list[Object] = asked(site, PODS, Accept=accept).json()["items"]
     assert rows
     assert all(set(row) <= {"apiVersion", "kind", "metadata"} for row in rows)
