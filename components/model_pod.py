@@ -6,11 +6,14 @@ from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, Object, restricted_pod, tolerations
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
+from model_specs.names import DOMAIN
 from model_specs.runtimes import MODEL_PATH, SCRATCH, USER_NAME
 from regions.model_plan import ContainerPlan, PlacementPlan, WeightsPlan, WorkloadPlan
 
 _SHARED_MEMORY_GIB: Final = 8
 """Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""
+NEEDED: Final = f"{DOMAIN}/model-digest"
+"""The annotation by which the cache agent of a pod's node knows which version the pod needs."""
 _POLL: Final = "/models/project"
 
 

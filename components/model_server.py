@@ -7,7 +7,7 @@ from typing import Final
 
 from components.kube import Object, apart, head
 from components.model_network import LABEL_VERSION, ports_of, server_ports, services, wall
-from components.model_pod import container, pod
+from components.model_pod import NEEDED, container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
 from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
 
@@ -65,7 +65,7 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
 def _notes(track: TrackPlan) -> dict[str, str]:
     """The version, and where a Prometheus without an operator finds the metrics."""
     return {
-        "isoserve.dev/model-digest": track.weights.digest,
+        NEEDED: track.weights.digest,
         "prometheus.io/path": track.listen.metrics_path,
         "prometheus.io/port": str(track.listen.metrics_port),
         "prometheus.io/scrape": "true",

@@ -71,7 +71,8 @@ def _caches(plan: RegionPlan) -> Iterator[Part]:
     for cache in plan.caches[:1]:
         monitored = "prometheus_operator" in plan.capabilities
         scrape = [monitor(cache.namespace, plan.prometheus.labels)] if monitored else []
-        yield _own("ModelCache", "cache", [*model_cache.shared(cache), *scrape])
+        projects = sorted({one.project for held in plan.caches for one in held.models})
+        yield _own("ModelCache", "cache", [*model_cache.shared(cache, projects), *scrape])
     for cache in plan.caches:
         yield _own("ModelCache", cache.name, model_cache.objects(cache))
 

@@ -12,6 +12,7 @@ from policies.facts import Facts
 from policies.gateways import HOSTS, is_ours
 from policies.pods import pod
 from policies.resources import Resource
+from policies.rights import is_agents
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 Block = Mapping[str, Any]
@@ -65,9 +66,15 @@ def _named(values: Block) -> Iterator[tuple[str, str]]:
 
 
 def _may_name(resource: Resource, field: str, namespace: str, facts: Facts) -> bool:
-    """Routes name the gateways' namespace, and the gateways' monitors that of their proxies."""
+    """Routes name the gateways' namespace, and the gateways' monitors that of their proxies.
+
+    And a binding names the cache agents, who see a project's pods (see `rbac-bindings`).
+    """
     if field == "parentRefs":
         return namespace == GATEWAY_NAMESPACE
+    if resource.kind == "RoleBinding" and namespace == CACHE_NAMESPACE and field == "subjects":
+        subjects = resource.values.get("subjects") or ()
+        return all(is_agents(one) for one in subjects if one.get("namespace") == namespace)
     ours = (resource.kind, resource.namespace) == ("PodMonitor", GATEWAY_NAMESPACE)
     return ours and field == "matchNames" and namespace in facts.profile.proxy_namespaces
 

@@ -83,6 +83,8 @@ class WeightsPlan:
     bytes: int
     claim: str
     """PVC of the cache; empty with `download`."""
+    pinned: bool
+    """Whether every node of the machine type holds them, be its pods there or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,7 @@ def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
         digest=what.digest,
         bytes=what.bytes,
         claim=claim_name(model.spec.machine_type) if cached else "",
+        pinned=cached and wish == "always",
     )
 
 

@@ -129,6 +129,7 @@ def a_track(**over: Any) -> TrackPlan:
             digest=DIGEST,
             bytes=8 * 1024**3,
             claim="models-gpu-l4-1",
+            pinned=False,
         ),
         placement=a_placement(),
         startup=StartupPlan(
