@@ -27,18 +27,18 @@ _ROLES: Final = _rights(
         cure="a project's roles are made for its members",
     ),
     Check(
-        # To patch a secret is to read it: the answer is the whole object.
+        # To patch or to delete a secret is to read it: the answer is the whole object.
         holds="variables.rules.all(r, r.?resources.orValue([]).all(s, r.verbs.all(v,"
         " v in ['get', 'list', 'watch'] ? s == 'pods/log' || !(s == 'secrets' || s.contains('/'))"
         " : (s == 'pods' && v == 'delete')"
-        " || (s == 'secrets' && v in ['create', 'delete', 'update']))))",
+        " || (s == 'secrets' && v in ['create', 'update']))))",
         fault="people could read secrets, enter pods or change what specs decide",
         cure="a project's roles are made for its members",
     ),
     Check(
         holds=f"object.metadata.name != '{CACHE_ACCOUNT}' || variables.rules.all(r,"
         " r.?resources.orValue([]).all(s, s == 'pods')"
-        " && r.verbs.all(v, v in ['get', 'list', 'watch']))",
+        " && r.verbs.all(v, v in ['list', 'watch']))",
         fault="the cache agents would do more than see which pods their nodes have",
         cure="they read models from the registry and need nothing else of a project",
     ),
@@ -48,21 +48,19 @@ _BINDINGS: Final = _rights(
     "rolebindings",
     {},
     Check(
-        holds="object.?subjects.orValue([]).all(s, !s.name.startsWith('system:'))",
-        fault="rights would go to everybody",
+        holds="object.?subjects.orValue([]).all(s,"
+        f" object.metadata.name == '{CACHE_ACCOUNT}' ? s.kind == 'ServiceAccount'"
+        f" && s.name == '{CACHE_ACCOUNT}' && s.?namespace.orValue('') == '{CACHE_NAMESPACE}'"
+        " : s.kind == 'Group' && !s.name.startsWith('system:'))",
+        fault="rights would go to everybody, or to what runs in a pod",
         cure="name the group under the project's `members`",
     ),
     Check(
-        holds="object.roleRef.kind == 'Role'",
-        fault="a role of the cluster gives more than a project's roles do",
+        holds="object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name"
+        f" && (object.metadata.name.startsWith('project-')"
+        f" || object.metadata.name == '{CACHE_ACCOUNT}')",
+        fault="it gives another role than that of its name",
         cure="name the group under the project's `members`",
-    ),
-    Check(
-        holds="object.?subjects.orValue([]).all(s, s.kind != 'ServiceAccount'"
-        f" || (s.namespace == '{CACHE_NAMESPACE}' && s.name == '{CACHE_ACCOUNT}'"
-        f" && object.roleRef.name == '{CACHE_ACCOUNT}'))",
-        fault="a program would have rights that only people have",
-        cure="the cache agents alone see a project's pods, by a role of their own",
     ),
 )
 

@@ -11,10 +11,12 @@ from regions.model_plan import Toleration
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""
 
+FIELD_MANAGER: Final = "isoserve"
+"""Who applies our objects, as the API server notes it in them."""
 _TO_PROVIDER: Final = {
     # One owner's name for every field we set: the provider's own is random for each creation, so
     # an `up` that was killed and run again would find its own fields owned by a stranger.
-    "pulumi.com/patchFieldManager": "isoserve",
+    "pulumi.com/patchFieldManager": FIELD_MANAGER,
     # The provider must not wait for each object: one RolloutGate watches all of them at once.
     "pulumi.com/skipAwait": "true",
 }

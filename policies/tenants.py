@@ -65,19 +65,6 @@ def _named(values: Block) -> Iterator[tuple[str, str]]:
             waiting += ((within, inner) for inner in value)
 
 
-def _members(facts: Facts, project: str) -> frozenset[str]:
-    members = facts.projects[project].spec.members
-    return frozenset({*members.admins, *members.developers, *members.viewers})
-
-
-def _strangers(binding: Resource, facts: Facts) -> Iterator[str]:
-    """Whom a binding gives rights in a project without being its member."""
-    known = _members(facts, binding.namespace)
-    for subject in binding.values.get("subjects") or ():
-        if subject.get("kind") != "ServiceAccount" and subject.get("name") not in known:
-            yield f"gives rights to {subject.get('name')}, no member of {binding.namespace}"
-
-
 def _may_name(resource: Resource, field: str, namespace: str, facts: Facts) -> bool:
     """Routes name the gateways' namespace, and the gateways' monitors that of their proxies.
 
@@ -104,8 +91,6 @@ def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
             yield f"names namespace {namespace} in {field}"
     if resource.kind == "ReferenceGrant":
         yield "lets other namespaces use what is in its own"
-    if resource.kind == "RoleBinding" and home in facts.projects:
-        yield from _strangers(resource, facts)
 
 
 @whole("P21", "tenant-isolation")
@@ -118,7 +103,7 @@ def _tenant_isolation(estate: Estate) -> Iterator[Fault]:
     for resource in estate.resources:
         for what in _leads_out(resource, estate.facts) if resource.is_object else ():
             fix = "keep it within its project; share models by share_with"
-            yield Fault(resource, what, fix, "members" if "rights" in what else "share_with")
+            yield Fault(resource, what, fix, "share_with")
 
 
 def _volume_faults(volume: Resource, facts: Facts) -> Iterator[str]:
@@ -167,14 +152,18 @@ def _tenant_volumes(estate: Estate) -> Iterator[Fault]:
 
 @each("P21", "tenant-roles", "ServiceAccount")
 def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """On AWS a project's pods read the registry as that project, on other clouds as nobody.
+    """On AWS a project's pods read the registry as that project, or as a job with data of its own,
+    on other clouds as nobody.
 
     A role of another project would read its models, however well the walls stand.
     """
     role = (resource.metadata.get("annotations") or {}).get(_ROLE)
     account = facts.profile.account.account_id
-    own = facts.arn(f"iam::{account}:role/isoserve.{facts.region}.{resource.namespace}")
-    if role is not None and (facts.profile.provider != "aws" or role != own):
+    name = str(role).removeprefix(facts.arn(f"iam::{account}:role/"))
+    job = facts.job_with_data(resource.namespace, str(resource.metadata.get("name")))
+    own = job is not None and facts.is_role_of_job(name, resource.namespace)
+    own = own or name == facts.role(resource.namespace)
+    if role is not None and (facts.profile.provider != "aws" or not own):
         fix = "take the role of its own namespace, and none where there is no AWS"
         yield Fault(resource, f"acts as {role}", fix, "")
 

@@ -106,7 +106,8 @@ class _Recorder(mocks.MockMonitor):
 
 
 @contextmanager
-def _without_trace() -> Iterator[None]:
+def without_trace() -> Iterator[None]:
+    """What pulumi keeps for a whole process is afterwards as it was before."""
     before = {name: Context().run(getattr, settings.SETTINGS, name) for name in _AMBIENT}
     try:
         yield
@@ -133,6 +134,6 @@ def recorded(plan: RegionPlan, root: Path, *, known: bool = True) -> list[Resour
     Unknown.
     """
     recorder = _Recorder(plan, known)
-    with _without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+    with without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(_run(recorder, root), context=Context())
     return sorted(recorder.found, key=lambda one: (one.type, one.name))

@@ -247,6 +247,7 @@ _WALLS: Final = (
         "search",
         "project-admin",
         {"/rules/-": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch"]}},
+        {"/rules/-": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["delete"]}},
     ),
     *_edits(
         "rbac-bindings",
@@ -254,12 +255,19 @@ _WALLS: Final = (
         "search",
         "project-viewer",
         {"/subjects/-": {"apiGroup": RBAC, "kind": "Group", "name": "system:authenticated"}},
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "ranker", "namespace": "search"}},
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "assistant", "namespace": "chat"}},
+        {"/subjects/-": {"apiGroup": RBAC, "kind": "User", "name": "somebody"}},
         {
             "/metadata/name": "admins",
             "/roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"},
         },
         {"/subjects/-": {"kind": "ServiceAccount", "name": "default", "namespace": "chat"}},
         {"/subjects/-": _AGENTS},
+        {
+            "/metadata/name": "project-guest",
+            "/roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "project-admin"},
+        },
     ),
     *_edits(
         "rbac-least",
@@ -268,7 +276,6 @@ _WALLS: Final = (
         "cache-agent",
         {"/rules/0/resources/-": "configmaps"},
         {"/rules/0/verbs/-": "delete"},
-        judge="rbac-bindings",
     ),
 )
 _BALANCER: Final = "/spec/infrastructure/annotations"
