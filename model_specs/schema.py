@@ -360,10 +360,8 @@ class ModelSpec(Part):
     slo: Slo = Slo()
     """The promise alerts hold it to."""
     cache: Literal["auto", "always", "never"] = "auto"
-    """Where the model's files are: with `auto` on the nodes where its pods are, shared by them, and
-    on others while there is room; a model below 2 GiB is downloaded by each pod instead. `always`:
-    on every node of the machine type, whatever its size and wherever its pods are. `never`: each
-    pod downloads them to a volume of its own."""
+    """`auto`: on nodes that its pods are on, and others with room (below 2 GiB as `never`).
+    `always`: on every node of the machine type. `never`: each pod downloads the files."""
     batch: Batch | None = None
     """A job instead of a server."""
     ttl: Ttl | None = None
