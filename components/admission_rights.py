@@ -26,11 +26,11 @@ _ROLES: Final = _rights(
         cure="a project's roles are made for its members",
     ),
     Check(
-        # To patch a secret is to read it: the answer is the whole object.
+        # To patch or to delete a secret is to read it: the answer is the whole object.
         holds="variables.rules.all(r, r.?resources.orValue([]).all(s, r.verbs.all(v,"
         " v in ['get', 'list', 'watch'] ? s == 'pods/log' || !(s == 'secrets' || s.contains('/'))"
         " : (s == 'pods' && v == 'delete')"
-        " || (s == 'secrets' && v in ['create', 'delete', 'update']))))",
+        " || (s == 'secrets' && v in ['create', 'update']))))",
         fault="people could read secrets, enter pods or change what specs decide",
         cure="a project's roles are made for its members",
     ),
@@ -40,13 +40,15 @@ _BINDINGS: Final = _rights(
     "rolebindings",
     {},
     Check(
-        holds="object.?subjects.orValue([]).all(s, !s.name.startsWith('system:'))",
-        fault="rights would go to everybody",
+        holds="object.?subjects.orValue([]).all(s, s.kind == 'Group'"
+        " && !s.name.startsWith('system:'))",
+        fault="rights would go to everybody, or to what runs in a pod",
         cure="name the group under the project's `members`",
     ),
     Check(
-        holds="object.roleRef.kind == 'Role'",
-        fault="a role of the cluster gives more than a project's roles do",
+        holds="object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name"
+        " && object.metadata.name.startsWith('project-')",
+        fault="it gives another role than that of its name",
         cure="name the group under the project's `members`",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from components.kube import Object, head, namespace_named, ways_to_registry
 from model_specs.names import LABEL_ROLE
-from regions.model_plan import ServerPlan, WorkloadPlan
+from regions.model_plan import ListenPlan, ServerPlan, WorkloadPlan
 
 LABEL_VERSION: Final = "isoserve.dev/version"
 """Which version a pod serves, `stable` or `candidate`: what Services select on."""
@@ -34,6 +34,22 @@ def services(plan: ServerPlan) -> list[Object]:
     return [service(plan, service_name, role) for service_name, role in rows.items()]
 
 
+def ports_of(listen: ListenPlan) -> dict[int, str]:
+    """The names by which Services and walls find the ports, whatever runtime a pod has."""
+    return {listen.metrics_port: "metrics", listen.port: "http"}
+
+
+def server_ports(plan: ServerPlan) -> set[int]:
+    """Where the pods of all tracks listen."""
+    return {port for track in plan.tracks for port in ports_of(track.listen)}
+
+
+def wall_name(work: WorkloadPlan, ports: set[int]) -> str:
+    """The name of the policy around a model's pods."""
+    # No model's name holds two hyphens, so this is no other model's policy.
+    return "-".join([f"{work.model}-", *map(str, sorted(ports))]) if ports else work.model
+
+
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     """In: `callers`, namespaces, and metrics scrapes. Out: the registry, nothing else.
 
@@ -42,8 +58,7 @@ def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     reached meanwhile. Named ports would do it too, but not every network resolves them
     (aws/amazon-network-policy-controller-k8s#81, open).
     """
-    # No model's name holds two hyphens, so this is no other model's policy.
-    name = "-".join([f"{work.model}-", *map(str, sorted(ports))]) if ports else work.model
+    name = wall_name(work, ports)
     sources = [namespace_named(name) for name in (*callers, work.scraper_namespace)]
     inward: Object = {
         "from": sources,

@@ -6,10 +6,10 @@ import math
 from typing import Final
 
 from components.kube import Object, apart, head
-from components.model_network import LABEL_VERSION, services, wall
+from components.model_network import LABEL_VERSION, ports_of, server_ports, services, wall
 from components.model_pod import container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
-from regions.model_plan import ListenPlan, ServerPlan, TrackPlan, WorkloadPlan
+from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
 
 _STARTUP_PERIOD_SECONDS: Final = 10
 
@@ -62,11 +62,6 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
     return {**nodes, "topologySpreadConstraints": [constraint]}
 
 
-def _ports(listen: ListenPlan) -> dict[int, str]:
-    """The names by which Services and walls find the ports, whatever runtime a pod has."""
-    return {listen.metrics_port: "metrics", listen.port: "http"}
-
-
 def _notes(track: TrackPlan) -> dict[str, str]:
     """The version, and where a Prometheus without an operator finds the metrics."""
     return {
@@ -86,7 +81,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
         **_probes(track),
         "lifecycle": stop,
         "ports": [
-            {"containerPort": port, "name": name} for port, name in _ports(track.listen).items()
+            {"containerPort": port, "name": name} for port, name in ports_of(track.listen).items()
         ],
     }
     whole = {
@@ -136,12 +131,11 @@ def _budget(plan: ServerPlan) -> list[Object]:
 
 def objects(plan: ServerPlan) -> list[Object]:
     """Everything that runs and guards one model."""
-    access = plan.access
-    ports = {port for track in plan.tracks for port in _ports(track.listen)}
+    callers = (*plan.access.caller_namespaces, *plan.access.proxy_namespaces)
     return [
         account(plan.workload),
         *(deployment(plan, track) for track in plan.tracks),
         *services(plan),
         *_budget(plan),
-        wall(plan.workload, ports, (*access.caller_namespaces, *access.proxy_namespaces)),
+        wall(plan.workload, server_ports(plan), callers),
     ]

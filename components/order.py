@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Final
 
-from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, gates
+from components.gates.acts import (
+    HANDOVER,
+    POD_DRAIN,
+    ROUTE_DRAIN,
+    SHIFT,
+    SPOT,
+    TRAFFIC,
+    Gate,
+    gates,
+)
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.ownership import SCALERS
@@ -95,6 +104,14 @@ def _on_demand(step: Step) -> str:
     return step.model if _track(step) == "stable" else ""
 
 
+def _stable(step: Step) -> str:
+    return _on_demand(step) or _on_spot(step)
+
+
+def _candidate(step: Step) -> str:
+    return step.model if step.model and step.name == f"{step.model}-candidate" else ""
+
+
 def _target(step: Step) -> str:
     spec = step.made["spec"] if step.made else {}
     return f"{step.namespace}/{spec['scaleTargetRef']['name']}"
@@ -135,6 +152,7 @@ class Row:
 
 
 WORKLOADS: Final = ("CronJob", "DaemonSet", "Deployment", "Job")
+_CLOSED: Final = "pods would answer their last requests behind no policy, or be reached by nobody"
 _WATCHED: Final = "the candidate would be judged by nobody before it has users"
 ROWS: Final[tuple[Row, ...]] = (
     Row(
@@ -152,6 +170,30 @@ ROWS: Final[tuple[Row, ...]] = (
         earlier="NetworkPolicy",
         earlier_scope=_model,
         why="pods would be reached by nobody: at their start, while they drain, and at new ports",
+    ),
+    Row(
+        name="a project's policies, then the drain of its pods",
+        later=(POD_DRAIN,),
+        later_scope=_project,
+        earlier="NetworkPolicy",
+        earlier_scope=_project_wide,
+        why=_CLOSED,
+    ),
+    Row(
+        name="a model's policies, then the drain of its pods",
+        later=(POD_DRAIN,),
+        later_scope=_model,
+        earlier="NetworkPolicy",
+        earlier_scope=_model,
+        why=_CLOSED,
+    ),
+    Row(
+        name="the drain of pods, then the pods",
+        later=("Deployment",),
+        later_scope=_model,
+        earlier=POD_DRAIN,
+        earlier_scope=_model,
+        why=_CLOSED,
     ),
     Row(
         name="spot pods, then the wait for them",
@@ -176,6 +218,22 @@ ROWS: Final[tuple[Row, ...]] = (
         earlier=SPOT,
         earlier_scope=_model,
         why="on-demand pods would go before the spot pods that stand in for them are there",
+    ),
+    Row(
+        name="stable pods, then users back to them",
+        later=(SHIFT,),
+        later_scope=_model,
+        earlier="Deployment",
+        earlier_scope=_stable,
+        why="it would wait for pods that are not asked for yet",
+    ),
+    Row(
+        name="users away from a candidate, then its pods",
+        later=("Deployment", HANDOVER),
+        later_scope=_candidate,
+        earlier=SHIFT,
+        earlier_scope=_model,
+        why="its pods would go, or change, while users are still led to them",
     ),
     Row(
         name="an autoscaler stopped, then the Deployment",
@@ -232,6 +290,25 @@ ROWS: Final[tuple[Row, ...]] = (
         earlier=TRAFFIC,
         earlier_scope=_model,
         why="users would be led to pods that are not there, or back to the old version",
+    ),
+    *(
+        Row(
+            name=f"{what}, then the drain of the route",
+            later=(ROUTE_DRAIN,),
+            later_scope=_model,
+            earlier=kind,
+            earlier_scope=_model,
+            why=f"at its end the gateway would still send users to {what} that are gone",
+        )
+        for what, kind in (("pods", "Deployment"), ("Services", "Service"))
+    ),
+    Row(
+        name="the drain of the route, then the route",
+        later=("HTTPRoute",),
+        later_scope=_model,
+        earlier=ROUTE_DRAIN,
+        earlier_scope=_model,
+        why="at its end the gateway would still send users to what is gone",
     ),
     Row(
         name="Services, then the route",

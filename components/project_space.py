@@ -23,8 +23,9 @@ _RESTART: Final[tuple[Rule, ...]] = (
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
 )
 _SECRETS: Final[tuple[Rule, ...]] = (
-    # Write without read: an admin replaces a secret, nobody lists what is in them.
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete", "update"]},
+    # Write without read: a deletion is answered with the whole object, as a patch is, also with
+    # dryRun. An admin replaces a Secret, and empties one that is to go.
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "update"]},
 )
 _ROLES: Final[dict[str, tuple[Rule, ...]]] = {
     "admin": (*_VIEW, *_RESTART, *_SECRETS),

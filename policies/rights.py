@@ -2,84 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, Final
 
+from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 from policies.facts import Facts
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 Block = Mapping[str, Any]
+Right = tuple[str, str, str]
+"""API group, resource, verb."""
 
-_READ: Final = frozenset({"get", "list", "watch"})
-_WRITE: Final[dict[tuple[str, str], frozenset[str]]] = {
-    ("", "events"): frozenset({"create"}),
-    ("", "pods"): frozenset({"delete"}),
-    # No patch: its answer is the whole object, so an empty one reads a secret.
-    ("", "secrets"): frozenset({"create", "delete", "update"}),
+_API: Final = "rbac.authorization.k8s.io"
+
+
+def _rights(verbs: tuple[str, ...], group: str, *resources: str) -> frozenset[Right]:
+    return frozenset((group, resource, verb) for resource, verb in product(resources, verbs))
+
+
+_READ: Final = ("get", "list", "watch")
+_VIEWER: Final = (
+    _rights(_READ, "", "configmaps", "events", "pods", "pods/log", "services")
+    | _rights(_READ, "apps", "deployments", "replicasets")
+    | _rights(_READ, "batch", "cronjobs", "jobs")
+    | _rights(_READ, "autoscaling", "horizontalpodautoscalers")
+)
+_DEVELOPER: Final = _VIEWER | _rights(("delete",), "", "pods")
+# The API server answers a patch and a deletion, also one with dryRun, with the whole object.
+_ADMIN: Final = _DEVELOPER | _rights(("create", "update"), "", "secrets")
+_OF_A_PROJECT: Final = {
+    "project-admin": _ADMIN,
+    "project-developer": _DEVELOPER,
+    "project-viewer": _VIEWER,
 }
-"""All that may be changed: people restart pods and replace secrets, cache agents write Events. The
-rest comes from specs."""
-_UNREADABLE: Final = frozenset({"secrets"})
-_READABLE_PARTS: Final = frozenset({"pods/log"})
-"""Parts of objects (`pods/exec`, `nodes/proxy`, ...) act, so only these are for reading."""
+_OF_THE_CACHE: Final = {CACHE_ACCOUNT: _rights(("create",), "", "events")}
+_RULE_FIELDS: Final = frozenset({"apiGroups", "resources", "verbs"})
 
 
-def _allowed(group: str, name: str) -> frozenset[str]:
-    """The verbs that anybody may have on a resource."""
-    readable = name in _READABLE_PARTS if "/" in name else name not in _UNREADABLE
-    return (_READ if readable else frozenset()) | _WRITE.get((group, name), frozenset())
+def _known(namespace: str, facts: Facts) -> Mapping[str, frozenset[Right]]:
+    """The roles that a namespace may hold, by name, each with the most that it may give."""
+    if namespace == CACHE_NAMESPACE:
+        return _OF_THE_CACHE
+    return _OF_A_PROJECT if namespace in facts.projects else {}
 
 
-def _rule_faults(rule: Block) -> Iterator[str]:
-    groups, verbs = rule.get("apiGroups") or (), set(rule.get("verbs") or ())
-    if rule.get("nonResourceURLs"):
-        yield f"gives {', '.join(sorted(verbs))} on URLs of the API server"
-    if any("*" in word for words in (groups, rule.get("resources") or (), verbs) for word in words):
-        yield "gives rights by wildcard, so also on what does not exist yet"
-        return
-    for name in rule.get("resources") or ():
-        bad = {verb for group in groups for verb in verbs - _allowed(group, name)}
-        if bad:
-            yield f"gives {', '.join(sorted(bad))} on {name}"
+def _rule_faults(rule: Block, most: frozenset[Right]) -> Iterator[str]:
+    for field in sorted(set(rule) - _RULE_FIELDS):
+        yield f"gives rights by {field}"
+    verbs = sorted(rule.get("verbs") or ())
+    for group, name in product(rule.get("apiGroups") or (), rule.get("resources") or ()):
+        if bad := [verb for verb in verbs if (group, name, verb) not in most]:
+            yield f"gives {', '.join(bad)} on {name}" + (f" of {group}" if group else "")
 
 
 @each("P29", "rbac-least", "ClusterRole", "Role")
 def _rbac_least(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """People may read all but secrets, restart pods, and replace secrets without reading them.
+    """A role is one of those that a member or a cache agent needs, and gives no more than it.
 
-    Whoever could change anything else (walls, routes, roles, webhooks) or enter a pod would need
-    no `access` to reach a model, and a wildcard gives what nobody has thought of.
+    Members read all but Secrets, developers restart pods, admins replace Secrets without reading
+    them: to patch or to delete one is to read it. What else a role gave (walls, routes, roles, a
+    way into pods) would need no `access` to reach a model.
     """
+    fix = "give get, list and watch on named resources"
+    most = _known(resource.namespace, facts).get(str(resource.values["metadata"].get("name")))
+    if resource.kind == "ClusterRole" or most is None:
+        yield Fault(resource, "is no role of a project's members or agents", fix, "members")
+        return
     for rule in resource.values.get("rules") or ():
-        for what in _rule_faults(rule):
-            yield Fault(resource, what, "give get, list and watch on named resources", "members")
-    if resource.values.get("aggregationRule"):
-        fix = "write the rules out"
-        yield Fault(resource, "takes its rights from roles made elsewhere", fix, "members")
+        for what in _rule_faults(rule, most):
+            yield Fault(resource, what, fix, "members")
+    if set(resource.values) - {"apiVersion", "kind", "metadata", "rules"}:
+        yield Fault(resource, "takes its rights from elsewhere", "write the rules out", "members")
 
 
-def _binding_faults(binding: Resource, roles: Sequence[str]) -> Iterator[str]:
+def _subjects(namespace: str, role: str, facts: Facts) -> list[Block]:
+    """Everybody who may have a role, as a binding names them."""
+    if namespace == CACHE_NAMESPACE:
+        return [{"kind": "ServiceAccount", "name": CACHE_ACCOUNT, "namespace": namespace}]
+    if namespace not in facts.projects:
+        return []
+    groups = getattr(facts.projects[namespace].spec.members, f"{role.removeprefix('project-')}s")
+    return [{"apiGroup": _API, "kind": "Group", "name": name} for name in groups]
+
+
+def _binding_faults(binding: Resource, roles: frozenset[str], facts: Facts) -> Iterator[str]:
     role = binding.values.get("roleRef") or {}
-    name = role.get("name")
+    name, space = str(role.get("name")), binding.namespace
     if binding.kind == "ClusterRoleBinding":
         yield f"gives {name} in every namespace"
-    elif role.get("kind") != "Role" or f"Role {binding.namespace}/{name}" not in roles:
+        return
+    if role.get("kind") != "Role" or f"Role {space}/{name}" not in roles:
         yield f"gives {role.get('kind')} {name}, which is not made here, so nobody judged it"
+        return
+    if name not in _known(space, facts):
+        return  # rbac-least refuses the role
+    members = _subjects(space, name, facts)
     for subject in binding.values.get("subjects") or ():
-        if str(subject.get("name", "")).startswith("system:"):
-            yield f"gives rights to {subject['name']}, a name of the cluster's own"
+        if subject not in members:
+            yield f"gives {name} to {subject.get('kind')} {subject.get('name')}, no member by it"
 
 
 @whole("P29", "rbac-bindings")
 def _rbac_bindings(estate: Estate) -> Iterator[Fault]:
-    """A right holds in one namespace, by a role that stands beside it, for a group of people.
+    """A right holds in one namespace, by a role that stands beside it, for those it is meant for.
 
-    cluster-admin and the cluster's own groups (everybody signed in, everybody at all) have none.
+    These are the groups that `members` of the project names for that very role, and the agents'
+    own ServiceAccount; no other account, no group of the cluster's own, no role of the cluster.
     """
-    roles = [str(role) for role in estate.of("Role")]
+    roles = frozenset(str(role) for role in estate.of("Role"))
     for binding in estate.of("ClusterRoleBinding", "RoleBinding"):
-        for what in _binding_faults(binding, roles):
+        for what in _binding_faults(binding, roles, estate.facts):
             yield Fault(binding, what, "bind a Role of the project to groups of members", "members")
 
 

@@ -64,19 +64,6 @@ def _named(values: Block) -> Iterator[tuple[str, str]]:
             waiting += ((within, inner) for inner in value)
 
 
-def _members(facts: Facts, project: str) -> frozenset[str]:
-    members = facts.projects[project].spec.members
-    return frozenset({*members.admins, *members.developers, *members.viewers})
-
-
-def _strangers(binding: Resource, facts: Facts) -> Iterator[str]:
-    """Whom a binding gives rights in a project without being its member."""
-    known = _members(facts, binding.namespace)
-    for subject in binding.values.get("subjects") or ():
-        if subject.get("kind") != "ServiceAccount" and subject.get("name") not in known:
-            yield f"gives rights to {subject.get('name')}, no member of {binding.namespace}"
-
-
 def _may_name(resource: Resource, field: str, namespace: str, facts: Facts) -> bool:
     """Routes name the gateways' namespace, and the gateways' monitors that of their proxies."""
     if field == "parentRefs":
@@ -97,8 +84,6 @@ def _leads_out(resource: Resource, facts: Facts) -> Iterator[str]:
             yield f"names namespace {namespace} in {field}"
     if resource.kind == "ReferenceGrant":
         yield "lets other namespaces use what is in its own"
-    if resource.kind == "RoleBinding" and home in facts.projects:
-        yield from _strangers(resource, facts)
 
 
 @whole("P21", "tenant-isolation")
@@ -111,7 +96,7 @@ def _tenant_isolation(estate: Estate) -> Iterator[Fault]:
     for resource in estate.resources:
         for what in _leads_out(resource, estate.facts) if resource.is_object else ():
             fix = "keep it within its project; share models by share_with"
-            yield Fault(resource, what, fix, "members" if "rights" in what else "share_with")
+            yield Fault(resource, what, fix, "share_with")
 
 
 def _volume_faults(volume: Resource, facts: Facts) -> Iterator[str]:

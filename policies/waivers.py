@@ -43,14 +43,20 @@ class WaiverList(Part):
 
 @dataclass(frozen=True, slots=True)
 class Waivers:
-    """The exceptions, and the file they stand in."""
+    """The exceptions, and the file they stand in.
+
+    `new` are those among the rows that came with the change under review: they do not count yet.
+    """
 
     source: Source
     rows: tuple[Waiver, ...]
+    new: tuple[Waiver, ...] = ()
 
     def holds(self, rule: str, resource: str, today: date) -> Waiver | None:
         """The exception that is in force for this finding."""
         for row in self.rows:
+            if row in self.new:
+                continue
             if (row.rule, row.resource) == (rule, resource) and row.expires >= today:
                 return row
         return None
@@ -78,8 +84,11 @@ class Waivers:
         return found
 
     def unused(self, used: Iterable[Waiver]) -> list[SpecError]:
-        """Exceptions that nothing needed, which the next fault would hide behind."""
-        needed = list(used)
+        """Exceptions that nothing needed, which the next fault would hide behind.
+
+        What is new waits for the change that needs it.
+        """
+        needed = [*used, *self.new]
         return [
             self._error(
                 index, "resource", f"nothing needs it: {row.resource} passes {row.rule}; remove it"

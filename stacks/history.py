@@ -65,6 +65,33 @@ def tree_at(
         ) from None
 
 
+def top_of(folder: Path) -> Path:
+    """The top of the repository around `folder`. Raises InputErrors where there is none."""
+    return Path(_git(folder, "rev-parse", "--show-toplevel").decode().rstrip("\n")).resolve()
+
+
+def changed_files(revision: str, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The top of the repository around `folder`, and every file in it that differs from a revision.
+
+    Files that git does not know yet count, those that it ignores do not. Raises InputErrors when
+    there is no such revision.
+    """
+    top = top_of(folder)
+    told = ("diff", "--name-only", "--no-renames", "-z", "--end-of-options", revision, "--")
+    new = ("ls-files", "--others", "--exclude-standard", "-z")
+    names = (_git(top, *told) + _git(top, *new)).decode(errors="surrogateescape").split("\0")
+    return top, tuple(sorted({*names} - {""}))
+
+
+def unpacked(revision: str, folder: Path, target: Path) -> Path:
+    """Put all that the repository around `folder` held at a revision into `target`; where it is.
+
+    Raises InputErrors when there is no such revision.
+    """
+    _take(top_of(folder), revision, target)
+    return target
+
+
 def file_at(revision: str, name: str, folder: Path) -> str:
     """A file of the repository around `folder` at a revision, by its path from the top.
 
@@ -77,6 +104,5 @@ def file_at(revision: str, name: str, folder: Path) -> str:
 
 def file_now(name: str, folder: Path) -> str:
     """The same file as it stands in the work tree."""
-    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
-    path = top / name
+    path = top_of(folder) / name
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

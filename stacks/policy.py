@@ -29,6 +29,9 @@ class Judgement:
     resources: int
     verdicts: dict[str, Verdict]
     faults: tuple[SpecError, ...]
+    unneeded: tuple[SpecError, ...]
+    """Exceptions that nothing needs yet, or any more: told, for a change may be on its way that
+    does; an exception counts only once it stands in the base."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -67,7 +70,7 @@ def judged(
 ) -> Judgement:
     """Judge plans of `tree` with their parts; `regions` is the directory of its profiles.
 
-    With the whole tree an exception must be needed somewhere.
+    Only with the whole tree is it known which exceptions nothing needs.
     """
     verdicts: dict[str, Verdict] = {}
     number = 0
@@ -78,9 +81,13 @@ def judged(
         number += len(found)
         verdicts[plan.region] = judge(found, facts, RULES, waivers)
     faults = waivers.faults((rule.name for rule in RULES), today)
-    if whole_tree:
-        faults += waivers.unused(row for one in verdicts.values() for _, row in one.waived)
-    return Judgement(resources=number, verdicts=verdicts, faults=tuple(sorted(faults)))
+    used = [row for one in verdicts.values() for _, row in one.waived]
+    return Judgement(
+        resources=number,
+        verdicts=verdicts,
+        faults=tuple(sorted(faults)),
+        unneeded=tuple(sorted(waivers.unused(used))) if whole_tree else (),
+    )
 
 
 def waivers_file() -> Path:
@@ -100,6 +107,7 @@ def _lines(found: Judgement) -> Iterator[str]:
             said = f"{finding.region}: {finding.rule} {finding.resource}"
             yield f"waived  {said}, until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
     yield from error_lines(found.faults) if found.faults else ()
+    yield from (f"note  {unneeded}\n" for unneeded in found.unneeded)
     yield (
         f"policy: {count(len(RULES), 'rule')}, {found.resources} resources in "
         f"{count(len(found.verdicts), 'region')}, {count(len(found.findings), 'finding')}\n"
@@ -128,5 +136,6 @@ def run(args: Namespace) -> Outcome:
         "findings": [_plain(finding) for finding in found.findings],
         "waived": [_plain(f) | {"waiver": w.model_dump(mode="json")} for f, w in waived],
         "waivers": error_rows(found.faults),
+        "unneeded": error_rows(found.unneeded),
     }
     return Outcome(data=data, text=_lines(found), code=FINDINGS if found.blocks else OK)

@@ -1,11 +1,12 @@
 """Writes the pull-request comment from two git revisions: what changes, what it causes, its risks.
 
 The verdict is BLOCKED (exit code 1) when something is refused: errors in the work tree, mandatory
-policy findings, waivers that are expired or unneeded, differences between regions that nothing
+policy findings, waivers that are expired, differences between regions that nothing
 declares, a failed preview or one that would delete what holds state, a protected thing that goes.
 NEEDS APPROVAL and PASS are exit code 0: a person's word is for the host of the code to demand, by
-the verdict. Both sides are rendered by the program of the work tree, so a change of the program
-itself shows in the previews and in the golden files, not here.
+the verdict. Specs and profiles of both sides are planned by the program of the work tree. Where the
+program itself changes, the base's own program renders the base and judges the work tree's objects
+too, so that no change weakens the rules that it is held to (stacks.reviewing.program).
 
 `expected` numbers are the floor of replicas averaged over a year of schedules, no forecast of load.
 """
@@ -35,7 +36,7 @@ def reviewed(args: Namespace, at: datetime) -> Review:
     specs, regions = directories(args)
     with TemporaryDirectory(prefix="isoserve-") as scratch:
         sides = read_sides(args.base, specs, regions, args.region, at, Path(scratch))
-        return review(see(args, sides, regions, at))
+        return review(see(args, sides, (specs, regions), at, Path(scratch)))
 
 
 def run(args: Namespace) -> Outcome:

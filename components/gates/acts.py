@@ -1,4 +1,5 @@
-"""What `up` does between its objects: it waits for pods, and takes replicas over from autoscalers.
+"""What `up` does between its objects: it waits for pods, takes replicas over from autoscalers,
+leads users away from a candidate, and lets what it deletes drain.
 
 Only what a gate is asked and when it asks again is decided here; `resources` beside it hands it
 to the engine. A gate compares what it is asked with what it was asked at the last `up`: that is how
@@ -11,14 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from components.gates.drains import Pods
+from components.gates.traffic_shift import Shift
+from components.model_network import server_ports, wall_name
 from components.readiness import Target
 from components.synthetic_probe.answers import Candidate, candidates, version
 from regions.model_plan import ServerPlan, TrackPlan
 from regions.plan import RegionPlan
 
 HANDOVER: Final = "ReplicaHandover"
+POD_DRAIN: Final = "PodDrain"
+ROUTE_DRAIN: Final = "RouteDrain"
+SHIFT: Final = "TrafficShift"
 SPOT: Final = "SpotGate"
 TRAFFIC: Final = "TrafficGate"
+ACTS: Final = (HANDOVER, POD_DRAIN, ROUTE_DRAIN, SHIFT, SPOT, TRAFFIC)
 Asked = Mapping[str, Any]
 """What a gate is asked: JSON values only."""
 
@@ -73,6 +81,24 @@ def _traffic(server: ServerPlan) -> Gate:
     )
 
 
+def _shift(server: ServerPlan) -> Iterator[Gate]:
+    for track in server.tracks:
+        if track.role == "candidate":
+            what = Shift(
+                namespace=server.workload.namespace,
+                model=server.workload.model,
+                candidate=track.name,
+                share=share(server),
+                settle_seconds=track.drain.pre_stop_seconds,
+            )
+            yield Gate(
+                kind=SHIFT,
+                name=server.workload.id,
+                model=server.workload.id,
+                asked={**asdict(what), "stable": _side(server, "stable")},
+            )
+
+
 def _spot(server: ServerPlan) -> Iterator[Gate]:
     spot = [track for track in server.tracks if track.track == "spot"]
     if spot and len([t for t in server.tracks if t.role == "stable"]) > 1:
@@ -99,10 +125,29 @@ def _handovers(server: ServerPlan) -> Iterator[Gate]:
         )
 
 
+def _drains(server: ServerPlan) -> Iterator[Gate]:
+    """They wait when they are deleted, the one of the pods also where the pods get other ports:
+    it is named after the policy that these leave behind."""
+    work, drains = server.workload, [track.drain for track in server.tracks]
+    if server.access.gateway:
+        settle = max(drain.pre_stop_seconds for drain in drains)
+        asked = {"settle_seconds": settle}
+        yield Gate(kind=ROUTE_DRAIN, name=work.id, model=work.id, asked=asked)
+    pods = Pods(
+        namespace=work.namespace,
+        labels=work.labels,
+        grace_seconds=max(drain.grace_seconds for drain in drains),
+    )
+    name = f"{work.namespace}/{wall_name(work, server_ports(server))}"
+    yield Gate(kind=POD_DRAIN, name=name, model=work.id, asked=asdict(pods))
+
+
 def gates(plan: RegionPlan) -> Iterator[Gate]:
     """All acts of a region's `up` but the last, the RolloutGate."""
     for server in plan.servers:
+        yield from _drains(server)
         yield from _handovers(server)
+        yield from _shift(server)
         yield from _spot(server)
         yield _traffic(server)
 
@@ -124,9 +169,22 @@ def _of_traffic(olds: Asked, news: Asked) -> list[Target]:
     wanted: list[Target] = []
     if gets and (gets > had or others):
         wanted += _rows(news["candidate"])
-    if gets < had and before["stable"]["version"] != news["stable"]["version"]:
-        wanted += _rows(news["stable"])
-    return wanted
+    return wanted + _of_shift(before, news)
+
+
+def shifts(olds: Asked, news: Asked) -> Shift | None:
+    """Where users are led away from a candidate that stays: to which share."""
+    if olds.get("share", 0) <= news["share"]:
+        return None
+    return Shift(**{name: value for name, value in news.items() if name != "stable"})
+
+
+def _of_shift(olds: Asked, news: Asked) -> list[Target]:
+    """Before users are led away from a candidate, the stable version has become what it shall."""
+    fewer = news["share"] < olds.get("share", 0)
+    if fewer and olds["stable"]["version"] != news["stable"]["version"]:
+        return _rows(news["stable"])
+    return []
 
 
 def unasked(olds: Asked, news: Asked) -> tuple[list[Candidate], bool]:
@@ -156,7 +214,7 @@ def gives_back(olds: Asked, news: Asked) -> bool:
     return news["replicas"] is None and olds.get("replicas") is not None
 
 
-_AWAITED: Final = {SPOT: _of_spot, TRAFFIC: _of_traffic}
+_AWAITED: Final = {SHIFT: _of_shift, SPOT: _of_spot, TRAFFIC: _of_traffic}
 
 
 def awaited(kind: str, olds: Asked, news: Asked) -> list[Target]:

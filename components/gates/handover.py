@@ -73,6 +73,11 @@ def _not_ours(entry: Object) -> Object | None:
     return None if entry["manager"] == MANAGER else entry
 
 
+def disown(api: Api, path: str) -> None:
+    """Own nothing of a live object, or the engine could not set it again."""
+    _disown(api, path, _not_ours)
+
+
 def _without_replicas(entry: Object) -> Object:
     entry.get("fieldsV1", {}).get("f:spec", {}).pop("f:replicas", None)
     return entry
@@ -96,7 +101,7 @@ def take(api: Api, what: Handover, sleep: Callable[[float], None]) -> None:
     stopped = list(_autoscalers(api, what, what.deployment))
     for where, _ in stopped:
         api.patch(where, _change(where, what, True))
-        _disown(api, where, _not_ours)  # or the engine could not set the field again
+        disown(api, where)
     if stopped:
         sleep(_SETTLE_SECONDS)
     live = api.get(path)
@@ -117,4 +122,4 @@ def give_back(api: Api, what: Handover) -> None:
             is_paused = _PAUSED in found["metadata"].get("annotations", {})
             if is_paused or stopped != what.deployment:
                 api.patch(where, _change(where, what, False))
-                _disown(api, where, _not_ours)
+                disown(api, where)

@@ -12,9 +12,24 @@ from typing import Any, Final, TypeVar
 import pulumi
 from pulumi import dynamic
 
-from components.gates.acts import HANDOVER, SPOT, TRAFFIC, Gate, awaited, gives_back, takes, unasked
+from components.gates.acts import (
+    HANDOVER,
+    POD_DRAIN,
+    ROUTE_DRAIN,
+    SHIFT,
+    SPOT,
+    TRAFFIC,
+    Gate,
+    awaited,
+    gives_back,
+    shifts,
+    takes,
+    unasked,
+)
 from components.gates.claims import CLAIM, taken, unclaimed
+from components.gates.drains import Pods, await_end
 from components.gates.handover import Handover, give_back, take
+from components.gates.traffic_shift import shift
 from components.kube_client import ApiError, KubeClient
 from components.rollout_gate import GateError, say, wait
 from components.synthetic_probe.answers import Read, asked, unproven
@@ -29,8 +44,8 @@ Props = dict[str, Any]
 T = TypeVar("T")
 
 
-class HandoverError(Exception):
-    """An autoscaler could not be stopped, or replicas not be set, and why."""
+class ActError(Exception):
+    """What could not be done to live objects, and why."""
 
 
 def _asked(props: Props) -> Props:
@@ -77,7 +92,7 @@ class _GateProvider(dynamic.ResourceProvider):
     def _outs(self, olds: Props, news: Props) -> Props:
         try:
             self._act(olds, news)
-        except (GateError, ApiError, HandoverError) as error:
+        except (GateError, ApiError, ActError) as error:
             if not news["model"]:  # everything else comes after what is the region's own
                 sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
                 raise
@@ -112,6 +127,27 @@ class _WaitProvider(_GateProvider):
             _await_answers(olds, news, client.text)
 
 
+def _keep_at(props: Props, act: Callable[[KubeClient], None], failed: str) -> None:
+    """Do it again while the API server refuses or is away; `failed` says what has not been done."""
+    try:
+        _borne(props, act)
+    except ApiError as error:
+        why = f"the API server refuses or is away ({error})"
+        raise ActError(f"{failed}: {why}; run `up` again") from None
+
+
+class _ShiftProvider(_WaitProvider):
+    """Leads users away from a candidate, once the pods serve that they are led to. Never rename:
+    states hold it by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        what = shifts(_asked(olds), _asked(news))
+        if what is not None:
+            super()._act(olds, news)
+            failed = f"users could not be led away from the candidate of {what.model}"
+            _keep_at(news, lambda api: shift(api, what, time.sleep), failed)
+
+
 class _HandoverProvider(_GateProvider):
     """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
@@ -122,17 +158,10 @@ class _HandoverProvider(_GateProvider):
         elif gives_back(before, now):
             self._keep_at(news, give_back, Handover(**before))
 
-    def _keep_at(
-        self, props: Props, act: Callable[[KubeClient, Handover], None], what: Handover
-    ) -> None:
-        try:
-            _borne(props, lambda client: act(client, what))
-        except ApiError as error:
-            raise HandoverError(
-                f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken "
-                f"over from its autoscaler: the API server refuses or is away: {error}; run `up` "
-                "again"
-            ) from None
+    @staticmethod
+    def _keep_at(props: Props, act: Callable[[KubeClient, Handover], None], what: Handover) -> None:
+        where = f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken"
+        _keep_at(props, lambda api: act(api, what), f"{where} over from its autoscaler")
 
 
 class _ClaimProvider(_GateProvider):
@@ -146,9 +175,38 @@ class _ClaimProvider(_GateProvider):
             raise GateError("\n".join(found), found)
 
 
+_SETTLED = [0.0]
+"""When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
+
+
+class _DrainProvider(_GateProvider):
+    """Waits when it is deleted. Never rename: states hold it by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        """It has nothing to do before."""
+
+    def delete(self, _id: str, _props: Props) -> None:
+        asked = _asked(_props)
+        if _props["kind"] == ROUTE_DRAIN:
+            # The engine ends all deletions that may run side by side before it begins others
+            # (deployment_executor.go of v3.200.0): all routes are gone at the first of these waits.
+            _SETTLED[0] = _SETTLED[0] or time.monotonic() + asked["settle_seconds"]
+            time.sleep(max(_SETTLED[0] - time.monotonic(), 0))
+            return
+        try:
+            lister = KubeClient(_props["kubeconfig"], _props["context"]).listed
+        except ApiError as error:
+            say(f"pods have not been seen to end: {error}")
+        else:
+            await_end(Pods(**asked), lister, time.monotonic, time.sleep, say)
+
+
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
     CLAIM: _ClaimProvider,
     HANDOVER: _HandoverProvider,
+    POD_DRAIN: _DrainProvider,
+    ROUTE_DRAIN: _DrainProvider,
+    SHIFT: _ShiftProvider,
     SPOT: _WaitProvider,
     TRAFFIC: _WaitProvider,
 }

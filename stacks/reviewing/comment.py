@@ -17,6 +17,7 @@ from stacks.reviewing.details import (
     parity,
     policy,
     previews,
+    program,
 )
 from stacks.reviewing.effects import MOVE, RESTART, Effects, size
 from stacks.reviewing.markdown import FLAGS, OPEN, Section, code, fitted, named, table
@@ -221,17 +222,27 @@ def sections(review: Review) -> Iterator[Section]:
     yield from _cost(review)
     yield from changes_of_models(review)
     yield from other_changes(review)
+    yield from program(review)
     yield from policy(review)
     yield from parity(review)
     yield from headroom(review)
     yield from operations(review)
 
 
+def _by_the_base(review: Review) -> str:
+    found = review.seen.program
+    if not found.files:
+        return ", which does not change"
+    if found.not_run or not found.is_asked:
+        return ""
+    return ", and judged by the rules of both"
+
+
 def _foot(review: Review) -> str:
     return (
         f"Computed offline from specs and profiles against {code(review.seen.revision)}, both "
-        f"rendered by the work tree's program. Again: `isoserve review --base REV`; undo: revert "
-        f"the merge.\n"
+        f"planned by the work tree's program{_by_the_base(review)}. Again: `isoserve review --base "
+        f"REV`; undo: revert the merge.\n"
     )
 
 

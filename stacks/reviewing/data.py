@@ -114,6 +114,17 @@ def _preview(row: Previewed) -> dict[str, Any]:
     }
 
 
+def _program(seen: Seen) -> dict[str, Any]:
+    found = seen.program
+    return {
+        "files": [{"path": path, "decides": what} for path, what in found.files],
+        "not_run": found.not_run,
+        "refused": [asdict(one) for one in found.refused],
+        "upgrades": [_step(one.step) | {"class": one.kind} for one in found.upgrades],
+        "waivers": [row.model_dump(mode="json") for row in found.waivers],
+    }
+
+
 def _policy(seen: Seen) -> dict[str, Any] | None:
     judgement = seen.judgement
     if judgement is None:
@@ -124,6 +135,7 @@ def _policy(seen: Seen) -> dict[str, Any] | None:
         "findings": [asdict(finding) for finding in judgement.findings],
         "waived": [asdict(f) | {"waiver": w.model_dump(mode="json")} for f, w in waived],
         "faults": error_rows(judgement.faults),
+        "unneeded": error_rows(judgement.unneeded),
     }
 
 
@@ -166,6 +178,7 @@ def data(review: Review) -> dict[str, Any]:
         "nodes": [asdict(change) | {"order": change.order} for change in seen.nodes],
         "headroom": [asdict(row) for row in seen.room],
         "steps": [_step(step) for step in seen.steps],
+        "program": _program(seen),
         "policy": _policy(seen),
         "parity": _parity(seen),
         "previews": [_preview(row) for row in seen.previews],

@@ -19,6 +19,7 @@ from stacks.reviewing.markdown import (
     table,
     value,
 )
+from stacks.reviewing.program import CLASSES
 from stacks.reviewing.room import Row, Taken
 from stacks.reviewing.seen import Previewed, Seen
 from stacks.reviewing.steps import CREATE, DELETE, REPLACE, UPDATE, Step
@@ -168,6 +169,30 @@ def _waivers(seen: Seen) -> Iterator[str]:
         yield f"{said} ({named(regions, seen.sides.regions)})"
     for fault in judgement.faults:
         yield f"- **waiver at fault**: {code(str(fault))}"
+    for unneeded in judgement.unneeded:
+        yield f"- waiver that nothing needs: {code(str(unneeded))}"
+
+
+def program(review: Review) -> Iterator[Section]:
+    """What the change of the program alone does to the objects of the base's specs."""
+    found = review.seen.program
+    rows = []
+    for region in review.seen.sides.regions:
+        ours = [one.kind for one in found.upgrades if region in one.step.regions]
+        if ours:
+            rows.append((code(region), *(str(ours.count(kind)) for kind in CLASSES)))
+    if rows:
+        head = ("Regions", *CLASSES)
+        foot = f"Objects of {code(review.seen.revision)}'s specs, by its own program and by this."
+        yield table("What the change of the program does", OPEN, head, rows, foot)
+    objects = [
+        (one.kind, code(_SIGNS[one.step.operation]), code(one.step.key.label),
+         named(one.step.regions, review.seen.sides.regions), _paths(one.step))
+        for one in sorted(found.upgrades, key=lambda one: (-CLASSES.index(one.kind), one.step.key))
+    ]  # fmt: skip
+    if objects:
+        title = f"Objects that the program's change reaches ({len(objects)})"
+        yield table(title, FOLDED, ("Class", "", "Object", "Regions", "Fields"), objects)
 
 
 def policy(review: Review) -> Iterator[Section]:

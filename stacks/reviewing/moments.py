@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from components.gates.acts import HANDOVER, Asked, awaited
+from components.gates.acts import HANDOVER, POD_DRAIN, ROUTE_DRAIN, SHIFT, Asked, awaited, shifts
+from components.gates.traffic_shift import shifted
 from components.kube import Object
 from components.order import Order, Row, Step, ordered
 from components.ownership import targeted
@@ -150,7 +151,7 @@ def _waited_for(old: Side, new: Side, key: str) -> frozenset[str]:
     """Pods that must be ready before a gate lets anything through."""
     step = new.steps[key]
     assert step.gate is not None
-    if step.kind == HANDOVER:
+    if step.kind in (HANDOVER, POD_DRAIN, ROUTE_DRAIN):
         return frozenset()
     names = {
         f"{one.namespace}/{one.name}"
@@ -181,9 +182,16 @@ def all_moments(old: Side, acts: Sequence[Act], new: Side) -> Iterator[Moment]:
 def objects_at(old: Side, new: Side, done: frozenset[str]) -> dict[str, Object]:
     """The objects that there are, by key, once these acts are done."""
     found: dict[str, Object] = {}
+    led = [
+        what
+        for key, step in new.steps.items()
+        if step.kind == SHIFT and key in done
+        if (what := shifts(asked(old, key), asked(new, key))) is not None
+    ]
     for key, step in old.steps.items():
         if step.made is not None and f"-{key}" not in done:
-            found[key] = step.made
+            leads = step.kind in ("HTTPRoute", "Service")
+            found[key] = shifted(step.made, led[0]) if led and leads else step.made
     for key, step in new.steps.items():
         if step.made is not None and (key in done or not _changed(old, new, key)):
             found[key] = step.made

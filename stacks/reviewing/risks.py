@@ -12,13 +12,14 @@ from model_specs.schema import TTL_NOTICE, is_expired
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
+from stacks.reviewing import entrusted
 from stacks.reviewing.effects import RESTART, size, span
 from stacks.reviewing.node_changes import moved_pods
 from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
 from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
-from stacks.reviewing.transitions import ACCEPTABLE, Finding
+from stacks.reviewing.transitions import ACCEPTABLE, CROWDED, Finding
 from stacks.reviewing.waves import WORKFLOW
 from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAMED
 
@@ -115,13 +116,16 @@ def _refused(seen: Seen) -> Iterator[Raised]:
 
 
 def _unsafe(seen: Seen) -> Iterator[Raised]:
-    yield from _on_the_way(
-        finding for finding in seen.transitions if finding.name not in ACCEPTABLE
-    )
+    others = {CROWDED, *ACCEPTABLE}
+    yield from _on_the_way(one for one in seen.transitions if one.name not in others)
 
 
 def _fewer(seen: Seen) -> Iterator[Raised]:
     yield from _on_the_way(one for one in seen.transitions if one.name in ACCEPTABLE)
+
+
+def _no_room(seen: Seen) -> Iterator[Raised]:
+    yield from _on_the_way(one for one in seen.transitions if one.name == CROWDED)
 
 
 def _on_the_way(findings: Iterable[Finding]) -> Iterator[Raised]:
@@ -329,13 +333,6 @@ def _wider(seen: Seen) -> Iterator[Raised]:
                 yield name, f"projects that reach it newly: {', '.join(sorted(more))}", region
 
 
-def _members(seen: Seen) -> Iterator[Raised]:
-    for wish in seen.projects:
-        fields = sorted(f.path for f in wish.fields if f.path.startswith("members.admins"))
-        if wish.what == CHANGED and fields:
-            yield wish.id, "who administers it changes", ""
-
-
 def _secrets(seen: Seen) -> Iterator[Raised]:
     for wish in seen.models:
         changed = any(field.path.startswith("secrets") for field in wish.fields)
@@ -405,6 +402,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="change refused", level=BLOCKED, find=_refused),
     Risk(name="unsafe on the way", level=BLOCKED, find=_unsafe),
     Risk(name="fewer serve on the way", level=APPROVAL, find=_fewer),
+    Risk(name="no room on the way", level=APPROVAL, find=_no_room),
     Risk(name="stateful thing goes", level=APPROVAL, find=_stateful),
     Risk(name="replacement while serving", level=APPROVAL, find=_outage),
     Risk(name="model removed", level=APPROVAL, find=_models_removed),
@@ -423,7 +421,13 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="not served", level=APPROVAL, find=_gaps),
     Risk(name="capability lost", level=APPROVAL, find=_downgraded),
     Risk(name="access widened", level=APPROVAL, find=_wider),
-    Risk(name="administrators change", level=APPROVAL, find=_members),
+    Risk(name="refused by the base's rules", level=BLOCKED, find=entrusted.refused),
+    Risk(name="program changes", level=APPROVAL, find=entrusted.files),
+    Risk(name="program not known", level=APPROVAL, find=entrusted.not_run),
+    Risk(name="program upgrade", level=APPROVAL, find=entrusted.upgrades),
+    Risk(name="exceptions change", level=APPROVAL, find=entrusted.waivers),
+    Risk(name="region entrusted", level=APPROVAL, find=entrusted.regions),
+    Risk(name="project entrusted", level=APPROVAL, find=entrusted.projects),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
     Risk(name="cost", level=APPROVAL, find=_dearer),
     Risk(name="cost not known", level=APPROVAL, find=_unpriced),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
 from components.parts import Part, parts
 from model_specs.errors import SpecError, SpecErrors
-from policies.waivers import read_waivers
+from policies.waivers import Waiver, Waivers, read_waivers
 from stacks import parity
+from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
 from stacks.parity import Difference
 from stacks.policy import Judgement, judged, waivers_file
@@ -20,7 +22,9 @@ from stacks.reviewing import effects, room, wishes
 from stacks.reviewing.effects import Effects
 from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
+from stacks.reviewing.program import Program, program
 from stacks.reviewing.room import Row
+from stacks.reviewing.side_by_side import side_by_side
 from stacks.reviewing.sides import Side, Sides, unexpired
 from stacks.reviewing.sizes import Use, uses
 from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
@@ -69,6 +73,7 @@ class Seen:
     judgement: Judgement | None
     parity: Parity | None
     previews: list[Previewed]
+    program: Program
 
     @property
     def today(self) -> date:
@@ -95,25 +100,63 @@ def _uses(side: Side) -> dict[str, list[Use]]:
     return {region: list(uses(plan, profiles[region])) for region, plan in side.plans.items()}
 
 
+def _waivers(revision: str, regions: Path, scratch: Path) -> Waivers:
+    """The exceptions, of which those that a revision does not have are new.
+
+    Raises SpecErrors where they are refused.
+    """
+    path, top = waivers_file().resolve(), top_of(regions)
+    found = read_waivers(path)
+    if not path.is_relative_to(top):  # they are not what is under review
+        return found
+    before = scratch / path.name
+    before.write_text(file_at(revision, path.relative_to(top).as_posix(), regions))
+    with suppress(SpecErrors):
+        known = read_waivers(before).rows
+        return replace(found, new=tuple(row for row in found.rows if row not in known))
+    return replace(found, new=found.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What the rules say, where the exceptions can be read, and which of them are new."""
+
+    judgement: Judgement | None
+    faults: tuple[SpecError, ...]
+    new: tuple[Waiver, ...]
+
+
 def _judgement(
-    work: Side, rendered: Mapping[str, list[Part]], regions: Path, today: date, whole: bool
-) -> tuple[Judgement | None, tuple[SpecError, ...]]:
+    args: Namespace,
+    work: Side,
+    rendered: Mapping[str, list[Part]],
+    regions: Path,
+    today: date,
+    scratch: Path,
+) -> _Judged:
     """What the rules say of the regions that have a plan."""
-    if work.tree is None or not work.plans:
-        return None, ()
-    parted = ((plan, rendered[region]) for region, plan in work.plans.items())
     try:
-        waivers = read_waivers(waivers_file())
-        return judged(work.tree, parted, regions, waivers, today, whole_tree=whole), ()
+        waivers = _waivers(args.base, regions, scratch)
+        judgement = None
+        if work.tree is not None and work.plans:
+            whole = not args.region and set(work.plans) == set(work.tree.profiles)
+            parted = ((plan, rendered[region]) for region, plan in work.plans.items())
+            judgement = judged(work.tree, parted, regions, waivers, today, whole_tree=whole)
+        return _Judged(judgement=judgement, faults=(), new=waivers.new)
     except InputErrors:
         raise
     except SpecErrors as refused:
-        return None, refused.errors
+        return _Judged(judgement=None, faults=refused.errors, new=())
 
 
-def _parity(renderings: list[parity.Rendering]) -> Parity | None:
-    if not renderings:
+def _parity(work: Side, rendered: Mapping[str, list[Part]]) -> Parity | None:
+    if work.tree is None or not work.plans:
         return None
+    profiles = work.tree.profiles
+    renderings = [
+        parity.rendering(plan, profiles[region], rendered[region])
+        for region, plan in work.plans.items()
+    ]
     declared, undeclared = parity.compare(renderings)
     return Parity(
         objects=max(len(one.objects) for one in renderings),
@@ -141,26 +184,27 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
-def see(args: Namespace, sides: Sides, regions: Path, at: datetime) -> Seen:
-    """Compare the sides in every way, and read the previews."""
+def see(
+    args: Namespace, sides: Sides, places: tuple[Path, Path], at: datetime, scratch: Path
+) -> Seen:
+    """Compare the sides in every way, and read the previews.
+
+    `places` are the directories of specs and profiles, `scratch` one for files of the base.
+    """
+    _, regions = places
     work, tree = sides.work, sides.work.tree
-    profiles = tree.profiles if tree else {}
     rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
-    renderings = [
-        parity.rendering(plan, profiles[r], rendered[r]) for r, plan in work.plans.items()
-    ]
     found = steps(sides, rendered)
     # A preview shows what time takes away, too; whoever wrote the ttl has asked for that.
     passed = steps(unexpired(sides), rendered) if args.preview else []
-    whole = not args.region and set(work.plans) == set(profiles)
-    judgement, faults = _judgement(work, rendered, regions, at.date(), whole)
+    said = _judgement(args, work, rendered, regions, at.date(), scratch)
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
     return Seen(
         revision=args.base,
         at=at,
         sides=sides,
-        errors=tuple(sorted({*work.errors, *faults})),
+        errors=tuple(sorted({*work.errors, *said.faults})),
         steps=found,
         before=before,
         after=after,
@@ -171,8 +215,9 @@ def see(args: Namespace, sides: Sides, regions: Path, at: datetime) -> Seen:
         nodes=nodes,
         effects=effects.effects(sides, found, nodes),
         waves=waves(args.base, regions),
-        transitions=all_transitions(sides, found),
-        judgement=judgement,
-        parity=_parity(renderings),
+        transitions=[*all_transitions(sides, found), *side_by_side(sides)],
+        judgement=said.judgement,
+        parity=_parity(work, rendered),
         previews=_previews(args.preview, [*found, *passed]),
+        program=program(args.base, sides, places, rendered, at, scratch, said.new),
     )

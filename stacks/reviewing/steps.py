@@ -54,7 +54,8 @@ def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
     return keyed([*rendered, *nouns(plan)])
 
 
-def _step(edit: Edit) -> Step:
+def step_of(edit: Edit) -> Step:
+    """What the engine does for one object that differs."""
     kind, paths = edit.key.kind, [change.path for change in edit.changes]
     because = tuple(path for path in paths if is_replaced(kind, path))
     # A new object takes what an update may not change.
@@ -89,4 +90,4 @@ def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
                 _objects(new, after) if new else {},
             )
 
-    return [_step(edit) for edit in grouped(pairs())]
+    return [step_of(edit) for edit in grouped(pairs())]

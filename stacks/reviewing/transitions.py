@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from components.gates.acts import HANDOVER, takes
+from components.gates.acts import HANDOVER, POD_DRAIN, takes
 from components.kube import Object
 from components.model_network import LABEL_VERSION
 from components.order import ROWS, Row
@@ -34,9 +34,10 @@ from stacks.reviewing.moments import (
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import Step as Change
 
-FEWER, UNSEEN = "fewer serve", "orders not looked at"
+CROWDED, FEWER, UNSEEN = "no room side by side", "fewer serve", "orders not looked at"
 ACCEPTABLE: Final = frozenset({FEWER, UNSEEN})
-"""Findings that a person may accept, in an incident for example: users are still served."""
+"""Findings that a person may accept, in an incident for example: users are still served. So are
+they where it is CROWDED, which stacks.reviewing.side_by_side finds."""
 _DEFAULT_REPLICAS: Final = 1
 """What the API server sets where a manifest has none."""
 
@@ -53,7 +54,7 @@ class Finding:
     cure: str
 
 
-class _Model:
+class Users:
     """What a model's users meet at a moment of the change."""
 
     def __init__(self, name: str, old: Side, new: Side) -> None:
@@ -202,6 +203,16 @@ class _Model:
         )
         return bool(self._deployments(at)) and not closed
 
+    def is_left_to_drain(self, at: Moment) -> bool:
+        """Whether pods may still end while a policy around them is gone, or nobody waits for it."""
+        gone = [(key, step) for key, step in self.old.steps.items() if key not in self.new.steps]
+        waits = {f"-{key}" for key, step in gone if step.kind == POD_DRAIN}
+        own = {f"-{k}" for k, step in gone if step.kind == "Deployment" and step.model == self.name}
+        policies = {f"-{key}" for key, step in gone if step.kind == "NetworkPolicy"}
+        if waits <= at.done:
+            return bool(waits) and not own <= at.done
+        return bool(policies & at.done)
+
 
 def _role(made: Object) -> str:
     labels: dict[str, str] = made["spec"]["template"]["metadata"].get("labels", {})
@@ -221,11 +232,11 @@ def _version(made: Object) -> str:
     return f"{notes.get('isoserve.dev/model-digest')} {told}"
 
 
-Check = Callable[[_Model, Moment, Moment, Moment], str]
+Check = Callable[[Users, Moment, Moment, Moment], str]
 """(model, the moment, the first, the last) -> what is wrong; empty if nothing is."""
 
 
-def _capacity(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _capacity(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     had, gets, now = (model.capacity(one) for one in (first, last, at))
     if not had or not gets:
         return ""
@@ -234,13 +245,13 @@ def _capacity(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return f"{now} pods may be all that serve, {had} did and {gets} shall"
 
 
-def _nobody(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _nobody(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     if not model.capacity(first) or not model.capacity(last) or model.capacity(at):
         return ""
     return "no pod may serve, though some did and some shall"
 
 
-def _versions(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _versions(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     before, after = model.versions(first), model.versions(last)
     if not before or not after:
         return ""
@@ -252,7 +263,7 @@ def _versions(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return ""
 
 
-def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _access(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     known = model.entrances(first) | model.entrances(last)
     for gateway, signed, limited in sorted(model.entrances(at)):
         if not any(
@@ -264,9 +275,11 @@ def _access(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
     return ""
 
 
-def _open(model: _Model, at: Moment, first: Moment, last: Moment) -> str:
+def _open(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     if model.is_open(at) and not model.is_open(first) and not model.is_open(last):
         return "its pods may run while no policy of the project closes them"
+    if model.is_left_to_drain(at):
+        return "its pods may still end while a policy around them is gone already"
     return ""
 
 
@@ -324,7 +337,7 @@ def transitions(
     acts = acts_between(*sides)
     if not acts:
         return
-    seen = _Model(model, *sides)
+    seen = Users(model, *sides)
     labels = {act.id: act.label for act in acts}
     first = Moment(frozenset(), objects_at(*sides, frozenset()))
     whole = frozenset(labels)

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from components.gates.acts import HANDOVER, SPOT, TRAFFIC, awaited, gates, gives_back, takes
+from components.gates.acts import (
+    HANDOVER,
+    SHIFT,
+    SPOT,
+    TRAFFIC,
+    awaited,
+    gates,
+    gives_back,
+    shifts,
+    takes,
+)
 from regions.plan import RegionPlan
 from tests.examples import a_model, a_profile, address, an_offer, planned
 
@@ -107,8 +117,47 @@ def test_replicas_are_taken_over_where_they_become_fixed_and_given_back_where_no
     assert not gives_back(scaled, fixed)
 
 
+def shares(old: RegionPlan, new: RegionPlan) -> int | None:
+    """The share that a candidate keeps before its pods go; None where nobody is led away."""
+    olds, news = asked(SHIFT, old), asked(SHIFT, new)
+    found = shifts(olds, news) if news else None
+    return found.share if found else None
+
+
+def test_users_are_led_away_from_a_candidate_that_stays() -> None:
+    assert shares(canary(2), canary(0)) == 10
+    assert shares(canary(2), green(0)) == shares(green(1), green(0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (STABLE, canary(1)),
+        (canary(0), canary(2)),
+        (canary(1), canary(1)),
+        (canary(1), STABLE),
+        (canary(2), PROMOTED),
+    ],
+    ids=["comes", "more", "the same", "called off", "promoted"],
+)
+def test_nobody_is_led_away_first_from_a_candidate_that_keeps_its_users_or_goes_last(
+    before: RegionPlan, after: RegionPlan
+) -> None:
+    assert shares(before, after) is None
+
+
+def test_users_are_led_away_once_the_stable_version_is_what_it_shall_be() -> None:
+    other = canary(0, model=address("search", "sentiment", 11))
+    assert waits(SHIFT, canary(2), other) == ["sentiment"]
+    assert waits(SHIFT, canary(2), canary(0)) == []
+
+
 def test_no_gate_is_named_after_a_region() -> None:
     plan = canary(1)
     names = [gate.name for gate in gates(plan)]
     assert names == [gate.name for gate in gates(replace(plan, region="another"))]
-    assert set(names) == {"search/sentiment", "search/sentiment-candidate"}
+    assert set(names) == {
+        "search/sentiment",
+        "search/sentiment-candidate",
+        "search/sentiment--8000",
+    }

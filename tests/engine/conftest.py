@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.guarded_server import Server, guarded_server
 from tests.engine.world import World, copy_tree
 
 
@@ -20,6 +21,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def harmed_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Both regions, up, for tests of faults: caches and autoscalers remember them for an hour."""
     yield from _up(tmp_path_factory.mktemp("harmed") / "tree")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One region's API server with everything applied and the guard in force."""
+    yield from guarded_server(tmp_path_factory.mktemp("guard") / "tree")
 
 
 def _up(root: Path) -> Iterator[World]:

@@ -241,6 +241,7 @@ _WALLS: Final = (
         "search",
         "project-admin",
         {"/rules/-": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch"]}},
+        {"/rules/-": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["delete"]}},
     ),
     *_edits(
         "rbac-bindings",
@@ -248,9 +249,16 @@ _WALLS: Final = (
         "search",
         "project-viewer",
         {"/subjects/-": {"apiGroup": RBAC, "kind": "Group", "name": "system:authenticated"}},
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "ranker", "namespace": "search"}},
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "assistant", "namespace": "chat"}},
+        {"/subjects/-": {"apiGroup": RBAC, "kind": "User", "name": "somebody"}},
         {
             "/metadata/name": "admins",
             "/roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"},
+        },
+        {
+            "/metadata/name": "project-guest",
+            "/roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "project-admin"},
         },
     ),
 )

@@ -1,18 +1,20 @@
-"""Steady requests through a region's entrance, as users send them, counted by their outcome."""
+"""Steady requests through a region's entrance, as users send them, counted by their outcome; and
+steady looks at whatever else is to be seen meanwhile."""
 
 from __future__ import annotations
 
 import http.client
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 _WORKERS: Final = 4
 _PAUSE_SECONDS: Final = 0.02
 _TIMEOUT_SECONDS: Final = 20
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +80,22 @@ def under_load(request: Request) -> Iterator[Load]:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def watching(look: Callable[[], Any]) -> Iterator[list[Any]]:
+    """What is seen, at every look, while it lasts."""
+    seen, ended = list[Any](), threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            seen.append(look())
+            ended.wait(_LOOK_SECONDS)
+
+    thread = threading.Thread(target=work, name="watch")
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()

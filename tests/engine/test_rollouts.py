@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.kube import Object
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
 from regions.sandbox.traffic.propagation import PROPAGATION_SECONDS
-from tests.engine.load import Load, Request, under_load
+from tests.engine.load import Load, Request, under_load, watching
 from tests.engine.pod_copies import copied_pods, pod_path
 from tests.engine.site import (
     MODEL,
@@ -35,6 +35,7 @@ from tests.engine.site import (
     has_condition,
     name_of,
     until,
+    without,
 )
 from tests.engine.world import World, begun
 
@@ -53,9 +54,10 @@ USERS: Final = "httproute/search/ranker/rule/1"
 UP: Final = ("up", "--yes", "--skip-preview")
 TAGGER: Final = "vision/tagger"
 GPU_NODES: Final = "/api/v1/nodes?labelSelector=isoserve.dev%2Fmachine-type%3Dgpu.l4.1"
-ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
+ROUTES: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
 COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
+ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/search/httproutes/ranker"
 
 
 @pytest.fixture(scope="module")
@@ -270,15 +272,9 @@ def test_promotion_serves_nobody_the_old_version_and_without_its_gate_it_would(s
     assert not load.lost, "nobody notices"
     assert sum(asked[pod] for pod in old) == 0, "and nobody is answered by the version before"
     assert asked[MODEL] > ENOUGH, "while they were led back to the model's own Service"
-    gates = site.world.root / "components" / "gates" / "acts.py"
-    text = gates.read_text()
-    assert text.count("    return wanted\n") == 1
-    try:
-        gates.write_text(text.replace("    return wanted\n", "    return []\n"))
+    with without(site, "acts.py", "    return wanted + _of_shift(before, news)", "    return []"):
         version = site.push("v10", random_files=0, megabytes_each=0)
         _, asked, old = promoted_under_load(site, version)
-    finally:
-        gates.write_text(text)
     assert sum(asked[pod] for pod in old) > 0, "or this count would never notice one"
 
 
@@ -335,14 +331,14 @@ def test_a_failed_candidate_of_one_project_keeps_no_other_from_its_promotion(sit
     canary = {"strategy": "canary", "steps": [50, 100], "step": 0}
     world.edit_spec(MODEL, rollout={"candidate": candidate, **canary})
     world.edit_spec(TAGGER, model=promoted, rollout={"strategy": "rolling"})
-    route = cluster.get(ROUTE.format("search", "ranker"))
+    route = cluster.get(ROUTES.format("search", "ranker"))
     try:
         with no_room(site) as make_room, begun(world, REGION, *UP) as up:
             until("one has failed", lambda: up.ended() or f"{MODEL} stays" in up.told())
             assert not up.ended(), up.told()[-4000:]
             make_room()
             ended = up.wait()
-        told, found = up.told(), cluster.get(ROUTE.format("vision", "tagger"))
+        told, found = up.told(), cluster.get(ROUTES.format("vision", "tagger"))
         assert ended != 0, "what is asked for is not all there"
         assert "project search:" in told, "it names whose candidate failed"
         assert "project vision:" not in told, "and nobody else"
@@ -351,7 +347,9 @@ def test_a_failed_candidate_of_one_project_keeps_no_other_from_its_promotion(sit
         assert found is not None
         names = {ref["name"] for rule in found["spec"]["rules"] for ref in rule["backendRefs"]}
         assert names == {"tagger"}, "its users are at the version that was promoted"
-        assert cluster.get(ROUTE.format("search", "ranker")) == route, "the other's where they were"
+        assert cluster.get(ROUTES.format("search", "ranker")) == route, (
+            "the other's where they were"
+        )
     finally:
         tagger.write_text(text)
         call_off(site)
@@ -400,3 +398,42 @@ def test_rolling_restart_loses_nothing(site: Site) -> None:
     assert not serving(site) & before, "every pod was replaced"
     assert load.answered > ENOUGH, "while many asked"
     assert not load.lost, "a change of the spec costs no request"
+
+
+def led_to_candidate(site: Site) -> tuple[int, int]:
+    """The candidate's weight in the live route, and the replicas that are asked for of it."""
+    cluster = site.world.cluster(REGION)
+    route, candidate = cluster.get(ROUTE), cluster.get(f"{DEPLOYMENT}-candidate")
+    assert route is not None
+    weights = {b["name"]: b["weight"] for b in route["spec"]["rules"][1]["backendRefs"]}
+    return weights["ranker-candidate"], candidate["spec"]["replicas"] if candidate else 0
+
+
+def stepped_back(site: Site, version: Version) -> tuple[Load, list[tuple[int, int]]]:
+    """All users at a candidate of two pods, then a quarter of them at one: under load."""
+    steps = {"strategy": "canary", "steps": STEPS}
+    roll_out(site, version, step=2, **steps)
+    with under_load(site.request()) as load:
+        await_answers(load, ENOUGH)
+        with watching(lambda: led_to_candidate(site)) as seen:
+            roll_out(site, version, step=0, **steps)
+        await_share(site, load, 25)
+    return load, seen
+
+
+def test_users_leave_a_candidate_before_its_pods_go_and_without_the_shift_they_would_not(
+    site: Site,
+) -> None:
+    version = site.push("back", random_files=0, megabytes_each=0)
+    site.world.edit_spec(MODEL, scaling={"min": 2, "max": 2})
+    load, seen = stepped_back(site, version)
+    assert not load.lost, "nobody notices"
+    assert (seen[0], seen[-1]) == ((100, 2), (25, 1)), "both went down"
+    assert (25, 2) in seen, "the users first"
+    assert (100, 1) not in seen, "and never the pods"
+    with without(site, "acts.py", '<= news["share"]:', "<= 100:"):
+        _, seen = stepped_back(site, version)
+    assert (100, 1) in seen, "or this count would never notice one"
+    preview = site.world.steps(REGION)
+    assert preview == {}, "and what was moved in between is nobody's"
+    call_off(site)

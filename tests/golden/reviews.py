@@ -63,7 +63,6 @@ def _blocked(root: Path) -> None:
     _edit(root / "regions/us-east-1.yaml", "bucket: example-models-us-east-1", "bucket: another")
     embedder = root / "model_specs/search/embedder.yaml"
     embedder.write_text(embedder.read_text() + "args: ['--note=@all | <b>x</b>']\n")
-    (root / "policies/waivers.yaml").write_text(_WAIVER)
 
 
 def _previews(folder: Path) -> list[Path]:
@@ -87,7 +86,7 @@ def _tree(root: Path) -> None:
     for name in ("model_specs", "regions"):
         shutil.copytree(_ROOT / name, root / name, ignore=others)
     (root / "policies").mkdir()
-    (root / "policies/waivers.yaml").write_text("waivers: []\n")
+    (root / "policies/waivers.yaml").write_text(_WAIVER)
     (root / "Pulumi.yaml").touch()
     for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "base")):
         _git(root, *words)

@@ -70,8 +70,6 @@ MONITORING = "monitoring.coreos.com/v1"
         (grant("isoserve-gateway"), "names namespace chat in from"),
         (binding(kind="ServiceAccount", name="prober", namespace="search"),
          "names namespace search in subjects"),
-        (binding(kind="Group", name="search-leads"), "rights to search-leads, no member of chat"),
-        (binding(kind="User", name="someone"), "rights to someone, no member of chat"),
         (made(MONITORING, "PodMonitor", "chat", "all", OF_CHAT,
               spec={"namespaceSelector": {"any": True}}), "names namespace * in namespaceSelector"),
         (made(MONITORING, "PodMonitor", "chat", "all", OF_CHAT,

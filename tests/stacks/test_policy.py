@@ -65,14 +65,15 @@ def test_an_exception_is_shown_with_its_owner_and_end(
     assert "Namespace chat is there" in answer.out, "another resource is not covered"
 
 
-def test_an_unused_exception_fails_the_whole_tree_and_not_one_region(
+def test_an_unused_exception_is_told_of_the_whole_tree_and_fails_nothing(
     isoserve: Isoserve, here: Path
 ) -> None:
     waive(here, "image-digest", "Deployment search/embedder", date.today() + timedelta(days=9))
     answer = isoserve("policy")
-    assert answer.code == 1, "the next fault would hide behind it"
+    assert answer.code == 0, "it has to be merged before the change that needs it"
     assert "policies/waivers.yaml:2:26  waivers[0].resource  P36  nothing needs it" in answer.out
-    assert isoserve("policy", "--region", "us-east-1").code == 0, "another region may need it"
+    one = isoserve("policy", "--region", "us-east-1")
+    assert "nothing needs it" not in one.out, "another region may need it"
 
 
 def test_an_expired_exception_fails(isoserve: Isoserve, here: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policies import images
 from stacks.reviewing.markdown import LIMIT
 from tests.stacks.conftest import Isoserve, edit, git
 from tests.stacks.preview_files import BUCKET, NAMESPACE, digest, events, write
@@ -146,21 +147,40 @@ def test_a_mandatory_finding_blocks(
         f"waivers:\n  - {{rule: no-ranker, resource: Deployment search/ranker, owner: ops, "
         f"reason: only in a test, expires: {tomorrow}}}\n"
     )
+    its_own = isoserve("review")
+    assert verdict(its_own.out) == "BLOCKED", "nobody excepts himself"
+    assert "a new exception counts only once it is merged: no-ranker" in its_own.out
+    git(repo, "commit", "-qam", "an exception that somebody has approved")
     waived = isoserve("review")
     assert verdict(waived.out) == "PASS", "an exception in force covers it"
     assert f"waived until {tomorrow} by `ops`" in waived.out, "and is told with owner and end"
 
 
-@pytest.mark.parametrize(("days", "why"), [(-1, "expired"), (9, "nothing needs it")])
-def test_a_waiver_at_fault_blocks(isoserve: Isoserve, repo: Path, days: int, why: str) -> None:
+def waive(repo: Path, days: int) -> None:
     expires = date.today() + timedelta(days=days)
     (repo / "policies/waivers.yaml").write_text(
         f"waivers:\n  - {{rule: image-digest, resource: Deployment search/ranker, owner: ops, "
         f"reason: only in a test, expires: {expires}}}\n"
     )
+
+
+def test_an_expired_waiver_blocks(isoserve: Isoserve, repo: Path) -> None:
+    waive(repo, -1)
     answer = isoserve("review")
-    assert verdict(answer.out) == "BLOCKED", "the next fault would hide behind it"
-    assert why in answer.out, "and it is told"
+    assert verdict(answer.out) == "BLOCKED", "it no longer covers what it was for"
+    assert "expired" in answer.out, "and it is told"
+
+
+def test_a_waiver_that_nothing_needs_is_told_and_holds_up_nobody(
+    isoserve: Isoserve, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stacks.policy.RULES", images.RULES)
+    waive(repo, 9)
+    assert verdict(isoserve("review").out) == "NEEDS APPROVAL", "it waits for what needs it"
+    git(repo, "commit", "-qam", "an exception that somebody has approved")
+    later = isoserve("review")
+    assert verdict(later.out) == "PASS", "the change that needs it may come after another's"
+    assert "waiver that nothing needs" in later.out, "the next fault would hide behind it"
 
 
 def test_an_undeclared_difference_between_regions_blocks(
@@ -282,7 +302,9 @@ def test_a_removed_region_serves_on_and_its_bucket_is_not_in_danger(
     assert "`eu-central-1` (profile removed)" in answer.out, "and it stays in the table"
     assert "it serves on until the stack is destroyed" in answer.out, "what people would ask"
     found = isoserve("review", "--json").data["flags"]
-    assert {flag["name"] for flag in found} == {"region removed"}, "one fact, one flag"
+    assert {flag["name"] for flag in found} == {"region removed", "region entrusted"}, (
+        "its profile is gone, and the home region copies its models there no longer"
+    )
 
 
 def test_only_the_asked_regions_are_reviewed(isoserve: Isoserve, repo: Path) -> None:

@@ -91,21 +91,17 @@ def to_zero(repo: Path) -> None:
 
 
 def unsafe(repo: Path) -> None:
-    """Another candidate while the one that has users is called off."""
-    edit(repo / TAGGER, "strategy: canary", "strategy: blue_green")
-    edit(repo / TAGGER, "  steps: [10, 50, 100]\n  step: 0\n", "")
-    edit(repo / TAGGER, "tagger:v3@sha256:b25f", "tagger:v4@sha256:0000")
+    """Another stable version while the candidate gets more users."""
+    edit(repo / TAGGER, "tagger:v2@sha256:b393", "tagger:v1@sha256:0000")
+    edit(repo / TAGGER, "step: 0", "step: 1")
 
 
-def step_back(repo: Path) -> None:
-    project = repo / "model_specs/vision/project.yaml"
-    edit(repo / TAGGER, "step: 0", "step: 2")
-    edit(repo / TAGGER, "  min: 1\n  max: 2", "  min: 5\n  max: 5")
-    edit(project, "gpu.l4.1: 6", "gpu.l4.1: 60")
-    edit(project, "cpu_quota: 200", "cpu_quota: 2000")
-    edit(project, "memory_quota_gib: 500", "memory_quota_gib: 5000")
-    git(repo, "commit", "-qam", "all users at the candidate")
-    edit(repo / TAGGER, "step: 2", "step: 0")
+def crowd(repo: Path) -> None:
+    """One model goes and another grows, in a pool without room for both."""
+    edit(repo / USE1, "on_demand: {min: 2, max: 60}", "on_demand: {min: 2, max: 7}")
+    git(repo, "commit", "-qam", "just enough")
+    add(repo / SENTIMENT, "scaling: {min: 2, max: 2}\n")
+    remove_model(repo)
 
 
 def over_room(repo: Path) -> None:
@@ -168,6 +164,41 @@ def administrators(repo: Path) -> None:
     edit(repo / "model_specs/chat/project.yaml", "admins: [chat-leads]", "admins: [everybody]")
 
 
+def developers(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "[chat-ml]", "[chat-ml, strangers]")
+
+
+def quota(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "gpu.l4.1: 4", "gpu.l4.1: 400")
+
+
+def cap(repo: Path) -> None:
+    edit(repo / "model_specs/chat/project.yaml", "month: 60000", "month: 6000000")
+
+
+def issuer(repo: Path) -> None:
+    edit(repo / USE1, "issuer: https://", "issuer: https://not-")
+
+
+def prober(repo: Path) -> None:
+    text = (repo / USE1).read_text()
+    (repo / USE1).write_text(re.sub(r"(prober_image: \S+@sha256:)..", r"\g<1>00", text))
+
+
+def context(repo: Path) -> None:
+    edit(repo / USE1, "context: ", "context: another-")
+
+
+def workflow(repo: Path) -> None:
+    (repo / DEPLOY).parent.mkdir(parents=True)
+    (repo / DEPLOY).write_text("name: deploy\n")
+
+
+def unknown_program(repo: Path) -> None:
+    (repo / "components").mkdir()
+    (repo / "components/kube.py").write_text("")
+
+
 def secrets(repo: Path) -> None:
     add(repo / SENTIMENT, "secrets:\n  - {name: vault, mount: /secrets/vault}\n")
 
@@ -196,8 +227,8 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "node group": (other_instances, "stateful thing goes", APPROVAL, "its nodes and their pods go"),
     "nodes": (larger_disk, "nodes go", APPROVAL, "are renewed because spec.volume_gib changes"),
     "alone": (larger_disk, "lone replica moves", APPROVAL, "is evicted with its node: an outage"),
-    "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 10 % of users again"),
-    "step back": (step_back, "fewer serve on the way", APPROVAL, "1 pods may be all that serve"),
+    "order": (unsafe, "unsafe on the way", BLOCKED, "a version may answer 90 % of users again"),
+    "crowd": (crowd, "no room on the way", APPROVAL, "8 on_demand replicas of gpu.l4.1"),
     "model": (remove_model, "model removed", APPROVAL, "served no longer"),
     "rename": (rename_model, "model renamed", APPROVAL, "W401: search/sentiment is deleted"),
     "project": (remove_project, "project removed", APPROVAL, "its namespace goes"),
@@ -213,7 +244,15 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "keda": (lose_keda, "capability lost", APPROVAL, "HorizontalPodAutoscaler"),
     "access": (widen, "access widened", APPROVAL, "it was private and is permissive"),
     "share": (share, "access widened", APPROVAL, "reach it newly: vision"),
-    "admins": (administrators, "administrators change", APPROVAL, "who administers it"),
+    "admins": (administrators, "project entrusted", APPROVAL, "members.admins"),
+    "developers": (developers, "project entrusted", APPROVAL, "members.developers"),
+    "quota": (quota, "project entrusted", APPROVAL, "from 4 to 400"),
+    "cap": (cap, "project entrusted", APPROVAL, "cost_cap_usd_per_month from 60000"),
+    "issuer": (issuer, "region entrusted", APPROVAL, "issuer"),
+    "prober": (prober, "region entrusted", APPROVAL, "prober_image"),
+    "context": (context, "region entrusted", APPROVAL, "cluster.context"),
+    "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
+    "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
     "cost": (dearer, "cost", APPROVAL, "at most replicas, +31%"),
     "price": (unpriced, "cost not known", APPROVAL, "gpu.l40s.4 (on_demand) in eu-central-1"),
@@ -235,8 +274,34 @@ def test_a_change_raises_its_flag_and_says_why(repo: Path, name: str) -> None:
 
 def test_every_risk_has_a_case() -> None:
     tested = {flag for _, flag, _, _ in CASES.values()}
-    other = {"change refused", "replacement while serving", "ttl passed earlier"}
-    assert {risk.name for risk in RISKS} == tested | other, "an untested flag is a rumour"
+    elsewhere = {
+        "change refused",
+        "exceptions change",  # tests/stacks/test_review.py
+        "fewer serve on the way",
+        "program upgrade",  # tests/stacks/test_review_program.py
+        "refused by the base's rules",
+        "replacement while serving",
+        "ttl passed earlier",
+    }
+    assert {risk.name for risk in RISKS} == tested | elsewhere, "an untested flag is a rumour"
+
+
+def test_a_person_may_accept_that_fewer_serve_on_the_way(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change is known of which `up` makes this: here the proof looks without its order."""
+    monkeypatch.setattr("stacks.reviewing.transitions.ROWS", ())
+    project = repo / "model_specs/vision/project.yaml"
+    edit(repo / TAGGER, "step: 0", "step: 2")
+    edit(repo / TAGGER, "  min: 1\n  max: 2", "  min: 5\n  max: 5")
+    edit(project, "gpu.l4.1: 6", "gpu.l4.1: 60")
+    edit(project, "cpu_quota: 200", "cpu_quota: 2000")
+    edit(project, "memory_quota_gib: 500", "memory_quota_gib: 5000")
+    git(repo, "commit", "-qam", "all users at the candidate")
+    edit(repo / TAGGER, "step: 2", "step: 0")
+    found = flags()["fewer serve on the way"]
+    assert found.level == APPROVAL
+    assert "1 pods may be all that serve" in found.reason
 
 
 def test_a_ttl_that_passed_before_is_a_note(repo: Path) -> None:

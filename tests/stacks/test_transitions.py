@@ -57,17 +57,23 @@ def canary(step: int, **fields: Any) -> RegionPlan:
     return a_plan(access="permissive", rollout={**rollout, "step": step}, **fields)
 
 
-def green(step: int) -> RegionPlan:
-    candidate = {"model": NEXT}
-    return a_plan(rollout={"strategy": "blue_green", "candidate": candidate, "step": step})
+def green(step: int, candidate: str = NEXT, **fields: Any) -> RegionPlan:
+    rollout = {"strategy": "blue_green", "candidate": {"model": candidate}, "step": step}
+    return a_plan(rollout=rollout, **fields)
 
 
+def many(most: int) -> dict[str, Any]:
+    """At least six replicas."""
+    return {"scaling": {"min": 6, "max": most}}
+
+
+AWAY = "users away from a candidate, then its pods"
 ROUTE, SERVICE = (
     "pods that serve, then the route to them",
     "pods that serve, then the Service to them",
 )
 OPEN = {"access": "permissive"}
-FIXED = {"scaling": {"min": 3, "max": 3}}
+FIXED: Final[dict[str, Any]] = {"scaling": {"min": 3, "max": 3}}
 SPOT = {"capacity": {"spot": True, "on_demand_base": 2}}
 
 
@@ -90,6 +96,35 @@ def test_promotion_after_a_swap_never_serves_the_old_version_again() -> None:
 def test_users_are_led_to_a_candidate_that_is_there() -> None:
     assert names(a_plan(), green(1)) == set()
     assert "nobody serves" in names(a_plan(), green(1), SERVICE)
+
+
+@pytest.mark.parametrize("most", [6, 9])
+def test_users_leave_a_candidate_before_its_pods_go(most: int) -> None:
+    size = many(most)
+    back = canary(2, **size), canary(0, **size)
+    assert names(*back) == set()
+    assert names(*back, AWAY) == {"fewer serve"}, "its replicas follow its share"
+    assert names(canary(0, **size), canary(2, **size)) == set()
+    assert names(canary(2, **size), a_plan(**OPEN, **size)) == set(), "called off it goes last"
+
+
+def test_users_leave_a_swapped_candidate_before_its_pods_go() -> None:
+    assert names(green(1, **many(6)), green(0, **FIXED)) == set()
+    assert names(green(1), green(0, LATER)) == set()
+    assert names(green(1), green(0, LATER), AWAY) == {"old version again"}
+
+
+def test_another_candidate_with_fewer_users_comes_once_they_have_left() -> None:
+    later = {"strategy": "canary", "candidate": {"model": LATER}, "step": 0, "steps": [10, 100]}
+    before, after = canary(1), a_plan(access="permissive", rollout=later)
+    assert names(before, after) == set()
+    assert names(before, after, AWAY) == {"old version again"}
+
+
+def test_users_are_led_back_to_a_stable_version_that_has_changed_meanwhile() -> None:
+    before, after = canary(2, **many(6)), canary(0, model=LATER, **many(6))
+    assert names(before, after) == set()
+    assert names(before, after, AWAY) == {"fewer serve"}
 
 
 def test_spot_pods_come_before_on_demand_pods_go() -> None:
@@ -159,8 +194,30 @@ def test_pods_of_a_new_project_never_run_without_its_policies() -> None:
     empty = planned(profile=PROFILE)
     row = "a project's policies, then its pods"
     assert names(empty, a_plan()) == names(a_plan(), empty) == set()
-    assert names(empty, a_plan(), row) == {"pods without walls"}
+    drain = "a project's policies, then the drain of its pods"
+    assert names(empty, a_plan(), row, drain) == {"pods without walls"}
+    assert names(a_plan(), empty, row, drain) == {"pods without walls"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a project's policies, then the drain of its pods",
+        "a model's policies, then the drain of its pods",
+        "the drain of pods, then the pods",
+    ],
+)
+def test_policies_stay_until_the_pods_behind_them_have_ended(row: str) -> None:
+    empty = planned(profile=PROFILE)
+    assert names(a_plan(), empty) == names(a_plan(), nothing()) == set()
     assert names(a_plan(), empty, row) == {"pods without walls"}
+
+
+def test_the_policy_of_other_ports_stays_until_the_pods_behind_it_have_ended() -> None:
+    before, after = a_plan(image="vllm"), a_plan(image="text-embeddings-inference")
+    row = "a model's policies, then the drain of its pods"
+    assert names(before, after) == set()
+    assert names(before, after, row) == {"pods without walls"}
 
 
 def test_a_finding_says_what_led_to_it_and_what_to_do() -> None:
@@ -209,7 +266,7 @@ def edited(dice: random.Random, fields: Fields) -> Fields:
         if name == "rollout":
             value["step"] = 0
         return {**fields, name: value}
-    what = dice.choice(["promoted", "called off", "further"])
+    what = dice.choice(["promoted", "called off", "further", "back"])
     bare = {name: value for name, value in fields.items() if name != "rollout"}
     if what == "promoted":
         image = rollout["candidate"].get("image", fields["image"])
@@ -217,6 +274,9 @@ def edited(dice: random.Random, fields: Fields) -> Fields:
     last = {"canary": 3, "blue_green": 1, "shadow": 0}[rollout["strategy"]]
     if what == "further" and rollout.get("step", 0) < last:
         return {**fields, "rollout": {**rollout, "step": rollout["step"] + 1}}
+    if what == "back" and rollout.get("step", 0):
+        candidate = {**rollout["candidate"], "model": dice.choice([NEXT, LATER])}
+        return {**fields, "rollout": {**rollout, "candidate": candidate, "step": 0}}
     return bare
 
 
@@ -243,21 +303,6 @@ def test_whatever_changes_at_once_no_access_opens_and_no_pod_stands_in_the_open(
         assert bad <= {"fewer serve", "nobody serves", "old version again"}, bad
 
 
-def test_a_candidate_that_shrinks_before_its_users_have_left_is_found() -> None:
-    """Its replicas follow its share: a step back takes both at once, and a person may accept it."""
-    many = {"scaling": {"min": 6, "max": 6}}
-    assert names(canary(2, **many), canary(0, **many)) == {"fewer serve"}
-    assert names(canary(0, **many), canary(2, **many)) == set()
-    assert names(canary(2, **many), a_plan(**OPEN, **many)) == set(), "called off it shrinks last"
-
-
 def test_orders_that_are_too_many_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stacks.reviewing.moments.LARGEST", 10)
     assert names(nothing(), a_plan(access="public")) == {"orders not looked at"}
-
-
-def test_a_version_that_changes_under_its_users_while_they_are_led_away_is_found() -> None:
-    """No order of the engine can mend this: the change is to be made in two."""
-    later = {"strategy": "canary", "candidate": {"model": LATER}, "step": 0}
-    before, after = canary(1), a_plan(access="permissive", rollout={**later, "steps": [10, 100]})
-    assert names(before, after) == {"old version again"}

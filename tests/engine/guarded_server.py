@@ -1,0 +1,106 @@
+"""One region's API server, with all objects and the guard in force; no Pulumi, no nodes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from components.kube import Object
+from regions.sandbox import crds
+from regions.sandbox.kube import Cluster
+from tests.engine.hand_edits import BAD, UNPINNED, Edit
+from tests.engine.world import copy_tree, path_of
+from tests.examples import Identity, by_identity, identity, objects_of, of_kind
+
+REGION: Final = "sandbox-aws"
+START: Final = """
+from regions.sandbox import control_plane, ports
+ports.choose_ports(anything_runs=False)
+control_plane.start("sandbox-aws")
+"""
+STOP: Final = "from regions.sandbox import control_plane; control_plane.stop('sandbox-aws')"
+POLICY: Final = "ValidatingAdmissionPolicy"
+APPLY: Final = "fieldManager=isoserve&force=true&fieldValidation=Strict"
+BEFORE: Final = Identity("Deployment", "search", "from-before")
+LIMIT_SECONDS: Final = 30
+OBJECTS: Final = by_identity(objects_of(REGION))
+
+
+def until(what: str, look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not look():
+        assert time.monotonic() < deadline, f"{what}: not within {LIMIT_SECONDS} s"
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """One region's API server with its controllers, and what it said when everything came."""
+
+    cluster: Cluster
+    said: list[str]
+
+    def send(self, method: str, path: str, body: Any, form: str) -> requests.Response:
+        address, headers = self.cluster.url + path, {"Content-Type": f"application/{form}"}
+        return self.cluster.session.request(
+            method, address, data=json.dumps(body), headers=headers, timeout=30
+        )
+
+    def apply(self, made: Object) -> requests.Response:
+        """As the provider does it."""
+        return self.send("PATCH", f"{path_of(made)}?{APPLY}", made, "apply-patch+yaml")
+
+    def create(self, made: Object) -> requests.Response:
+        return self.send("POST", f"{path_of(made).rsplit('/', 1)[0]}?dryRun=All", made, "json")
+
+    def live(self, of: Identity) -> Object:
+        found = self.cluster.get(path_of(OBJECTS[of]))
+        assert found is not None, f"{of} was applied"
+        return found
+
+    def attempt(self, edit: Edit) -> requests.Response:
+        """Do what the person does, on the live object."""
+        if edit.creates:
+            return self.create(edit.done_to(OBJECTS[edit.of]))
+        return self.send("PATCH", path_of(OBJECTS[edit.of]), edit.patch(), "json-patch+json")
+
+
+def from_before() -> Object:
+    """What a team ran before it came to us: nothing about it is pinned."""
+    made = OBJECTS[Identity("Deployment", "search", "sentiment")]
+    labels, container = {"app": "old"}, {"image": UNPINNED, "name": "old"}
+    metadata = {"finalizers": ["example.com/old"], "name": BEFORE.name, "namespace": "search"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {**made, "metadata": metadata, "spec": spec}
+
+
+def guarded_server(root: Path) -> Iterator[Server]:
+    """Everything of one region applied, from a copy of the tree at `root`."""
+    world = copy_tree(root)
+    done = world.run(sys.executable, "-c", START)
+    try:
+        assert done.returncode == 0, done.stderr[-3000:]
+        found = Server(world.cluster(REGION), [])
+        crds.install(found.cluster)
+        guard = [made for made in OBJECTS.values() if made["kind"].startswith(POLICY)]
+        first = [*of_kind("Namespace", OBJECTS.values()), from_before(), *guard]
+        for made in first:
+            assert (answer := found.apply(made)).ok, answer.text
+        last = BAD[-1].done_to(OBJECTS[BAD[-1].of])
+        until("the last binding is in force", lambda: not found.create(last).ok)
+        for made in OBJECTS.values():
+            answer = found.apply(made)
+            warning = answer.headers.get("Warning", "")
+            if warning or not answer.ok:
+                found.said.append(f"{identity(made)}: {warning or answer.text}")
+        yield found
+    finally:
+        world.run(sys.executable, "-c", STOP)

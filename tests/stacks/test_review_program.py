@@ -1,0 +1,153 @@
+"""A change of the program is judged by the base's program, and told by what it does to objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from stacks.reviewing.program import program_files
+from tests.stacks.conftest import edit, git
+from tests.tracked import ROOT, copy_tracked
+
+POD, IMAGES = "components/model_pod.py", "policies/images.py"
+REGION: Final = "us-east-1"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole project, committed: its program too."""
+    root = tmp_path_factory.mktemp("program") / "project"
+    copy_tracked(root)
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "base")
+    return root
+
+
+@pytest.fixture
+def project(whole: Path) -> Iterator[Path]:
+    """The same, as it was committed."""
+    yield whole
+    git(whole, "reset", "-q", "--hard", "HEAD")
+    git(whole, "clean", "-qfd")
+
+
+def review(project: Path) -> tuple[int, dict[str, Any]]:
+    """What the work tree's own program says of itself, as its author would run it."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "stacks.cli", "review", "-r", REGION, "--json"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def flagged(found: dict[str, Any], name: str) -> list[str]:
+    return [flag["subject"] for flag in found["flags"] if flag["name"] == name]
+
+
+def test_a_rule_that_is_emptied_with_what_it_refuses_is_refused_by_the_base(project: Path) -> None:
+    edit(project / POD, '"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
+    edit(project / IMAGES, "    for container", "    return\n    for container")
+    code, found = review(project)
+    assert found["policy"]["findings"] == [], "the rules of the change itself say nothing"
+    assert (code, found["verdict"]) == (1, "BLOCKED"), "those of the base do"
+    said = {row["rule"] for row in found["program"]["refused"]}
+    assert "image-digest" in said
+    assert flagged(found, "program changes") == [POD, IMAGES], "and a reviewer sees both files"
+
+
+def test_a_change_that_makes_the_same_objects_needs_a_person_and_reaches_nothing(
+    project: Path,
+) -> None:
+    with (project / "components/kube.py").open("a") as file:
+        file.write("# a remark\n")
+    code, found = review(project)
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert found["program"]["not_run"] == "", "the base was asked"
+    assert found["program"]["upgrades"] == [], "and made the same"
+    assert flagged(found, "program changes") == ["components/kube.py"]
+
+
+def test_an_upgrade_says_what_it_does_to_each_object(project: Path) -> None:
+    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    _, found = review(project)
+    classes = {
+        (row["object"]["kind"], row["class"], row["changes"][0]["path"])
+        for row in found["program"]["upgrades"]
+    }
+    path = "spec.template.spec.volumes[tmp].emptyDir.sizeLimit"
+    assert ("Deployment", "restart", path) in classes
+    assert "search/embedder" in " ".join(flagged(found, "program upgrade")), "each model by name"
+    assert found["steps"] == [], "no spec has changed"
+
+
+def test_a_file_by_another_name_is_program_too(project: Path) -> None:
+    (project / "sitecustomize.py").write_text("")
+    _, found = review(project)
+    assert flagged(found, "program changes") == ["sitecustomize.py"]
+
+
+def test_other_packages_are_said_to_be_unknown(project: Path) -> None:
+    edit(project / "requirements.txt", "attrs==", "# attrs==")
+    # The packages that are installed here are those of the base.
+    done = review(project)[1]
+    assert done["verdict"] == "NEEDS APPROVAL"
+    assert "requirements.txt changes" in done["program"]["not_run"]
+
+
+def test_a_base_that_fails_is_said_to_be_unknown(project: Path) -> None:
+    edit(project / "stacks/other_program.py", "import json\n", "import json\nraise SystemExit(7)\n")
+    git(project, "commit", "-qam", "a base that cannot run")
+    edit(project / "stacks/other_program.py", "raise SystemExit(7)\n", "")
+    try:
+        _, found = review(project)
+    finally:
+        git(project, "reset", "-q", "--hard", "HEAD~1")
+    assert found["verdict"] == "NEEDS APPROVAL"
+    assert "the base's program failed" in found["program"]["not_run"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "components/kube.py", "policies/waivers.yaml", "stacks/Pulumi.us-east-1.yaml",
+        "regions/limits.py", "regions/sandbox/toolchain/pins.yaml", "model_specs/schema.py",
+        "model_specs/a/b/c.yaml", "model_specs/x.yaml.py", "requirements.txt", "Makefile",
+        "Pulumi.yaml", ".github/workflows/review.yml", "CODEOWNERS", "pyproject.toml",
+        "conftest.py", "model_specs/search/plugin.py", "pulumi.py", "sub/regions/x.yaml",
+    ],
+)  # fmt: skip
+def test_what_is_no_known_data_is_program(path: str) -> None:
+    assert [found for found, _ in program_files([path])] == [path]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "model_specs/search/ranker.yaml", "model_specs/search/models.lock.yaml",
+        "regions/us-east-1.yaml", "README.md", "tests/test_golden.py", "LICENSE",
+    ],
+)  # fmt: skip
+def test_specs_profiles_tests_and_pages_are_no_program(path: str) -> None:
+    assert program_files([path]) == ()
+
+
+def test_every_file_of_this_project_is_known_to_be_one_or_the_other() -> None:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    data = {p for p in done.stdout.split() if not program_files([p])}
+    assert not {path for path in data if path.endswith(".py")} - {
+        path for path in data if path.startswith("tests/")
+    }, "whatever runs outside of the tests is program"
