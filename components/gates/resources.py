@@ -87,7 +87,7 @@ class _GateProvider(dynamic.ResourceProvider):
     """
 
     def _act(self, olds: Props, news: Props) -> None:
-        raise NotImplementedError
+        """Nothing, unless it says otherwise. Raises GateError, ApiError or ActError."""
 
     def _outs(self, olds: Props, news: Props) -> Props:
         try:
@@ -181,9 +181,6 @@ _SETTLED = [0.0]
 
 class _DrainProvider(_GateProvider):
     """Waits when it is deleted. Never rename: states hold it by its name."""
-
-    def _act(self, olds: Props, news: Props) -> None:
-        """It has nothing to do before."""
 
     def delete(self, _id: str, _props: Props) -> None:
         asked = _asked(_props)
