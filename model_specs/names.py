@@ -33,6 +33,8 @@ GATEWAY_NAMESPACE: Final = "isoserve-gateway"
 CACHE_ACCOUNT: Final = "cache-agent"
 """ServiceAccount of the cache agents, which their IAM role trusts by name."""
 PROBER: Final = "prober"
+DATA: Final = "_datasets"
+"""The folder of the registry's bucket below which projects keep their data; no project's name."""
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
 
 # A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest

@@ -19,6 +19,7 @@ from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
     Cron,
+    DataPath,
     Env,
     Group,
     Pattern,
@@ -263,6 +264,11 @@ class Slo(Part):
     """The 95th percentile, shown on the dashboard."""
 
 
+def nested(one: str, other: str) -> bool:
+    """Whether one of two folders of data holds the other, or is it."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
 class Batch(Part):
     """A job over the model instead of a server."""
 
@@ -280,6 +286,19 @@ class Batch(Part):
     """Failed pods that are tried again."""
     deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] = 14_400
     """When a run is given up."""
+    input: DataPath | None = None
+    """What it reads: a folder of the project's data in the registry's bucket, which its program
+    finds as the URL in ISOSERVE_INPUT. Its pods may read there and nowhere else."""
+    output: DataPath | None = None
+    """Where it writes: another folder, in ISOSERVE_OUTPUT. Its pods may write there alone."""
+
+    @model_validator(mode="after")
+    def _keeps_what_it_reads(self) -> Self:
+        if self.input and self.output and nested(self.input, self.output):
+            why = f"a run would read what it writes, got {shown(self.output)}"
+            cure = f"write to a folder outside input, {shown(self.input)}"
+            refuse_all([(("output",), "E353", f"{why}; {cure}")])
+        return self
 
     @model_validator(mode="after")
     def _reads_a_schedule(self) -> Self:

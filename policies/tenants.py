@@ -145,14 +145,18 @@ def _tenant_volumes(estate: Estate) -> Iterator[Fault]:
 
 @each("P21", "tenant-roles", "ServiceAccount")
 def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """On AWS a project's pods read the registry as that project, on other clouds as nobody.
+    """On AWS a project's pods read the registry as that project, or as a job with data of its own,
+    on other clouds as nobody.
 
     A role of another project would read its models, however well the walls stand.
     """
     role = (resource.metadata.get("annotations") or {}).get(_ROLE)
     account = facts.profile.account.account_id
-    own = facts.arn(f"iam::{account}:role/isoserve.{facts.region}.{resource.namespace}")
-    if role is not None and (facts.profile.provider != "aws" or role != own):
+    name = str(role).removeprefix(facts.arn(f"iam::{account}:role/"))
+    job = facts.job_with_data(resource.namespace, str(resource.metadata.get("name")))
+    own = job is not None and facts.is_role_of_job(name, resource.namespace)
+    own = own or name == facts.role(resource.namespace)
+    if role is not None and (facts.profile.provider != "aws" or not own):
         fix = "take the role of its own namespace, and none where there is no AWS"
         yield Fault(resource, f"acts as {role}", fix, "")
 

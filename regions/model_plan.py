@@ -253,6 +253,7 @@ class WorkloadPlan:
     registry_ports: tuple[int, ...]
     """TCP ports of the registry, as network policies see them."""
     reader_role_arn: str
+    """The IAM role of its pods: the project's reader, or a job's own; empty without AWS IAM."""
     scraper_namespace: str
     """Where the Prometheus pods stand that read the metrics."""
 
@@ -269,6 +270,18 @@ class ServerPlan:
     probe: ProbePlan
     slo: SloPlan
     spread_zones: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlan:
+    """What a job reads and writes in the region's bucket: prefixes, empty where it does not.
+
+    `role` is the IAM role with exactly these rights; empty without data, and without AWS IAM.
+    """
+
+    input_prefix: str
+    output_prefix: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,3 +304,4 @@ class JobPlan:
     completions: int
     retries: int
     deadline_seconds: int
+    data: DataPlan

@@ -51,16 +51,18 @@ class PoolPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderPlan:
-    """An IAM role that may read `prefix` of the bucket, and who assumes it.
+class GrantPlan:
+    """An IAM role that may read and write below prefixes of the bucket, and who assumes it.
 
-    `service_account` is `*` when every ServiceAccount of the namespace may.
+    `name` is its logical name, `service_account` is `*` when every one of the namespace may.
     """
 
+    name: str
     role: str
     namespace: str
     service_account: str
-    prefix: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ class RegistryPlan:
     replicate_to: tuple[ReplicaPlan, ...]
     oidc_issuer: str
     account_id: str
-    readers: tuple[ReaderPlan, ...]
+    grants: tuple[GrantPlan, ...]
     """Empty without AWS IAM."""
 
 

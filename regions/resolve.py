@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from model_specs.errors import SpecErrors, nearest
@@ -32,17 +32,18 @@ from regions.plan import (
     ClusterPlan,
     ExpiredPlan,
     GatewayPlan,
+    GrantPlan,
     ProberPlan,
     ProjectPlan,
     PrometheusPlan,
-    ReaderPlan,
     RegionPlan,
     RegistryPlan,
     ReplicaPlan,
 )
 from regions.pools import demand, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
-from regions.servers import job, reader_role, server
+from regions.servers import job as job_of
+from regions.servers import reader_role, server
 from regions.tracks import versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
@@ -134,32 +135,57 @@ def _account(profile: RegionProfile) -> AccountPlan:
     )
 
 
-def _readers(profile: RegionProfile, region: str, projects: Iterable[str]) -> list[ReaderPlan]:
-    """One role for the agents, one for each project's own downloads."""
+def _grants(
+    profile: RegionProfile, region: str, projects: Iterable[str], jobs: Iterable[JobPlan]
+) -> Iterator[GrantPlan]:
+    """A role for the agents, for each project's own downloads, and for each job with data."""
     if profile.provider != "aws":
-        return []
-    agents = ReaderPlan(
+        return
+    yield GrantPlan(
+        name=f"reader-{CACHE_NAMESPACE}",
         role=reader_role(region, CACHE_NAMESPACE),
         namespace=CACHE_NAMESPACE,
         service_account=CACHE_ACCOUNT,
-        prefix="",
+        reads=("",),
+        writes=(),
     )
-    return [
-        agents,
-        *(
-            ReaderPlan(
-                role=reader_role(region, project),
-                namespace=project,
-                service_account="*",
-                prefix=f"{project}/",
-            )
-            for project in projects
-        ),
-    ]
+    for project in projects:
+        yield GrantPlan(
+            name=f"reader-{project}",
+            role=reader_role(region, project),
+            namespace=project,
+            service_account="*",
+            reads=(f"{project}/",),
+            writes=(),
+        )
+    for job in jobs:
+        if job.data.role:
+            yield _grant_of(job)
+
+
+def _grant_of(job: JobPlan) -> GrantPlan:
+    """The role of a job's pods, which replaces the project's: what downloads needs that part too.
+
+    Two hyphens in the logical name keep it apart from a project's.
+    """
+    work, data = job.workload, job.data
+    models = f"{work.project}/" if job.weights.mode == "download" else ""
+    return GrantPlan(
+        name=f"job-{work.project}--{work.model}",
+        role=data.role,
+        namespace=work.namespace,
+        service_account=work.model,
+        reads=tuple(prefix for prefix in (models, data.input_prefix) if prefix),
+        writes=(data.output_prefix,) if data.output_prefix else (),
+    )
 
 
 def _registry(
-    profile: RegionProfile, abilities: Abilities, region: str, projects: Iterable[str]
+    profile: RegionProfile,
+    abilities: Abilities,
+    region: str,
+    projects: Iterable[str],
+    jobs: Iterable[JobPlan],
 ) -> RegistryPlan:
     registry = profile.registry
     copied = abilities.allow("registry replication", "", "registry")
@@ -184,7 +210,7 @@ def _registry(
         ),
         oidc_issuer=profile.cluster.oidc_issuer,
         account_id=profile.account.account_id,
-        readers=tuple(_readers(profile, region, projects)),
+        grants=tuple(_grants(profile, region, projects, jobs)),
     )
 
 
@@ -284,7 +310,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
         before = len(abilities.gaps)
         _fits(specs, abilities, profile, model)
         if len(abilities.gaps) == before and model.spec.batch is not None:
-            jobs.append(job(specs, abilities, profile, region, model))
+            jobs.append(job_of(specs, abilities, profile, region, model))
         elif len(abilities.gaps) == before:
             made = server(specs, abilities, profile, region, model)
             if len(abilities.gaps) == before:
@@ -296,7 +322,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
             ]
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
-    errors += clashes(specs, profile, servers)
+    errors += clashes(specs, profile, servers, jobs)
     errors += over_quota(specs, region, servers, jobs)
     errors += over_budget(specs, profile, region, servers, jobs)
     errors += over_capacity(profile, region, wanted)
@@ -370,7 +396,7 @@ def _plan(
         capabilities=tuple(sorted(profile.capabilities)),
         cluster=_cluster(profile),
         account=_account(profile),
-        registry=_registry(profile, abilities, region, names),
+        registry=_registry(profile, abilities, region, names, jobs),
         grafana_url=profile.grafana_url,
         prometheus=_prometheus(profile),
         proxy_namespaces=profile.proxy_namespaces,

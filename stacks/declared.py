@@ -149,6 +149,10 @@ _KEYS = (
     r"|volumes\[registry-credentials\](\.secret\.secretName)?"
     r"|volumeMounts\[registry-credentials\])"
 )
+_DATA = (
+    r".*\.(env\[AWS_(ENDPOINT_URL_S3|SHARED_CREDENTIALS_FILE)\]"
+    r"|(volumes|volumeMounts)\[secret-[a-z0-9-]+--data\])"
+)
 _TOKEN = r".*\.(volumes|volumeMounts)\[(token|\d+)\]|spec\.egress(\[\d+\].*)?"
 
 DECLARED: Final[tuple[Declared, ...]] = tuple(
@@ -193,6 +197,7 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
          "others put taints of their own on the nodes there"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
         (_PODS, _KEYS, _less("model cache"), "as above"),
+        (r"ModelJob/(CronJob|Job)", _DATA, _less("role of a job"), "its pods have keys there"),
         (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),
         (_PODS, r".*\.topologySpreadConstraints", _zones, "one zone needs no spread"),
         (r"AdmissionGuard/.*", r"", _lacks("cluster_scope"), "namespace rights only"),

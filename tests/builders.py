@@ -303,7 +303,7 @@ def a_registry(**over: Any) -> RegistryPlan:
         replicate_to=(),
         oidc_issuer="",
         account_id="000000000000",
-        readers=(),
+        grants=(),
     )
     return replace(whole, **over)
 

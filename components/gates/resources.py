@@ -80,6 +80,15 @@ def _borne(props: Props, act: Callable[[KubeClient], T]) -> T:
             time.sleep(_AGAIN_SECONDS)
 
 
+def _done(props: Props, act: Callable[[KubeClient], None], failed: str) -> None:
+    """Do it; `failed` says what has not been done where the API server refuses or stays away."""
+    try:
+        _borne(props, act)
+    except ApiError as error:
+        why = f"the API server refuses or is away: {error}"
+        raise ActError(f"{failed}: {why}; run `up` again") from None
+
+
 class _GateProvider(dynamic.ResourceProvider):
     """Acts when it is asked something else than last time, and outputs why it failed as `fault`.
 
@@ -127,15 +136,6 @@ class _WaitProvider(_GateProvider):
             _await_answers(olds, news, client.text)
 
 
-def _keep_at(props: Props, act: Callable[[KubeClient], None], failed: str) -> None:
-    """Do it again while the API server refuses or is away; `failed` says what has not been done."""
-    try:
-        _borne(props, act)
-    except ApiError as error:
-        why = f"the API server refuses or is away ({error})"
-        raise ActError(f"{failed}: {why}; run `up` again") from None
-
-
 class _ShiftProvider(_WaitProvider):
     """Leads users away from a candidate, once the pods serve that they are led to. Never rename:
     states hold it by its name."""
@@ -145,7 +145,7 @@ class _ShiftProvider(_WaitProvider):
         if what is not None:
             super()._act(olds, news)
             failed = f"users could not be led away from the candidate of {what.model}"
-            _keep_at(news, lambda api: shift(api, what, time.sleep), failed)
+            _done(news, lambda client: shift(client, what, time.sleep), failed)
 
 
 class _HandoverProvider(_GateProvider):
@@ -161,7 +161,7 @@ class _HandoverProvider(_GateProvider):
     @staticmethod
     def _keep_at(props: Props, act: Callable[[KubeClient, Handover], None], what: Handover) -> None:
         where = f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken"
-        _keep_at(props, lambda api: act(api, what), f"{where} over from its autoscaler")
+        _done(props, lambda client: act(client, what), f"{where} over from its autoscaler")
 
 
 class _ClaimProvider(_GateProvider):
@@ -191,11 +191,11 @@ class _DrainProvider(_GateProvider):
             time.sleep(max(_SETTLED[0] - time.monotonic(), 0))
             return
         try:
-            lister = KubeClient(_props["kubeconfig"], _props["context"]).listed
+            client = KubeClient(_props["kubeconfig"], _props["context"])
         except ApiError as error:
             say(f"pods have not been seen to end: {error}")
         else:
-            await_end(Pods(**asked), lister, time.monotonic, time.sleep, say)
+            await_end(Pods(**asked), client.listed, time.monotonic, time.sleep, say)
 
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {

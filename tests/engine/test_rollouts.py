@@ -54,10 +54,9 @@ USERS: Final = "httproute/search/ranker/rule/1"
 UP: Final = ("up", "--yes", "--skip-preview")
 TAGGER: Final = "vision/tagger"
 GPU_NODES: Final = "/api/v1/nodes?labelSelector=isoserve.dev%2Fmachine-type%3Dgpu.l4.1"
-ROUTES: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
+ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
 COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
-ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/search/httproutes/ranker"
 
 
 @pytest.fixture(scope="module")
@@ -331,14 +330,14 @@ def test_a_failed_candidate_of_one_project_keeps_no_other_from_its_promotion(sit
     canary = {"strategy": "canary", "steps": [50, 100], "step": 0}
     world.edit_spec(MODEL, rollout={"candidate": candidate, **canary})
     world.edit_spec(TAGGER, model=promoted, rollout={"strategy": "rolling"})
-    route = cluster.get(ROUTES.format("search", "ranker"))
+    route = cluster.get(ROUTE.format("search", "ranker"))
     try:
         with no_room(site) as make_room, begun(world, REGION, *UP) as up:
             until("one has failed", lambda: up.ended() or f"{MODEL} stays" in up.told())
             assert not up.ended(), up.told()[-4000:]
             make_room()
             ended = up.wait()
-        told, found = up.told(), cluster.get(ROUTES.format("vision", "tagger"))
+        told, found = up.told(), cluster.get(ROUTE.format("vision", "tagger"))
         assert ended != 0, "what is asked for is not all there"
         assert "project search:" in told, "it names whose candidate failed"
         assert "project vision:" not in told, "and nobody else"
@@ -347,9 +346,7 @@ def test_a_failed_candidate_of_one_project_keeps_no_other_from_its_promotion(sit
         assert found is not None
         names = {ref["name"] for rule in found["spec"]["rules"] for ref in rule["backendRefs"]}
         assert names == {"tagger"}, "its users are at the version that was promoted"
-        assert cluster.get(ROUTES.format("search", "ranker")) == route, (
-            "the other's where they were"
-        )
+        assert cluster.get(ROUTE.format("search", "ranker")) == route, "the other's where they were"
     finally:
         tagger.write_text(text)
         call_off(site)
@@ -403,7 +400,10 @@ def test_rolling_restart_loses_nothing(site: Site) -> None:
 def led_to_candidate(site: Site) -> tuple[int, int]:
     """The candidate's weight in the live route, and the replicas that are asked for of it."""
     cluster = site.world.cluster(REGION)
-    route, candidate = cluster.get(ROUTE), cluster.get(f"{DEPLOYMENT}-candidate")
+    route, candidate = (
+        cluster.get(ROUTE.format("search", "ranker")),
+        cluster.get(f"{DEPLOYMENT}-candidate"),
+    )
     assert route is not None
     weights = {b["name"]: b["weight"] for b in route["spec"]["rules"][1]["backendRefs"]}
     return weights["ranker-candidate"], candidate["spec"]["replicas"] if candidate else 0

@@ -417,17 +417,18 @@ def test_a_version_that_two_models_use_is_held_once() -> None:
 
 @pytest.mark.parametrize("region", AWS_REGIONS)
 def test_each_project_reads_its_own_part_of_the_registry(region: str) -> None:
-    readers = plan_of(region).registry.readers
+    readers = [one for one in plan_of(region).registry.grants if one.name.startswith("reader-")]
     for reader in readers:
         expected = "" if reader.namespace == "isoserve-cache" else f"{reader.namespace}/"
-        assert reader.prefix == expected, "no project reads another's models"
+        assert reader.reads == (expected,), "no project reads another's models"
+        assert reader.writes == (), "nobody writes models but people"
         assert len(reader.role) <= 64, "IAM refuses longer names"
     assert len({reader.role for reader in readers}) == len(readers)
 
 
 def test_own_metal_has_no_iam_roles() -> None:
     plan = planned(a_model(), profile=a_profile("sandbox-onprem"))
-    assert plan.registry.readers == ()
+    assert plan.registry.grants == ()
     assert {server.workload.reader_role_arn for server in plan.servers} == {""}
 
 
