@@ -96,7 +96,7 @@ class _GateProvider(dynamic.ResourceProvider):
     """
 
     def _act(self, olds: Props, news: Props) -> None:
-        raise NotImplementedError
+        """Nothing, unless it says otherwise. Raises GateError, ApiError or ActError."""
 
     def _outs(self, olds: Props, news: Props) -> Props:
         try:
@@ -179,7 +179,7 @@ _SETTLED = [0.0]
 """When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
 
 
-class _DrainProvider(dynamic.ResourceProvider):
+class _DrainProvider(_GateProvider):
     """Waits when it is deleted. Never rename: states hold it by its name."""
 
     def delete(self, _id: str, _props: Props) -> None:
@@ -196,15 +196,6 @@ class _DrainProvider(dynamic.ResourceProvider):
             say(f"pods have not been seen to end: {error}")
         else:
             await_end(Pods(**asked), client.listed, time.monotonic, time.sleep, say)
-
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        return dynamic.UpdateResult(outs=_news)
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
-
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
 
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {

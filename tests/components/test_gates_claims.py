@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.gates.claims import CLAIM, claims, is_ours, plural, taken, unclaimed
+from components.gates.resources import _ClaimProvider
 from components.kube import Object
 from components.parts import parts
+from components.rollout_gate import GateError
 from regions.plan import RegionPlan
+from tests.components.test_kube_client import api_server, kubeconfig
 from tests.engine.world import path_of
 from tests.examples import REGIONS, a_model, objects_of, plan_of, planned
 
@@ -112,3 +118,26 @@ def test_a_region_and_each_of_its_projects_say_whose_they_are(region: str) -> No
     }
     platform = {"platform"} if "cluster_scope" in plan.capabilities else set()
     assert said == {project.name for project in plan.projects} | platform
+
+
+@pytest.mark.parametrize("project", ["", "search"])
+def test_the_regions_own_clash_stops_up_and_a_projects_holds_up_that_project(
+    tmp_path: Path,
+    project: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "tracebacklimit", None, raising=False)  # it is set for a host
+    asked = {"names": [["v1", "Namespace", "", "search"]], "region": HERE}
+    with api_server(200, json.dumps({"items": [live("search")]})) as url:
+        where = {"kubeconfig": kubeconfig(tmp_path, url), "context": "here"}
+        wanted = {**where, "asked": json.dumps(asked), "kind": CLAIM, "model": project}
+        provider = _ClaimProvider()
+        if project:
+            outs = provider.create(wanted).outs
+            assert outs is not None
+            assert outs["fault"].startswith("Namespace search stands there already")
+            assert "search stays as it is" in capfd.readouterr().out
+        else:
+            with pytest.raises(GateError, match="Namespace search stands there already"):
+                provider.create(wanted)
