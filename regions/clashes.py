@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
+from model_specs.data_paths import nested
 from model_specs.errors import SpecError
 from model_specs.load import Specs
 from model_specs.names import PROBER
-from model_specs.schema import nested
 from regions.model_plan import JobPlan, ServerPlan
 from regions.namespaces import owner_of
 from regions.profile import RegionProfile
