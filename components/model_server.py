@@ -15,7 +15,7 @@ _STARTUP_PERIOD_SECONDS: Final = 10
 
 
 def account(work: WorkloadPlan) -> Object:
-    """The pods' own ServiceAccount; on AWS it may read its project's part of the registry."""
+    """The pods' own ServiceAccount; on AWS it may read its project's models, or a job's data."""
     role = {"eks.amazonaws.com/role-arn": work.reader_role_arn} if work.reader_role_arn else {}
     made = head("v1", "ServiceAccount", work.model, work.namespace, work.labels, role)
     return made | {"automountServiceAccountToken": False}

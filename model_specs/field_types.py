@@ -20,9 +20,6 @@ _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
 _RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
 _MOST_BYTES: Final = 131_072
-_DATA_PATH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
-_MODEL_FOLDERS: Final = ("blobs", "manifests", "models", "peers")
-"""What a project has in the registry beside its data (components.model_registry.keys)."""
 
 
 def _check_env(name: str) -> str:
@@ -63,21 +60,6 @@ def _check_zone(name: str) -> str:
         hint = nearest(name, sorted(_ZONES))
         raise refuse("E305", f"no time zone of the tz database, got {shown(name)}; {hint}")
     return name
-
-
-def _check_data_path(path: str) -> str:
-    """What IAM's patterns read as more than itself (`*`, `?`, `${`) has no place in a path."""
-    if path.startswith("s3://"):
-        why = "the bucket is the region's, and the project's folder in it is added"
-    elif path.startswith("/") or ".." in path.split("/"):
-        why = "a path stays inside the project's data"
-    elif path.split("/")[0] in _MODEL_FOLDERS or "@" in path:
-        why = "it names a model of the registry, and the job's own is at ISOSERVE_MODEL_DIR"
-    elif not _DATA_PATH.fullmatch(path):
-        why = "folders of letters, digits and . _ = - that begin with a letter or digit"
-    else:
-        return path
-    raise refuse("E362", f"{why}, got {shown(path)}; write e.g. nightly/scores")
 
 
 def _check_pattern(pattern: str) -> str:
@@ -134,12 +116,6 @@ Env = Annotated[
 ]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
-DataPath = Annotated[
-    str,
-    Field(max_length=256),
-    AfterValidator(_check_data_path),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DATA_PATH.pattern}$", "maxLength": 256}),
-]
 Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
 Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
 Pattern = Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)]

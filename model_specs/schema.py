@@ -14,12 +14,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
+from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.cron import out_of_turn, parse_cron
+from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
     Cron,
-    DataPath,
     Env,
     Group,
     Pattern,
@@ -264,11 +265,6 @@ class Slo(Part):
     """The 95th percentile, shown on the dashboard."""
 
 
-def nested(one: str, other: str) -> bool:
-    """Whether one of two folders of data holds the other, or is it."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
-
-
 class Batch(Part):
     """A job over the model instead of a server."""
 
@@ -306,24 +302,6 @@ class Batch(Part):
             why = "it says how schedule is read, and there is none; write schedule, or remove it"
             refuse_all([(("timezone",), "E353", why)])
         return self
-
-
-BATCH_FIELDS: Final = frozenset(
-    {"batch", "cache", "capacity", "env", "image", "machine_type", "model", "regions", "secrets",
-     "ttl"}
-)  # fmt: skip
-"""All that a spec with `batch` may write; every other field is of a server."""
-NOT_OF_BATCH: Final[dict[str, str]] = {
-    "access": "nobody calls a job; remove it",
-    "args": "a job's arguments follow its program; write them in batch.command",
-    "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
-    "requests_per_minute": "nobody calls a job; remove it",
-    "rollout": "the next run takes the new version; write it in model or image",
-    "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
-    "share_with": "nobody calls a job; remove it",
-    "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",
-}
-"""By field that does not apply: why, and what to write instead."""
 
 
 class Secret(Part):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations
 
 from model_specs.errors import SpecError
 from model_specs.load import Specs
 from model_specs.names import PROBER
-from model_specs.schema import nested
 from regions.model_plan import JobPlan, ServerPlan
 from regions.namespaces import owner_of
 from regions.profile import RegionProfile
@@ -41,11 +39,13 @@ def clashes(
 
 
 def _same_results(jobs: Iterable[JobPlan]) -> Iterator[tuple[JobPlan, JobPlan]]:
-    """Two jobs of which each may replace what the other writes."""
-    writers = [job for job in jobs if job.data.output_prefix]
-    for one, later in combinations(writers, 2):
-        if nested(one.data.output_prefix.rstrip("/"), later.data.output_prefix.rstrip("/")):
-            yield one, later
+    """Each job that writes inside the folder of another, and that other; prefixes end with `/`."""
+    outer: JobPlan | None = None
+    for job in sorted(jobs, key=lambda job: job.data.output_prefix):
+        if outer and job.data.output_prefix.startswith(outer.data.output_prefix):
+            yield outer, job
+        elif job.data.output_prefix:
+            outer = job
 
 
 def _of_platform(specs: Specs, profile: RegionProfile) -> Iterator[SpecError]:

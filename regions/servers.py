@@ -252,10 +252,15 @@ def _data(abilities: Abilities, profile: RegionProfile, region: str, model: Mode
 
 
 def _data_env(work: WorkloadPlan, data: DataPlan) -> dict[str, str]:
-    """How the job's program finds its data: URLs, and what every SDK of S3 reads by itself."""
+    """How the job's program finds its data: URLs, and what every SDK of S3 reads by itself.
+
+    Python's reads AWS_DEFAULT_REGION (botocore/configprovider.py of 1.44.5), the others AWS_REGION
+    (docs.aws.amazon.com/sdkref/latest/guide/feature-region.html).
+    """
     if not (data.input_prefix or data.output_prefix):
         return {}
     told = {
+        "AWS_DEFAULT_REGION": work.registry_region,
         "AWS_ENDPOINT_URL_S3": work.registry_endpoint,
         "AWS_REGION": work.registry_region,
         "AWS_SHARED_CREDENTIALS_FILE": "" if data.role else f"{_DATA_SECRET_MOUNT}/credentials",

@@ -120,7 +120,7 @@ def test_the_command_reads_the_directories_that_it_is_given(unpacked: Path, nowh
     where = ("--specs", nowhere / "model_specs", "--regions", nowhere / "regions")
     checked = run(unpacked, nowhere, "check", *where)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "of-mine: 6 servers, 1 job" in checked.stdout, "the region that only stands there"
+    assert "of-mine: 6 servers, 2 jobs" in checked.stdout, "the region that only stands there"
     machines = run(unpacked, nowhere, "machines", "--json", *where)
     assert machines.returncode == 0, machines.stderr
     assert "of-mine" in machines.stdout

@@ -84,7 +84,7 @@ def test_the_job_is_told_where_its_data_is() -> None:
     told, bucket = environment(job), job.workload.registry_url
     assert told["ISOSERVE_INPUT"] == f"{bucket}/{READS}"
     assert told["ISOSERVE_OUTPUT"] == f"{bucket}/{WRITES}"
-    assert told["AWS_REGION"] == job.workload.registry_region
+    assert told["AWS_REGION"] == told["AWS_DEFAULT_REGION"] == job.workload.registry_region
     assert "AWS_SHARED_CREDENTIALS_FILE" not in told, "its role is all that it needs"
 
 
