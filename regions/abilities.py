@@ -99,14 +99,19 @@ FEATURES: Final[dict[str, Feature]] = {
         ),
         Feature(name="spot nodes", capability="spot", outcome="runs on on-demand nodes"),
         Feature(
+            name="spot fallback",
+            capability="node_autoscaler",
+            outcome="its spot pods wait for spot nodes: nothing is known to add others",
+        ),
+        Feature(
             name="answers of a candidate",
             capability="real_nodes",
             outcome="on simulated nodes nobody answers: its candidate gets users once it is ready",
         ),
     )
 }
-OF_OFFERS: Final = frozenset({"real_nodes", "spot"})
-"""What is no capability of a profile: a machine type has it where its offer says so."""
+OF_OFFERS: Final = frozenset({"node_autoscaler", "real_nodes", "spot"})
+"""What is no capability of a profile: its cluster or the offer of a machine type says so."""
 
 
 @dataclass(slots=True)
