@@ -83,7 +83,7 @@ def test_a_job_falls_back_too() -> None:
 def test_every_region_has_exactly_one_outcome(
     falls: bool, spot: int, adds: bool, base: int
 ) -> None:
-    capacity = {"spot": True, "on_demand_base": base}
+    capacity: dict[str, Any] = {"spot": True, "on_demand_base": base}
     capacity |= {"spot_fallback": "on_demand"} if falls else {}
     machines = {"gpu.l4.1": an_offer(20, spot)}
     profile = a_profile(machines=machines) if adds else without_autoscaler(machines=machines)
@@ -99,7 +99,8 @@ def test_every_region_has_exactly_one_outcome(
 
 
 def test_a_fallback_without_spot_is_an_error() -> None:
-    for job in ({}, {"batch": {"command": ["score"]}}):
+    jobs: tuple[dict[str, Any], ...] = ({}, {"batch": {"command": ["score"]}})
+    for job in jobs:
         with pytest.raises(SpecErrors) as refused:
             a_model(capacity={"spot_fallback": "on_demand"}, **job)
         (error,) = refused.value.errors
