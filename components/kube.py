@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from model_specs.names import MANAGED_BY
-from regions.model_plan import Toleration
+from model_specs.names import LABEL_CAPACITY, MANAGED_BY
+from regions.model_plan import PlacementPlan, Toleration
 
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""
@@ -80,6 +80,28 @@ def apart(labels: dict[str, str]) -> Object:
     }
     wish = {"podAffinityTerm": term, "weight": 100}
     return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}
+
+
+def spot_first(placement: PlacementPlan) -> Object:
+    """The affinity of pods that stand on spot nodes, or on on-demand ones where there are none;
+    empty for all others, whose nodes their selector names."""
+    if not placement.fallback_seconds:
+        return {}
+
+    def of(*kinds: str) -> Object:
+        where = {"key": LABEL_CAPACITY, "operator": "In", "values": [*kinds]}
+        return {"matchExpressions": [where]}
+
+    return {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"preference": of("spot"), "weight": 100}
+            ],
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [of("on_demand", "spot")]
+            },
+        }
+    }
 
 
 def namespace_named(name: str) -> Object:

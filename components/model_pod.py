@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, restricted_pod, tolerations
+from components.kube import (
+    RESTRICTED_CONTAINER,
+    Object,
+    restricted_pod,
+    spot_first,
+    tolerations,
+)
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
 from model_specs.names import DOMAIN
 from model_specs.runtimes import MODEL_PATH, SCRATCH, USER_NAME
@@ -155,8 +161,10 @@ def pod(
 ) -> Object:
     """The pod around `main`, its `own` rendered, in the bounds of Pod Security `restricted`."""
     priority = {"priorityClassName": work.priority_class} if work.priority_class else {}
+    affinity = spot_first(placement)
     return {
         **priority,
+        **({"affinity": affinity} if affinity else {}),
         "automountServiceAccountToken": False,
         "containers": [main],
         "enableServiceLinks": False,

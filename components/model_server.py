@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from components.kube import Object, apart, head
+from components.kube import Object, apart, head, spot_first
 from components.model_network import LABEL_VERSION, ports_of, server_ports, services, wall
 from components.model_pod import NEEDED, container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
@@ -46,10 +46,11 @@ def _labels(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
     return {**plan.workload.labels, LABEL_ROLE: "model-server", LABEL_TRACK: track.track}
 
 
-def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
+def _spread(plan: ServerPlan, track: TrackPlan, labels: dict[str, str]) -> Object:
     """Over nodes, and zones where there are several; GPUs are scarce, so only wishes."""
     # Of all tracks: a candidate's or a spot node's pod is a replica of the same model.
-    nodes = {"affinity": apart({**plan.workload.labels, LABEL_ROLE: "model-server"})}
+    others = apart({**plan.workload.labels, LABEL_ROLE: "model-server"})
+    nodes = {"affinity": {**spot_first(track.placement), **others}}
     if not plan.spread_zones:
         return nodes
     constraint = {
@@ -86,7 +87,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
     }
     whole = {
         **pod(plan.workload, track.container, track.placement, track.weights, main),
-        **_spread(plan, labels),
+        **_spread(plan, track, labels),
         "terminationGracePeriodSeconds": track.drain.grace_seconds,
     }
     name, namespace = track.name, plan.workload.namespace

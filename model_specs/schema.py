@@ -126,6 +126,9 @@ class Capacity(Part):
     """Replicas above `on_demand_base` run on interruptible nodes."""
     on_demand_base: Annotated[int, Field(ge=0, le=1000)] = 1
     """With `spot`: replicas that always stand on on-demand nodes."""
+    spot_fallback: Literal["none", "on_demand"] = "none"
+    """With `spot`: `on_demand` lets the pods of spot nodes stand on on-demand nodes too, where no
+    spot node has come after the region's cluster.node_autoscaler.provision_timeout_seconds."""
     priority: Literal["standard", "preemptible"] = "standard"
     """`preemptible` gives its GPUs up to `standard` models when a pool is full."""
 
@@ -367,6 +370,9 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        if self.capacity.spot_fallback != "none" and not self.capacity.spot:
+            why = "pods of spot nodes fall back, and spot is false; write spot: true, or none"
+            yield ("capacity", "spot_fallback"), "E353", why
         if self.batch:
             yield from self._not_of_batch()
             return

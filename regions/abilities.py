@@ -110,14 +110,21 @@ FEATURES: Final[dict[str, Feature]] = {
             outcome="replication copies what it writes here over what it writes in other regions",
         ),
         Feature(
+            name="spot fallback",
+            capability="node_autoscaler",
+            outcome="its spot pods wait for spot nodes: nothing is known to add others",
+        ),
+        Feature(
             name="answers of a candidate",
             capability="real_nodes",
             outcome="on simulated nodes nobody answers: its candidate gets users once it is ready",
         ),
     )
 }
-DERIVED: Final = frozenset({"iam_roles", "real_nodes", "spot", "unreplicated_results"})
-"""What no profile claims as a capability, since its provider, registry and offers say it."""
+DERIVED: Final = frozenset({
+    "iam_roles", "node_autoscaler", "real_nodes", "spot", "unreplicated_results",
+})  # fmt: skip
+"""What no profile claims as a capability: its provider, registry, cluster and offers say it."""
 
 
 @dataclass(slots=True)

@@ -198,8 +198,20 @@ def over_capacity(
     profile: RegionProfile,
     region: str,
     plan_rows: Mapping[tuple[str, str], tuple[int, int, int]],
+    fallen: Mapping[str, tuple[int, int]],
 ) -> Iterator[SpecError]:
-    """Pools whose nodes cannot hold the least replicas."""
+    """Pools whose nodes cannot hold the least replicas, those `fallen` from spot nodes included."""
+    for machine, (least, _) in sorted(fallen.items()):
+        offer = profile.machines[machine]
+        slots = offer.on_demand.max * offer.replicas_per_node
+        base = plan_rows.get((machine, "on_demand"), (0, 0, 0))[0]
+        if base <= slots < base + least:
+            message = (
+                f"without spot nodes all models together keep {base + least} replicas of {machine} "
+                f"on on-demand nodes, got room for {slots}; add nodes, lower scaling.min or write "
+                f"capacity.spot_fallback: none"
+            )
+            yield _region_error(region, f"machines.{machine}", message)
     for (machine, capacity), (least, _, _) in sorted(plan_rows.items()):
         offer = profile.machines[machine]
         nodes = offer.spot if capacity == "spot" else offer.on_demand

@@ -17,10 +17,15 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementPlan:
-    """Where a pod may stand and what it is given there. `cpu` in cores."""
+    """Where a pod may stand and what it is given there. `cpu` in cores.
+
+    `fallback_seconds` is above 0 where a pod that prefers spot nodes may stand on on-demand ones:
+    the wait after which the region's node autoscaler adds one of these instead.
+    """
 
     machine_type: str
     node_selector: dict[str, str]
+    fallback_seconds: int
     tolerations: tuple[Toleration, ...]
     gpus: int
     cpu: int

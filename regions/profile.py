@@ -84,6 +84,19 @@ Annotations = dict[Annotated[str, Field(pattern=LABEL_KEY)], str]
 Labels = dict[Annotated[str, Field(pattern=LABEL_KEY)], Annotated[str, Field(pattern=LABEL_VALUE)]]
 
 
+class NodeAutoscaler(Part):
+    """The cluster autoscaler, which exists before us and adds nodes to our node groups.
+
+    It ignores what pods merely prefer, so its owner starts it with `--expander=priority` and the
+    ConfigMap that `isoserve plan` prints. Source: kubernetes/autoscaler, cluster-autoscaler/FAQ.md
+    ("Does CA respect node affinity") and expander/priority/readme.md, read 2026-11-28.
+    """
+
+    provision_timeout_seconds: Annotated[int, Field(ge=60, le=7200)]
+    """Its --max-node-provision-time (the program's default is 900): a group that gave no node by
+    then is passed over, and pods that may fall back get a node of the next group."""
+
+
 class Cluster(Part):
     """The Kubernetes cluster, which exists before us."""
 
@@ -101,6 +114,9 @@ class Cluster(Part):
     """Per cent of a node's disk that stay free: 5 above the kubelet's highest default threshold,
     imagefs.available<15% (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction);
     0 where no kubelet evicts."""
+    node_autoscaler: NodeAutoscaler | None = None
+    """What adds nodes for waiting pods, where capacity.spot_fallback may rest on it; null where
+    there is none, or its groups are not in the order spot, then on demand."""
 
 
 class Account(Part):
@@ -252,7 +268,7 @@ class RegionProfile(Part):
         findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
-        findings += self._misfits()
+        findings += [*self._misfits(), *self._grown_metal()]
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -268,6 +284,11 @@ class RegionProfile(Part):
                     why = f"a node has one machine type, got {shown(node)} of {homes[node]} too"
                     place = ("machines", name, "node_names", index)
                     yield place, "E371", f"{why}; list it once"
+
+    def _grown_metal(self) -> Iterator[Finding]:
+        if self.provider == "on_prem" and self.cluster.node_autoscaler is not None:
+            why = "nothing adds nodes to a list of own ones, got a node autoscaler"
+            yield ("cluster", "node_autoscaler"), "E371", f"{why}; remove it"
 
     def _half_capabilities(self) -> Iterator[Finding]:
         if "gateway_api" in self.capabilities and not self.gateway_class:

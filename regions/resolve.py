@@ -40,7 +40,7 @@ from regions.plan import (
     RegistryPlan,
     ReplicaPlan,
 )
-from regions.pools import demand, nodes_of, pools, with_surge
+from regions.pools import demand, fallen, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
 from regions.servers import job as job_of
 from regions.servers import reader_role, server
@@ -81,6 +81,7 @@ def _holds_replicas(abilities: Abilities, offer: Offer, model: Model) -> None:
         abilities.lack(model.id, "scaling.max", "E302", reason)
     rest = model.spec.scaling.max - model.spec.capacity.on_demand_base
     room = offer.spot.max * offer.replicas_per_node
+    _holds_fallback(abilities, offer, model, model.spec.scaling.max)
     if model.spec.capacity.spot and room and rest > room:
         reason = (
             f"{rest} replicas above on_demand_base would stand on spot nodes and region "
@@ -89,12 +90,26 @@ def _holds_replicas(abilities: Abilities, offer: Offer, model: Model) -> None:
         abilities.lack(model.id, "capacity.on_demand_base", "E302", reason)
 
 
+def _holds_fallback(abilities: Abilities, offer: Offer, model: Model, most: int) -> None:
+    """Record that the on-demand nodes do not hold all `most` pods when no spot node is there."""
+    room = offer.on_demand.max * offer.replicas_per_node
+    falls = model.spec.capacity.spot_fallback == "on_demand" and offer.spot.max
+    if falls and most > room:
+        reason = (
+            f"without spot nodes {most} pods would stand on on-demand nodes and region "
+            f"{abilities.region} holds {room} of {model.spec.machine_type}; ask for fewer, or "
+            f"write none"
+        )
+        abilities.lack(model.id, "capacity.spot_fallback", "E302", reason)
+
+
 def _holds_pods(abilities: Abilities, offer: Offer, model: Model) -> None:
     """Record that a job's pods, all on one kind of node, have no room at once."""
     spec = model.spec
     assert spec.batch is not None, "the caller has looked"
     kind = "spot" if spec.capacity.spot and offer.spot.max else "on_demand"
     room = nodes_of(offer, kind).max * offer.replicas_per_node
+    _holds_fallback(abilities, offer, model, spec.batch.parallelism)
     if spec.batch.parallelism > room:
         reason = (
             f"parallelism is {spec.batch.parallelism} and region {abilities.region} holds {room} "
@@ -325,7 +340,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     errors += clashes(specs, profile, servers, jobs)
     errors += over_quota(specs, region, servers, jobs)
     errors += over_budget(specs, profile, region, servers, jobs)
-    errors += over_capacity(profile, region, wanted)
+    errors += over_capacity(profile, region, wanted, fallen(servers, jobs))
     errors += over_disk(profile, region, servers, jobs, caches)
     if errors:
         raise SpecErrors(errors)
@@ -382,8 +397,8 @@ def _plan(
 ) -> RegionPlan:
     """All parts together, in their fixed order."""
     servers, jobs, caches = parts
-    wanted = demand(servers, jobs)
-    servers = [with_surge(row, profile, wanted) for row in servers]
+    wanted, guests = demand(servers, jobs), fallen(servers, jobs)
+    servers = [with_surge(row, profile, wanted, guests) for row in servers]
     workloads = [*(row.workload for row in servers), *(row.workload for row in jobs)]
     names = _used(specs, region, workloads)
     abilities.allow("admission guard", "", "access")

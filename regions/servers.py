@@ -29,6 +29,7 @@ from regions.profile import RegionProfile
 from regions.tracks import (
     candidate_share,
     container,
+    fallback_seconds,
     labels_of,
     placement,
     tracks,
@@ -309,6 +310,7 @@ def job(
             capacity,
             what.bytes,
             files.mode == "cache",
+            fallback_seconds(abilities, profile, model, capacity),
         ),
         capacity=capacity,
         run=run_id(spec),

@@ -58,6 +58,7 @@ def a_placement(**over: Any) -> PlacementPlan:
     whole = PlacementPlan(
         machine_type=machine,
         node_selector={LABEL_CAPACITY: "on_demand", LABEL_MACHINE: machine},
+        fallback_seconds=0,
         tolerations=(
             Toleration(key=LABEL_MACHINE, value=machine),
             Toleration(key=TAINT_GPU, value=""),
