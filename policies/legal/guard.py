@@ -1,0 +1,81 @@
+"""The admission guard as it was agreed: by policy, its row of the catalogue and its spec's digest.
+
+A change of the guard is a change of what holds the rules on the API server: whoever makes it writes
+the new digest here (`python -m tests.policies.guard_digests`), where a reviewer sees it. What
+differs from region to region is left out (see policies.legal.platform.places).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AGREED: Final[dict[str, tuple[str, str]]] = {
+    "isoserve-egress-allow-list": (
+        "P28",
+        "98c0c92730dcd4c930c2416f3d047261eb7199a3d1531e3a523bccdea0fa34c8",
+    ),
+    "isoserve-gpu-shape": (
+        "P17",
+        "d19cffdd3da13d38717a29a20cc35e63d2d52f7ffee7540f2b1f3d08fce79460",
+    ),
+    "isoserve-image-digest": (
+        "P02",
+        "d15beb67c5d5833449a38ec25cdf9c2339078a406f3b82093389fe0e663eca10",
+    ),
+    "isoserve-keda-fallback": (
+        "P15",
+        "95946dbc793a83559c69cf9c2668ea67e2980a91a48e864ef73bba4bfce141f0",
+    ),
+    "isoserve-known-gateways": (
+        "P04",
+        "843872526c2753a9213f605a9dff7087dfa991ca8f5ed411496a81877feab894",
+    ),
+    "isoserve-netpol-default-deny": (
+        "P28",
+        "4648850e830186f62c595e9b532cdcdfcf00bd3a36e2f936458137bd2ce92296",
+    ),
+    "isoserve-no-secret-literal": (
+        "P22",
+        "90d4f292b15dae4fe2c393c112a254b5b37ff88f91341417e52c73d100b32997",
+    ),
+    "isoserve-no-side-door": (
+        "P05",
+        "f9c666b846e2c5a8c6a7fe89b0bc4b50ac1117c9d4c2f95a9adb77e838f84bcb",
+    ),
+    "isoserve-pdb-sane": (
+        "P11",
+        "6380b0e60a6c52670370a293ef800187dc3c6dd6bb9781d3016b1e5692b54722",
+    ),
+    "isoserve-pss-namespace": (
+        "P01",
+        "e2d1b895cbf6a19f52fc6c78c717141669392bc08a88f7b88a9f576bf57605a9",
+    ),
+    "isoserve-pss-restricted": (
+        "P01",
+        "65c8b8ede247728dd5bcc8a854e420b6beeccc081bfc15bee74cf5db12240c4f",
+    ),
+    "isoserve-public-needs-auth": (
+        "P04",
+        "b56676577fd3934ab4382369dbf460de01dfa49de24cd38a6b7a2a9a0c0772b4",
+    ),
+    "isoserve-rbac-bindings": (
+        "P29",
+        "5dd4e171c6b37c37e8de444078cae84088315d275b0578edd8a2033139913278",
+    ),
+    "isoserve-rbac-least": (
+        "P29",
+        "bb20454b677730cf98ed0bb3762748c6f79284060b6b5a6e8b09e52d20470452",
+    ),
+    "isoserve-route-own-name": (
+        "P21",
+        "21b1b4f4e17bdc5e166c211ec8a1a2701df51702c0851053e1de8163631d4328",
+    ),
+    "isoserve-tenant-isolation": (
+        "P21",
+        "e9f0841b8b227d2974d22abfd9171e089728c0ee323a1c3aa112724a14627f2e",
+    ),
+    "isoserve-tenant-volumes": (
+        "P21",
+        "f673dcc5a3602da5620d405f99d8fbbd9fb23a0a1391ec210fb482c8ba5ca5d6",
+    ),
+}

@@ -1,0 +1,407 @@
+"""The legal pods of a model: its server's tracks and its jobs."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from model_specs.names import (
+    LABEL_CAPACITY,
+    LABEL_MACHINE,
+    LABEL_ROLE,
+    LABEL_TRACK,
+)
+from model_specs.runtimes import Launch
+from policies.legal.asked import (
+    KEYS,
+    KEYS_MOUNT,
+    RESTRICTED,
+    USER_OF_POD,
+    Plain,
+    address_of,
+    bytes_of,
+    digest_of,
+    download_gib,
+    head,
+    labels_of_model,
+    model_of,
+    registry_env,
+    runtime_of,
+    slug,
+    toleration,
+    tolerations,
+)
+from policies.legal.shapes import ABSENT, Asked, Judged, Subject, among
+from policies.models import image_of, is_candidate
+from policies.pods import pod
+from regions.machines import MACHINES
+
+_SHARED_MEMORY_GIB: Final = 8
+_BASE_GIB: Final = 8
+
+
+def _literal(text: str) -> str:
+    """Kubernetes reads `$$` as one dollar."""
+    return text.replace("$", "$$")
+
+
+def _image(subject: Subject) -> str:
+    image = image_of(model_of(subject), is_candidate(subject.resource))
+    return runtime_of(subject).image or image
+
+
+def _command(subject: Subject) -> Any:
+    batch = model_of(subject).spec.batch
+    words = batch.command if batch else runtime_of(subject).command
+    return [_literal(word) for word in words] or ABSENT
+
+
+def _args(subject: Subject) -> Any:
+    model, runtime = model_of(subject), runtime_of(subject)
+    if model.spec.batch:
+        return ABSENT
+    candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
+    own = model.spec.args if candidate is None or candidate.args is None else candidate.args
+    launch = Launch(
+        served_name=model.name,
+        gpus=MACHINES[model.spec.machine_type].gpus,
+        port=runtime.port,
+        shutdown_seconds=runtime.shutdown_seconds,
+    )
+    return [_literal(word) for word in (*runtime.args(launch), *own)] or ABSENT
+
+
+def _env(subject: Subject) -> list[Plain]:
+    model = model_of(subject)
+    candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
+    own = model.spec.env if candidate is None or candidate.env is None else candidate.env
+    values = {
+        **runtime_of(subject).env,
+        **own,
+        "HF_HUB_OFFLINE": "1",
+        "HOME": "/tmp",
+        "ISOSERVE_MODEL": model.name,
+        "ISOSERVE_MODEL_DIR": "/models/current",
+        "ISOSERVE_PROJECT": model.project,
+        "LOGNAME": "isoserve",
+        "USER": "isoserve",
+    }
+    return [{"name": name, "value": _literal(values[name])} for name in sorted(values)]
+
+
+def _cached(subject: Subject) -> bool:
+    """Whether the node keeps the model; whether it may is for `model-digest` to say."""
+    first = (pod(subject.resource).get("initContainers") or [{}])[0]
+    return list(first.get("args") or ())[:1] == ["wait"]
+
+
+def _ephemeral_gib(subject: Subject) -> int:
+    return _BASE_GIB + (0 if _cached(subject) else download_gib(subject))
+
+
+def _size(subject: Subject) -> Plain:
+    machine = MACHINES[model_of(subject).spec.machine_type]
+    gpus: Plain = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
+    return {
+        "cpu": str(machine.cpu),
+        "ephemeral-storage": f"{_ephemeral_gib(subject)}Gi",
+        "memory": f"{machine.memory_gib}Gi",
+        **gpus,
+    }
+
+
+def _keys(subject: Subject) -> str:
+    """The Secret with the registry's keys; empty where a role or the node's cache serves."""
+    return "" if _cached(subject) else subject.facts.profile.registry.credentials_secret
+
+
+def _mounts(subject: Subject) -> list[Plain]:
+    own = {
+        "mountPath": "/models/current",
+        "name": "models",
+        "readOnly": True,
+        "subPath": digest_of(subject),
+    }
+    secrets = model_of(subject).spec.secrets
+    return [
+        own,
+        {"mountPath": "/tmp", "name": "tmp"},
+        {"mountPath": "/dev/shm", "name": "shared-memory"},
+        *({"mountPath": s.mount, "name": f"secret-{s.name}", "readOnly": True} for s in secrets),
+    ]
+
+
+def _volumes(subject: Subject) -> list[Plain]:
+    model, machine = model_of(subject), MACHINES[model_of(subject).spec.machine_type]
+    claim = {"claimName": f"models-{slug(machine.name)}", "readOnly": True}
+    room = {"sizeLimit": f"{_ephemeral_gib(subject)}Gi"}
+    shared = min(_SHARED_MEMORY_GIB, machine.memory_gib // 2)
+    named = [(f"secret-{one.name}", one.name) for one in model.spec.secrets]
+    named += [(KEYS, _keys(subject))] if _keys(subject) else []
+    return [
+        {
+            "name": "models",
+            **({"persistentVolumeClaim": claim} if _cached(subject) else {"emptyDir": room}),
+        },
+        {"emptyDir": {"sizeLimit": "4Gi"}, "name": "tmp"},
+        {"emptyDir": {"medium": "Memory", "sizeLimit": f"{shared}Gi"}, "name": "shared-memory"},
+        *({"name": volume, "secret": {"secretName": secret}} for volume, secret in named),
+    ]
+
+
+def _fetching(subject: Subject) -> list[Plain]:
+    """The one init container: it waits for the node's copy, or downloads its own."""
+    verbs = {True: ["wait", "--digest", digest_of(subject)],
+             False: ["pull", "--address", address_of(subject)]}  # fmt: skip
+    cached, size = _cached(subject), {"cpu": "1", "ephemeral-storage": "64Mi", "memory": "512Mi"}
+    return [
+        {
+            "name": "model",
+            "image": subject.facts.profile.agent_image,
+            "imagePullPolicy": "Always",
+            "args": [*verbs[cached], "--root", "/models/project"],
+            "env": registry_env(subject, bool(_keys(subject))),
+            "resources": {"limits": size, "requests": size},
+            "securityContext": RESTRICTED,
+            "volumeMounts": [
+                {"mountPath": "/models/project", "name": "models", "readOnly": cached},
+                {"mountPath": "/tmp", "name": "tmp"},
+                *([KEYS_MOUNT] if _keys(subject) else []),
+            ],
+        }
+    ]
+
+
+def _priority(subject: Subject) -> Any:
+    if "cluster_scope" not in subject.facts.profile.capabilities:
+        return ABSENT
+    return f"isoserve-{model_of(subject).spec.capacity.priority}"
+
+
+def _capacity(subject: Subject) -> str:
+    """The kind of nodes; whether spot nodes may be chosen is for `spot-base` to say."""
+    return str((pod(subject.resource).get("nodeSelector") or {}).get(LABEL_CAPACITY))
+
+
+def _tolerated(subject: Subject) -> list[Plain]:
+    machine = MACHINES[model_of(subject).spec.machine_type]
+    own = tolerations(machine, subject.facts.profile.machines[machine.name])
+    return [*own, *([toleration(LABEL_CAPACITY, "spot")] if _capacity(subject) == "spot" else [])]
+
+
+_MAIN: Final[Plain] = {
+    "args": Asked(_args),
+    "command": Asked(_command),
+    "workingDir": Asked(lambda subject: runtime_of(subject).working_dir or ABSENT),
+    "name": "model-server",
+    "image": Asked(_image),
+    "imagePullPolicy": "Always",
+    "env": Asked(_env),
+    "resources": {"limits": Asked(_size), "requests": Asked(_size)},
+    "securityContext": RESTRICTED,
+    "volumeMounts": Asked(_mounts),
+}
+_OF_MODEL: Final[Plain] = {
+    "priorityClassName": Asked(_priority),
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "initContainers": Asked(_fetching),
+    "nodeSelector": {
+        LABEL_CAPACITY: among("on_demand", "spot"),
+        LABEL_MACHINE: Asked(lambda subject: model_of(subject).spec.machine_type),
+    },
+    "securityContext": USER_OF_POD,
+    "serviceAccountName": Asked(lambda subject: model_of(subject).name),
+    "tolerations": Asked(_tolerated),
+    "volumes": Asked(_volumes),
+}
+
+
+def _mib(subject: Subject) -> float:
+    return bytes_of(subject) / 1024**2
+
+
+def budget_seconds(subject: Subject) -> int:
+    """How long a server may take to start: twice the load from disk and the engine's own start."""
+    machine = MACHINES[model_of(subject).spec.machine_type]
+    load = _mib(subject) / machine.load_mib_per_second
+    return max(300, math.ceil(2.0 * (load + runtime_of(subject).engine_start_seconds)))
+
+
+def progress_seconds(subject: Subject) -> int:
+    """How long a rollout may take for one pod: its start, its files and its image, and a fifth."""
+    machine = MACHINES[model_of(subject).spec.machine_type]
+    fetch = _mib(subject) / machine.fetch_mib_per_second
+    image = runtime_of(subject).image_gib * 1024 / 60
+    return math.ceil(1.2 * (budget_seconds(subject) + fetch + image))
+
+
+def _probe(path: Any, failures: Any, period: int, timeout: int) -> Plain:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "failureThreshold": failures,
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+    }
+
+
+_READY: Final = Asked(lambda subject: runtime_of(subject).ready_path)
+
+
+def _ports(subject: Subject) -> list[Plain]:
+    runtime = runtime_of(subject)
+    named = {runtime.metrics_port: "metrics", runtime.port: "http"}
+    return [{"containerPort": port, "name": name} for port, name in named.items()]
+
+
+_SERVER: Final[Plain] = {
+    **_MAIN,
+    "livenessProbe": _probe(Asked(lambda subject: runtime_of(subject).live_path), 10, 10, 5),
+    "readinessProbe": _probe(_READY, 2, 5, 2),
+    "startupProbe": _probe(_READY, Asked(lambda s: math.ceil(budget_seconds(s) / 10)), 10, 5),
+    "lifecycle": {"preStop": {"sleep": {"seconds": 15}}},
+    "ports": Asked(_ports),
+}
+
+
+def _of_server(subject: Subject) -> Plain:
+    return {**labels_of_model(subject), LABEL_ROLE: "model-server"}
+
+
+def _track(subject: Subject) -> str:
+    """The track that the pods' nodes and the labels agree on."""
+    if is_candidate(subject.resource):
+        return "candidate"
+    return "spot" if _capacity(subject) == "spot" else "stable"
+
+
+def _of_track(subject: Subject) -> Plain:
+    return {**_of_server(subject), LABEL_TRACK: _track(subject)}
+
+
+def _of_pod_labels(subject: Subject) -> Plain:
+    version = "candidate" if is_candidate(subject.resource) else "stable"
+    return {**_of_track(subject), "isoserve.dev/version": version}
+
+
+def _track_name(subject: Subject) -> str:
+    track = _track(subject)
+    name = model_of(subject).name
+    return name if track == "stable" else f"{name}-{track}"
+
+
+def _apart(subject: Subject) -> Plain:
+    term = {
+        "labelSelector": {"matchLabels": _of_server(subject)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    wish = {"podAffinityTerm": term, "weight": 100}
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}
+
+
+def _spread(subject: Subject) -> Any:
+    if len(subject.facts.profile.zones) < 2:
+        return ABSENT
+    return [
+        {
+            "labelSelector": {"matchLabels": _of_track(subject)},
+            "matchLabelKeys": ["pod-template-hash"],
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+        }
+    ]
+
+
+def _scraped(subject: Subject) -> Plain:
+    runtime = runtime_of(subject)
+    return {
+        "isoserve.dev/model-digest": digest_of(subject),
+        "prometheus.io/path": runtime.metrics_path,
+        "prometheus.io/port": str(runtime.metrics_port),
+        "prometheus.io/scrape": "true",
+    }
+
+
+MODEL_SERVER: Final[Plain] = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": head(_of_track, _track_name),
+    "spec": {
+        "replicas": Judged("scaler-bounds"),
+        "progressDeadlineSeconds": Asked(progress_seconds),
+        "revisionHistoryLimit": 3,
+        "selector": {"matchLabels": Asked(_of_track)},
+        "strategy": {
+            "rollingUpdate": {"maxSurge": among(0, 1), "maxUnavailable": among(0, 1)},
+            "type": "RollingUpdate",
+        },
+        "template": {
+            "metadata": {"annotations": Asked(_scraped), "labels": Asked(_of_pod_labels)},
+            "spec": {
+                **_OF_MODEL,
+                "containers": [_SERVER],
+                "affinity": Asked(_apart),
+                "topologySpreadConstraints": Asked(_spread),
+                "terminationGracePeriodSeconds": Asked(
+                    lambda subject: 20 + runtime_of(subject).shutdown_seconds
+                ),
+            },
+        },
+    },
+}
+
+
+def _of_job(subject: Subject) -> Plain:
+    return {**labels_of_model(subject), LABEL_ROLE: "model-job"}
+
+
+def _batch(field: str) -> Asked:
+    def value(subject: Subject) -> Any:
+        return getattr(model_of(subject).spec.batch, field)
+
+    return Asked(value)
+
+
+_RUN: Final[Plain] = {
+    "activeDeadlineSeconds": _batch("deadline_seconds"),
+    "backoffLimit": _batch("retries"),
+    "completions": _batch("completions"),
+    "parallelism": _batch("parallelism"),
+    "template": {
+        "metadata": {"labels": Asked(_of_job)},
+        "spec": {**_OF_MODEL, "containers": [_MAIN], "restartPolicy": "Never"},
+    },
+}
+SCHEDULED_JOB: Final[Plain] = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": head(_of_job),
+    "spec": {
+        "concurrencyPolicy": "Forbid",
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {
+            "metadata": {"labels": Asked(_of_job)},
+            "spec": {**_RUN, "ttlSecondsAfterFinished": 7 * 86_400},
+        },
+        "schedule": _batch("schedule"),
+        "startingDeadlineSeconds": 3600,
+        "successfulJobsHistoryLimit": 1,
+        "timeZone": _batch("timezone"),
+    },
+}
+
+
+def _run_name(subject: Subject) -> str:
+    """A single run's name: the model's, and eight digits of what its spec says."""
+    name, own = str(subject.resource.metadata.get("name")), model_of(subject).name
+    return name if re.fullmatch(f"{own}-[0-9a-f]{{8}}", name) else f"{own}-RUN"
+
+
+SINGLE_JOB: Final[Plain] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": head(_of_job, _run_name),
+    "spec": _RUN,
+}
