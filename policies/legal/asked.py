@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from model_specs.load import Model
@@ -12,6 +13,7 @@ from model_specs.names import (
     LABEL_MODEL,
     LABEL_PROJECT,
     LABEL_ROLE,
+    LABEL_TRACK,
     MANAGED_BY,
     TAINT_GPU,
 )
@@ -214,3 +216,45 @@ def role_arn(subject: Subject, namespace: str) -> Plain:
     account, region = profile.account.account_id, subject.facts.region
     role = f"iam::{account}:role/isoserve.{region}.{namespace}"
     return {"eks.amazonaws.com/role-arn": subject.facts.arn(role)}
+
+
+def matchers(model: Model, track: str) -> str:
+    """The label matchers of the series of one version of a model."""
+    tracks = {"candidate": '="candidate"'}.get(track, '=~"stable|spot"')
+    own = f'isoserve_dev_project="{model.project}",isoserve_dev_model="{model.name}"'
+    return f"{own},isoserve_dev_track{tracks}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """One track's replicas, and those that stand on the model's other stable track."""
+
+    least: int
+    most: int
+    others: int
+
+
+def bounds(subject: Subject) -> Bounds:
+    """The bounds that the spec sets for an autoscaler's track."""
+    model = model_of(subject)
+    spec = model.spec
+    scaling, rollout = spec.scaling, spec.rollout
+    if is_candidate(subject.resource):
+        share = {"canary": rollout.steps[rollout.step % len(rollout.steps)], "blue_green": 100}
+        percent = share.get(rollout.strategy, rollout.mirror_percent)
+        least = max(1, math.ceil(scaling.min * percent / 100))
+        return Bounds(least, max(least, math.ceil(scaling.max * percent / 100)), 0)
+    offer = subject.facts.profile.machines[spec.machine_type]
+    base = spec.capacity.on_demand_base
+    if not (spec.capacity.spot and offer.spot.max > 0) or base >= scaling.max:
+        return Bounds(scaling.min, scaling.max, 0)
+    if subject.resource.labels.get(LABEL_TRACK) != "spot":
+        return Bounds(base, base, 0)
+    return Bounds(max(scaling.min - base, 0), scaling.max - base, base)
+
+
+def floor(subject: Subject) -> int:
+    """An HPA's least: it neither sleeps nor knows windows, so it keeps what the widest asks for."""
+    own = bounds(subject)
+    windows = [one.replicas - own.others for one in model_of(subject).spec.scaling.schedules]
+    return max(own.least, 1, *(min(max(one, 0), own.most) for one in windows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from policies.legal import iam
 from policies.legal.asked import NotAsked, Plain, slug
 from policies.legal.shapes import ABSENT, Asked, Judged, Later, Subject, Text
 from regions.machines import MACHINES
@@ -239,12 +240,12 @@ AWS: Final[dict[str, Plain]] = {
     "aws:ec2/launchTemplate:LaunchTemplate": LAUNCH_TEMPLATE,
     "aws:eks/nodeGroup:NodeGroup": NODE_GROUP,
     "aws:iam/role:Role": {
-        "assumeRolePolicy": Judged("iam-trust"),
-        "name": Judged("iam-bounds"),
+        "assumeRolePolicy": iam.TRUST,
+        "name": Asked(iam.role_name),
     },
     "aws:iam/rolePolicy:RolePolicy": {
-        "policy": Later(Judged("iam-least")),
-        "role": Later(Judged("iam-bounds")),
+        "policy": Later(iam.RIGHTS),
+        "role": Later(Asked(iam.role_name)),
     },
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
         "policyArn": Judged("iam-nodes"),
@@ -259,7 +260,7 @@ AWS: Final[dict[str, Plain]] = {
         "description": "isoserve: encrypts the model registry",
         "enableKeyRotation": True,
         "isEnabled": True,
-        "policy": Judged("kms-baseline"),
+        "policy": iam.KEY,
     },
     "aws:s3/bucket:Bucket": _OF_BUCKET,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {
@@ -278,7 +279,7 @@ AWS: Final[dict[str, Plain]] = {
         **_OF_BUCKET,
         "rule": {"objectOwnership": "BucketOwnerEnforced"},
     },
-    "aws:s3/bucketPolicy:BucketPolicy": {**_OF_BUCKET, "policy": Judged("s3-policy")},
+    "aws:s3/bucketPolicy:BucketPolicy": {**_OF_BUCKET, "policy": iam.TLS_ONLY},
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {
         **_OF_BUCKET,
         "blockPublicAcls": True,

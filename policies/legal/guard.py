@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "98c0c92730dcd4c930c2416f3d047261eb7199a3d1531e3a523bccdea0fa34c8",
+        "891ad70e2740ac33ff208b4e2524b01e775ead713d98f2a3d30c74c278a478eb",
     ),
     "isoserve-gpu-shape": (
         "P17",
@@ -28,7 +28,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-known-gateways": (
         "P04",
-        "843872526c2753a9213f605a9dff7087dfa991ca8f5ed411496a81877feab894",
+        "780bac46db7290cc10ff5bbb650877068aa2082ec5c2489095dcbbaf47218faa",
     ),
     "isoserve-netpol-default-deny": (
         "P28",
@@ -60,15 +60,15 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-rbac-bindings": (
         "P29",
-        "5dd4e171c6b37c37e8de444078cae84088315d275b0578edd8a2033139913278",
+        "02a5dfea35f69a6252afb635e2d9d136373dadd967766a2479161386a3c03db3",
     ),
     "isoserve-rbac-least": (
         "P29",
-        "bb20454b677730cf98ed0bb3762748c6f79284060b6b5a6e8b09e52d20470452",
+        "7590e690b01375bf5f0adea4ad2cf23adbbb2555b6cd1cef2d8c056a89b0cd04",
     ),
     "isoserve-route-own-name": (
         "P21",
-        "21b1b4f4e17bdc5e166c211ec8a1a2701df51702c0851053e1de8163631d4328",
+        "567f5db2b246ebddad8b72db865d8db0775035271c9a4a0344dba9574d929436",
     ),
     "isoserve-tenant-isolation": (
         "P21",

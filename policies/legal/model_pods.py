@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from model_specs.names import (
@@ -20,9 +23,11 @@ from policies.legal.asked import (
     USER_OF_POD,
     Plain,
     address_of,
+    bounds,
     bytes_of,
     digest_of,
     download_gib,
+    floor,
     head,
     labels_of_model,
     model_of,
@@ -32,7 +37,7 @@ from policies.legal.asked import (
     toleration,
     tolerations,
 )
-from policies.legal.shapes import ABSENT, Asked, Judged, Subject, among
+from policies.legal.shapes import ABSENT, Asked, Subject, among
 from policies.models import image_of, is_candidate
 from policies.pods import pod
 from regions.machines import MACHINES
@@ -57,10 +62,9 @@ def _command(subject: Subject) -> Any:
     return [_literal(word) for word in words] or ABSENT
 
 
-def _args(subject: Subject) -> Any:
+def _words(subject: Subject) -> list[str]:
+    """The runtime's own arguments, and the spec's."""
     model, runtime = model_of(subject), runtime_of(subject)
-    if model.spec.batch:
-        return ABSENT
     candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
     own = model.spec.args if candidate is None or candidate.args is None else candidate.args
     launch = Launch(
@@ -69,16 +73,26 @@ def _args(subject: Subject) -> Any:
         port=runtime.port,
         shutdown_seconds=runtime.shutdown_seconds,
     )
-    return [_literal(word) for word in (*runtime.args(launch), *own)] or ABSENT
+    return [*runtime.args(launch), *own]
+
+
+def _args(subject: Subject) -> Any:
+    if model_of(subject).spec.batch:
+        return ABSENT
+    return [_literal(word) for word in _words(subject)] or ABSENT
+
+
+def _own_env(subject: Subject) -> Mapping[str, str]:
+    spec = model_of(subject).spec
+    candidate = spec.rollout.candidate if is_candidate(subject.resource) else None
+    return spec.env if candidate is None or candidate.env is None else candidate.env
 
 
 def _env(subject: Subject) -> list[Plain]:
     model = model_of(subject)
-    candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
-    own = model.spec.env if candidate is None or candidate.env is None else candidate.env
     values = {
         **runtime_of(subject).env,
-        **own,
+        **_own_env(subject),
         "HF_HUB_OFFLINE": "1",
         "HOME": "/tmp",
         "ISOSERVE_MODEL": model.name,
@@ -218,6 +232,22 @@ _OF_MODEL: Final[Plain] = {
 }
 
 
+def version_of(subject: Subject) -> str:
+    """What decides the answers of a version's pods, as a digest: what they run, and the model."""
+    runtime = runtime_of(subject)
+    own = {
+        "image": _image(subject),
+        "command": runtime.command,
+        "args": _words(subject),
+        "user": runtime.user,
+        "group": runtime.group,
+        "working_dir": runtime.working_dir,
+        "env": {**runtime.env, **_own_env(subject)},
+    }
+    told = json.dumps([own, digest_of(subject)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def _mib(subject: Subject) -> float:
     return bytes_of(subject) / 1024**2
 
@@ -324,17 +354,33 @@ def _scraped(subject: Subject) -> Plain:
     }
 
 
+def _replicas(subject: Subject) -> int:
+    """What a track begins with: its least, the widest window's where nothing opens windows, or
+    one where it may sleep (`scaler-bounds` holds it to its autoscaler)."""
+    legal = [max(bounds(subject).least, 1), floor(subject)]
+    legal += [1] if model_of(subject).spec.scaling.scale_to_zero else []
+    got = subject.resource.spec.get("replicas")
+    return got if got in legal else legal[0]
+
+
+def _steps(subject: Subject) -> Plain:
+    """One pod more, or, where the pool has no room for it (`rollout-feasible`), one less."""
+    strategy = subject.resource.spec.get("strategy") or {}
+    surge = 0 if (strategy.get("rollingUpdate") or {}).get("maxSurge") == 0 else 1
+    return {"maxSurge": surge, "maxUnavailable": 1 - surge}
+
+
 MODEL_SERVER: Final[Plain] = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": head(_of_track, _track_name),
     "spec": {
-        "replicas": Judged("scaler-bounds"),
+        "replicas": Asked(_replicas),
         "progressDeadlineSeconds": Asked(progress_seconds),
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": Asked(_of_track)},
         "strategy": {
-            "rollingUpdate": {"maxSurge": among(0, 1), "maxUnavailable": among(0, 1)},
+            "rollingUpdate": Asked(_steps),
             "type": "RollingUpdate",
         },
         "template": {

@@ -19,6 +19,7 @@ from model_specs.names import (
     SYSTEM_NAMESPACE,
     TAINT_GPU,
 )
+from model_specs.schema import Members
 from policies.legal.asked import (
     NotAsked,
     Plain,
@@ -35,8 +36,10 @@ from policies.legal.guard import AGREED
 from policies.legal.shapes import ABSENT, Asked, Judged, Subject
 
 _RBAC: Final = "rbac.authorization.k8s.io"
-_PLATFORM: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
-_PRIORITIES: Final = {"isoserve-preemptible": 1000, "isoserve-standard": 1_000_000}
+SPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
+"""The namespaces of the platform's own parts."""
+PRIORITIES: Final = {"isoserve-preemptible": 1000, "isoserve-standard": 1_000_000}
+"""The priority classes, and their values."""
 
 
 def _cache(subject: Subject) -> str:
@@ -64,14 +67,14 @@ def _levels(level: str) -> Plain:
 
 
 def _of_platform_space(subject: Subject) -> Plain:
-    level = "privileged" if _named(subject, *_PLATFORM) == CACHE_NAMESPACE else "restricted"
+    level = "privileged" if _named(subject, *SPACES) == CACHE_NAMESPACE else "restricted"
     return {"isoserve.dev/platform": "true", **_levels(level)}
 
 
 PLATFORM_SPACE: Final = _object(
     "v1",
     "Namespace",
-    head(_of_platform_space, lambda subject: _named(subject, *_PLATFORM), None),
+    head(_of_platform_space, lambda subject: _named(subject, *SPACES), None),
 )
 PROJECT_SPACE: Final = _object(
     "v1",
@@ -81,14 +84,14 @@ PROJECT_SPACE: Final = _object(
 
 
 def _priority(subject: Subject) -> str:
-    return _named(subject, *_PRIORITIES)
+    return _named(subject, *PRIORITIES)
 
 
 PRIORITY_CLASS: Final = _object(
     "scheduling.k8s.io/v1",
     "PriorityClass",
     head(lambda subject: {}, _priority, None),
-    value=Asked(lambda subject: _PRIORITIES[_priority(subject)]),
+    value=Asked(lambda subject: PRIORITIES[_priority(subject)]),
     preemptionPolicy="PreemptLowerPriority",
     description="isoserve: a higher value takes the GPUs of a lower one.",
 )
@@ -133,15 +136,18 @@ LIMITS: Final = _object(
 )
 
 
-def _members(subject: Subject) -> dict[str, tuple[str, ...]]:
-    """The groups that have each role of the project; a role that nobody has is not made."""
-    members = subject.facts.projects[project_of(subject)].spec.members
+def roles_of(members: Members) -> dict[str, tuple[str, ...]]:
+    """The groups that have each role of a project; a role that nobody has is not made."""
     groups = {
         "project-admin": members.admins,
         "project-developer": members.developers,
         "project-viewer": members.viewers,
     }
     return {role: names for role, names in groups.items() if names}
+
+
+def _members(subject: Subject) -> dict[str, tuple[str, ...]]:
+    return roles_of(subject.facts.projects[project_of(subject)].spec.members)
 
 
 def _role(subject: Subject) -> str:
@@ -324,10 +330,9 @@ def places(subject: Subject) -> dict[str, str]:
 
 def digest_of(spec: Any, known: dict[str, str]) -> str:
     """The digest of a guard's spec with the region's own variables, `known`, left open."""
-    own = known.items()
+    own = [{"expression": expression, "name": name} for name, expression in known.items()]
     variables = [
-        {"name": one.get("name")} if (one.get("name"), one.get("expression")) in own else one
-        for one in spec.get("variables") or ()
+        {"of the region": one["name"]} if one in own else one for one in spec.get("variables") or ()
     ]
     text = json.dumps({**spec, "variables": variables}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Final
 
 from model_specs.names import LABEL_ROLE
 from policies.facts import Facts
-from policies.legal import model_pods, network, own_pods, platform, watching
+from policies.legal import model_pods, network, own_pods, platform, together, watching
 from policies.legal.asked import NotAsked
 from policies.legal.aws import AWS
 from policies.legal.shapes import Checker, Deviation, Subject, compiled
@@ -101,7 +101,7 @@ def deviations(resource: Resource, facts: Facts) -> list[Deviation]:
     """What of a resource is not as isoserve makes it of these facts."""
     checker = _CHECKERS.get((resource.kind, variant(resource)))
     if checker is None:
-        return [Deviation((), f"is a part that isoserve never makes, {variant(resource)}")]
+        return [Deviation((), f"is a part that this program never makes, {variant(resource)}")]
     try:
         return checker(dict(resource.values), Subject(resource, facts))
     except NotAsked as why:
@@ -121,7 +121,7 @@ _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
 def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Every field of everything is legal by name and has the value that specs, profile and
     catalogues ask for: images, commands, arguments, variables, volumes, Secrets, accounts, routes,
-    limits, nodes, buckets, providers. A field that isoserve never sets is refused by its name."""
+    limits, nodes, buckets, providers. A field that this program never sets is refused by its name."""
     for one in deviations(resource, facts):
         fix = "render it as specs and profile say"
         yield Fault(resource, str(one), fix, _place(one, resource))
@@ -129,11 +129,11 @@ def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
 
 @whole("P37", "known-kinds")
 def _known_kinds(estate: Estate) -> Iterator[Fault]:
-    """Nothing is made of a kind, or by a package, that isoserve never makes."""
+    """Nothing is made of a kind, or by a package, that this program never makes."""
     for resource in estate.resources:
         if resource.kind not in _KINDS:
             fix = "take it out, or write down what is legal of it first"
-            yield Fault(resource, "is of a kind that isoserve never makes", fix, "")
+            yield Fault(resource, "is of a kind that this program never makes", fix, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (_as_asked, _known_kinds)
+RULES: Final[tuple[Rule, ...]] = (_as_asked, _known_kinds, *together.RULES)

@@ -10,12 +10,14 @@ A shape is a plain value, which must be equal, or one of:
 - `Text(pattern)`, `Number()`: any text of a form, any number
 - `Asked(function)`: the plain value that specs and profile ask for; `ABSENT` where they ask
   for none
+- `Document(function)`: text that holds the JSON document that they ask for
 - `Later(shape)`: as the shape says, or not known before something else is made
 - `Judged(rule)`: any value; the rule of this name judges all of it
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,6 +98,13 @@ class Number:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The value that specs, profile and catalogues ask for."""
+
+    value: Callable[[Subject], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Text whose JSON document is the one that specs, profile and catalogues ask for."""
 
     value: Callable[[Subject], Any]
 
@@ -242,6 +251,21 @@ def _asked(function: Callable[[Subject], Any]) -> Checker:
     return check
 
 
+def _document(function: Callable[[Subject], Any]) -> Checker:
+    def check(value: Any, subject: Subject) -> Found:
+        return differences(document_in(value), function(subject))
+
+    return check
+
+
+def document_in(text: Any) -> Any:
+    """The JSON document in a text; the text itself where it holds none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _later(shape: Any) -> Checker:
     checker = compiled(shape)
     # type() and not isinstance(), which an unknown value refuses to answer.
@@ -263,6 +287,7 @@ _LANGUAGE: Final[dict[type, Callable[[Any], Checker]]] = {
     Text: lambda shape: _text(shape.pattern),
     Number: lambda shape: _legal(_is_number, "a number"),
     Asked: lambda shape: _asked(shape.value),
+    Document: lambda shape: _document(shape.value),
     Later: lambda shape: _later(shape.shape),
     Judged: lambda shape: lambda value, subject: _FINE,
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import json
 from typing import Any, Final
 
 from model_specs.load import Model
@@ -19,19 +18,24 @@ from model_specs.names import (
     SYSTEM_NAMESPACE,
 )
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime, load
+from policies.legal import alerts
 from policies.legal.asked import (
     Plain,
+    bounds,
+    floor,
     head,
     labels_of_model,
     labels_of_project,
+    matchers,
     model_of,
     of_role,
     runtime_of,
     selected,
 )
+from policies.legal.configs import KEPT, PROBES
 from policies.legal.model_pods import budget_seconds
 from policies.legal.own_pods import agent_name, of_agent
-from policies.legal.shapes import Asked, Judged, Subject, Text
+from policies.legal.shapes import Asked, Subject, Text, document_in
 from policies.models import is_candidate
 
 
@@ -76,18 +80,20 @@ def _of_prober(subject: Subject) -> Plain:
     return {**labels_of_project(subject), LABEL_ROLE: PROBER}
 
 
-PROBER_CONFIG: Final = _config(
-    head(_of_prober, lambda subject: PROBER), {"config.json": Judged("synthetic-probe")}
-)
+PROBER_CONFIG: Final = _config(head(_of_prober, lambda subject: PROBER), {"config.json": PROBES})
 AGENT_CONFIG: Final = _config(
     head(of_agent, agent_name, lambda subject: CACHE_NAMESPACE),
-    {"models.json": Judged("cache-disk")},
+    {"models.json": KEPT},
 )
 
 
 def _rule_file(subject: Subject) -> Any:
     model = model_of(subject)
-    return _only(f"{model.project}-{model.name}.rules.yaml", subject)
+    key = f"{model.project}-{model.name}.rules.yaml"
+    text = (subject.resource.values.get("data") or {}).get(key)
+    wanted = alerts.in_file(subject, document_in(text or ""))
+    # As text: whatever the document's spaces are, its content is what counts.
+    return {key: text if document_in(text or "") == wanted else json.dumps(wanted)}
 
 
 RULE_FILE: Final = _config(
@@ -195,34 +201,6 @@ MODEL_MONITOR: Final = _monitor(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """One track's replicas, and those that stand on the model's other stable track."""
-
-    least: int
-    most: int
-    others: int
-
-
-def bounds(subject: Subject) -> Bounds:
-    """The bounds that the spec sets for an autoscaler's track."""
-    model = model_of(subject)
-    spec = model.spec
-    scaling, rollout = spec.scaling, spec.rollout
-    if is_candidate(subject.resource):
-        share = {"canary": rollout.steps[rollout.step % len(rollout.steps)], "blue_green": 100}
-        percent = share.get(rollout.strategy, rollout.mirror_percent)
-        least = max(1, math.ceil(scaling.min * percent / 100))
-        return Bounds(least, max(least, math.ceil(scaling.max * percent / 100)), 0)
-    offer = subject.facts.profile.machines[spec.machine_type]
-    base = spec.capacity.on_demand_base
-    if not (spec.capacity.spot and offer.spot.max > 0) or base >= scaling.max:
-        return Bounds(scaling.min, scaling.max, 0)
-    if subject.resource.labels.get(LABEL_TRACK) != "spot":
-        return Bounds(base, base, 0)
-    return Bounds(max(scaling.min - base, 0), scaling.max - base, base)
-
-
 def _track_name(subject: Subject) -> str:
     track, name = str(subject.resource.labels.get(LABEL_TRACK)), model_of(subject).name
     return f"{name}-{track}" if track in ("spot", "candidate") else name
@@ -245,13 +223,6 @@ def _behavior(subject: Subject) -> Plain:
             "stabilizationWindowSeconds": 0,
         },
     }
-
-
-def matchers(model: Model, track: str) -> str:
-    """The label matchers of the series of one version of a model."""
-    tracks = {"candidate": '="candidate"'}.get(track, '=~"stable|spot"')
-    own = f'isoserve_dev_project="{model.project}",isoserve_dev_model="{model.name}"'
-    return f"{own},isoserve_dev_track{tracks}"
 
 
 def _track(subject: Subject) -> str:
@@ -343,13 +314,6 @@ SCALED_OBJECT: Final[Plain] = {
 }
 
 
-def _floor(subject: Subject) -> int:
-    """An HPA's least: it neither sleeps nor knows windows, so it keeps what the widest asks for."""
-    own = bounds(subject)
-    windows = [one.replicas - own.others for one in model_of(subject).spec.scaling.schedules]
-    return max(own.least, 1, *(min(max(one, 0), own.most) for one in windows))
-
-
 def _metrics(subject: Subject) -> list[Plain]:
     if "custom_metrics" in subject.facts.profile.capabilities:
         depth = str(model_of(subject).spec.scaling.queue_depth)
@@ -374,7 +338,7 @@ HPA: Final[Plain] = {
         "behavior": Asked(_behavior),
         "maxReplicas": Asked(lambda subject: bounds(subject).most),
         "metrics": Asked(_metrics),
-        "minReplicas": Asked(_floor),
+        "minReplicas": Asked(floor),
         "scaleTargetRef": {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -386,5 +350,5 @@ PROMETHEUS_RULE: Final[Plain] = {
     "apiVersion": "monitoring.coreos.com/v1",
     "kind": "PrometheusRule",
     "metadata": head(selected(labels_of_model)),
-    "spec": {"groups": Judged("burn-alerts")},
+    "spec": {"groups": Asked(alerts.in_object)},
 }

@@ -19,6 +19,7 @@ from tests.policies.estate import facts, good, said
 from tests.policies.guard_digests import digests
 
 AS_ASKED: Final = next(rule for rule in RULES if rule.name == "as-asked")
+NOTHING_MISSING: Final = next(rule for rule in RULES if rule.name == "nothing-missing")
 KNOWN_KINDS: Final = next(rule for rule in RULES if rule.name == "known-kinds")
 
 _STRANGE_IMAGE: Final = "registry.example.com/evil/server@sha256:" + "e" * 64
@@ -208,6 +209,23 @@ def test_a_kind_that_isoserve_never_makes_is_refused(stranger: Resource) -> None
     assert {finding.resource for finding in said(KNOWN_KINDS, stranger)} == {str(stranger)}
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        _GUARD,
+        "ValidatingAdmissionPolicyBinding isoserve-image-digest",
+        "LimitRange search/project",
+        "RoleBinding search/project-admin",
+        "PriorityClass isoserve-standard",
+        "Service vision/tagger-candidate",
+        "CronJob search/nightly-index",
+        _GROUP,
+    ],
+)
+def test_what_belongs_beside_the_rest_is_missed(lost: str) -> None:
+    assert said(NOTHING_MISSING, without=lost), f"{lost} is gone and nobody says so"
+
+
 def test_a_thing_of_no_spec_or_of_no_part_is_refused() -> None:
     (server,) = [one for one in good("sandbox-aws") if str(one) == _SERVER]
     labels = {**server.labels, "isoserve.dev/role": "miner"}
@@ -231,4 +249,5 @@ def test_what_is_left_to_a_rule_is_left_to_one_that_there_is() -> None:
 FAILING: Final[Failing] = {
     "as-asked": _case(ATTACKS["another pinned image serves"]).found,
     "known-kinds": _of_strangers,
+    "nothing-missing": lambda: said(NOTHING_MISSING, without=_GUARD),
 }
