@@ -121,7 +121,7 @@ _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
 def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Every field of everything is legal by name and has the value that specs, profile and
     catalogues ask for: images, commands, arguments, variables, volumes, Secrets, accounts, routes,
-    limits, nodes, buckets, providers. A field that this program never sets is refused by its name."""
+    limits, nodes, buckets, providers. A field that this program never sets is refused by name."""
     for one in deviations(resource, facts):
         fix = "render it as specs and profile say"
         yield Fault(resource, str(one), fix, _place(one, resource))
