@@ -161,25 +161,24 @@ def _block(shape: Mapping[str, Any]) -> Checker:
     fields = {key.removesuffix("?"): compiled(inner) for key, inner in shape.items()}
     asked = {key.removesuffix("?") for key, inner in shape.items() if isinstance(inner, Asked)}
     needed = [key for key in shape if not key.endswith("?") and key not in asked]
+    all_fields = {*needed, *asked}
 
     def check(value: Any, subject: Subject) -> Found:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return [Deviation((), f"is {_said(value)}, legal is a block")]
-        found: Found = []
+        found = _FINE
         for key, inner in value.items():
             checker = fields.get(key)
             if checker is None:
-                found.append(Deviation((key,), "is not legal there"))
-                continue
-            wrong = checker(inner, subject)
-            if wrong:
-                found += _within(key, wrong)
-        found += [Deviation((key,), "is missing") for key in needed if key not in value]
-        for key in asked:
-            # Whether such a field is needed is for its function to say.
-            if key not in value and fields[key](ABSENT, subject):
-                found.append(Deviation((key,), "is missing"))
-        return found
+                found = [*found, Deviation((key,), "is not legal there")]
+            elif wrong := checker(inner, subject):
+                found = [*found, *_within(key, wrong)]
+        if all_fields <= value.keys():
+            return found
+        missing = [key for key in needed if key not in value]
+        # Whether a field that is asked for is needed is for its function to say.
+        missing += [key for key in asked if key not in value and fields[key](ABSENT, subject)]
+        return [*found, *(Deviation((key,), "is missing") for key in missing)]
 
     return check
 
