@@ -8,9 +8,11 @@ from components.admission_row import ANY, OF_A_PROJECT, Check, Row, kinds
 from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 
 
-def _rights(name: str, resource: str, variables: dict[str, str], *checks: Check) -> Row:
+def _rights(
+    name: str, resource: str, judged: str, variables: dict[str, str], *checks: Check
+) -> Row:
     return Row(
-        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged="",
+        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged=judged,
         kinds=(kinds("rbac.authorization.k8s.io", "v1", resource),), variables=variables,
         checks=checks,
     )  # fmt: skip
@@ -19,6 +21,7 @@ def _rights(name: str, resource: str, variables: dict[str, str], *checks: Check)
 _ROLES: Final = _rights(
     "rbac-least",
     "roles",
+    "?rules",
     {"rules": "object.?rules.orValue([])"},
     Check(
         holds="variables.rules.all(r, (r.verbs + r.?resources.orValue([])"
@@ -46,6 +49,7 @@ _ROLES: Final = _rights(
 _BINDINGS: Final = _rights(
     "rbac-bindings",
     "rolebindings",
+    "?subjects",
     {},
     Check(
         holds="object.?subjects.orValue([]).all(s, s.kind == 'Group'"

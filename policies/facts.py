@@ -49,6 +49,11 @@ class Facts:
         batch = model.spec.batch if model else None
         return batch if batch and (batch.input or batch.output) else None
 
+    @property
+    def jobs_have_roles(self) -> bool:
+        """Whether a job with data has a role of its own; an S3-compatible store has none."""
+        return self.profile.provider == "aws" and not self.profile.registry.endpoint
+
     def role(self, namespace: str) -> str:
         """The name of the role of a namespace's pods."""
         return f"isoserve.{self.region}.{namespace}"

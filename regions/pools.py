@@ -29,8 +29,8 @@ PRIORITIES: Final = '{20: [".*isoserve-.*-spot-[0-9a-f]{8}.*"], 10: [".*"]}'
 """What the cluster autoscaler's priority expander must be told, as YAML: the highest wins, and the
 expressions are of Auto Scaling groups' names, which hold the EKS group's. It is printed and not
 rendered: the one ConfigMap orders the groups of everybody in the cluster, in a namespace that is
-not ours. Source: kubernetes/autoscaler, cluster-autoscaler/expander/priority/readme.md; that EKS names
-the Auto Scaling group eks-<node group>-<uuid> was not looked up: compare it with the account."""
+not ours. Source: kubernetes/autoscaler, cluster-autoscaler/expander/priority/readme.md. That EKS
+names the Auto Scaling group eks-<node group>-<uuid> was not looked up: compare with the account."""
 Demand = dict[tuple[str, str], tuple[int, int, int]]
 """By machine type and capacity: replicas at least, replicas at most, number of tracks."""
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from model_specs.errors import SpecErrors, nearest
+from model_specs.addresses import image_host
+from model_specs.errors import SpecErrors, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.moment import written
 from model_specs.names import (
@@ -128,6 +129,12 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
         return
     (_holds_replicas if model.spec.batch is None else _holds_pods)(abilities, offer, model)
     for role, what in versions(specs, model.spec).items():
+        host = image_host(what.image)
+        if host not in profile.image_hosts:
+            path = "image" if role == "stable" else f"rollout.{role}"
+            allowed = ", ".join(profile.image_hosts)
+            why = f"region {abilities.region} runs images of {allowed}, got {shown(host)}"
+            abilities.lack(model.id, path, "E333", f"{why}; mirror the image there")
         reason = fits_memory(MACHINES[wish], what)
         if reason:
             path = "model" if role == "stable" else f"rollout.{role}"

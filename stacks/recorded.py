@@ -22,7 +22,8 @@ from policies.resources import Resource, Unknown
 from regions.plan import RegionPlan
 from stacks.program import aws_part, cluster
 
-_RECORDED: Final = ("aws:", "pulumi:providers:")
+_OUR_COMPONENTS: Final = ("isoserve:index:", "pulumi:pulumi:Stack")
+"""What makes nothing by itself; whatever else is registered reaches the judge."""
 _AMBIENT: Final = (
     "callbacks", "dry_run", "engine", "monitor", "monitor_features", "organization", "project",
     "rpc_manager", "stack",
@@ -86,7 +87,7 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # the protocol's name
         token, name = request.type, request.name
         sent = json_format.MessageToDict(request.object)
-        if token.startswith(_RECORDED):
+        if not token.startswith(_OUR_COMPONENTS):
             self.found.append(
                 Resource(
                     type=token,

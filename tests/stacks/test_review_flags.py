@@ -356,7 +356,7 @@ def test_a_model_that_is_new_in_a_region_widens_nothing_there(repo: Path) -> Non
 
 
 def test_what_only_one_region_restarts_is_no_wave(repo: Path) -> None:
-    edit(repo / USE1, "agent_image: registry", "agent_image: other-registry")
+    edit(repo / USE1, "isoserve/cache-agent@", "isoserve/other-agent@")
     assert "all regions in one wave" not in flags(), "the others go on serving"
 
 
