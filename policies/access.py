@@ -87,11 +87,16 @@ def by_model(estate: Estate) -> Mapping[str, list[PodSet]]:
     return found
 
 
+def _asked(estate: Estate) -> list[tuple[list[PodSet], Wish]]:
+    """The pods of each model, and what was asked for them."""
+    sets = estate.once(by_model).values()
+    return [(pods, wish_of(pods[0], estate.facts)) for pods in sets]
+
+
 def _judged(estate: Estate, access: str) -> Iterator[Fault]:
     """Everything wrong with the models that asked for `access`; a path is told once a model."""
     reach = estate.once(Reach)
-    for sets in estate.once(by_model).values():
-        wish = wish_of(sets[0], estate.facts)
+    for sets, wish in estate.once(_asked):
         if wish.access != access:
             continue
         found = [fault for pods in sets for fault in _refused(reach, pods, wish)]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from model_specs.names import GATEWAY_NAMESPACE, LABEL_PROJECT
 from policies.facts import Facts
-from policies.label_selectors import takes
+from policies.label_selectors import Labels, takes
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each
 from policies.walls import INSIDE, INTERNET, LABEL_NAMESPACE
@@ -98,27 +99,39 @@ def unencrypted(gate: Gate) -> bool:
     )
 
 
-def gate(estate: Estate, reference: Block, home: str) -> Gate:
-    """What a route's parentRef names; `home` is the route's namespace."""
-    namespace, name = reference.get("namespace") or home, str(reference.get("name", "?"))
-    label = f"{namespace}/{name}"
-    if reference.get("kind", "Gateway") != "Gateway" or not is_ours(namespace, name):
-        return Gate(label, INTERNET, False, None)
+def _entrance(name: str, estate: Estate) -> Gate:
+    label = f"{GATEWAY_NAMESPACE}/{name}"
     found = [made for made in estate.of("Gateway") if str(made) == f"Gateway {label}"]
     strange = any(any(_strange(made, estate.facts.profile)) for made in found)
     made = found[0] if found else None
     return Gate(label, INTERNET if strange else _WHO[name], not strange, made)
 
 
+_ENTRANCES: Final = {name: partial(_entrance, name) for name in _WHO}
+"""What finds each of the two, once for all routes."""
+
+
+def gate(estate: Estate, reference: Block, home: str) -> Gate:
+    """What a route's parentRef names; `home` is the route's namespace."""
+    namespace, name = reference.get("namespace") or home, str(reference.get("name", "?"))
+    if reference.get("kind", "Gateway") != "Gateway" or not is_ours(namespace, name):
+        return Gate(f"{namespace}/{name}", INTERNET, False, None)
+    return estate.once(_ENTRANCES[name])
+
+
 def _meets(listener: str, host: str) -> bool:
     return not listener or host == listener or host.endswith(listener.removeprefix("*"))
+
+
+def _namespace_labels(estate: Estate) -> dict[str, Labels]:
+    """Labels by the name of a Namespace; of two of one name, the first one's."""
+    return {one.metadata["name"]: one.labels for one in reversed(estate.of("Namespace"))}
 
 
 def _takes_from(listener: Block, namespace: str, estate: Estate) -> bool:
     """Whether a listener takes routes of a namespace; as the API has it, by default of its own."""
     spaces = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
-    made = [one for one in estate.of("Namespace") if one.metadata["name"] == namespace]
-    labels = {LABEL_NAMESPACE: namespace, **(made[0].labels if made else {})}
+    labels = {LABEL_NAMESPACE: namespace, **estate.once(_namespace_labels).get(namespace, {})}
     return {
         "All": True,
         "Same": namespace == GATEWAY_NAMESPACE,

@@ -160,10 +160,22 @@ def _taken(estate: Estate) -> tuple[Taken, dict[str, int]]:
     return most, surge
 
 
+_ZEROS: Final = {"k": 3, "M": 6, "G": 9}
+"""Zeros by suffix: the API server keeps 20000 as 20k, and a preview shows what it keeps.
+https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
+
+
+def _count(quantity: str) -> int:
+    """A Kubernetes quantity of whole things. Raises ValueError for what is none."""
+    zeros = _ZEROS.get(quantity[-1:], 0)
+    number = int(quantity[:-1] if zeros else quantity)
+    return number * int(10**zeros)
+
+
 def _limit(quota: Resource) -> int | None:
     """The GPUs that a ResourceQuota allows; None where it bounds none."""
     hard = (quota.spec.get("hard") or {}).get(_QUOTA)
-    return None if hard is None else int(hard)
+    return None if hard is None else _count(str(hard))
 
 
 @whole("P16", "gpu-quota")

@@ -9,7 +9,7 @@ NodePort although a firewall might, weights of zero and limits of other ports do
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -58,6 +58,7 @@ class Reach:
 
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
+        self._sending: dict[Resource, list[Resource]] = {}
 
     @cached_property
     def _walls(self) -> Shelf:
@@ -98,23 +99,24 @@ class Reach:
         return self._walls.near(pods)
 
     def services(self, pods: PodSet) -> list[Resource]:
-        """The Services that send requests to these pods."""
-        return [
-            service
-            for service in self._services.near(pods)
-            if takes({"matchLabels": service.spec["selector"]}, pods.labels)
-        ]
+        """The Services that send requests to these pods, looked for once a workload."""
+        if pods.workload not in self._sending:
+            self._sending[pods.workload] = [
+                service
+                for service in self._services.near(pods)
+                if takes({"matchLabels": service.spec["selector"]}, pods.labels)
+            ]
+        return self._sending[pods.workload]
 
     def doors(self, pods: PodSet) -> Iterator[Door]:
         """The doors of these Services."""
         for service in self.services(pods):
             yield from self._doors[key(service.namespace, str(service.metadata["name"]))]
 
-    def _unsigned(self, door: Door) -> str:
+    def _unsigned(self, door: Door, signs: Sequence[Resource]) -> str:
         """Why somebody who is nobody gets through a gateway's door; empty when nobody does."""
         if door.opener.kind != "HTTPRoute" or door.gate is None or not door.gate.known:
             return "without signing in"
-        signs = self._governing("SecurityPolicy", door)
         if not signs:
             return "without signing in"
         if door.gate.who == INTERNET and unencrypted(door.gate):
@@ -131,7 +133,7 @@ class Reach:
             steps=door.steps,
             opener=door.opener,
             gate=door.gate.name if door.gate and door.gate.known else "",
-            unsigned=self._unsigned(door),
+            unsigned=self._unsigned(door, signs),
             counted=bool(limits) and all(is_counted(limit, most, signs) for limit in limits),
             bounded=bool(limits) and all(is_bounded(limit, most) for limit in limits),
         )

@@ -31,8 +31,10 @@ _VOLUME: Final = frozenset({
 """What a PersistentVolume says when its files are a directory of a node."""
 
 
-_FIELDS: Final = (b"namespace", b"any", b"matchNames")
-"""By what `_named` finds namespaces; `namespaces` holds the first of them."""
+_FIELDS: Final = tuple(
+    marshal.dumps(field, 2) for field in ("namespace", "any", "matchNames", "namespaces")
+)
+"""By what `_named` finds namespaces, as whole texts: most objects hold the words within others."""
 _LEAVES: Final = frozenset({bool, float, int, str, type(None)})
 """Types of values that hold no others; a test of each for Mapping takes longer than all else."""
 

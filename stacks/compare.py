@@ -20,7 +20,8 @@ class Absent:
 
 
 ABSENT: Final = Absent()
-_NAMES: Final = ("name", "id", "address")  # what tells the items of a list apart
+NAMES: Final = ("name", "id", "address")
+"""What tells the items of a list apart."""
 _PLAIN_KEY: Final = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -74,7 +75,7 @@ def _step(path: str, key: str) -> str:
 
 def _names(items: list[Any]) -> list[str]:
     """The names of a list's items where all have one and no two have the same."""
-    for field in _NAMES:
+    for field in NAMES:
         names = [item.get(field) for item in items if isinstance(item, dict)]
         texts = [name for name in names if isinstance(name, str)]
         if len(set(texts)) == len(items):

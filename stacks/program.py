@@ -11,8 +11,8 @@ import pulumi_kubernetes as kubernetes
 
 from components import aws
 from components.engine import register
+from components.model_registry.account import Account
 from components.model_registry.engine import ModelRegistry
-from components.model_registry.sessions import Account
 from components.parts import parts
 from components.rollout_gate import RolloutGate
 from components.service_dashboard import dashboard_uid, dashboard_url

@@ -8,8 +8,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from components.model_registry.account import Account
 from components.model_registry.errors import RegistryError
-from components.model_registry.sessions import Account
 
 _CONNECTIONS: Final = 16
 

@@ -1,4 +1,4 @@
-"""Who calls the registry: the credentials of a profile of the AWS SDK's shared files."""
+"""A region's registry, connected to by the credentials of an account."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from components.model_registry.account import Account
 from components.model_registry.store import Store
 
 if TYPE_CHECKING:
     from components.model_registry.sdk import Sdk
 
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Paths and names as in the region's profile; each may be empty, which is the SDK's own."""
-
-    region: str
-    profile: str
-    config_file: str
-    credentials_file: str
 
 
 class LateClient:

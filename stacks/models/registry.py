@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from components.model_registry.account import Account
 from components.model_registry.catalogue import resolved
 from components.model_registry.errors import RegistryError
 from components.model_registry.keys import Address, address
 from components.model_registry.manifest import Manifest
-from components.model_registry.sessions import Account, Registry, connect
+from components.model_registry.sessions import Registry, connect
 from components.model_registry.store import Store
 from regions.profile import RegionProfile, load_profiles
 from stacks.outcome import Outcome, refusal

@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.moment import written
-from model_specs.schema import TTL_NOTICE, is_expired
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
-from stacks.reviewing import entrusted
+from stacks.reviewing import costs, entrusted, ttls
 from stacks.reviewing.effects import RESTART, size, span
 from stacks.reviewing.node_changes import moved_pods
 from stacks.reviewing.room import surges
 from stacks.reviewing.seen import Seen
-from stacks.reviewing.sizes import Use, grown, total
 from stacks.reviewing.steps import DELETE, PROTECTED, REPLACE, SERVING, STATEFUL, Step
 from stacks.reviewing.transitions import ACCEPTABLE, CROWDED, Finding
 from stacks.reviewing.waves import WORKFLOW
@@ -25,8 +22,6 @@ from stacks.reviewing.wishes import ADDED, CHANGED, REMOVED, RENAME_CODE, RENAME
 
 NOTE, APPROVAL, BLOCKED = "note", "needs approval", "blocked"
 LEVELS: Final = (BLOCKED, APPROVAL, NOTE)
-SOFT_GROWTH: Final = 0.10
-"""Catalogue row P18: a project that grows by more in one change needs a person's word."""
 _WIDTH: Final = {"private": 0, "permissive": 1, "public": 2}
 
 Raised = tuple[str, str, str]
@@ -288,7 +283,7 @@ def _unstaggered(seen: Seen) -> Iterator[Raised]:
         yield WORKFLOW, reason, ""
 
 
-# -- what a region lacks, who gets in, what it costs -----------------------------------------
+# -- what a region lacks, who gets in --------------------------------------------------------
 
 
 def _gaps(seen: Seen) -> Iterator[Raised]:
@@ -353,63 +348,6 @@ def _secrets(seen: Seen) -> Iterator[Raised]:
             yield wish.id, "it is given other Secrets", ""
 
 
-def _by_project(uses: dict[str, list[Use]]) -> dict[str, list[Use]]:
-    found: dict[str, list[Use]] = {}
-    for row in (row for rows in uses.values() for row in rows):
-        found.setdefault(row.project, []).append(row)
-    return found
-
-
-def _dearer(seen: Seen) -> Iterator[Raised]:
-    """P18, at most replicas as the cost cap counts, and at expected ones."""
-    before, after = _by_project(seen.before), _by_project(seen.after)
-    for project in sorted(after):
-        old, new = total(before.get(project, [])), total(after[project])
-        for level, index in (("most", 2), ("expected", 1)):
-            was, now = old.dollars[index], new.dollars[index]
-            if was is not None and now is not None and now > was * (1 + SOFT_GROWTH) + 0.5:
-                growth = f"{now / was - 1:+.0%}" if was else "from nothing"
-                reason = f"${was:,.0f} to ${now:,.0f} a month at {level} replicas, {growth}"
-                yield project, reason, ""
-                break
-
-
-def _unpriced(seen: Seen) -> Iterator[Raised]:
-    """What grows and has no price; that it shrinks is no cause for alarm."""
-    before, after = _by_project(seen.before), _by_project(seen.after)
-    for project in sorted(after):
-        unknown = grown(before.get(project, []), after[project])
-        if unknown:
-            reason = f"no price is known of {', '.join(unknown)}: the cost is not known"
-            yield project, reason, ""
-
-
-def _expired(seen: Seen, changed: bool) -> Iterator[Raised]:
-    """Models that are no longer planned, of those that the change touches or the others."""
-    touched = {wish.id for wish in seen.models}
-    for name, model in seen.sides.work.models.items():
-        if is_expired(model.spec, seen.at) and (name in touched) == changed and model.spec.ttl:
-            when = f"its ttl passed on {written(model.spec.ttl)}"
-            reason = f"{when}: it goes with the next `up`, if it has not yet; renew or remove it"
-            yield name, reason, ""
-
-
-def _expiring(seen: Seen) -> Iterator[Raised]:
-    """Models that will not be planned in a week."""
-    for name, model in seen.sides.work.models.items():
-        ttl = model.spec.ttl
-        if ttl is not None and seen.at < ttl <= seen.at + TTL_NOTICE:
-            yield name, f"its ttl passes on {written(ttl)}: it goes with the `up` after that", ""
-
-
-def _expired_now(seen: Seen) -> Iterator[Raised]:
-    return _expired(seen, True)
-
-
-def _expired_before(seen: Seen) -> Iterator[Raised]:
-    return _expired(seen, False)
-
-
 RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
     Risk(name="change refused", level=BLOCKED, find=_refused),
@@ -443,11 +381,11 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="project entrusted", level=APPROVAL, find=entrusted.projects),
     Risk(name="data access widened", level=APPROVAL, find=_data),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
-    Risk(name="cost", level=APPROVAL, find=_dearer),
-    Risk(name="cost not known", level=APPROVAL, find=_unpriced),
-    Risk(name="ttl passed", level=APPROVAL, find=_expired_now),
-    Risk(name="ttl passed earlier", level=NOTE, find=_expired_before),
-    Risk(name="ttl passes soon", level=NOTE, find=_expiring),
+    Risk(name="cost", level=APPROVAL, find=costs.dearer),
+    Risk(name="cost not known", level=APPROVAL, find=costs.unpriced),
+    Risk(name="ttl passed", level=APPROVAL, find=ttls.expired_now),
+    Risk(name="ttl passed earlier", level=NOTE, find=ttls.expired_before),
+    Risk(name="ttl passes soon", level=NOTE, find=ttls.expiring),
     Risk(name="lesser form", level=NOTE, find=_lesser),
 )
 """Every risk there is; the most grave first is the reader's order, not this one."""

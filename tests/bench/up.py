@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from regions.sandbox.example.publish import SPEC
 from tests.bench.measure import measure
 from tests.bench.tree import write_tree
 from tests.engine.world import World, copy_tree
@@ -29,7 +30,6 @@ _REGION: Final = "sandbox-aws"
 
 def _enlarge(world: World, models: int) -> None:
     """The bench's specs in place of the examples, and node groups that can hold them."""
-    shutil.rmtree(world.root / "model_specs" / "bench", ignore_errors=True)
     write_tree(world.root / "bench", models, 0)
     for folder in (world.root / "bench" / "model_specs").iterdir():
         shutil.copytree(folder, world.root / "model_specs" / folder.name)
@@ -44,9 +44,12 @@ def _enlarge(world: World, models: int) -> None:
 
 
 def _empty(world: World) -> None:
-    for folder in (world.root / "model_specs").iterdir():
-        if folder.is_dir() and (folder / "project.yaml").exists():
-            shutil.rmtree(folder)
+    """Leave the one example that the sandbox publishes, and its project."""
+    kept = world.root / SPEC
+    names = {kept.name, "models.lock.yaml", "project.yaml"}
+    for spec in (world.root / "model_specs").glob("*/*.yaml"):
+        if spec.parent != kept.parent or spec.name not in names:
+            spec.unlink()
 
 
 def _simulate_all_nodes(world: World) -> None:

@@ -102,6 +102,7 @@ CASES: Final = (
             (GRANT, HARD, GONE, "allows None GPUs, its models may take 8", "gpu_quota", GRANT),
             (GRANT, HARD, "7", "allows 7 GPUs, its models may take 8", "gpu_quota", GRANT),
             (GRANT, HARD, "11", "and the project has 10", "gpu_quota", GRANT),
+            (GRANT, HARD, "20k", "allows 20000 GPUs, its models may take 8", "gpu_quota", GRANT),
         )
     ),
     Case(rule=QUOTA, of=GRANT, says="is not made, yet has pods to bound", field="gpu_quota"),

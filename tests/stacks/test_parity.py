@@ -107,6 +107,17 @@ def test_another_place_is_no_difference_but_another_value_is() -> None:
     assert [row.path for row in found] == ["spec.hostnames[0]"], "a third region's domain is wrong"
 
 
+def test_an_item_whose_name_is_a_place_is_another_item() -> None:
+    here, there = (replace(renderings()[r], objects={}) for r in (REFERENCE, "us-east-1"))
+    key = deployment(REFERENCE, "search/sentiment")
+    named = [{"kind": "List", "items": [{"name": one.plan.region}]} for one in (here, there)]
+    pair = [
+        replace(one, objects={key: made}) for one, made in zip((here, there), named, strict=True)
+    ]
+    paths = {difference.path for difference in compare(pair)[1]}
+    assert paths == {f"items[{REFERENCE}]", "items[us-east-1]"}, "names tell the items of a list"
+
+
 def test_a_declared_difference_needs_its_cause() -> None:
     one = renderings()["us-east-1"]
     scaler = next(k for k in one.objects if k.kind == "ScaledObject" and not k.name.endswith("t"))

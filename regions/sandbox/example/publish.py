@@ -15,12 +15,13 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model_registry import keys
+from components.model_registry.account import Account
 from components.model_registry.catalogue import move_tag, pointed_to
 from components.model_registry.errors import RegistryError
 from components.model_registry.keys import Address
 from components.model_registry.local_files import find
 from components.model_registry.push import PARTS_AT_ONCE, Push
-from components.model_registry.sessions import Account, Registry, connect
+from components.model_registry.sessions import Registry, connect
 from components.model_registry.threads import threads
 from components.model_registry.uploads import Uploads
 from regions.plan import RegionPlan

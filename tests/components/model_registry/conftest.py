@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from components.model_registry.account import Account
 from components.model_registry.keys import address
 from components.model_registry.local_files import find
 from components.model_registry.push import Push, Pushed
-from components.model_registry.sessions import Account, Registry, connect
+from components.model_registry.sessions import Registry, connect
 from components.model_registry.store import Store
 from components.model_registry.threads import Told, threads
 from components.model_registry.uploads import Uploads

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from components.model_registry.account import Account
 from components.model_registry.errors import RegistryError
-from components.model_registry.sessions import Account, Registry, connect
+from components.model_registry.sessions import Registry, connect
 from tests.components.model_registry.conftest import NOBODY, ROOT
 
 ENDPOINT = "http://127.0.0.1:9"  # nobody is asked: what is signed says who signs
@@ -68,7 +69,8 @@ def test_half_a_pair_of_keys_is_the_sdks_to_judge(
 
 SMALL_PUSH = """
 import sys
-from components.model_registry.sessions import Account, connect
+from components.model_registry.account import Account
+from components.model_registry.sessions import connect
 account = Account(region="us-east-1", profile="", config_file="", credentials_file="")
 connect(sys.argv[1], sys.argv[2], account).store.put("a", b"small")
 print(sorted({"boto3", "botocore.session"} & sys.modules.keys()))
