@@ -4,21 +4,28 @@ VENV := .isoserve/venv
 RUN := $(VENV)/bin/python
 JUDGES := .isoserve/judges/venv
 JUDGES_PINS := regions/sandbox/toolchain/judges/requirements.txt
+PINS := .isoserve/pins/venv
+PINS_PINS := regions/sandbox/toolchain/pins/requirements.txt
 ARGS ?=
 
-.PHONY: up down test unit judge engine check bench golden setup
+.PHONY: up down test unit judge engine check bench golden pins setup
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@echo "venv  installing the pinned packages"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(JUDGES)/.ready: $(JUDGES_PINS)
 	@echo "venv  installing the judges' pinned packages"
 	@$(PYTHON) -m venv --clear $(JUDGES)
-	@$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(JUDGES_PINS)
+	@$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(JUDGES_PINS)
+	@touch $@
+
+$(PINS)/.ready: $(PINS_PINS)
+	@$(PYTHON) -m venv --clear $(PINS)
+	@$(PINS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(PINS_PINS)
 	@touch $@
 
 setup: $(VENV)/.ready
@@ -57,3 +64,12 @@ bench: setup
 
 golden: setup
 	$(RUN) -m tests.golden
+
+# Writes the hashes of every file that the index has of each pin, for all platforms. To change a
+# version, change it in pyproject.toml, or in the toolchain's file itself, and run this.
+pins: $(PINS)/.ready
+	@for file in requirements.txt regions/sandbox/toolchain/*/requirements.txt; do \
+		from=$$file; [ $$file = requirements.txt ] && from=pyproject.toml; \
+		{ grep '^#' $$file; $(PINS)/bin/uv pip compile --no-deps --generate-hashes --no-annotate \
+			--no-header --upgrade $$from; } >$$file.new && mv $$file.new $$file || exit 1; \
+	done

@@ -46,10 +46,10 @@ def _changes(judged: str) -> list[Object]:
     """Only a change of what is judged is judged.
 
     Else an object from before the guard could not even be emptied of its finalizers, nor an old
-    ReplicaSet's pods be cleaned away by their controllers.
+    ReplicaSet's pods be cleaned away by their controllers; and a guard that has become stricter
+    would refuse the patch by which the provider, before it applies what is right, takes over the
+    fields as they are (fixCSAFieldManagers in provider/pkg/await/await.go of pulumi-kubernetes).
     """
-    if not judged:
-        return []
     other = f"oldObject == null || dyn(object).{judged} != dyn(oldObject).{judged}"
     return [{"expression": other, "name": "changed"}]
 

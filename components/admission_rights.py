@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from components.admission_row import ANY, OF_A_PROJECT, Check, Row, kinds
+from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 
 
-def _rights(name: str, resource: str, variables: dict[str, str], *checks: Check) -> Row:
+def _rights(
+    name: str, resource: str, judged: str, variables: dict[str, str], *checks: Check
+) -> Row:
     return Row(
-        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged="",
+        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged=judged,
         kinds=(kinds("rbac.authorization.k8s.io", "v1", resource),), variables=variables,
         checks=checks,
     )  # fmt: skip
@@ -18,6 +21,7 @@ def _rights(name: str, resource: str, variables: dict[str, str], *checks: Check)
 _ROLES: Final = _rights(
     "rbac-least",
     "roles",
+    "?rules",
     {"rules": "object.?rules.orValue([])"},
     Check(
         holds="variables.rules.all(r, (r.verbs + r.?resources.orValue([])"
@@ -34,20 +38,29 @@ _ROLES: Final = _rights(
         fault="people could read secrets, enter pods or change what specs decide",
         cure="a project's roles are made for its members",
     ),
+    Check(
+        holds=f"object.metadata.name != '{CACHE_ACCOUNT}' || variables.rules.all(r,"
+        " r.?resources.orValue([]).all(s, s == 'pods')"
+        " && r.verbs.all(v, v in ['get', 'list', 'watch']))",
+        fault="the cache agents would do more than see which pods their nodes have",
+        cure="they read models from the registry and need nothing else of a project",
+    ),
 )
 _BINDINGS: Final = _rights(
     "rbac-bindings",
     "rolebindings",
+    "?subjects",
     {},
     Check(
         holds="object.?subjects.orValue([]).all(s, s.kind == 'Group'"
-        " && !s.name.startsWith('system:'))",
+        " ? object.roleRef.name.startsWith('project-') && !s.name.startsWith('system:')"
+        f" : object.roleRef.name == '{CACHE_ACCOUNT}' && s.kind == 'ServiceAccount'"
+        f" && s.namespace == '{CACHE_NAMESPACE}' && s.name == '{CACHE_ACCOUNT}')",
         fault="rights would go to everybody, or to what runs in a pod",
         cure="name the group under the project's `members`",
     ),
     Check(
-        holds="object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name"
-        " && object.metadata.name.startsWith('project-')",
+        holds="object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name",
         fault="it gives another role than that of its name",
         cure="name the group under the project's `members`",
     ),

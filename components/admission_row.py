@@ -52,8 +52,8 @@ class Check:
 class Row:
     """One rule. `rule` is its row of the policies' catalogue, `name` the name it has there.
 
-    `namespaces` and `objects` are label selectors; `judged` the field whose change is judged,
-    empty where any change is; `variables` CEL expressions that the checks share.
+    `namespaces` and `objects` are label selectors; `judged` the field whose change is judged, `?`
+    before one that may be absent; `variables` CEL expressions that the checks share.
     """
 
     rule: str

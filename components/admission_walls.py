@@ -7,7 +7,7 @@ from typing import Final
 from components.admission_row import ANY, OURS, SPACES, Check, Row, kinds
 from components.kube import ADDRESSES_V4, ADDRESSES_V6
 from components.model_cache.agent_pod import PEER_PORT
-from components.model_cache.events_access import API_PORT, API_SERVICE_PORT
+from components.model_cache.api_access import API_PORT, API_SERVICE_PORT
 from model_specs.names import (
     CACHE_NAMESPACE,
     LABEL_MODEL,

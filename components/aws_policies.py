@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regions.plan import ReaderPlan, RegistryPlan
+from regions.plan import GrantPlan, RegistryPlan
 
 Document = dict[str, Any]
 
@@ -15,10 +15,10 @@ def assume(principal: dict[str, Any], action: str, condition: dict[str, Any]) ->
     return {"Statement": [statement | condition], "Version": "2012-10-17"}
 
 
-def assume_from_cluster(plan: RegistryPlan, reader: ReaderPlan) -> Document:
+def assume_from_cluster(plan: RegistryPlan, grant: GrantPlan) -> Document:
     """The trust policy of a role for ServiceAccounts of one namespace (IRSA)."""
     issuer = plan.oidc_issuer
-    who = f"system:serviceaccount:{reader.namespace}:{reader.service_account}"
+    who = f"system:serviceaccount:{grant.namespace}:{grant.service_account}"
     condition = {
         "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"},
         "StringLike": {f"{issuer}:sub": who},
@@ -80,7 +80,7 @@ def _through_s3(actions: list[str], keys: str, region: str, dns_suffix: str) -> 
     return {"Action": actions, "Condition": condition, "Effect": "Allow", "Resource": keys}
 
 
-def _decrypt(plan: RegistryPlan) -> list[Document]:
+def _use_key(plan: RegistryPlan, actions: list[str]) -> list[Document]:
     """Use of the bucket's key, by its alias: the ARN is known only after the key is made.
 
     A document with the ARN could not be judged before the first `up`.
@@ -88,14 +88,13 @@ def _decrypt(plan: RegistryPlan) -> list[Document]:
     if not plan.kms:
         return []
     keys = f"arn:{plan.partition}:kms:{plan.region}:{plan.account_id}:key/*"
-    statement = _through_s3(["kms:Decrypt"], keys, plan.region, plan.dns_suffix)
+    statement = _through_s3(actions, keys, plan.region, plan.dns_suffix)
     statement["Condition"]["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": plan.key_alias}
     return [statement]
 
 
-def may_read(plan: RegistryPlan, prefix: str) -> Document:
-    """Get and list under `prefix`, and decrypt what is read."""
-    arn = bucket_arn(plan.partition, plan.bucket)
+def _reading(arn: str, prefix: str) -> list[Document]:
+    """Get and list under `prefix`."""
     objects = {
         "Action": ["s3:GetObject"],
         "Effect": "Allow",
@@ -107,7 +106,29 @@ def may_read(plan: RegistryPlan, prefix: str) -> Document:
         "Effect": "Allow",
         "Resource": arn,
     }
-    return {"Statement": [objects, listing, *_decrypt(plan)], "Version": "2012-10-17"}
+    return [objects, listing]
+
+
+def _writing(arn: str, prefix: str) -> Document:
+    """Put under `prefix`, in parts too, and give up an upload that was begun."""
+    return {
+        "Action": ["s3:AbortMultipartUpload", "s3:PutObject"],
+        "Effect": "Allow",
+        "Resource": f"{arn}/{prefix}*",
+    }
+
+
+def granted(plan: RegistryPlan, grant: GrantPlan) -> Document:
+    """What a role may do in the registry: read, write, and use the key for no more than that.
+
+    Who writes needs both of the key's actions: S3 decrypts the parts of an upload to join them
+    (repost.aws/knowledge-center/s3-large-file-encryption-kms-key, read 2026-11-28).
+    """
+    arn = bucket_arn(plan.partition, plan.bucket)
+    reads = [one for prefix in grant.reads for one in _reading(arn, prefix)]
+    writes = [_writing(arn, prefix) for prefix in grant.writes]
+    actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
+    return {"Statement": [*reads, *writes, *_use_key(plan, actions)], "Version": "2012-10-17"}
 
 
 def may_replicate(plan: RegistryPlan) -> Document:
@@ -139,4 +160,5 @@ def may_replicate(plan: RegistryPlan) -> Document:
         for copy in plan.replicate_to
         if copy.key_arn
     ]
-    return {"Statement": [read, write, *_decrypt(plan), *encrypt], "Version": "2012-10-17"}
+    decrypt = _use_key(plan, ["kms:Decrypt"])
+    return {"Statement": [read, write, *decrypt, *encrypt], "Version": "2012-10-17"}

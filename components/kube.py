@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from model_specs.names import MANAGED_BY
-from regions.model_plan import Toleration
+from model_specs.names import LABEL_CAPACITY, MANAGED_BY
+from regions.model_plan import PlacementPlan, Toleration
 
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""
 
+FIELD_MANAGER: Final = "isoserve"
+"""Who applies our objects, as the API server notes it in them."""
 _TO_PROVIDER: Final = {
     # One owner's name for every field we set: the provider's own is random for each creation, so
     # an `up` that was killed and run again would find its own fields owned by a stranger.
-    "pulumi.com/patchFieldManager": "isoserve",
+    "pulumi.com/patchFieldManager": FIELD_MANAGER,
     # The provider must not wait for each object: one RolloutGate watches all of them at once.
     "pulumi.com/skipAwait": "true",
 }
@@ -78,6 +80,28 @@ def apart(labels: dict[str, str]) -> Object:
     }
     wish = {"podAffinityTerm": term, "weight": 100}
     return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}
+
+
+def spot_first(placement: PlacementPlan) -> Object:
+    """The affinity of pods that stand on spot nodes, or on on-demand ones where there are none;
+    empty for all others, whose nodes their selector names."""
+    if not placement.fallback_seconds:
+        return {}
+
+    def of(*kinds: str) -> Object:
+        where = {"key": LABEL_CAPACITY, "operator": "In", "values": [*kinds]}
+        return {"matchExpressions": [where]}
+
+    return {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"preference": of("spot"), "weight": 100}
+            ],
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [of("on_demand", "spot")]
+            },
+        }
+    }
 
 
 def namespace_named(name: str) -> Object:

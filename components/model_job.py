@@ -11,7 +11,7 @@ from typing import Final
 
 from components.kube import Object, head
 from components.model_network import wall
-from components.model_pod import container, pod
+from components.model_pod import NEEDED, container, pod
 from components.model_server import account
 from model_specs.names import LABEL_ROLE
 from regions.model_plan import JobPlan
@@ -25,7 +25,10 @@ def _job_spec(plan: JobPlan) -> Object:
     work = plan.workload
     main = container(work, plan.container, plan.placement, plan.weights)
     template = {
-        "metadata": {"labels": {**work.labels, LABEL_ROLE: "model-job"}},
+        "metadata": {
+            "annotations": {NEEDED: plan.weights.digest},
+            "labels": {**work.labels, LABEL_ROLE: "model-job"},
+        },
         "spec": {
             **pod(work, plan.container, plan.placement, plan.weights, main),
             "restartPolicy": "Never",

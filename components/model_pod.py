@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, restricted_pod, tolerations
+from components.kube import (
+    RESTRICTED_CONTAINER,
+    Object,
+    restricted_pod,
+    spot_first,
+    tolerations,
+)
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
+from model_specs.names import DOMAIN
 from model_specs.runtimes import MODEL_PATH, SCRATCH, USER_NAME
 from regions.model_plan import ContainerPlan, PlacementPlan, WeightsPlan, WorkloadPlan
 
 _SHARED_MEMORY_GIB: Final = 8
 """Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""
+NEEDED: Final = f"{DOMAIN}/model-digest"
+"""The annotation by which the cache agent of a pod's node knows which version the pod needs."""
 _POLL: Final = "/models/project"
 
 
@@ -152,8 +161,10 @@ def pod(
 ) -> Object:
     """The pod around `main`, its `own` rendered, in the bounds of Pod Security `restricted`."""
     priority = {"priorityClassName": work.priority_class} if work.priority_class else {}
+    affinity = spot_first(placement)
     return {
         **priority,
+        **({"affinity": affinity} if affinity else {}),
         "automountServiceAccountToken": False,
         "containers": [main],
         "enableServiceLinks": False,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from components.kube import Object, apart, head
+from components.kube import Object, apart, head, spot_first
 from components.model_network import LABEL_VERSION, ports_of, server_ports, services, wall
-from components.model_pod import container, pod
+from components.model_pod import NEEDED, container, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
 from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
 
@@ -15,7 +15,7 @@ _STARTUP_PERIOD_SECONDS: Final = 10
 
 
 def account(work: WorkloadPlan) -> Object:
-    """The pods' own ServiceAccount; on AWS it may read its project's part of the registry."""
+    """The pods' own ServiceAccount; on AWS it may read its project's models, or a job's data."""
     role = {"eks.amazonaws.com/role-arn": work.reader_role_arn} if work.reader_role_arn else {}
     made = head("v1", "ServiceAccount", work.model, work.namespace, work.labels, role)
     return made | {"automountServiceAccountToken": False}
@@ -46,10 +46,11 @@ def _labels(plan: ServerPlan, track: TrackPlan) -> dict[str, str]:
     return {**plan.workload.labels, LABEL_ROLE: "model-server", LABEL_TRACK: track.track}
 
 
-def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
+def _spread(plan: ServerPlan, track: TrackPlan, labels: dict[str, str]) -> Object:
     """Over nodes, and zones where there are several; GPUs are scarce, so only wishes."""
     # Of all tracks: a candidate's or a spot node's pod is a replica of the same model.
-    nodes = {"affinity": apart({**plan.workload.labels, LABEL_ROLE: "model-server"})}
+    others = apart({**plan.workload.labels, LABEL_ROLE: "model-server"})
+    nodes = {"affinity": {**spot_first(track.placement), **others}}
     if not plan.spread_zones:
         return nodes
     constraint = {
@@ -65,7 +66,7 @@ def _spread(plan: ServerPlan, labels: dict[str, str]) -> Object:
 def _notes(track: TrackPlan) -> dict[str, str]:
     """The version, and where a Prometheus without an operator finds the metrics."""
     return {
-        "isoserve.dev/model-digest": track.weights.digest,
+        NEEDED: track.weights.digest,
         "prometheus.io/path": track.listen.metrics_path,
         "prometheus.io/port": str(track.listen.metrics_port),
         "prometheus.io/scrape": "true",
@@ -86,7 +87,7 @@ def deployment(plan: ServerPlan, track: TrackPlan) -> Object:
     }
     whole = {
         **pod(plan.workload, track.container, track.placement, track.weights, main),
-        **_spread(plan, labels),
+        **_spread(plan, track, labels),
         "terminationGracePeriodSeconds": track.drain.grace_seconds,
     }
     name, namespace = track.name, plan.workload.namespace

@@ -23,6 +23,7 @@ from components.model_cache import objects as model_cache
 from components.model_cache.monitor import monitor
 from components.synthetic_probe import objects as synthetic_probe
 from components.synthetic_probe import rules
+from model_specs.names import ANNOTATION_REGION
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 
@@ -40,8 +41,15 @@ class Part:
     objects: list[Object]
 
 
+def _named(plan: RegionPlan, objects: list[Object]) -> list[Object]:
+    """The objects with the region's name on them (see components.gates.claims)."""
+    for made in objects:
+        made["metadata"]["annotations"][ANNOTATION_REGION] = plan.region
+    return objects
+
+
 def _platform(plan: RegionPlan) -> Iterator[Part]:
-    yield _own("PlatformSpace", "platform", platform_space.objects(plan))
+    yield _own("PlatformSpace", "platform", _named(plan, platform_space.objects(plan)))
 
 
 def _guard(plan: RegionPlan) -> Iterator[Part]:
@@ -50,7 +58,8 @@ def _guard(plan: RegionPlan) -> Iterator[Part]:
 
 def _projects(plan: RegionPlan) -> Iterator[Part]:
     for project in plan.projects:
-        yield _own("ProjectSpace", project.name, project_space.objects(project))
+        objects = project_space.objects(project)
+        yield _own("ProjectSpace", project.name, _named(plan, objects))
 
 
 def _pools(plan: RegionPlan) -> Iterator[Part]:
@@ -62,7 +71,8 @@ def _caches(plan: RegionPlan) -> Iterator[Part]:
     for cache in plan.caches[:1]:
         monitored = "prometheus_operator" in plan.capabilities
         scrape = [monitor(cache.namespace, plan.prometheus.labels)] if monitored else []
-        yield _own("ModelCache", "cache", [*model_cache.shared(cache), *scrape])
+        projects = sorted({one.project for held in plan.caches for one in held.models})
+        yield _own("ModelCache", "cache", [*model_cache.shared(cache, projects), *scrape])
     for cache in plan.caches:
         yield _own("ModelCache", cache.name, model_cache.objects(cache))
 

@@ -7,7 +7,8 @@ is named, and `up` ends well.
 
 It is one and not one a project: with `--continue-on-error` the pinned engine (v3.200.0) deletes
 beside what failed and then refuses its own state, and without it a failed resource stops all that
-has not begun; the dynamic host runs four waits at a time. So the one gate waits project by project.
+has not begun; the dynamic host runs four waits at a time. So the one gate waits project by project,
+and fails for the gates before it too (see components.engine.register): nothing depends on it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from typing import Any, Final
@@ -25,7 +26,7 @@ import pulumi
 from pulumi import dynamic
 
 from components.kube import Object
-from components.live_objects import Lister, ListError, lister_of
+from components.kube_client import ApiError, KubeClient, Lister
 from components.parts import Part
 from components.readiness import (
     Target,
@@ -43,12 +44,21 @@ _AWAY_SECONDS: Final = 30.0
 """How long no node takes a pod that may lack one until `up` goes on without it."""
 _REFUSED_SECONDS: Final = 60.0
 _SAY_SECONDS: Final = 10.0
+_NO_FAULTS: Final = "[]"
 _LACKS: Final = {"preemptible": "preempted, or its pool is full", "spot": "no spot capacity"}
 """What is said of a workload by what it may lack a node for (TrackPlan.interruption)."""
 
 
+Fault = Sequence[str]
+"""A model whose gate failed, and why, as JSON has pairs."""
+
+
 class GateError(Exception):
-    """What is not serving, each with its reason, by project."""
+    """What is not serving, each with its reason, by project; `reasons` are these alone."""
+
+    def __init__(self, text: str, reasons: Sequence[str]) -> None:
+        super().__init__(text)
+        self.reasons = tuple(reasons)
 
 
 class _Silence:
@@ -63,7 +73,7 @@ class _Silence:
         """It has answered."""
         self._since = None
 
-    def goes_on(self, error: ListError) -> str:
+    def goes_on(self, error: ApiError) -> str:
         """Say it now and then; what to say of it, once nobody should go on asking.
 
         What was refused, such as a right that is not there, is asked for a minute: a server that
@@ -78,13 +88,13 @@ class _Silence:
             self._say(self.words(error))
         return f"the API server refuses: {error}" if self._is_final(error, seconds) else ""
 
-    def words(self, error: ListError) -> str:
+    def words(self, error: ApiError) -> str:
         """For how long, and why."""
         seconds = self._clock() - (self._since or self._clock())
         return f"the API server does not answer since {seconds:.0f} s: {error}"
 
     @staticmethod
-    def _is_final(error: ListError, seconds: float) -> bool:
+    def _is_final(error: ApiError, seconds: float) -> bool:
         return not error.passes and seconds >= _REFUSED_SECONDS
 
 
@@ -97,15 +107,20 @@ class _Wait:
         lister: Lister,
         clock: Callable[[], float],
         say: Callable[[str], None],
+        faults: Sequence[Fault],
     ) -> None:
         self._lister, self._clock, self._say = lister, clock, say
-        self.pending = {target.id: target for target in wanted}
-        self._projects = sorted({target.project for target in self.pending.values()})
+        self._failed: dict[str, list[str]] = {}
+        for model, why in faults:
+            lines = self._failed.setdefault(model.partition("/")[0], [])
+            lines += (f"{model}: {line}" for line in why.splitlines())
+        targets = list(wanted)
+        self.pending = {one.id: one for one in targets if one.project not in self._failed}
+        self._projects = sorted({target.project for target in targets})
         self._start = clock()
         self._seen = {id: Seen() for id in self.pending}
         self._away_since: dict[str, float] = {}
         self._silence = _Silence(clock, say)
-        self._failed: dict[str, list[str]] = {}
 
     def look(self) -> None:
         """Look once at everything pending; the API server's silence is borne within the clock.
@@ -114,22 +129,23 @@ class _Wait:
         """
         try:
             self._look()
-        except ListError as error:
+        except ApiError as error:
             final = self._silence.goes_on(error)
             waited = self._clock() - self._start
             if waited >= max(target.timeout_seconds for target in self.pending.values()):
                 final = final or self._silence.words(error)
             if final:
                 rest = sorted(self.pending)
-                lines = [*self._lines(), final, f"not seen serving: {', '.join(rest)}"]
-                raise GateError("\n".join(lines)) from None
+                last = final, f"not seen serving: {', '.join(rest)}"
+                text = "\n".join([*self._lines(), *last])
+                raise GateError(text, [*self._reasons(), *last]) from None
         else:
             self._silence.over()
 
     def end(self) -> None:
         """Raises GateError when something has failed."""
         if self._failed:
-            raise GateError("\n".join(self._lines()))
+            raise GateError("\n".join(self._lines()), self._reasons())
 
     def _look(self) -> None:
         pods_in = cache(partial(self._lister, "Pod"))  # once a namespace and look
@@ -176,6 +192,9 @@ class _Wait:
         if self.pending:
             self._say(f"{_of(project)} has failed, the others are waited for: {lines[0]}")
 
+    def _reasons(self) -> list[str]:
+        return [line for lines in self._failed.values() for line in lines]
+
     def _lines(self) -> Iterator[str]:
         for project, lines in sorted(self._failed.items()):
             yield f"{_of(project)}:"
@@ -196,15 +215,17 @@ def wait(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     say: Callable[[str], None],
+    faults: Sequence[Fault],
 ) -> None:
     """Return when all `wanted` are ready, or away for a reason that they may have.
 
     Raises GateError with each workload that is broken or out of time, and its pod's reason. What
     failed before this began has until it fails again: who runs `up` again has mended the cause.
     One project's failure ends the wait for that project alone, so that the rest of the region is
-    seen to serve, or named too. `say` tells what people should know before the end.
+    seen to serve, or named too. A project that `faults` names has failed from the start. `say`
+    tells what people should know before the end.
     """
-    waiting = _Wait(wanted, lister, clock, say)
+    waiting = _Wait(wanted, lister, clock, say, faults)
     while waiting.pending:
         waiting.look()
         if waiting.pending:
@@ -233,9 +254,9 @@ class _GateProvider(dynamic.ResourceProvider):
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
         try:
-            lister = lister_of(props["kubeconfig"], props["context"])
-            wait(wanted, lister, time.monotonic, time.sleep, say)
-        except (GateError, ListError):
+            lister = KubeClient(props["kubeconfig"], props["context"]).listed
+            wait(wanted, lister, time.monotonic, time.sleep, say, json.loads(props["faults"]))
+        except (GateError, ApiError):
             sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
             raise
 
@@ -246,26 +267,36 @@ class _GateProvider(dynamic.ResourceProvider):
     def update(
         self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]
     ) -> dynamic.UpdateResult:
-        if _olds["digest"] != _news["digest"]:
-            self._wait(_news)
+        self._wait(_news)
         return dynamic.UpdateResult(outs=_news)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_olds["digest"] != _news["digest"])
+        failed = _news["faults"] != _NO_FAULTS
+        return dynamic.DiffResult(changes=failed or _olds["digest"] != _news["digest"])
 
 
 class RolloutGate(dynamic.Resource):
-    """Comes last: it depends on everything else."""
+    """Comes last: it depends on everything else, `after`.
+
+    `faults` is a JSON list of what gates before it failed with: each a Fault.
+    """
 
     def __init__(
-        self, parts: list[Part], plan: RegionPlan, made: list[pulumi.Resource], kubeconfig: str
+        self,
+        parts: list[Part],
+        plan: RegionPlan,
+        kubeconfig: str,
+        after: pulumi.Input[Sequence[pulumi.Resource]],
+        faults: pulumi.Input[str],
     ) -> None:
         rows = [asdict(target) for target in targets(parts, plan)]
         seen = json.dumps([digest(parts), rows])
         props = {
             "context": plan.cluster.context,
             "digest": hashlib.sha256(seen.encode()).hexdigest(),
+            "faults": faults,
             "kubeconfig": kubeconfig,
             "targets": json.dumps(rows),
         }
-        super().__init__(_GateProvider(), "rollout", props, pulumi.ResourceOptions(depends_on=made))
+        last = pulumi.ResourceOptions(depends_on=after)
+        super().__init__(_GateProvider(), "rollout", props, last)

@@ -37,6 +37,11 @@ def check_pinned(image: str) -> str:
     return found[1] + found[2]
 
 
+def image_host(image: str) -> str:
+    """The registry of a pinned image, with its port where it has one."""
+    return image.partition("/")[0]
+
+
 def _check_image(image: str) -> str:
     if image in RUNTIMES:
         return image

@@ -135,6 +135,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A file leads out of its tree, or everyone may write it.",
         "Put a plain copy there that only its owner writes.",
     ),
+    "E362": (
+        "A folder of a job's data is none inside its project.",
+        "Write folders below the project's data, e.g. `nightly/scores`, without bucket or `..`.",
+    ),
     "E371": (
         "A region profile contradicts itself.",
         "Change the profile as the message says.",
@@ -145,7 +149,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "E382": (
         "A project at its largest size costs more than its cap.",
-        "Raise `cost_cap_usd_per_month`, or lower `scaling.max` of its models.",
+        "Raise `cost_cap_usd_per_month`, or lower the field that the message names.",
     ),
     "E391": (
         "A model registry cannot do what is asked.",

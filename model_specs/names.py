@@ -16,6 +16,8 @@ LABEL_TRACK: Final = f"{DOMAIN}/track"
 LABEL_MACHINE: Final = f"{DOMAIN}/machine-type"
 LABEL_CAPACITY: Final = f"{DOMAIN}/capacity"
 LABEL_ROLE: Final = f"{DOMAIN}/role"
+ANNOTATION_REGION: Final = f"{DOMAIN}/region"
+"""On a region's and its projects' own objects: another region on the same cluster meets it."""
 LABEL_GPU_PRESENT: Final = "nvidia.com/gpu.present"
 """NVIDIA's device plugin stands on nodes where this is `true`."""
 LABEL_ACCELERATOR: Final = "k8s.amazonaws.com/accelerator"
@@ -31,6 +33,8 @@ GATEWAY_NAMESPACE: Final = "isoserve-gateway"
 CACHE_ACCOUNT: Final = "cache-agent"
 """ServiceAccount of the cache agents, which their IAM role trusts by name."""
 PROBER: Final = "prober"
+DATA: Final = "_datasets"
+"""The folder of the registry's bucket below which projects keep their data; no project's name."""
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
 
 # A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
+from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.cron import out_of_turn, parse_cron
+from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
@@ -124,6 +126,9 @@ class Capacity(Part):
     """Replicas above `on_demand_base` run on interruptible nodes."""
     on_demand_base: Annotated[int, Field(ge=0, le=1000)] = 1
     """With `spot`: replicas that always stand on on-demand nodes."""
+    spot_fallback: Literal["none", "on_demand"] = "none"
+    """With `spot`: `on_demand` lets the pods of spot nodes stand on on-demand nodes too, where no
+    spot node has come after the region's cluster.node_autoscaler.provision_timeout_seconds."""
     priority: Literal["standard", "preemptible"] = "standard"
     """`preemptible` gives its GPUs up to `standard` models when a pool is full."""
 
@@ -280,6 +285,19 @@ class Batch(Part):
     """Failed pods that are tried again."""
     deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] = 14_400
     """When a run is given up."""
+    input: DataPath | None = None
+    """What it reads: a folder of the project's data in the registry's bucket, which its program
+    finds as the URL in ISOSERVE_INPUT. Its pods may read there and nowhere else."""
+    output: DataPath | None = None
+    """Where it writes: another folder, in ISOSERVE_OUTPUT. Its pods may write there alone."""
+
+    @model_validator(mode="after")
+    def _keeps_what_it_reads(self) -> Self:
+        if self.input and self.output and nested(self.input, self.output):
+            why = f"a run would read what it writes, got {shown(self.output)}"
+            cure = f"write to a folder outside input, {shown(self.input)}"
+            refuse_all([(("output",), "E353", f"{why}; {cure}")])
+        return self
 
     @model_validator(mode="after")
     def _reads_a_schedule(self) -> Self:
@@ -287,24 +305,6 @@ class Batch(Part):
             why = "it says how schedule is read, and there is none; write schedule, or remove it"
             refuse_all([(("timezone",), "E353", why)])
         return self
-
-
-BATCH_FIELDS: Final = frozenset(
-    {"batch", "cache", "capacity", "env", "image", "machine_type", "model", "regions", "secrets",
-     "ttl"}
-)  # fmt: skip
-"""All that a spec with `batch` may write; every other field is of a server."""
-NOT_OF_BATCH: Final[dict[str, str]] = {
-    "access": "nobody calls a job; remove it",
-    "args": "a job's arguments follow its program; write them in batch.command",
-    "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
-    "requests_per_minute": "nobody calls a job; remove it",
-    "rollout": "the next run takes the new version; write it in model or image",
-    "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
-    "share_with": "nobody calls a job; remove it",
-    "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",
-}
-"""By field that does not apply: why, and what to write instead."""
 
 
 class Secret(Part):
@@ -341,7 +341,8 @@ class ModelSpec(Part):
     slo: Slo = Slo()
     """The promise alerts hold it to."""
     cache: Literal["auto", "always", "never"] = "auto"
-    """Keep the model's files on the nodes: `auto` decides by size."""
+    """`auto`: on nodes that its pods are on, and others with room (below 2 GiB as `never`).
+    `always`: on every node of the machine type. `never`: each pod downloads the files."""
     batch: Batch | None = None
     """A job instead of a server."""
     ttl: Ttl | None = None
@@ -369,6 +370,9 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        if self.capacity.spot_fallback != "none" and not self.capacity.spot:
+            why = "pods of spot nodes fall back, and spot is false; write spot: true, or none"
+            yield ("capacity", "spot_fallback"), "E353", why
         if self.batch:
             yield from self._not_of_batch()
             return

@@ -11,10 +11,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from model_specs.batch_fields import BATCH_FIELDS
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
 from model_specs.moment import span_of
-from model_specs.schema import BATCH_FIELDS, ModelSpec, ProjectSpec
+from model_specs.schema import ModelSpec, ProjectSpec
 from model_specs.source import MAX_ERRORS, Source, Where
 
 Said = tuple[str, str]

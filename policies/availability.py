@@ -28,21 +28,32 @@ def _live(found: Sequence[Track], services: Sequence[Resource]) -> list[Track]:
     return [track for track in found if track.labels.get(LABEL_VERSION) in versions]
 
 
+def _more_pods(live: Sequence[Track]) -> tuple[str, str]:
+    """What gives a model two pods that stay, and the field."""
+    if any(track.may_go and not track.is_spot for track in live):
+        return "let capacity.priority be standard", "capacity.priority"
+    if any(track.is_spot for track in live):
+        return "raise capacity.on_demand_base to 2", "capacity.on_demand_base"
+    return "raise scaling.min to 2", "scaling.min"
+
+
 @whole("P10", "high-promise-replicas")
 def _replicas(estate: Estate) -> Iterator[Fault]:
     """A model that promises 99.9 % or more always has two pods of the version that answers: one
-    pod's start, or its node's loss, costs more than the 40 minutes that 28 days then allow."""
+    pod's start, or its node's loss, costs more than the 40 minutes that 28 days then allow. Pods
+    that may all be taken, preempted or with their spot nodes, are counted as none."""
     services: dict[str, list[Resource]] = {}
     for service in estate.of("Service"):
         if service.metadata.get("name") == service.labels.get(LABEL_MODEL):
             services.setdefault(service.model, []).append(service)
     for name, found in estate.once(by_model).items():
         promise = found[0].model.spec.slo.availability
-        least = sum(track.least for track in _live(found, services.get(name, ())))
+        live = _live(found, services.get(name, ()))
+        least = sum(track.least for track in live if not track.may_go)
         if promise >= _HIGH and least < _REPLICATED:
             what = f"promises {promise:.3%} of {name} with {least} pods at the least"
-            fix = "raise scaling.min to 2, or promise less in slo.availability"
-            yield Fault(found[0].deployment, what, fix, "scaling.min")
+            fix, field = _more_pods(live)
+            yield Fault(found[0].deployment, what, f"{fix}, or promise less", field)
 
 
 @each("P11", "pdb-sane", "PodDisruptionBudget")

@@ -30,6 +30,7 @@ from policies import (
     versions,
     watching,
 )
+from policies.legal import rules as legal
 from policies.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -57,6 +58,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *roles.RULES,
     *nodes.RULES,
     *providers.RULES,
+    *legal.RULES,
 )
 """In the order of their subjects."""
 

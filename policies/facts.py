@@ -11,6 +11,7 @@ from typing import Final
 
 from model_specs.errors import SpecError
 from model_specs.load import Model, Project, Specs, load
+from model_specs.schema import Batch
 from model_specs.source import Source, read
 from policies.resources import Resource
 from regions.profile import RegionProfile, load_profiles
@@ -41,6 +42,28 @@ class Facts:
     def arn(self, rest: str) -> str:
         """The ARN that goes on with `rest` after the region's AWS partition."""
         return f"arn:{self.profile.account.partition.name}:{rest}"
+
+    def job_with_data(self, namespace: str, account: str) -> Batch | None:
+        """The batch job of a ServiceAccount, if it has data and so a role of its own."""
+        model = self.models.get(f"{namespace}/{account}")
+        batch = model.spec.batch if model else None
+        return batch if batch and (batch.input or batch.output) else None
+
+    @property
+    def jobs_have_roles(self) -> bool:
+        """Whether a job with data has a role of its own; an S3-compatible store has none."""
+        return self.profile.provider == "aws" and not self.profile.registry.endpoint
+
+    def role(self, namespace: str) -> str:
+        """The name of the role of a namespace's pods."""
+        return f"isoserve.{self.region}.{namespace}"
+
+    def is_role_of_job(self, name: str, namespace: str) -> bool:
+        """Whether a role's name is that of some job of the namespace.
+
+        It ends in a dot and 8 digits, and IAM takes 64 characters.
+        """
+        return name.startswith(f"{self.role(namespace)}."[: 64 - 9])
 
     def callers(self, model: Model) -> frozenset[str]:
         """The projects that may call a model: its own, and those that it is shared with."""

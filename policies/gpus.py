@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from model_specs.load import Model
 from model_specs.names import (
     CACHE_NAMESPACE,
     LABEL_CAPACITY,
@@ -18,7 +19,7 @@ from policies.facts import Facts
 from policies.pods import Block, containers, pod
 from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
-from policies.tracks import batches, pool_of, slots, tracks
+from policies.tracks import batches, falls_back, node_affinity, pool_of, slots, tracks
 from regions.machines import MACHINES, MachineType
 
 GPU: Final = "nvidia.com/gpu"
@@ -66,7 +67,24 @@ def _of_nodes(row: MachineType, facts: Facts) -> set[tuple[str, str]]:
     return gpu | {(taint.key, taint.value) for taint in (offer.taints if offer else ())}
 
 
-def _shape(resource: Resource, row: MachineType, facts: Facts) -> Iterator[tuple[str, str]]:
+def _fallback(resource: Resource, facts: Facts, model: Model) -> Iterator[tuple[str, str]]:
+    """Nodes beyond those of the selector, where the spec or the region does not say so."""
+    capacity, field = model.spec.capacity, "capacity.spot_fallback"
+    asked = capacity.spot and capacity.spot_fallback == "on_demand"
+    adds = facts.profile.cluster.node_autoscaler is not None
+    falls = falls_back(resource)
+    if node_affinity(resource) and not falls:
+        yield f"chooses nodes by {node_affinity(resource)}, which no field of a spec says", field
+    if falls and not (asked and adds):
+        why = "the spec says none" if not asked else "the region has no node autoscaler for it"
+        yield f"may fall back to on-demand nodes, {why}", field
+    if asked and adds and not falls and pool_of(resource)[1] == "spot":
+        yield "waits for spot nodes alone, the spec says that it falls back", field
+
+
+def _shape(
+    resource: Resource, row: MachineType, facts: Facts, model: Model
+) -> Iterator[tuple[str, str]]:
     """What of a model's pod is not its machine type's, and the field."""
     mains = pod(resource).get("containers") or ()
     given = ((mains[0].get("resources") or {}).get("limits") or {}) if mains else {}
@@ -80,6 +98,7 @@ def _shape(resource: Resource, row: MachineType, facts: Facts) -> Iterator[tuple
         yield f"stands on {machine or 'any node'}, the spec says {row.name}", "machine_type"
     if not slots(facts.profile, machine, capacity):
         yield f"asks for {capacity or 'any'} nodes of {machine}, there are none", "machine_type"
+    yield from _fallback(resource, facts, model)
     wanted = _of_nodes(row, facts)
     wanted |= {(LABEL_CAPACITY, "spot")} if capacity == "spot" else set()
     found = _tolerated(pod(resource).get("tolerations") or [])
@@ -119,7 +138,7 @@ def _gpu_shape(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield from (Fault(resource, what, _MEND, "") for what in _stranger(resource, facts))
         return
     row = MACHINES[model.spec.machine_type]
-    for what, field in _shape(resource, row, facts):
+    for what, field in _shape(resource, row, facts, model):
         yield Fault(resource, what, "render the machine type's row, or choose another", field)
 
 
@@ -141,17 +160,16 @@ def _taken(estate: Estate) -> tuple[Taken, dict[str, int]]:
     return most, surge
 
 
-_THOUSANDS: Final = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
-"""By suffix of a quantity: the API server keeps 20000 as 20k, and a preview shows what it keeps.
+_ZEROS: Final = {"k": 3, "M": 6, "G": 9}
+"""Zeros by suffix: the API server keeps 20000 as 20k, and a preview shows what it keeps.
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
 
 
 def _count(quantity: str) -> int:
     """A Kubernetes quantity of whole things. Raises ValueError for what is none."""
-    suffix = quantity[-1:]
-    if suffix in _THOUSANDS:
-        return int(quantity.removesuffix(suffix)) * _THOUSANDS[suffix]
-    return int(quantity)
+    zeros = _ZEROS.get(quantity[-1:], 0)
+    number = int(quantity[:-1] if zeros else quantity)
+    return number * int(10**zeros)
 
 
 def _limit(quota: Resource) -> int | None:

@@ -24,4 +24,16 @@ def _image_digest(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, what, "pin it as registry/name@sha256:<64 hex digits>", "image")
 
 
-RULES: Final[tuple[Rule, ...]] = (_image_digest,)
+@each("P02", "image-host", *WORKLOADS)
+def _image_host(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """Every container's image comes from a registry that the region's profile lists: one that is
+    pinned is the same tomorrow, and may still be a stranger's."""
+    for container in containers(resource):
+        host = str(container.get("image", "")).partition("/")[0]
+        if host not in facts.profile.image_hosts:
+            what = f"runs an image of {host!r} in container {container.get('name')}"
+            fix = f"mirror it to {' or '.join(facts.profile.image_hosts)}"
+            yield Fault(resource, what, fix, "image")
+
+
+RULES: Final[tuple[Rule, ...]] = (_image_digest, _image_host)

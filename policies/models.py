@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from model_specs.load import Model
@@ -22,7 +22,6 @@ _ADDRESS: Final = re.compile(
 )
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REVISIONS: Final = ("--revision", "--code-revision", "--tokenizer-revision")
-_SLACK: Final = 1.2  # room for a download beside what is held
 _GIB: Final = 1024**3
 _CRITICAL: Final = "system-node-critical"
 """What the kubelet never evicts: types.IsCriticalPod in pkg/kubelet/eviction."""
@@ -71,9 +70,8 @@ def _digests(resource: Resource, address: str) -> Iterator[tuple[str, Any]]:
     elif pulls != address:
         yield "downloads", pulls
     yield from (("mounts", mounted) for mounted in _mounted(resource) or [None])
-    if resource.kind == "Deployment":
-        notes = (template(resource).get("metadata") or {}).get("annotations") or {}
-        yield "is annotated with", notes.get(_ANNOTATION)
+    notes = (template(resource).get("metadata") or {}).get("annotations") or {}
+    yield "is annotated with", notes.get(_ANNOTATION)
 
 
 def _moving(container: Block) -> Iterator[tuple[str, str]]:
@@ -91,7 +89,8 @@ def _moving(container: Block) -> Iterator[tuple[str, str]]:
 @each("P03", "model-digest", *WORKLOADS)
 def _model_digest(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Every pod of a model fetches, mounts and is annotated with the one sha256 that its spec
-    pins, and can fetch nothing else: a name or a branch can be moved under a running rollout."""
+    pins, and can fetch nothing else: a name or a branch can be moved under a running rollout. The
+    annotation tells the node's agent what to hold for it."""
     if not resource.model:
         return  # what of its own an unowned pod may have, `gpu-shape` says
     model = facts.models.get(resource.model)
@@ -183,10 +182,18 @@ def _full_disk(config: Resource, facts: Facts) -> Iterator[Fault]:
     if free is None or free < wanted:
         what = f"leaves {free or 'no'} % of a disk free, the profile says {wanted} %"
         yield Fault(config, what, "take cluster.disk_free_percent", "cluster.disk_free_percent")
-    need = _SLACK * sum(row["bytes"] for row in held.get("models") or ()) / _GIB
+    need = _at_once(held.get("models") or (), offer.replicas_per_node) / _GIB
     if need > offer.cache_disk_gib:
-        what = f"needs {need:.0f} GiB of every node, nodes have {offer.cache_disk_gib}"
-        yield Fault(config, what, "give larger disks or cache fewer (`cache: never`)", field)
+        what = f"may need {need:.0f} GiB of a node, nodes have {offer.cache_disk_gib}"
+        yield Fault(config, what, "give larger disks, or pin fewer (`cache: always`)", field)
+
+
+def _at_once(rows: Sequence[Block], replicas_per_node: int) -> int:
+    """Bytes of what is pinned, of the largest versions that a node's pods may need, and of one more
+    that comes beside them."""
+    pinned = sum(int(row["bytes"]) for row in rows if row.get("pinned"))
+    others = sorted((int(row["bytes"]) for row in rows if not row.get("pinned")), reverse=True)
+    return pinned + sum(others[: replicas_per_node + 1])
 
 
 def _evictable(agent: Resource, facts: Facts) -> Iterator[Fault]:
@@ -202,9 +209,9 @@ _OF_DISK: Final = {"ConfigMap": _full_disk, "DaemonSet": _evictable}
 
 @each("P33", "cache-disk", *_OF_DISK)
 def _cache_disk(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """What the nodes of a machine type keep leaves a sixth of their model disk free, and the agent
-    leaves disk_free_percent of the whole disk free: on a full disk the kubelet evicts every pod,
-    whatever its budget for disruption. It spares the agent, which is system-node-critical and
+    """What is pinned, what a node's pods may need and one version more fit its model disk, and the
+    agent leaves disk_free_percent of the whole disk free: on a full disk the kubelet evicts every
+    pod, whatever its budget for disruption. It spares the agent, which is system-node-critical and
     alone can free the disk."""
     if resource.namespace == CACHE_NAMESPACE:
         yield from _OF_DISK[resource.kind](resource, facts)

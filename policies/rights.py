@@ -33,11 +33,15 @@ _DEVELOPER: Final = _VIEWER | _rights(("delete",), "", "pods")
 # The API server answers a patch and a deletion, also one with dryRun, with the whole object.
 _ADMIN: Final = _DEVELOPER | _rights(("create", "update"), "", "secrets")
 _OF_A_PROJECT: Final = {
+    CACHE_ACCOUNT: _rights(("list", "watch"), "", "pods"),  # which of them its node has
     "project-admin": _ADMIN,
     "project-developer": _DEVELOPER,
     "project-viewer": _VIEWER,
 }
 _OF_THE_CACHE: Final = {CACHE_ACCOUNT: _rights(("create",), "", "events")}
+_AGENTS: Final = {
+    "kind": "ServiceAccount", "name": CACHE_ACCOUNT, "namespace": CACHE_NAMESPACE,
+}  # fmt: skip
 _RULE_FIELDS: Final = frozenset({"apiGroups", "resources", "verbs"})
 
 
@@ -79,12 +83,17 @@ def _rbac_least(resource: Resource, facts: Facts) -> Iterator[Fault]:
 
 def _subjects(namespace: str, role: str, facts: Facts) -> list[Block]:
     """Everybody who may have a role, as a binding names them."""
-    if namespace == CACHE_NAMESPACE:
-        return [{"kind": "ServiceAccount", "name": CACHE_ACCOUNT, "namespace": namespace}]
+    if role == CACHE_ACCOUNT:
+        return [_AGENTS]
     if namespace not in facts.projects:
         return []
     groups = getattr(facts.projects[namespace].spec.members, f"{role.removeprefix('project-')}s")
     return [{"apiGroup": _API, "kind": "Group", "name": name} for name in groups]
+
+
+def is_agents(subject: Block) -> bool:
+    """Whether a binding's subject is the account of the cache agents."""
+    return dict(subject) == _AGENTS
 
 
 def _binding_faults(binding: Resource, roles: frozenset[str], facts: Facts) -> Iterator[str]:
@@ -109,7 +118,8 @@ def _rbac_bindings(estate: Estate) -> Iterator[Fault]:
     """A right holds in one namespace, by a role that stands beside it, for those it is meant for.
 
     These are the groups that `members` of the project names for that very role, and the agents'
-    own ServiceAccount; no other account, no group of the cluster's own, no role of the cluster.
+    own ServiceAccount, which sees a project's pods. No other account, no group of the cluster's
+    own and no role of the cluster has any.
     """
     roles = frozenset(str(role) for role in estate.of("Role"))
     for binding in estate.of("ClusterRoleBinding", "RoleBinding"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
+from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE, DATA
 from policies.documents import Block, allowing, faults_of_form, listed, statements
 from policies.facts import Facts
 from policies.resources import Resource
@@ -28,7 +28,9 @@ _NODE_POLICIES: Final = (
 _COPIER: Final = {"Service": "s3.amazonaws.com"}
 _READS: Final = frozenset({"s3:GetObject"})
 _LISTS: Final = frozenset({"s3:ListBucket"})
+_WRITES: Final = frozenset({"s3:AbortMultipartUpload", "s3:PutObject"})
 _DECRYPTS: Final = frozenset({"kms:Decrypt"})
+_DECRYPTS_AND_ENCRYPTS: Final = _DECRYPTS | {"kms:GenerateDataKey"}
 _COPIES_FROM: Final = frozenset(
     {
         "s3:GetObjectVersionAcl",
@@ -40,7 +42,7 @@ _COPIES_FROM: Final = frozenset(
 )
 _COPIES_TO: Final = frozenset({"s3:ReplicateObject", "s3:ReplicateTags"})
 _ENCRYPTS: Final = frozenset({"kms:Encrypt", "kms:GenerateDataKey"})
-_OBJECTS: Final = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9-]+(/[a-z0-9/-]*\*)?")
+_OBJECTS: Final = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9-]+(/[A-Za-z0-9/._=-]*\*)?")
 _KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/([a-zA-Z0-9-]+|\*)")
 _SUBJECT: Final = re.compile(r"system:serviceaccount:([a-z0-9-]+):([a-z0-9-]+|\*)")
 
@@ -98,18 +100,29 @@ def _trust_faults(statement: Block, name: Any, facts: Facts) -> Iterator[str]:
     ):
         yield "is open to others than named ServiceAccounts of this cluster"
         return
+    yield from _name_faults(pods, str(name), facts)
+
+
+def _name_faults(pods: _Pods, name: str, facts: Facts) -> Iterator[str]:
+    """Whom a role is for, beside whom its name says."""
     if pods.namespace not in (CACHE_NAMESPACE, *facts.projects):
         yield f"is for namespace {pods.namespace!r}, which is no project's"
     if pods.namespace == CACHE_NAMESPACE and pods.account != CACHE_ACCOUNT:
         yield f"is for ServiceAccount {pods.account!r} of the cache, not its agents'"
-    if name != f"isoserve.{facts.region}.{pods.namespace}":
-        yield f"is named {name!r} and is for namespace {pods.namespace!r}"
+    if pods.namespace == CACHE_NAMESPACE or pods.account == "*":
+        if name != facts.role(pods.namespace):
+            yield f"is named {name!r} and is for namespace {pods.namespace!r}"
+    elif facts.job_with_data(pods.namespace, pods.account) is None:
+        yield f"is for ServiceAccount {pods.account!r} alone, which is no job with data"
+    elif not facts.is_role_of_job(name, pods.namespace):
+        yield f"is named {name!r} and is for a job of {pods.namespace!r}"
 
 
 @each("P26", "iam-trust", _ROLE)
 def _trust(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """A role is for EC2, for S3, or for the ServiceAccounts of the one namespace it is named after,
-    by this cluster's issuer and for STS alone; the agents' role is for their account only.
+    by this cluster's issuer and for STS alone; the agents' role is for their account only, and that
+    of a batch job with data for the job's.
     """
     place, values = "cluster.oidc_issuer", resource.values
     found = statements(values.get("assumeRolePolicy"))
@@ -167,19 +180,47 @@ def _nodes(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, f"attaches {arn!r}", "give pods roles of their own", "machines")
 
 
-def _reader_faults(statement: Block, prefix: str, facts: Facts) -> Iterator[str]:
-    """What pods may do beyond reading below `prefix`."""
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """The prefixes of the bucket that pods read and list, and those that they write."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+def _rights(pods: _Pods, facts: Facts) -> _Rights:
+    """What these pods are given. A job with data may have to download its model beside it."""
+    if pods.namespace == CACHE_NAMESPACE:
+        return _Rights(("",), ())
+    batch = facts.job_with_data(pods.namespace, pods.account)
+    models, data = f"{pods.namespace}/", f"{DATA}/{pods.namespace}/"
+    if batch is None:
+        return _Rights((models,), ())
+    reads, writes = (
+        tuple(f"{data}{path}/" for path in (one,) if path) for one in (batch.input, batch.output)
+    )
+    return _Rights((models, *reads), writes)
+
+
+def _pods_faults(statement: Block, rights: _Rights, facts: Facts) -> Iterator[str]:
+    """What pods may do beyond their rights."""
     bucket = facts.arn(f"s3:::{facts.profile.registry.bucket}")
     actions, resources = {*listed(statement["Action"])}, listed(statement["Resource"])
     condition = statement.get("Condition")
+    keys = _DECRYPTS_AND_ENCRYPTS if rights.writes else _DECRYPTS
+    named = " and ".join(rights.reads) or "the registry"
     if actions <= _READS:
-        if resources != [f"{bucket}/{prefix}*"]:
-            yield f"reads {resources} and not {prefix or 'the registry'} alone"
+        if resources not in [[f"{bucket}/{prefix}*"] for prefix in rights.reads]:
+            yield f"reads {resources} and not {named} alone"
     elif actions <= _LISTS:
-        if resources != [bucket] or condition != {"StringLike": {"s3:prefix": f"{prefix}*"}}:
-            yield f"lists more than {prefix or 'the registry'}"
-    elif not actions <= _DECRYPTS:
-        yield f"may {sorted(actions)}, which no reader needs"
+        allowed = [{"StringLike": {"s3:prefix": f"{prefix}*"}} for prefix in rights.reads]
+        if resources != [bucket] or condition not in allowed:
+            yield f"lists more than {named}"
+    elif actions <= _WRITES and rights.writes:
+        if resources not in [[f"{bucket}/{prefix}*"] for prefix in rights.writes]:
+            yield f"writes {resources} and not {' and '.join(rights.writes)} alone"
+    elif not _DECRYPTS <= actions <= keys:
+        yield f"may {sorted(actions)}, which these pods do not need"
 
 
 def _suffixes(partition: Partition) -> set[str]:
@@ -246,14 +287,14 @@ def _bound_faults(
         if pods is None:
             yield from _copier_faults(statement, facts)
         else:
-            prefix = "" if pods.namespace == CACHE_NAMESPACE else f"{pods.namespace}/"
-            yield from _reader_faults(statement, prefix, facts)
+            yield from _pods_faults(statement, _rights(pods, facts), facts)
 
 
 @whole("P26", "iam-bounds")
 def _bounds(estate: Estate) -> Iterator[Fault]:
-    """A project's role reads and lists its own prefix, the agents' role the registry, S3's copies
-    to the profile's buckets, the nodes' nothing; every policy is of such a role.
+    """A project's role reads and lists its own prefix, the agents' role the registry, a job's its
+    input and writes its output, S3's copies to the profile's buckets, the nodes' nothing; every
+    policy is of such a role.
     """
     facts, place = estate.facts, "registry.bucket"
     aliases = [alias.values.get("name") for alias in estate.of(_ALIAS)]
@@ -270,18 +311,26 @@ def _bounds(estate: Estate) -> Iterator[Fault]:
             yield Fault(policy, f"is attached to {name!r}, no node's", "take it off", place)
     for name, role in roles.items():
         for why in _bound_faults(role, granted[name], aliases, facts):
-            yield Fault(role, why, "let it read the project's prefix and no more", place)
+            fix = "let it read the project's prefix, or a job's data, and no more"
+            yield Fault(role, why, fix, place)
 
 
 @whole("P26", "iam-accounts")
 def _accounts(estate: Estate) -> Iterator[Fault]:
-    """A ServiceAccount that takes a role takes its own namespace's, and that role is made."""
+    """A ServiceAccount that takes a role takes its own namespace's, a job's with data the one that
+    is for it alone, and that role is made."""
     facts = estate.facts
-    made = {role.values["name"] for role in estate.of(_ROLE)}
+    made = {
+        role.values["name"]: _pods(trust)
+        for role in estate.of(_ROLE)
+        for trust in statements(role.values["assumeRolePolicy"])
+    }
+    of_jobs = {pods: name for name, pods in made.items() if pods and pods.account != "*"}
     account = facts.profile.account.account_id
     for user in estate.of("ServiceAccount"):
         arn = (user.metadata.get("annotations") or {}).get(_ROLE_ARN)
-        own = f"isoserve.{facts.region}.{user.namespace}"
+        pods = _Pods(user.namespace, user.metadata["name"])
+        own = of_jobs.get(pods, facts.role(user.namespace))
         if arn is not None and arn != facts.arn(f"iam::{account}:role/{own}"):
             yield Fault(user, f"takes role {arn!r}", f"let it take {own}", "")
         elif arn is not None and own not in made:

@@ -12,6 +12,7 @@ from policies.facts import Facts
 from policies.gateways import HOSTS, is_ours
 from policies.pods import pod
 from policies.resources import Resource
+from policies.rights import is_agents
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 
 Block = Mapping[str, Any]
@@ -67,9 +68,15 @@ def _named(values: Block) -> Iterator[tuple[str, str]]:
 
 
 def _may_name(resource: Resource, field: str, namespace: str, facts: Facts) -> bool:
-    """Routes name the gateways' namespace, and the gateways' monitors that of their proxies."""
+    """Routes name the gateways' namespace, and the gateways' monitors that of their proxies.
+
+    And a binding names the cache agents, who see a project's pods (see `rbac-bindings`).
+    """
     if field == "parentRefs":
         return namespace == GATEWAY_NAMESPACE
+    if resource.kind == "RoleBinding" and namespace == CACHE_NAMESPACE and field == "subjects":
+        subjects = resource.values.get("subjects") or ()
+        return all(is_agents(one) for one in subjects if one.get("namespace") == namespace)
     ours = (resource.kind, resource.namespace) == ("PodMonitor", GATEWAY_NAMESPACE)
     return ours and field == "matchNames" and namespace in facts.profile.proxy_namespaces
 
@@ -147,14 +154,18 @@ def _tenant_volumes(estate: Estate) -> Iterator[Fault]:
 
 @each("P21", "tenant-roles", "ServiceAccount")
 def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """On AWS a project's pods read the registry as that project, on other clouds as nobody.
+    """On AWS a project's pods read the registry as that project, or as a job with data of its own,
+    on other clouds as nobody.
 
     A role of another project would read its models, however well the walls stand.
     """
     role = (resource.metadata.get("annotations") or {}).get(_ROLE)
     account = facts.profile.account.account_id
-    own = facts.arn(f"iam::{account}:role/isoserve.{facts.region}.{resource.namespace}")
-    if role is not None and (facts.profile.provider != "aws" or role != own):
+    name = str(role).removeprefix(facts.arn(f"iam::{account}:role/"))
+    job = facts.job_with_data(resource.namespace, str(resource.metadata.get("name")))
+    own = job is not None and facts.is_role_of_job(name, resource.namespace)
+    own = own or name == facts.role(resource.namespace)
+    if role is not None and (facts.profile.provider != "aws" or not own):
         fix = "take the role of its own namespace, and none where there is no AWS"
         yield Fault(resource, f"acts as {role}", fix, "")
 

@@ -18,6 +18,26 @@ LABEL_VERSION: Final = f"{DOMAIN}/version"
 """Which version a pod serves, `stable` or `candidate`: what Services select on."""
 PREEMPTIBLE: Final = "isoserve-preemptible"
 """The priority class of models that give way to others."""
+_SPOT_FIRST: Final[Block] = {
+    "preferredDuringSchedulingIgnoredDuringExecution": [
+        {
+            "preference": {
+                "matchExpressions": [{"key": LABEL_CAPACITY, "operator": "In", "values": ["spot"]}]
+            },
+            "weight": 100,
+        }
+    ],
+    "requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [
+            {
+                "matchExpressions": [
+                    {"key": LABEL_CAPACITY, "operator": "In", "values": ["on_demand", "spot"]}
+                ]
+            }
+        ]
+    },
+}
+"""The one node affinity that a spec can ask for: spot nodes first, else on-demand ones."""
 SCALERS: Final = ("HorizontalPodAutoscaler", "ScaledObject")
 
 
@@ -146,9 +166,21 @@ def batches(estate: Estate) -> Iterator[tuple[Resource, int]]:
 
 
 def pool_of(resource: Resource) -> tuple[str, str]:
-    """Machine type and capacity of the nodes that a workload's pods ask for."""
+    """Machine type and capacity of the nodes that a workload's pods ask for, or ask for first."""
     nodes = pod(resource).get("nodeSelector") or {}
-    return str(nodes.get(LABEL_MACHINE, "")), str(nodes.get(LABEL_CAPACITY, ""))
+    capacity = "spot" if falls_back(resource) else str(nodes.get(LABEL_CAPACITY, ""))
+    return str(nodes.get(LABEL_MACHINE, "")), capacity
+
+
+def node_affinity(resource: Resource) -> Block:
+    """What a workload's pods say of nodes beside their selector."""
+    return (pod(resource).get("affinity") or {}).get("nodeAffinity") or {}
+
+
+def falls_back(resource: Resource) -> bool:
+    """Whether its pods prefer spot nodes and may stand on on-demand ones, and say nothing else."""
+    nodes = pod(resource).get("nodeSelector") or {}
+    return LABEL_CAPACITY not in nodes and node_affinity(resource) == _SPOT_FIRST
 
 
 def slots(profile: RegionProfile, machine: str, capacity: str) -> int:

@@ -99,14 +99,32 @@ FEATURES: Final[dict[str, Feature]] = {
         ),
         Feature(name="spot nodes", capability="spot", outcome="runs on on-demand nodes"),
         Feature(
+            name="role of a job",
+            capability="iam_roles",
+            outcome="its pods have keys from the Secret <model>--data of the project, which people "
+            "make: keys that may read batch.input and write batch.output and no more",
+        ),
+        Feature(
+            name="results of each region",
+            capability="unreplicated_results",
+            outcome="replication copies what it writes here over what it writes in other regions",
+        ),
+        Feature(
+            name="spot fallback",
+            capability="node_autoscaler",
+            outcome="its spot pods wait for spot nodes: nothing is known to add others",
+        ),
+        Feature(
             name="answers of a candidate",
             capability="real_nodes",
             outcome="on simulated nodes nobody answers: its candidate gets users once it is ready",
         ),
     )
 }
-OF_OFFERS: Final = frozenset({"real_nodes", "spot"})
-"""What is no capability of a profile: a machine type has it where its offer says so."""
+DERIVED: Final = frozenset({
+    "iam_roles", "node_autoscaler", "real_nodes", "spot", "unreplicated_results",
+})  # fmt: skip
+"""What no profile claims as a capability: its provider, registry, cluster and offers say it."""
 
 
 @dataclass(slots=True)

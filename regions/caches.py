@@ -1,4 +1,4 @@
-"""Decides what the nodes of each machine type keep, and who sees it."""
+"""Decides what the nodes of each machine type may hold, and who sees it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from regions.tracks import claim_name, tolerations
 
 
 def held(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> dict[str, list[HeldModelPlan]]:
-    """By machine type, every version its nodes keep, in order and once."""
+    """By machine type, every version that its pods need, in order and once.
+
+    One that two models name is pinned when either pins it.
+    """
     rows: dict[str, dict[str, HeldModelPlan]] = defaultdict(dict)
 
     def add(machine: str, project: str, model: str, files: WeightsPlan) -> None:
         if files.mode == "cache":
+            other = rows[machine].get(files.address)
             rows[machine][files.address] = HeldModelPlan(
                 project=project,
                 model=model,
                 address=files.address,
                 digest=files.digest,
                 bytes=files.bytes,
+                pinned=files.pinned or (other is not None and other.pinned),
             )
 
     for row in servers:
@@ -41,7 +46,7 @@ def held(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> dict[str, li
 def caches(
     profile: RegionProfile, region: str, wanted: Mapping[str, list[HeldModelPlan]]
 ) -> tuple[CachePlan, ...]:
-    """One agent for each machine type whose nodes keep models."""
+    """One agent for each machine type whose nodes hold models."""
     found = []
     for machine, models in sorted(wanted.items()):
         offer, row = profile.machines[machine], MACHINES[machine]

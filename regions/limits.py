@@ -93,22 +93,31 @@ def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """The most replicas of one workload on one machine type."""
+    """The most replicas of one workload on one machine type, and the field that bounds them."""
 
     project: str
     model: str
     machine: str
     replicas: int
+    bound: str
 
 
 def _uses(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Iterator[_Use]:
     for row in servers:
         for track in row.tracks:
             work, machine = row.workload, track.placement.machine_type
-            yield _Use(work.project, work.model, machine, track.scaler.max)
+            yield _Use(work.project, work.model, machine, track.scaler.max, "scaling.max")
     for row_job in jobs:
         work, machine = row_job.workload, row_job.placement.machine_type
-        yield _Use(work.project, work.model, machine, row_job.parallelism)
+        pods = row_job.parallelism
+        yield _Use(work.project, work.model, machine, pods, "batch.parallelism")
+
+
+def _bounds(uses: Iterable[_Use], project: str, models: Iterable[str]) -> str:
+    """The fields by which these models ask for less: a job has no `scaling`."""
+    named = {(project, model) for model in models}
+    found = {use.bound for use in uses if (use.project, use.model) in named}
+    return " or ".join(sorted(found, reverse=True))
 
 
 def _asked(use: _Use) -> dict[Where, int]:
@@ -137,7 +146,8 @@ def over_quota(
 ) -> Iterator[SpecError]:
     """Projects whose models together may ask for more than their quota."""
     used: dict[tuple[str, Where], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for use in _uses(servers, jobs):
+    uses = [*_uses(servers, jobs)]
+    for use in uses:
         for where, amount in _asked(use).items():
             used[use.project, where][use.model] += amount
     for (project, where), models in sorted(used.items(), key=str):
@@ -149,7 +159,8 @@ def over_quota(
                 where,
                 "E381",
                 f"{', '.join(sorted(models))} may use {asked} {_UNITS[str(where[0])]}{of} in "
-                f"{region}, got a quota of {quota}; raise it or lower scaling.max",
+                f"{region}, got a quota of {quota}; raise it or lower "
+                f"{_bounds(uses, project, models)}",
             )
 
 
@@ -165,7 +176,8 @@ def over_budget(
     A replica costs its share of a node: price of the node / replicas per node * 730 h.
     """
     spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for use in _uses(servers, jobs):
+    uses = [*_uses(servers, jobs)]
+    for use in uses:
         offer = profile.machines[use.machine]
         hourly = offer.price_usd_per_hour.on_demand or 0.0
         share = use.replicas * hourly / offer.replicas_per_node
@@ -178,7 +190,7 @@ def over_budget(
                 "E382",
                 f"at most replicas {', '.join(sorted(models))} cost {dollars:,.0f} USD a month in "
                 f"{region} at on-demand prices, got a cap of {cap:,.0f}; raise it or lower "
-                f"scaling.max",
+                f"{_bounds(uses, project, models)}",
             )
 
 
@@ -186,8 +198,20 @@ def over_capacity(
     profile: RegionProfile,
     region: str,
     plan_rows: Mapping[tuple[str, str], tuple[int, int, int]],
+    fallen: Mapping[str, tuple[int, int]],
 ) -> Iterator[SpecError]:
-    """Pools whose nodes cannot hold the least replicas."""
+    """Pools whose nodes cannot hold the least replicas, those `fallen` from spot nodes included."""
+    for machine, (least, _) in sorted(fallen.items()):
+        offer = profile.machines[machine]
+        slots = offer.on_demand.max * offer.replicas_per_node
+        base = plan_rows.get((machine, "on_demand"), (0, 0, 0))[0]
+        if base <= slots < base + least:
+            message = (
+                f"without spot nodes all models together keep {base + least} replicas of {machine} "
+                f"on on-demand nodes, got room for {slots}; add nodes, lower scaling.min or write "
+                f"capacity.spot_fallback: none"
+            )
+            yield _region_error(region, f"machines.{machine}", message)
     for (machine, capacity), (least, _, _) in sorted(plan_rows.items()):
         offer = profile.machines[machine]
         nodes = offer.spot if capacity == "spot" else offer.on_demand
@@ -195,7 +219,7 @@ def over_capacity(
         if least > slots:
             message = (
                 f"all models together keep {least} {capacity} replicas of {machine}, got room for "
-                f"{slots}; add nodes or lower scaling.min"
+                f"{slots}; add nodes, or lower scaling.min or batch.parallelism"
             )
             yield _region_error(region, f"machines.{machine}", message)
 

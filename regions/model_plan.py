@@ -17,10 +17,15 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementPlan:
-    """Where a pod may stand and what it is given there. `cpu` in cores."""
+    """Where a pod may stand and what it is given there. `cpu` in cores.
+
+    `fallback_seconds` is above 0 where a pod that prefers spot nodes may stand on on-demand ones:
+    the wait after which the region's node autoscaler adds one of these instead.
+    """
 
     machine_type: str
     node_selector: dict[str, str]
+    fallback_seconds: int
     tolerations: tuple[Toleration, ...]
     gpus: int
     cpu: int
@@ -83,6 +88,8 @@ class WeightsPlan:
     bytes: int
     claim: str
     """PVC of the cache; empty with `download`."""
+    pinned: bool
+    """Whether every node of the machine type holds them, be its pods there or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +260,7 @@ class WorkloadPlan:
     registry_ports: tuple[int, ...]
     """TCP ports of the registry, as network policies see them."""
     reader_role_arn: str
+    """The IAM role of its pods: the project's reader, or a job's own; empty without AWS IAM."""
     scraper_namespace: str
     """Where the Prometheus pods stand that read the metrics."""
 
@@ -269,6 +277,18 @@ class ServerPlan:
     probe: ProbePlan
     slo: SloPlan
     spread_zones: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlan:
+    """What a job reads and writes in the region's bucket: prefixes, empty where it does not.
+
+    `role` is the IAM role with exactly these rights; empty without data, and without AWS IAM.
+    """
+
+    input_prefix: str
+    output_prefix: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,3 +311,4 @@ class JobPlan:
     completions: int
     retries: int
     deadline_seconds: int
+    data: DataPlan

@@ -1,4 +1,4 @@
-"""What a node's disk holds: the requests of its pods, the models it keeps, and images.
+"""What a node's disk holds: the requests of its pods, the models they need, and images.
 
 What a node's pods request beyond its disk stays Pending for ever; what is written beyond the
 kubelet's thresholds gets pods evicted, or an agent that no longer fetches.
@@ -50,16 +50,23 @@ def _pods(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan], most_per_node:
     return found
 
 
-def side_by_side(models: Iterable[HeldModelPlan]) -> int:
-    """Bytes of all models a node keeps and of the largest one's next version beside its old one.
+def most_at_once(models: Iterable[HeldModelPlan], replicas_per_node: int) -> int:
+    """Bytes of what a node must have room for at once, whatever the scheduler puts on it.
 
-    A model with a candidate has both already.
+    That is what is pinned, the largest versions that its replicas may be of, and one that comes
+    beside them: the next version of any model, or that of a pod which takes another's place. A
+    model with a candidate has its next version already.
     """
+    rows = list(models)
     versions: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for one in models:
+    for one in rows:
         versions[one.project, one.model].append(one.bytes)
-    next_one = max((sizes[0] for sizes in versions.values() if len(sizes) == 1), default=0)
-    return sum(map(sum, versions.values())) + next_one
+    others = sorted((one.bytes for one in rows if not one.pinned), reverse=True)
+    standing, more = others[:replicas_per_node], others[replicas_per_node:]
+    comes = max(
+        [*more[:1], *(sizes[0] for sizes in versions.values() if len(sizes) == 1)], default=0
+    )
+    return sum(one.bytes for one in rows if one.pinned) + sum(standing) + comes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +96,7 @@ class _Disk:
 
 
 def _disk(profile: RegionProfile, offer: Offer, pods: list[int], cache: CachePlan | None) -> _Disk:
-    held = side_by_side(cache.models) if cache else 0
+    held = most_at_once(cache.models, offer.replicas_per_node) if cache else 0
     percent = profile.cluster.disk_free_percent
     return _Disk(
         whole=offer.disk_gib(percent),
@@ -100,6 +107,16 @@ def _disk(profile: RegionProfile, offer: Offer, pods: list[int], cache: CachePla
     )
 
 
+def _told(offer: Offer, cache: CachePlan | None) -> str:
+    """Of what models the room is for, the largest by name."""
+    models = cache.models if cache else ()
+    pinned = sum(one.pinned for one in models)
+    standing = min(offer.replicas_per_node, len(models) - pinned)
+    largest = max(models, key=lambda one: one.bytes, default=None)
+    named = f", {largest.project}/{largest.model} the largest" if largest else ""
+    return f"{pinned} pinned, {standing} of its replicas, and one that comes{named}"
+
+
 def _least_cache_gib(disk: _Disk) -> int:
     """The smallest `cache_disk_gib` with which all that is wanted fits."""
     asked = math.ceil(100 * (disk.pods + disk.agent + _RESERVED_DISK_GIB) / (100 - _NODEFS_PERCENT))
@@ -107,7 +124,7 @@ def _least_cache_gib(disk: _Disk) -> int:
     return max(by_requests + 1, disk.written - IMAGES_GIB, 1)
 
 
-def _lack(disk: _Disk, machine: str) -> str:
+def _lack(disk: _Disk, machine: str, of_models: str) -> str:
     """What a node's disk lacks and what to write; empty where it holds everything."""
     asked = disk.pods + disk.agent
     if asked > disk.for_pods:
@@ -118,11 +135,11 @@ def _lack(disk: _Disk, machine: str) -> str:
         other = "let the nodes cache the models (`cache: auto`)"
     elif disk.written > disk.for_use:
         why = (
-            f"a node of {machine} needs {disk.written} GiB for models ({disk.models}, a next "
-            f"version beside the old one), images ({IMAGES_GIB}) and its pods ({asked}), got "
-            f"{disk.for_use} of {disk.whole} GiB, since {disk.free_percent} % stay free"
+            f"a node of {machine} needs {disk.written} GiB for models ({disk.models}: {of_models})"
+            f", images ({IMAGES_GIB}) and its pods ({asked}), got {disk.for_use} of {disk.whole} "
+            f"GiB, since {disk.free_percent} % stay free"
         )
-        other = "put fewer models on these nodes"
+        other = "pin fewer models (`cache: always`), or let pods download them (`cache: never`)"
     else:
         return ""
     return f"{why}; write cache_disk_gib: {_least_cache_gib(disk)} or more, or {other}"
@@ -135,7 +152,7 @@ def over_disk(
     jobs: Iterable[JobPlan],
     caches: Iterable[CachePlan],
 ) -> Iterator[SpecError]:
-    """Pools whose nodes have not the disk for their replicas, or not beside the models they keep.
+    """Pools whose nodes have not the disk for their replicas, or not beside the models they need.
 
     The disk is the volume that is made, and for listed nodes the one that `cache_disk_gib` needs.
     """
@@ -144,7 +161,8 @@ def over_disk(
     lacks: dict[str, str] = {}
     for (machine, _), pods in sorted(_pods(servers, jobs, most).items()):
         disk = _disk(profile, profile.machines[machine], pods, kept.get(machine))
-        lacks[machine] = lacks.get(machine) or _lack(disk, machine)
+        of_models = _told(profile.machines[machine], kept.get(machine))
+        lacks[machine] = lacks.get(machine) or _lack(disk, machine, of_models)
     for machine, why in lacks.items():
         if why:
             yield SpecError(

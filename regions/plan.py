@@ -51,16 +51,18 @@ class PoolPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderPlan:
-    """An IAM role that may read `prefix` of the bucket, and who assumes it.
+class GrantPlan:
+    """An IAM role that may read and write below prefixes of the bucket, and who assumes it.
 
-    `service_account` is `*` when every ServiceAccount of the namespace may.
+    `name` is its logical name, `service_account` is `*` when every one of the namespace may.
     """
 
+    name: str
     role: str
     namespace: str
     service_account: str
-    prefix: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +95,20 @@ class RegistryPlan:
     replicate_to: tuple[ReplicaPlan, ...]
     oidc_issuer: str
     account_id: str
-    readers: tuple[ReaderPlan, ...]
+    grants: tuple[GrantPlan, ...]
     """Empty without AWS IAM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldModelPlan:
-    """A model version that nodes keep."""
+    """A model version that nodes may hold, and each node does when it is pinned."""
 
     project: str
     model: str
     address: str
     digest: str
     bytes: int
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,7 @@ class CachePlan:
     tolerations: tuple[Toleration, ...]
     image: str
     models: tuple[HeldModelPlan, ...]
+    """Of all pods of the machine type; a node holds those of its own, and what fits beside them."""
     claims: tuple[ClaimPlan, ...]
     disk_budget_gib: int
     disk_free_percent: int
@@ -139,6 +143,26 @@ class CachePlan:
     registry_ports: tuple[int, ...]
     reader_role_arn: str
     scraper_namespace: str
+
+    @property
+    def total_bytes(self) -> int:
+        """All models together, of which a node holds at most what its budget has room for."""
+        return sum(one.bytes for one in self.models)
+
+    @property
+    def pinned_bytes(self) -> int:
+        """What every node holds."""
+        return sum(one.bytes for one in self.models if one.pinned)
+
+    @property
+    def most_bytes(self) -> int:
+        """What a node holds at most; an agent fills its budget as far as there are models."""
+        return min(self.total_bytes, self.disk_budget_gib * 1024**3)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every node has room for all models."""
+        return self.most_bytes == self.total_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

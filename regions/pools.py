@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +25,12 @@ from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import RegionProfile
 
 _AMI_TYPES: Final = {True: "AL2023_x86_64_NVIDIA", False: "AL2023_x86_64_STANDARD"}
+PRIORITIES: Final = '{20: [".*isoserve-.*-spot-[0-9a-f]{8}.*"], 10: [".*"]}'
+"""What the cluster autoscaler's priority expander must be told, as YAML: the highest wins, and the
+expressions are of Auto Scaling groups' names, which hold the EKS group's. It is printed and not
+rendered: the one ConfigMap orders the groups of everybody in the cluster, in a namespace that is
+not ours. Source: kubernetes/autoscaler, cluster-autoscaler/expander/priority/readme.md. That EKS
+names the Auto Scaling group eks-<node group>-<uuid> was not looked up: compare with the account."""
 Demand = dict[tuple[str, str], tuple[int, int, int]]
 """By machine type and capacity: replicas at least, replicas at most, number of tracks."""
 
@@ -45,6 +51,19 @@ def demand(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> Demand:
     return {key: (row[0], row[1], row[2]) for key, row in rows.items()}
 
 
+def fallen(servers: Iterable[ServerPlan], jobs: Iterable[JobPlan]) -> dict[str, tuple[int, int]]:
+    """By machine type, the pods at least and at most that on-demand nodes hold on top of their own
+    when no spot node is there."""
+    pods = [(t.placement, t.scaler.min, t.scaler.max) for s in servers for t in s.tracks]
+    pods += [(job.placement, job.parallelism, job.parallelism) for job in jobs]
+    found: dict[str, tuple[int, int]] = {}
+    for place, least, most in pods:
+        if place.fallback_seconds:
+            sums = found.get(place.machine_type, (0, 0))
+            found[place.machine_type] = (sums[0] + least, sums[1] + most)
+    return found
+
+
 def capacity_of(track: TrackPlan) -> str:
     """`on_demand` or `spot`."""
     return "spot" if track.track == "spot" else "on_demand"
@@ -55,18 +74,26 @@ def nodes_of(offer: Offer, capacity: str) -> Nodes:
     return offer.spot if capacity == "spot" else offer.on_demand
 
 
-def with_surge(server: ServerPlan, profile: RegionProfile, wanted: Demand) -> ServerPlan:
+def with_surge(
+    server: ServerPlan,
+    profile: RegionProfile,
+    wanted: Demand,
+    fallen: Mapping[str, tuple[int, int]],
+) -> ServerPlan:
     """The server with one replica of surge per track where the pool has room for all at once.
 
     room = (most nodes * replicas per node - replicas at most) // tracks in the pool. A default
-    surge of 25 % on a full GPU pool waits for ever for a GPU that the old replica holds.
+    surge of 25 % on a full GPU pool waits for ever for a GPU that the old replica holds. Pods that
+    have `fallen` from spot nodes leave less room on the on-demand ones.
     """
     changed = []
     for track in server.tracks:
         capacity = capacity_of(track)
         offer = profile.machines[track.placement.machine_type]
         _, most, tracks = wanted[track.placement.machine_type, capacity]
-        room = (nodes_of(offer, capacity).max * offer.replicas_per_node - most) // tracks
+        guests = fallen.get(track.placement.machine_type, (0, 0)) if capacity != "spot" else (0, 0)
+        held = most + guests[1]
+        room = (nodes_of(offer, capacity).max * offer.replicas_per_node - held) // tracks
         surge = min(max(room, 0), 1)
         changed.append(replace(track, surge=surge, unavailable=1 - surge))
     return replace(server, tracks=tuple(changed))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from model_specs.addresses import PinnedImage
+from model_specs.addresses import PinnedImage, image_host
 from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME, Name
@@ -26,6 +26,7 @@ Finding = tuple[tuple[str | int, ...], str, str]
 Reader = Callable[[str, Source], object]
 """Called with the name of each region and the values of its file, before they are checked."""
 
+_IMAGE_HOST: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$"
 _REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
 _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -84,6 +85,19 @@ Annotations = dict[Annotated[str, Field(pattern=LABEL_KEY)], str]
 Labels = dict[Annotated[str, Field(pattern=LABEL_KEY)], Annotated[str, Field(pattern=LABEL_VALUE)]]
 
 
+class NodeAutoscaler(Part):
+    """The cluster autoscaler, which exists before us and adds nodes to our node groups.
+
+    It ignores what pods merely prefer, so its owner starts it with `--expander=priority` and the
+    ConfigMap that `isoserve plan` prints. Source: kubernetes/autoscaler, cluster-autoscaler/FAQ.md
+    ("Does CA respect node affinity") and expander/priority/readme.md, read 2026-11-28.
+    """
+
+    provision_timeout_seconds: Annotated[int, Field(ge=60, le=7200)]
+    """Its --max-node-provision-time (the program's default is 900): a group that gave no node by
+    then is passed over, and pods that may fall back get a node of the next group."""
+
+
 class Cluster(Part):
     """The Kubernetes cluster, which exists before us."""
 
@@ -101,6 +115,9 @@ class Cluster(Part):
     """Per cent of a node's disk that stay free: 5 above the kubelet's highest default threshold,
     imagefs.available<15% (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction);
     0 where no kubelet evicts."""
+    node_autoscaler: NodeAutoscaler | None = None
+    """What adds nodes for waiting pods, where capacity.spot_fallback may rest on it; null where
+    there is none, or its groups are not in the order spot, then on demand."""
 
 
 class Account(Part):
@@ -238,6 +255,10 @@ class RegionProfile(Part):
     """The Grafana that loads dashboards of this cluster."""
     runbook_url: Annotated[str, Field(pattern=r"^https?://")]
     """The page whose sections are named like the alerts."""
+    image_hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=_IMAGE_HOST)], ...], AfterValidator(_check_some), Once
+    ]
+    """The registries whose images may run here: specs', the runtime catalogue's and our own."""
     agent_image: PinnedImage
     """The cache agent, pinned."""
     prober_image: PinnedImage
@@ -252,7 +273,7 @@ class RegionProfile(Part):
         findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
-        findings += self._misfits()
+        findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -268,6 +289,11 @@ class RegionProfile(Part):
                     why = f"a node has one machine type, got {shown(node)} of {homes[node]} too"
                     place = ("machines", name, "node_names", index)
                     yield place, "E371", f"{why}; list it once"
+
+    def _grown_metal(self) -> Iterator[Finding]:
+        if self.provider == "on_prem" and self.cluster.node_autoscaler is not None:
+            why = "nothing adds nodes to a list of own ones, got a node autoscaler"
+            yield ("cluster", "node_autoscaler"), "E371", f"{why}; remove it"
 
     def _half_capabilities(self) -> Iterator[Finding]:
         if "gateway_api" in self.capabilities and not self.gateway_class:
@@ -345,6 +371,14 @@ class RegionProfile(Part):
                 why = misdirects(self.provider, name, key, own[key])
                 if why:
                     yield ("gateways", name, "annotations", key), "E371", why
+
+    def _strange_images(self) -> Iterator[Finding]:
+        """Programs of our own from a registry that the profile does not list."""
+        for name in ("agent_image", "prober_image"):
+            host = image_host(getattr(self, name))
+            if host not in self.image_hosts:
+                why = f"images come from {', '.join(self.image_hosts)}, got {shown(host)}"
+                yield (name,), "E371", f"{why}; mirror the image there, or add it to image_hosts"
 
     def _misfits(self) -> Iterator[Finding]:
         """Instance types that cannot carry their machine type."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from model_specs.errors import SpecErrors, nearest
+from model_specs.addresses import image_host
+from model_specs.errors import SpecErrors, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.moment import written
 from model_specs.names import (
@@ -32,17 +33,18 @@ from regions.plan import (
     ClusterPlan,
     ExpiredPlan,
     GatewayPlan,
+    GrantPlan,
     ProberPlan,
     ProjectPlan,
     PrometheusPlan,
-    ReaderPlan,
     RegionPlan,
     RegistryPlan,
     ReplicaPlan,
 )
-from regions.pools import demand, nodes_of, pools, with_surge
+from regions.pools import demand, fallen, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
-from regions.servers import job, reader_role, server
+from regions.servers import job as job_of
+from regions.servers import reader_role, server
 from regions.tracks import versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
@@ -80,6 +82,7 @@ def _holds_replicas(abilities: Abilities, offer: Offer, model: Model) -> None:
         abilities.lack(model.id, "scaling.max", "E302", reason)
     rest = model.spec.scaling.max - model.spec.capacity.on_demand_base
     room = offer.spot.max * offer.replicas_per_node
+    _holds_fallback(abilities, offer, model, model.spec.scaling.max)
     if model.spec.capacity.spot and room and rest > room:
         reason = (
             f"{rest} replicas above on_demand_base would stand on spot nodes and region "
@@ -88,12 +91,26 @@ def _holds_replicas(abilities: Abilities, offer: Offer, model: Model) -> None:
         abilities.lack(model.id, "capacity.on_demand_base", "E302", reason)
 
 
+def _holds_fallback(abilities: Abilities, offer: Offer, model: Model, most: int) -> None:
+    """Record that the on-demand nodes do not hold all `most` pods when no spot node is there."""
+    room = offer.on_demand.max * offer.replicas_per_node
+    falls = model.spec.capacity.spot_fallback == "on_demand" and offer.spot.max
+    if falls and most > room:
+        reason = (
+            f"without spot nodes {most} pods would stand on on-demand nodes and region "
+            f"{abilities.region} holds {room} of {model.spec.machine_type}; ask for fewer, or "
+            f"write none"
+        )
+        abilities.lack(model.id, "capacity.spot_fallback", "E302", reason)
+
+
 def _holds_pods(abilities: Abilities, offer: Offer, model: Model) -> None:
     """Record that a job's pods, all on one kind of node, have no room at once."""
     spec = model.spec
     assert spec.batch is not None, "the caller has looked"
     kind = "spot" if spec.capacity.spot and offer.spot.max else "on_demand"
     room = nodes_of(offer, kind).max * offer.replicas_per_node
+    _holds_fallback(abilities, offer, model, spec.batch.parallelism)
     if spec.batch.parallelism > room:
         reason = (
             f"parallelism is {spec.batch.parallelism} and region {abilities.region} holds {room} "
@@ -112,6 +129,12 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
         return
     (_holds_replicas if model.spec.batch is None else _holds_pods)(abilities, offer, model)
     for role, what in versions(specs, model.spec).items():
+        host = image_host(what.image)
+        if host not in profile.image_hosts:
+            path = "image" if role == "stable" else f"rollout.{role}"
+            allowed = ", ".join(profile.image_hosts)
+            why = f"region {abilities.region} runs images of {allowed}, got {shown(host)}"
+            abilities.lack(model.id, path, "E333", f"{why}; mirror the image there")
         reason = fits_memory(MACHINES[wish], what)
         if reason:
             path = "model" if role == "stable" else f"rollout.{role}"
@@ -134,32 +157,57 @@ def _account(profile: RegionProfile) -> AccountPlan:
     )
 
 
-def _readers(profile: RegionProfile, region: str, projects: Iterable[str]) -> list[ReaderPlan]:
-    """One role for the agents, one for each project's own downloads."""
+def _grants(
+    profile: RegionProfile, region: str, projects: Iterable[str], jobs: Iterable[JobPlan]
+) -> Iterator[GrantPlan]:
+    """A role for the agents, for each project's own downloads, and for each job with data."""
     if profile.provider != "aws":
-        return []
-    agents = ReaderPlan(
+        return
+    yield GrantPlan(
+        name=f"reader-{CACHE_NAMESPACE}",
         role=reader_role(region, CACHE_NAMESPACE),
         namespace=CACHE_NAMESPACE,
         service_account=CACHE_ACCOUNT,
-        prefix="",
+        reads=("",),
+        writes=(),
     )
-    return [
-        agents,
-        *(
-            ReaderPlan(
-                role=reader_role(region, project),
-                namespace=project,
-                service_account="*",
-                prefix=f"{project}/",
-            )
-            for project in projects
-        ),
-    ]
+    for project in projects:
+        yield GrantPlan(
+            name=f"reader-{project}",
+            role=reader_role(region, project),
+            namespace=project,
+            service_account="*",
+            reads=(f"{project}/",),
+            writes=(),
+        )
+    for job in jobs:
+        if job.data.role:
+            yield _grant_of(job)
+
+
+def _grant_of(job: JobPlan) -> GrantPlan:
+    """The role of a job's pods, which replaces the project's: what downloads needs that part too.
+
+    Two hyphens in the logical name keep it apart from a project's.
+    """
+    work, data = job.workload, job.data
+    models = f"{work.project}/" if job.weights.mode == "download" else ""
+    return GrantPlan(
+        name=f"job-{work.project}--{work.model}",
+        role=data.role,
+        namespace=work.namespace,
+        service_account=work.model,
+        reads=tuple(prefix for prefix in (models, data.input_prefix) if prefix),
+        writes=(data.output_prefix,) if data.output_prefix else (),
+    )
 
 
 def _registry(
-    profile: RegionProfile, abilities: Abilities, region: str, projects: Iterable[str]
+    profile: RegionProfile,
+    abilities: Abilities,
+    region: str,
+    projects: Iterable[str],
+    jobs: Iterable[JobPlan],
 ) -> RegistryPlan:
     registry = profile.registry
     copied = abilities.allow("registry replication", "", "registry")
@@ -184,7 +232,7 @@ def _registry(
         ),
         oidc_issuer=profile.cluster.oidc_issuer,
         account_id=profile.account.account_id,
-        readers=tuple(_readers(profile, region, projects)),
+        grants=tuple(_grants(profile, region, projects, jobs)),
     )
 
 
@@ -284,7 +332,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
         before = len(abilities.gaps)
         _fits(specs, abilities, profile, model)
         if len(abilities.gaps) == before and model.spec.batch is not None:
-            jobs.append(job(specs, abilities, profile, region, model))
+            jobs.append(job_of(specs, abilities, profile, region, model))
         elif len(abilities.gaps) == before:
             made = server(specs, abilities, profile, region, model)
             if len(abilities.gaps) == before:
@@ -296,10 +344,10 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
             ]
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
-    errors += clashes(specs, profile, servers)
+    errors += clashes(specs, profile, servers, jobs)
     errors += over_quota(specs, region, servers, jobs)
     errors += over_budget(specs, profile, region, servers, jobs)
-    errors += over_capacity(profile, region, wanted)
+    errors += over_capacity(profile, region, wanted, fallen(servers, jobs))
     errors += over_disk(profile, region, servers, jobs, caches)
     if errors:
         raise SpecErrors(errors)
@@ -356,8 +404,8 @@ def _plan(
 ) -> RegionPlan:
     """All parts together, in their fixed order."""
     servers, jobs, caches = parts
-    wanted = demand(servers, jobs)
-    servers = [with_surge(row, profile, wanted) for row in servers]
+    wanted, guests = demand(servers, jobs), fallen(servers, jobs)
+    servers = [with_surge(row, profile, wanted, guests) for row in servers]
     workloads = [*(row.workload for row in servers), *(row.workload for row in jobs)]
     names = _used(specs, region, workloads)
     abilities.allow("admission guard", "", "access")
@@ -370,7 +418,7 @@ def _plan(
         capabilities=tuple(sorted(profile.capabilities)),
         cluster=_cluster(profile),
         account=_account(profile),
-        registry=_registry(profile, abilities, region, names),
+        registry=_registry(profile, abilities, region, names, jobs),
         grafana_url=profile.grafana_url,
         prometheus=_prometheus(profile),
         proxy_namespaces=profile.proxy_namespaces,

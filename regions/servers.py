@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from model_specs.load import Model, Specs
+from model_specs.names import DATA
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
 from regions.abilities import Abilities
@@ -16,6 +17,7 @@ from regions.machines import MACHINES
 from regions.model_plan import (
     AccessPlan,
     BackendPlan,
+    DataPlan,
     JobPlan,
     ProbePlan,
     SecretPlan,
@@ -27,6 +29,7 @@ from regions.profile import RegionProfile
 from regions.tracks import (
     candidate_share,
     container,
+    fallback_seconds,
     labels_of,
     placement,
     tracks,
@@ -34,6 +37,8 @@ from regions.tracks import (
     weights,
 )
 
+_LONGEST_ROLE: Final = 64
+_DATA_SECRET_MOUNT: Final = "/var/run/isoserve/data"
 GATEWAYS: Final = {"private": "", "permissive": "internal", "public": "public"}
 
 
@@ -65,6 +70,18 @@ def role_arn(profile: RegionProfile, role: str) -> str:
 def reader_role(region: str, project: str) -> str:
     """The IAM role by which a project's pods download; agents are project `isoserve-cache`."""
     return f"isoserve.{region}.{project}"
+
+
+def job_role(region: str, project: str, model: str) -> str:
+    """The IAM role of one job. A digest keeps apart what 64 characters, IAM's most, cut alike."""
+    digest = hashlib.sha256(f"{project}/{model}".encode()).hexdigest()[:8]
+    stem = f"isoserve.{region}.{project}.{model}"
+    return f"{stem[: _LONGEST_ROLE - len(digest) - 1]}.{digest}"
+
+
+def data_prefix(project: str, path: str | None) -> str:
+    """Where a folder of the project's data stands in the bucket; empty for none."""
+    return f"{DATA}/{project}/{path}/" if path else ""
 
 
 def backends(model: Model) -> tuple[BackendPlan, ...]:
@@ -215,6 +232,56 @@ def run_id(spec: ModelSpec) -> str:
     return hashlib.sha256(json.dumps(json.loads(said), sort_keys=True).encode()).hexdigest()[:8]
 
 
+def _data(abilities: Abilities, profile: RegionProfile, region: str, model: Model) -> DataPlan:
+    """What the job reads and writes, and by whose rights."""
+    batch = model.spec.batch
+    assert batch is not None, "the caller has looked"
+    read, written = (data_prefix(model.project, one) for one in (batch.input, batch.output))
+    has_roles = profile.provider == "aws" and not profile.registry.endpoint
+    has_role = bool(read or written) and abilities.allow_if(
+        has_roles, "role of a job", model.id, "batch"
+    )
+    if written:
+        copies = {copy.region for copy in profile.registry.replicate_to}
+        also = copies & {*model.spec.regions} if model.spec.regions else copies
+        abilities.allow_if(not also, "results of each region", model.id, "batch.output")
+    return DataPlan(
+        input_prefix=read,
+        output_prefix=written,
+        role=job_role(region, model.project, model.name) if has_role else "",
+    )
+
+
+def _data_env(work: WorkloadPlan, data: DataPlan) -> dict[str, str]:
+    """How the job's program finds its data: URLs, and what every SDK of S3 reads by itself.
+
+    Python's reads AWS_DEFAULT_REGION (botocore/configprovider.py of 1.44.5), the others AWS_REGION
+    (docs.aws.amazon.com/sdkref/latest/guide/feature-region.html).
+    """
+    if not (data.input_prefix or data.output_prefix):
+        return {}
+    told = {
+        "AWS_DEFAULT_REGION": work.registry_region,
+        "AWS_ENDPOINT_URL_S3": work.registry_endpoint,
+        "AWS_REGION": work.registry_region,
+        "AWS_SHARED_CREDENTIALS_FILE": "" if data.role else f"{_DATA_SECRET_MOUNT}/credentials",
+        "ISOSERVE_INPUT": data.input_prefix and f"{work.registry_url}/{data.input_prefix}",
+        "ISOSERVE_OUTPUT": data.output_prefix and f"{work.registry_url}/{data.output_prefix}",
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _with_data(work: WorkloadPlan, profile: RegionProfile, data: DataPlan) -> WorkloadPlan:
+    """The job's own rights in the place of the project's, or its keys where there are no roles."""
+    if data.role:
+        return replace(work, reader_role_arn=role_arn(profile, data.role))
+    if not (data.input_prefix or data.output_prefix):
+        return work
+    # No name that a spec writes holds two hyphens, so this is no Secret of `secrets`.
+    keys = SecretPlan(name=f"{work.model}--data", mount=_DATA_SECRET_MOUNT)
+    return replace(work, secrets=(*work.secrets, keys))
+
+
 def job(
     specs: Specs, abilities: Abilities, profile: RegionProfile, region: str, model: Model
 ) -> JobPlan:
@@ -229,9 +296,13 @@ def job(
         offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
     )
     capacity = "spot" if spot else "on_demand"
+    data = _data(abilities, profile, region, model)
+    work = _with_data(workload(abilities, profile, region, model), profile, data)
+    own = container(what, machine, model)
+    env = {**own.env, **_data_env(work, data)}
     return JobPlan(
-        workload=workload(abilities, profile, region, model),
-        container=replace(container(what, machine, model), command=batch.command, args=()),
+        workload=work,
+        container=replace(own, command=batch.command, args=(), env=env),
         weights=files,
         placement=placement(
             machine,
@@ -239,6 +310,7 @@ def job(
             capacity,
             what.bytes,
             files.mode == "cache",
+            fallback_seconds(abilities, profile, model, capacity),
         ),
         capacity=capacity,
         run=run_id(spec),
@@ -248,4 +320,5 @@ def job(
         completions=batch.completions,
         retries=batch.retries,
         deadline_seconds=batch.deadline_seconds,
+        data=data,
     )

@@ -145,18 +145,43 @@ def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
         digest=what.digest,
         bytes=what.bytes,
         claim=claim_name(model.spec.machine_type) if cached else "",
+        pinned=cached and wish == "always",
     )
 
 
+def fallback_seconds(
+    abilities: Abilities, profile: RegionProfile, model: Model, capacity: str
+) -> int:
+    """How long a node autoscaler waits for a spot node before it adds an on-demand one; 0 where
+    the pods do not fall back."""
+    if capacity != "spot" or model.spec.capacity.spot_fallback == "none":
+        return 0
+    adds = profile.cluster.node_autoscaler
+    known = abilities.allow_if(
+        adds is not None, "spot fallback", model.id, "capacity.spot_fallback"
+    )
+    return adds.provision_timeout_seconds if adds and known else 0
+
+
 def placement(
-    machine: MachineType, offer: Offer, capacity: str, model_bytes: int, cached: bool
+    machine: MachineType,
+    offer: Offer,
+    capacity: str,
+    model_bytes: int,
+    cached: bool,
+    fallback_seconds: int,
 ) -> PlacementPlan:
-    """Where a pod stands: on nodes of its machine type and capacity, and nowhere else."""
+    """Where a pod stands: on nodes of its machine type and capacity, and nowhere else.
+
+    With a fallback the capacity is a preference and no part of `node_selector`.
+    """
+    kind = {} if fallback_seconds else {LABEL_CAPACITY: capacity}
     spot = (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
     download = 0 if cached else math.ceil(1.1 * model_bytes / _GIB)
     return PlacementPlan(
         machine_type=machine.name,
-        node_selector={LABEL_CAPACITY: capacity, LABEL_MACHINE: machine.name},
+        node_selector={**kind, LABEL_MACHINE: machine.name},
+        fallback_seconds=fallback_seconds,
         tolerations=(*tolerations(machine, offer), *spot),
         gpus=machine.gpus,
         cpu=machine.cpu,
@@ -365,6 +390,7 @@ def _track(
             bounds.capacity,
             what.bytes,
             files.mode == "cache",
+            fallback_seconds(abilities, profile, model, bounds.capacity),
         ),
         startup=clocks,
         drain=drain(what.runtime),

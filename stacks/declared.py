@@ -149,6 +149,10 @@ _KEYS = (
     r"|volumes\[registry-credentials\](\.secret\.secretName)?"
     r"|volumeMounts\[registry-credentials\])"
 )
+_DATA = (
+    r".*\.(env\[AWS_(ENDPOINT_URL_S3|SHARED_CREDENTIALS_FILE)\]"
+    r"|(volumes|volumeMounts)\[secret-[a-z0-9-]+--data\])"
+)
 _TOKEN = r".*\.(volumes|volumeMounts)\[(token|\d+)\]|spec\.egress(\[\d+\].*)?"
 
 DECLARED: Final[tuple[Declared, ...]] = tuple(
@@ -161,6 +165,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
             _always,
             "the quota leaves room for the surge, which follows the pool's room",
         ),
+        (r"P(latform|roject)Space/.*", r"metadata\.annotations.*isoserve\.dev/region\]?", _always,
+         "whose the object is"),
         ("ProjectSpace/NetworkPolicy", r"spec\.egress\[0\]\.to(\[\d+\].*)?", _other_callees,
          "a project calls whoever serves it there"),
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
@@ -191,6 +197,7 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
          "others put taints of their own on the nodes there"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),
         (_PODS, _KEYS, _less("model cache"), "as above"),
+        (r"ModelJob/(CronJob|Job)", _DATA, _less("role of a job"), "its pods have keys there"),
         (_PODS, r".*\.priorityClassName", _lacks("cluster_scope"), "no priority classes"),
         (_PODS, r".*\.topologySpreadConstraints", _zones, "one zone needs no spread"),
         (r"AdmissionGuard/.*", r"", _lacks("cluster_scope"), "namespace rights only"),
@@ -201,8 +208,10 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (_SCALERS, r"spec\.m(ax|in)Replica(s|Count)", _less("spot nodes"), "as above"),
         (_SCALERS, r"spec\.triggers\[\d+\].*", _less("spot nodes"), "as above"),
         (_SCALERS, r"spec\.metrics\[.*", _lacks("custom_metrics"), "scales on CPU"),
-        (r"ModelJob/(CronJob|Job)", r".*\.(nodeSelector|tolerations).*", _less("spot nodes"),
-         "runs on on-demand nodes there"),
+        (r"ModelJob/(CronJob|Job)", r".*\.(nodeSelector|tolerations|affinity).*",
+         _less("spot nodes"), "runs on on-demand nodes there"),
+        (r"Model(Job/(CronJob|Job)|Server/Deployment)", r".*\.(nodeSelector|affinity).*",
+         _less("spot fallback"), "its spot pods wait for spot nodes there"),
         (r"ModelServer/Deployment", r"", _less("spot nodes"), "no Deployment of spot replicas"),
         (r"ModelServer/Deployment", r"spec\.replicas", _less("spot nodes"), "as above"),
         (r"ModelServer/Deployment", r"spec\.replicas", _lacks("keda"), "an HPA keeps one at least"),

@@ -25,7 +25,7 @@ from stacks.tree import moment_of, tree_of
 # What a place is called and where it is: these values of a profile may differ wherever they occur.
 _PLACES: Final = (
     "region", "account", "agent_image", "cluster", "domain", "gateway_class", "grafana_url",
-    "machines", "partition", "prober_image", "prometheus_labels", "prometheus_url",
+    "image_hosts", "machines", "partition", "prober_image", "prometheus_labels", "prometheus_url",
     "proxy_namespaces", "registry", "runbook_url", "scraper_namespace", "sign_in", "tls_secret",
     "zones",
 )  # fmt: skip

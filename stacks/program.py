@@ -117,7 +117,7 @@ def build(plan: RegionPlan, root: Path) -> None:
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
     made = register(rendered, plan, cluster(plan, root), kubeconfig)
-    RolloutGate(rendered, plan, made, kubeconfig)
+    RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
     pulumi.export("expired", [f"{row.model}: ttl passed on {row.ttl}" for row in plan.expired])

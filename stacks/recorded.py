@@ -22,7 +22,8 @@ from policies.resources import Resource, Unknown
 from regions.plan import RegionPlan
 from stacks.program import aws_part, cluster
 
-_RECORDED: Final = ("aws:", "pulumi:providers:")
+_OUR_COMPONENTS: Final = ("isoserve:index:", "pulumi:pulumi:Stack")
+"""What makes nothing by itself; whatever else is registered reaches the judge."""
 _AMBIENT: Final = (
     "callbacks", "dry_run", "engine", "monitor", "monitor_features", "organization", "project",
     "rpc_manager", "stack",
@@ -86,7 +87,7 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # the protocol's name
         token, name = request.type, request.name
         sent = json_format.MessageToDict(request.object)
-        if token.startswith(_RECORDED):
+        if not token.startswith(_OUR_COMPONENTS):
             self.found.append(
                 Resource(
                     type=token,
@@ -106,7 +107,8 @@ class _Recorder(mocks.MockMonitor):
 
 
 @contextmanager
-def _without_trace() -> Iterator[None]:
+def without_trace() -> Iterator[None]:
+    """What pulumi keeps for a whole process is afterwards as it was before."""
     before = {name: Context().run(getattr, settings.SETTINGS, name) for name in _AMBIENT}
     try:
         yield
@@ -133,6 +135,6 @@ def recorded(plan: RegionPlan, root: Path, *, known: bool = True) -> list[Resour
     Unknown.
     """
     recorder = _Recorder(plan, known)
-    with _without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+    with without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(_run(recorder, root), context=Context())
     return sorted(recorder.found, key=lambda one: (one.type, one.name))

@@ -10,8 +10,9 @@ from typing import Final
 
 from model_specs.moment import written
 from regions.model_plan import TrackPlan
-from regions.plan import RegionPlan
-from stacks.outcome import OK, Outcome, table
+from regions.plan import CachePlan, RegionPlan
+from regions.pools import PRIORITIES
+from stacks.outcome import OK, Outcome, count, table
 from stacks.tree import moment_of, tree_of
 
 _HEAD = (
@@ -70,6 +71,39 @@ def _rows(plan: RegionPlan) -> Iterator[tuple[str, ...]]:
         )
 
 
+def _gb(number: int) -> str:
+    return f"{number / 1e9:.1f} GB"
+
+
+def _held(cache: CachePlan) -> str:
+    """What a node of a machine type holds, at least and at most."""
+    models = count(len(cache.models), "cached version")
+    if cache.is_whole:
+        return f"every node holds all {_gb(cache.total_bytes)} of {models}"
+    return (
+        f"a node holds {_gb(cache.pinned_bytes)} of pinned versions, those of its own pods, and "
+        f"others up to {_gb(cache.most_bytes)}, of {models} with {_gb(cache.total_bytes)}"
+    )
+
+
+def _fallbacks(plan: RegionPlan) -> Iterator[str]:
+    """The wait of every workload that falls back to on-demand nodes, and what it rests on."""
+    places = [(s.workload.id, t.placement) for s in plan.servers for t in s.tracks]
+    places += [(job.workload.id, job.placement) for job in plan.jobs]
+    falling = [(name, place.fallback_seconds) for name, place in places if place.fallback_seconds]
+    for name, seconds in falling:
+        yield (
+            f"{name}  its spot pods take free on-demand nodes at once, and new ones where no spot "
+            f"node has come after {seconds} s; they stay there until they are rolled or replaced\n"
+        )
+    if falling:
+        yield (
+            "the cluster autoscaler must run with --expander=priority "
+            f"--max-node-provision-time={falling[0][1]}s and have, in its namespace, the ConfigMap "
+            f"cluster-autoscaler-priority-expander with data.priorities: {PRIORITIES}\n"
+        )
+
+
 def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
     yield f"planned for {written(at)}\n\n"
     for plan in plans:
@@ -83,6 +117,9 @@ def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
                 )
             if not server.probe.written:
                 yield f"{server.workload.id}  not probed for correctness: write probe.request\n"
+        for cache in plan.caches:
+            yield f"{cache.machine_type}  {_held(cache)}\n"
+        yield from _fallbacks(plan)
         for row in plan.expired:
             yield f"{row.model}  planned no more: its ttl passed on {row.ttl}\n"
         yield "\n"

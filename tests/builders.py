@@ -58,6 +58,7 @@ def a_placement(**over: Any) -> PlacementPlan:
     whole = PlacementPlan(
         machine_type=machine,
         node_selector={LABEL_CAPACITY: "on_demand", LABEL_MACHINE: machine},
+        fallback_seconds=0,
         tolerations=(
             Toleration(key=LABEL_MACHINE, value=machine),
             Toleration(key=TAINT_GPU, value=""),
@@ -129,6 +130,7 @@ def a_track(**over: Any) -> TrackPlan:
             digest=DIGEST,
             bytes=8 * 1024**3,
             claim="models-gpu-l4-1",
+            pinned=False,
         ),
         placement=a_placement(),
         startup=StartupPlan(
@@ -303,7 +305,7 @@ def a_registry(**over: Any) -> RegistryPlan:
         replicate_to=(),
         oidc_issuer="",
         account_id="000000000000",
-        readers=(),
+        grants=(),
     )
     return replace(whole, **over)
 

@@ -31,6 +31,8 @@ class Node:
     disk_free_percent: int = 0
     """0, so that no test depends on how full this machine's disk is."""
     seconds: float = 0.0
+    needs: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """What pods need, by project; of one that is not in it nothing is known."""
     signs: Signs = field(default_factory=lambda: Signs("node-1"))
 
     def __post_init__(self) -> None:
@@ -39,7 +41,8 @@ class Node:
     def restart(self) -> None:
         """The agent's process ends and another begins; the metrics go on, to be looked at."""
         retries = Retries(lambda: self.seconds, lambda most: most, 0.0)
-        self.holder = Holder(self.root, Origin(self.store, self.peers), self.signs, retries)
+        origin = Origin(self.store, self.peers)
+        self.holder = Holder(self.root, origin, self.signs, retries, lambda: dict(self.needs))
 
     def turn(self, *models: Wanted) -> None:
         config = Config(
@@ -91,3 +94,22 @@ def check_visible(root: Path, expected: Mapping[tuple[str, str], Mapping[str, by
         assert modes <= {0o444, 0o555}, "nobody writes what is verified"
         found += 1
     return found
+
+
+def a_version(
+    digest: str,
+    size: int = 1,
+    model: str = "model",
+    *,
+    project: str = "search",
+    pinned: bool = False,
+) -> Wanted:
+    """A version as the config lists it, which no store need have."""
+    return Wanted(
+        project=project,
+        model=model,
+        address=f"{project}/{model}:v1@sha256:{digest}",
+        digest=digest,
+        bytes=size,
+        pinned=pinned,
+    )

@@ -52,7 +52,7 @@ def _child(url: str, line: str) -> None:
     config = Config(
         budget_bytes=int(budget),
         disk_free_percent=0,
-        models=tuple(wanted(text, int(size)) for text, size in pairs),
+        models=tuple(wanted(text, int(size), pinned=False) for text, size in pairs),
     )
     ranges.RANGE_BYTES = 4096  # type: ignore[misc]  # small files then have many parts
     for name in CALLS:
@@ -60,7 +60,7 @@ def _child(url: str, line: str) -> None:
     _left = int(calls)
     seconds = [0.0]
     retries = Retries(lambda: seconds[0], lambda _: 0.0, 0.0)
-    holder = Holder(Path(root), Origin(client_of(url), None), Signs("node"), retries)
+    holder = Holder(Path(root), Origin(client_of(url), None), Signs("node"), retries, dict)
     for _ in range(len(rows) + 1):
         holder.turn(config)
         seconds[0] += 1.0

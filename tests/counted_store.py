@@ -53,7 +53,7 @@ class Counted:
         for data in files.values():
             self.store.put(keys.blob(project, sha256(data)), data)
         self.store.put(keys.manifest(project, digest(raw)), raw)
-        return wanted(f"{name}@{digest(raw)}", sum(map(len, files.values())))
+        return wanted(f"{name}@{digest(raw)}", sum(map(len, files.values())), pinned=False)
 
     def spoil(self, project: str, right: bytes, wrong: bytes) -> None:
         """Let the blob of `right` hold something else."""

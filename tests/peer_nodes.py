@@ -61,7 +61,8 @@ def given(giver: Node, *models: Wanted) -> Iterator[int]:
 
 def config_of(path: Path, one: Wanted) -> Path:
     """What an agent is told to hold."""
-    row = {"address": one.address, "bytes": 1, "digest": one.digest, "project": one.project}
+    row = {"address": one.address, "bytes": 1, "digest": one.digest, "pinned": False}
+    row["project"] = one.project
     told = {"disk_budget_gib": 1, "disk_free_percent": 0, "models": [row]}
     path.write_text(json.dumps(told))
     return path

@@ -29,13 +29,13 @@ PULUMI: Final[dict[str, frozenset[str]]] = {
     "login": frozenset(),
     "preview": frozenset(
         {"-s", "--stack", "--diff", "--expect-no-changes", "--json", "--non-interactive",
-         "--policy-pack", "--refresh"}
+         "--policy-pack", "--refresh", "--save-plan"}
     ),
     "stack": frozenset({"-s", "--stack", "--secrets-provider"}),
     "state": frozenset({"-s", "--stack"}),
     "up": frozenset(
         {"-s", "--stack", "--json", "--non-interactive", "--policy-pack", "--refresh",
-         "--skip-preview", "--yes", "--continue-on-error"}
+         "--plan", "--skip-preview", "--yes", "--continue-on-error"}
     ),
 }  # fmt: skip
 """Of the engine's command line what we name, as `pulumi VERB --help` of v3.200 lists it."""

@@ -99,6 +99,60 @@ def test_what_a_stranger_wrote_never_runs_beside_a_credential() -> None:
         assert trusted or not has_credentials, f"{name} gives a fork what is ours"
 
 
+def jobs() -> dict[str, dict[str, Any]]:
+    """Every job of every workflow, by file and name."""
+    return {
+        f"{path.name} {name}": job
+        for path in WORKFLOWS
+        for name, job in values(path)["jobs"].items()
+    }
+
+
+def checks_out(job: dict[str, Any]) -> bool:
+    """Whether files of the repository, which an author may have changed, are in the job."""
+    uses = [step.get("uses", "") for step in job.get("steps", ())]
+    return any(used.startswith(("actions/checkout@", "./")) for used in uses)
+
+
+@pytest.mark.parametrize("name", jobs())
+def test_a_secret_or_token_is_given_to_the_one_step_that_needs_it(name: str) -> None:
+    job = jobs()[name]
+    around = json.dumps({key: value for key, value in job.items() if key != "steps"})
+    assert not re.search(r"secrets\.|github\.token", around), "every step of the job would see it"
+    for step in job.get("steps", ()):
+        given = re.findall(r"(?:secrets\.\w+|github\.token)", json.dumps(step))
+        assert not given or step.get("run"), f"{step}: an action of others meets a secret"
+
+
+def test_a_workflow_gives_no_secret_to_all_of_its_jobs() -> None:
+    for path in WORKFLOWS:
+        assert "env" not in values(path), f"{path.name}: every job and step would see it"
+
+
+@pytest.mark.parametrize("name", jobs())
+def test_what_an_author_wrote_never_runs_beside_a_token_that_writes(name: str) -> None:
+    job = jobs()[name]
+    writes = {key for key, value in job.get("permissions", {}).items() if value == "write"}
+    tokens = {"id-token"} if "environment" in job or "uses" in job else set()
+    assert not checks_out(job) or writes <= tokens, "an environment's reviewers stand before those"
+
+
+@pytest.mark.parametrize("name", jobs())
+def test_whoever_may_ask_for_a_role_waits_for_an_environment(name: str) -> None:
+    job = jobs()[name]
+    asks = job.get("permissions", {}).get("id-token") == "write"
+    assert not asks or "environment" in job or "uses" in job
+
+
+def test_people_agree_before_a_pull_request_meets_a_credential() -> None:
+    preview = jobs()["review.yml preview"]
+    assert "reviewers" in preview["needs"], "an environment that nobody guards is refused"
+    assert preview["environment"] == "preview-${{ matrix.region }}"
+    assert jobs()["drift.yml drift"]["environment"] == "drift-${{ matrix.region }}", (
+        "nobody is awake to approve it, and it runs what is merged"
+    )
+
+
 def test_a_preview_has_a_role_that_only_reads_and_never_the_one_that_deploys() -> None:
     for name in ("review", "drift"):
         text = (ROOT / f".github/workflows/{name}.yml").read_text()
@@ -157,9 +211,11 @@ def shell(tmp_path: Path) -> Shell:
 
     def run(script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        inline = "\n" in script
+        command = ["bash", "-e", "-c", script] if inline else [str(SCRIPTS / script), *arguments]
         return subprocess.run(
-            [str(SCRIPTS / script), *arguments],
-            cwd=ROOT, env={"PATH": path, "CALLS": str(tmp_path / "calls"), "COMMENT": "", **env},
+            command, cwd=tmp_path if inline else ROOT,
+            env={"PATH": path, "CALLS": str(tmp_path / "calls"), "COMMENT": "", **env},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
@@ -217,17 +273,65 @@ def test_what_passes_the_gate_goes_up_under_the_rules(shell: Shell, tmp_path: Pa
     assert "review --base HEAD --region us-east-1 --preview" in review
     assert up.startswith("pulumi up --stack us-east-1 --yes")
     assert "--policy-pack policies" in up
+    saved = re.search(r"--save-plan (\S+)", preview)
+    assert saved, preview
+    assert f"--plan {saved[1]}" in up, "what runs is what was judged"
+    assert not Path(saved[1]).parent.exists(), "a plan holds the stack's values"
+
+
+def written(job: str, step: str) -> str:
+    """What a step of review.yml runs: such a job has no checkout, and so no script."""
+    (found,) = [s for s in jobs()[f"review.yml {job}"]["steps"] if s.get("name") == step]
+    return str(found["run"])
+
+
+MARKER: Final = "<!-- isoserve review -->"
 
 
 @pytest.mark.parametrize(("comment", "method"), [("", "POST"), ("17", "PATCH")])
 def test_one_comment_is_made_and_then_edited(
     shell: Shell, tmp_path: Path, comment: str, method: str
 ) -> None:
-    assert shell("comment.sh", "a/b", "3", "review.md", COMMENT=comment).returncode == 0
+    (tmp_path / "review").mkdir()
+    (tmp_path / "review/review.md").write_text(f"{MARKER}\nPASS\n")
+    step = written("comment", "Keep one comment")
+    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3", COMMENT=comment)
+    assert done.returncode == 0, done.stdout + done.stderr
     looked, wrote = calls(tmp_path)
     assert "repos/a/b/issues/3/comments" in looked
-    assert f"--method {method} --field body=@review.md" in wrote
+    assert f"--method {method} --field body=@review/review.md" in wrote
     assert ("comments/17" in wrote) == bool(comment)
+
+
+@pytest.mark.parametrize("amiss", ["missing", "large", "unmarked", "linked", "folder"])
+def test_an_artifact_that_is_no_review_is_not_posted(
+    shell: Shell, tmp_path: Path, amiss: str
+) -> None:
+    body = tmp_path / "review/review.md"
+    body.parent.mkdir()
+    if amiss == "large":
+        body.write_text(f"{MARKER}{'x' * 262_144}")
+    elif amiss == "unmarked":
+        body.write_text("buy\n")
+    elif amiss == "linked":
+        (tmp_path / "else").write_text(f"{MARKER}\n")
+        body.symlink_to(tmp_path / "else")
+    elif amiss == "folder":
+        body.mkdir()
+    step = written("comment", "Keep one comment")
+    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3")
+    assert (done.returncode, "is no review" in done.stdout) == (1, True), done.stderr
+    assert not (tmp_path / "calls").exists(), "nothing is asked of GitHub"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("true", 0), ("false", 1), ("", 1)])
+def test_an_environment_without_reviewers_is_refused(
+    shell: Shell, tmp_path: Path, answer: str, code: int
+) -> None:
+    step = written("reviewers", "Every environment of a preview has reviewers")
+    done = shell(step, GITHUB_REPOSITORY="a/b", REGIONS='["r-1"]', COMMENT=answer)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "repos/a/b/environments/preview-r-1" in calls(tmp_path)[0]
 
 
 @pytest.mark.parametrize(("provider", "called"), [("aws", True), ("on_prem", False)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.kube import Object
-from components.live_objects import Lister, ListError
+from components.kube_client import ApiError, Lister
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
 
 _PERIOD_SECONDS: Final = 1.0
@@ -66,7 +66,7 @@ def await_end(
         try:
             deployments = lister("Deployment", what.namespace)
             left = sorted(leaving(what, lister("Pod", what.namespace), deployments))
-        except ListError as error:
+        except ApiError as error:
             left = [f"the API server does not tell: {error}"]
         if not left:
             return

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from components.kube import Object
+from components.kube_client import MANAGER
 
-MANAGER: Final = "isoserve-handover"
-"""The field manager of whatever is written here."""
 _STOPPED: Final = "--stopped"
 """Added to the target of a HorizontalPodAutoscaler that shall do nothing: no such Deployment is."""
 _PAUSED: Final = "autoscaling.keda.sh/paused-replicas"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pulumi
 from pulumi import dynamic
@@ -26,65 +26,26 @@ from components.gates.acts import (
     takes,
     unasked,
 )
+from components.gates.claims import CLAIM, taken, unclaimed
 from components.gates.drains import Pods, await_end
-from components.gates.handover import MANAGER, Handover, give_back, take
+from components.gates.handover import Handover, give_back, take
 from components.gates.traffic_shift import shift
-from components.kube import Object
-from components.live_objects import ListError, lister_of
+from components.kube_client import ApiError, KubeClient
 from components.rollout_gate import GateError, say, wait
-from components.synthetic_probe.answers import UnreadableError, asked, reader_of, unproven
+from components.synthetic_probe.answers import Read, asked, unproven
 
 _BLIND_SECONDS: Final = 60.0
 """An API server that restarts is back by then."""
 _AGAIN_SECONDS: Final = 1.0
-_REQUEST_SECONDS: Final = 30
-_ABSENT, _CONFLICT = 404, 409
 _UNPROVEN: Final = (
     "users are not led to it: mend what it answers or probe.request, or lower rollout.right_answers"
 )
 Props = dict[str, Any]
+T = TypeVar("T")
 
 
 class ActError(Exception):
     """What could not be done to live objects, and why."""
-
-
-class _Refused(Exception):
-    """The API server answered with an error."""
-
-
-class Api:
-    """An API server as components.gates.handover asks it."""
-
-    def __init__(self, kubeconfig: str, context: str) -> None:
-        from kubernetes import config
-
-        self._client = config.new_client_from_config(config_file=kubeconfig, context=context)
-
-    def get(self, path: str) -> Object | None:
-        """What stands at the path; None where nothing does."""
-        return self._send("GET", path, None, {})
-
-    def patch(self, path: str, body: Object) -> Object | None:
-        """What stands there after the merge patch; None where that met nothing or a newer one."""
-        kind = {"Content-Type": "application/merge-patch+json"}
-        return self._send("PATCH", f"{path}?fieldManager={MANAGER}", body, kind)
-
-    def _send(
-        self, method: str, path: str, body: Object | None, headers: dict[str, str]
-    ) -> Object | None:
-        wanted = {"Accept": "application/json", **headers}
-        request = self._client.param_serialize(
-            method, path, header_params=wanted, body=body, auth_settings=["BearerToken"]
-        )
-        answer = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
-        data = answer.read()
-        if answer.status in (_ABSENT, _CONFLICT):
-            return None
-        told: Object = json.loads(data) if data else {}
-        if answer.status >= 300:
-            raise _Refused(f"{method} {path}: {told.get('message') or answer.reason}")
-        return told
 
 
 def _asked(props: Props) -> Props:
@@ -93,80 +54,101 @@ def _asked(props: Props) -> Props:
     return found
 
 
-def _await_answers(olds: Props, news: Props) -> None:
-    """Wait until the candidates have answered rightly. Raises GateError, or UnreadableError."""
+def _await_answers(olds: Props, news: Props, read: Read) -> None:
+    """Wait until the candidates have answered rightly. Raises GateError, or ApiError."""
     wanted, are_new = unasked(_asked(olds), _asked(news))
     if not wanted:
         return
-    read = reader_of(news["kubeconfig"], news["context"])
     before = asked(wanted, read) if are_new else {}
     deadline = time.monotonic() + max(one.timeout_seconds for one in wanted)
     while faults := unproven(wanted, read, before):
         if time.monotonic() >= deadline:
-            raise GateError("\n".join([*faults, _UNPROVEN]))
+            reasons = [*faults, _UNPROVEN]
+            raise GateError("\n".join(reasons), reasons)
         time.sleep(_AGAIN_SECONDS)
 
 
-class _WaitProvider(dynamic.ResourceProvider):
-    """Waits for the pods that `acts` names. Never rename: states hold it by its name."""
-
-    def _pass(self, olds: Props, news: Props) -> None:
-        wanted = awaited(news["kind"], _asked(olds), _asked(news))
-        if not wanted:
-            return
-        try:
-            lister = lister_of(news["kubeconfig"], news["context"])
-            wait(wanted, lister, time.monotonic, time.sleep, say)
-            if news["kind"] == TRAFFIC:
-                _await_answers(olds, news)
-        except (GateError, ListError, UnreadableError):
-            sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
-            raise
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        self._pass({}, props)
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
-
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        self._pass(_olds, _news)
-        return dynamic.UpdateResult(outs=_news)
-
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
-
-
-def _keep_at(props: Props, act: Callable[[Api], None], failed: str) -> None:
-    """Do it again while the API server refuses or is away; `failed` says what has not been done."""
-    from kubernetes.client import ApiException
-    from urllib3.exceptions import HTTPError
-
+def _borne(props: Props, act: Callable[[KubeClient], T]) -> T:
+    """What `act` returns, tried again while the API server is away. Raises ApiError after that."""
     deadline = time.monotonic() + _BLIND_SECONDS
     while True:
         try:
-            return act(Api(props["kubeconfig"], props["context"]))
-        except (_Refused, ApiException, HTTPError) as error:
+            return act(KubeClient(props["kubeconfig"], props["context"]))
+        except ApiError:
             if time.monotonic() >= deadline:
-                sys.tracebacklimit = 0
-                why = str(error) if isinstance(error, _Refused) else "it does not answer"
-                raise ActError(
-                    f"{failed}: the API server refuses or is away ({why}); run `up` again"
-                ) from None
+                raise
             time.sleep(_AGAIN_SECONDS)
+
+
+def _done(props: Props, act: Callable[[KubeClient], None], failed: str) -> None:
+    """Do it; `failed` says what has not been done where the API server refuses or stays away."""
+    try:
+        _borne(props, act)
+    except ApiError as error:
+        why = f"the API server refuses or is away: {error}"
+        raise ActError(f"{failed}: {why}; run `up` again") from None
+
+
+class _GateProvider(dynamic.ResourceProvider):
+    """Acts when it is asked something else than last time, and outputs why it failed as `fault`.
+
+    What failed counts as never asked: the next `up` asks it again. The region's own raises instead.
+    """
+
+    def _act(self, olds: Props, news: Props) -> None:
+        """Nothing, unless it says otherwise. Raises GateError, ApiError or ActError."""
+
+    def _outs(self, olds: Props, news: Props) -> Props:
+        try:
+            self._act(olds, news)
+        except (GateError, ApiError, ActError) as error:
+            if not news["model"]:  # everything else comes after what is the region's own
+                sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
+                raise
+            reasons = error.reasons if isinstance(error, GateError) else (str(error),)
+            say(f"{news['model']} stays as it is, all else goes on: {'; '.join(reasons)}")
+            before = {"asked": olds["asked"]} if "asked" in olds else {}
+            kept = {key: value for key, value in news.items() if key != "asked"}
+            return {**kept, **before, "fault": "\n".join(reasons)}
+        return news
+
+    def create(self, props: Props) -> dynamic.CreateResult:
+        return dynamic.CreateResult(id_=props["kind"], outs=self._outs({}, props))
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
+        return dynamic.UpdateResult(outs=self._outs(_olds, _news))
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        failed = bool(_olds.get("fault"))
+        return dynamic.DiffResult(changes=failed or _asked(_olds) != _asked(_news))
+
+
+class _WaitProvider(_GateProvider):
+    """Waits for the pods that `acts` names. Never rename: states hold it by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        wanted = awaited(news["kind"], _asked(olds), _asked(news))
+        if not wanted:
+            return
+        client = KubeClient(news["kubeconfig"], news["context"])
+        wait(wanted, client.listed, time.monotonic, time.sleep, say, ())
+        if news["kind"] == TRAFFIC:
+            _await_answers(olds, news, client.text)
 
 
 class _ShiftProvider(_WaitProvider):
     """Leads users away from a candidate, once the pods serve that they are led to. Never rename:
     states hold it by its name."""
 
-    def _pass(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> None:
         what = shifts(_asked(olds), _asked(news))
         if what is not None:
-            super()._pass(olds, news)
+            super()._act(olds, news)
             failed = f"users could not be led away from the candidate of {what.model}"
-            _keep_at(news, lambda api: shift(api, what, time.sleep), failed)
+            _done(news, lambda client: shift(client, what, time.sleep), failed)
 
 
-class _HandoverProvider(dynamic.ResourceProvider):
+class _HandoverProvider(_GateProvider):
     """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
     def _act(self, olds: Props, news: Props) -> None:
@@ -177,27 +159,27 @@ class _HandoverProvider(dynamic.ResourceProvider):
             self._keep_at(news, give_back, Handover(**before))
 
     @staticmethod
-    def _keep_at(props: Props, act: Callable[[Api, Handover], None], what: Handover) -> None:
+    def _keep_at(props: Props, act: Callable[[KubeClient, Handover], None], what: Handover) -> None:
         where = f"the replicas of Deployment {what.namespace}/{what.deployment} could not be taken"
-        _keep_at(props, lambda api: act(api, what), f"{where} over from its autoscaler")
+        _done(props, lambda client: act(client, what), f"{where} over from its autoscaler")
 
-    def create(self, props: Props) -> dynamic.CreateResult:
-        self._act({}, props)
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
 
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        self._act(_olds, _news)
-        return dynamic.UpdateResult(outs=_news)
+class _ClaimProvider(_GateProvider):
+    """Looks for others' objects under names of ours. Never rename: states hold it by its name."""
 
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+    def _act(self, olds: Props, news: Props) -> None:
+        before, now = _asked(olds), _asked(news)
+        names = unclaimed(before, now)
+        found = _borne(news, lambda client: list(taken(names, now["region"], client.get)))
+        if found:
+            raise GateError("\n".join(found), found)
 
 
 _SETTLED = [0.0]
 """When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
 
 
-class _DrainProvider(dynamic.ResourceProvider):
+class _DrainProvider(_GateProvider):
     """Waits when it is deleted. Never rename: states hold it by its name."""
 
     def delete(self, _id: str, _props: Props) -> None:
@@ -209,23 +191,15 @@ class _DrainProvider(dynamic.ResourceProvider):
             time.sleep(max(_SETTLED[0] - time.monotonic(), 0))
             return
         try:
-            lister = lister_of(_props["kubeconfig"], _props["context"])
-        except ListError as error:
+            client = KubeClient(_props["kubeconfig"], _props["context"])
+        except ApiError as error:
             say(f"pods have not been seen to end: {error}")
         else:
-            await_end(Pods(**asked), lister, time.monotonic, time.sleep, say)
-
-    def update(self, _id: str, _olds: Props, _news: Props) -> dynamic.UpdateResult:
-        return dynamic.UpdateResult(outs=_news)
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        return dynamic.CreateResult(id_=props["kind"], outs=props)
-
-    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=_asked(_olds) != _asked(_news))
+            await_end(Pods(**asked), client.listed, time.monotonic, time.sleep, say)
 
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
+    CLAIM: _ClaimProvider,
     HANDOVER: _HandoverProvider,
     POD_DRAIN: _DrainProvider,
     ROUTE_DRAIN: _DrainProvider,
@@ -238,20 +212,24 @@ _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
 def gate_resource(
     gate: Gate,
     cluster: tuple[str, str],
-    parent: pulumi.Resource,
+    parent: pulumi.Resource | None,
     depends_on: Sequence[pulumi.Resource],
-) -> pulumi.Resource:
+) -> GateResource:
     """The gate as a resource; `cluster` is the kubeconfig's path and the context in it."""
     kubeconfig, context = cluster
     props = {
         "asked": json.dumps(gate.asked, sort_keys=True),
         "context": context,
+        "fault": "",
         "kind": gate.kind,
         "kubeconfig": kubeconfig,
+        "model": gate.model,
     }
     options = pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on))
-    return _Gate(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
+    return GateResource(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
 
 
-class _Gate(dynamic.Resource):
-    """One gate of whatever kind."""
+class GateResource(dynamic.Resource):
+    """One gate of whatever kind. `fault` says why it failed; empty or None where it passed."""
+
+    fault: pulumi.Output[str | None]

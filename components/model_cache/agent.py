@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 
 from components.model_cache import config
 from components.model_cache.credentials import credentials
-from components.model_cache.duty import TURN_SECONDS, Duty, hold
+from components.model_cache.duty import API_FOLDER, TURN_SECONDS, Duty, hold
 from components.model_cache.keep import pull
 from components.model_cache.lock import alone
 from components.model_cache.serve import PEER_PORT
@@ -53,6 +53,7 @@ def _hold(options: argparse.Namespace) -> NoReturn:
         peers=options.peers,
         peer_port=options.peer_port,
         spread_seconds=options.spread_seconds,
+        api_folder=options.api_folder,
     )
     hold(duty, _store(os.environ))
 
@@ -66,7 +67,7 @@ def _wait(options: argparse.Namespace) -> str:
 
 
 def _pull(options: argparse.Namespace) -> str:
-    one = config.wanted(options.address, 0)
+    one = config.wanted(options.address, 0, pinned=False)
     with alone(options.root, lambda: time.sleep(TURN_SECONDS)):
         print(f"fetching {one.address}", flush=True)
         pull(Origin(_store(os.environ), None), of_pod(options.root), one)
@@ -94,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--peer-port", type=int, default=PEER_PORT, help="default: %(default)s")
     words = "first attempts are spread over so long; default: %(default)s"
     held.add_argument("--spread-seconds", type=float, default=30.0, help=words)
+    words = "the token for the API server, if there is one; default: %(default)s"
+    held.add_argument("--api-folder", type=Path, default=API_FOLDER, help=words)
     wait_for = verb("wait", _wait, "wait till the node's agent has a version")
     wait_for.add_argument("--digest", required=True, help="of its manifest")
     words = "fail when the agent says nothing for so long; default: %(default)s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from components.kube import RESTRICTED_CONTAINER, Object, tolerations
-from components.model_cache.events_access import FOLDER, events_volume
+from components.model_cache.api_access import FOLDER, api_volume
 from components.model_cache.volumes import ROOT
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
 from model_specs.names import CACHE_ACCOUNT
@@ -70,7 +70,7 @@ def _container(plan: CachePlan) -> Object:
             {"mountPath": "/config", "name": "config", "readOnly": True},
             {"mountPath": ROOT, "name": "models"},
             {"mountPath": "/tmp", "name": "tmp"},
-            {"mountPath": FOLDER, "name": "events", "readOnly": True},
+            {"mountPath": FOLDER, "name": "api", "readOnly": True},
             *credentials_mounts(plan.registry_secret),
         ],
     }
@@ -97,7 +97,7 @@ def pod(plan: CachePlan) -> Object:
             {"configMap": {"name": plan.name}, "name": "config"},
             {"hostPath": {"path": ROOT, "type": "DirectoryOrCreate"}, "name": "models"},
             {"emptyDir": {"sizeLimit": "256Mi"}, "name": "tmp"},
-            events_volume(),
+            api_volume(),
             *credentials_volumes(plan.registry_secret),
         ],
     }

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from components.model_cache.choice import Row
 from components.model_cache.config import Config
 from components.model_cache.evict import Held, going
 from components.model_cache.fetch import empty_quarantine
-from components.model_cache.publish import withdraw
 from components.model_cache.room import Place
+from components.model_cache.shelf import on_node
 
 _LEAST_FREE_BYTES: Final = 1024**3
 """Stays free whatever the config says: the node's own files may be on the same file system."""
@@ -32,29 +33,32 @@ class Budget:
     """What stays free: below its eviction threshold the kubelet evicts the node's pods."""
 
 
-def budget_of(root: Path, places: Places, config: Config) -> Budget:
+def budget_of(root: Path, config: Config) -> Budget:
     """The budget on the file system of `root` as it is now."""
     disk = shutil.disk_usage(root)  # by statvfs, as the kubelet does
     reserve = max(_LEAST_FREE_BYTES, disk.total * config.disk_free_percent // 100)
-    used = sum(place.shelf.used_bytes() for place in places.values())
+    used = sum(shelf.used_bytes() for shelf in on_node(root).values())
     most = min(config.budget_bytes, used + disk.free - reserve)
     return Budget(
         bytes=max(most, 0), used_bytes=used, short_bytes=used - most, reserve_bytes=reserve
     )
 
 
-def make_room(root: Path, places: Places, config: Config, needed: int) -> tuple[list[Held], str]:
-    """Let versions go until `needed` bytes more fit; gives who went, or why that cannot be.
+def make_room(
+    root: Path, places: Places, config: Config, needed: int, coming: Row | None
+) -> tuple[list[Held], str]:
+    """Let versions go until `needed` bytes more fit, for a version that comes, if any does.
 
-    When nothing is needed, as much goes as the budget asks for and may go.
+    Gives who went, or why that cannot be. When nothing is needed, as much goes as the budget asks
+    for and may go.
     """
-    if budget_of(root, places, config).short_bytes + needed <= 0:
+    if budget_of(root, config).short_bytes + needed <= 0:
         return [], ""
-    for place in places.values():
-        empty_quarantine(place.shelf)
-    budget = budget_of(root, places, config)
+    for one in places.values():
+        empty_quarantine(one.shelf)
+    budget = budget_of(root, config)
     short = budget.short_bytes + needed
-    chosen, freed = going((row for place in places.values() for row in place.held()), short)
+    chosen, freed = going((row for one in places.values() for row in one.held()), short, coming)
     if needed and freed < short:
         return [], (
             f"the node lacks {(short - freed) / 1e9:.2f} GB for it: its cache may take "
@@ -63,7 +67,5 @@ def make_room(root: Path, places: Places, config: Config, needed: int) -> tuple[
             "full; give larger disks or cache fewer models"
         )
     for row in chosen:
-        withdraw(places[row.project].shelf, row.digest)
-    for project in {row.project for row in chosen}:
-        places[project].sweep()
+        places[row.project].withdraw(row)
     return chosen, ""

@@ -16,7 +16,7 @@ _DIGEST: Final = "sha256:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A model version that the node shall have; `digest` is the manifest's, in hex digits."""
+    """A model version that nodes hold; `digest` is the manifest's, in hex digits."""
 
     project: str
     model: str
@@ -24,11 +24,13 @@ class Wanted:
     digest: str
     bytes: int
     """Its size as the plan has it, 0 when nobody told; an order and a notice depend on it."""
+    pinned: bool
+    """Whether every node holds it, be its pods there or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All of a node: the models, the bytes that they may take together, and what stays free."""
+    """What a node may hold: the models, the bytes that they may take together, what stays free."""
 
     budget_bytes: int
     disk_free_percent: int
@@ -36,7 +38,7 @@ class Config:
     models: tuple[Wanted, ...]
 
 
-def wanted(text: str, size: int) -> Wanted:
+def wanted(text: str, size: int, *, pinned: bool) -> Wanted:
     """The version with this address, which must name a digest. Raises RegistryError."""
     found = keys.address(text)
     if not found.digest:
@@ -47,6 +49,7 @@ def wanted(text: str, size: int) -> Wanted:
         address=text,
         digest=found.digest.removeprefix(_DIGEST),
         bytes=size,
+        pinned=pinned,
     )
 
 
@@ -72,7 +75,7 @@ def load(path: Path) -> Config:
 
 
 def _row(row: dict[str, Any]) -> Wanted:
-    found = wanted(row["address"], int(row["bytes"]))
+    found = wanted(row["address"], int(row["bytes"]), pinned=row["pinned"] is True)
     if (row["project"], row["digest"]) != (found.project, found.digest):
         raise ValueError(f"{found.address}: its project or digest is told differently beside it")
     return found

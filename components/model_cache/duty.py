@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from components.model_cache import config
-from components.model_cache.events import Events, place
+from components.model_cache.api_server import api_server
+from components.model_cache.events import Events
 from components.model_cache.health import serving
 from components.model_cache.hold import Holder
 from components.model_cache.lock import alone
@@ -23,6 +24,7 @@ from components.model_cache.neighbours import Neighbours
 from components.model_cache.peers import Peers
 from components.model_cache.recheck import Recheck
 from components.model_cache.retry import Retries
+from components.model_cache.scheduled import Scheduled
 from components.model_cache.serve import giving
 from components.model_cache.signs import Signs
 from components.model_cache.source import Origin
@@ -30,7 +32,7 @@ from components.model_cache.tokens import ROUND_SECONDS, Tokens
 from components.model_registry.store import Store
 
 TURN_SECONDS: Final = 1.0
-EVENTS_FOLDER: Final = Path("/var/run/isoserve/events")  # as objects.py renders it
+API_FOLDER: Final = Path("/var/run/isoserve/api")  # as objects.py renders it
 _log = logging.getLogger("cache")
 
 
@@ -48,14 +50,18 @@ class Duty:
     """The name of all nodes' agents; empty where each stands alone."""
     peer_port: int
     spread_seconds: float
+    api_folder: Path
+    """The token for the API server, and by what that is known."""
 
 
 def hold(duty: Duty, store: Store) -> NoReturn:
     """Hold what the config lists, from `store`, until the process is ended."""
     # Another process that opens a file while its lease is asked for (room.py) must not end us.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    if where := place(os.environ, EVENTS_FOLDER):
+    where = api_server(os.environ, duty.api_folder)
+    if where:
         _log.addHandler(Events(where))
+    pods = Scheduled(where, _chance, time.sleep)
     signs = Signs(duty.node)
     retries = Retries(time.monotonic, _chance, duty.spread_seconds)
 
@@ -68,18 +74,20 @@ def hold(duty: Duty, store: Store) -> NoReturn:
         alone(duty.root, stand_by),
         _among_peers(duty, store, signs) as peers,
     ):
-        holder = Holder(duty.root, Origin(store, peers), signs, retries)
+        holder = Holder(duty.root, Origin(store, peers), signs, retries, pods.needs)
         recheck = Recheck(duty.root, holder.condemned.add, time.time, time.sleep)
         threading.Thread(target=recheck.run, name="recheck", daemon=True).start()
         _log.info("holding %s, metrics on port %d", duty.root, port)
-        _turns(holder, duty.config, signs)
+        _turns(holder, duty.config, signs, pods)
 
 
-def _turns(holder: Holder, path: Path, signs: Signs) -> NoReturn:
+def _turns(holder: Holder, path: Path, signs: Signs, pods: Scheduled) -> NoReturn:
     last = ""
     while True:
         try:
-            holder.turn(config.load(path))
+            found = config.load(path)
+            pods.follow({one.project for one in found.models})
+            holder.turn(found)
         except ValueError as error:  # what was listed before is held on
             if str(error) != last:
                 _log.error("%s: %s", path, error)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import ssl
 import threading
-import urllib.request
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from queue import Full, Queue
 from typing import Any, Final
+
+from components.model_cache.api_server import ApiServer
 
 _WAITING: Final = 50
 _SECONDS: Final = 5.0
@@ -28,28 +25,10 @@ _LONGEST: Final = 1000
 _log = logging.getLogger("cache")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the API server is, who asks (a folder as the pod's volume), and whose Events it are."""
-
-    url: str
-    folder: Path
-    node: str
-
-
-def place(env: Mapping[str, str], folder: Path) -> Place | None:
-    """As a pod is told; None where there is no API server or no token for it."""
-    host, port = env.get("KUBERNETES_SERVICE_HOST", ""), env.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not (folder / "token").exists():
-        return None
-    name = f"[{host}]" if ":" in host else host
-    return Place(url=f"https://{name}:{port}", folder=folder, node=env.get("NODE_NAME", ""))
-
-
 class Events(logging.Handler):
     """Makes Events of log records that carry an `event`, their reason, in a thread of its own."""
 
-    def __init__(self, where: Place) -> None:
+    def __init__(self, where: ApiServer) -> None:
         super().__init__()
         self._where = where
         self._queue: Queue[tuple[str, str]] = Queue(_WAITING)
@@ -76,20 +55,11 @@ class Events(logging.Handler):
                 _log.debug("no Event could be written: %s", error)
 
 
-def _write(where: Place, reason: str, sentence: str) -> None:
-    def told(name: str) -> str:  # read each time: a token is renewed in its file
-        return (where.folder / name).read_text(encoding="utf-8").strip()
-
-    space = told("namespace")
-    request = urllib.request.Request(
-        f"{where.url}/api/v1/namespaces/{space}/events",
-        data=json.dumps(_event(space, told("name"), where.node, reason, sentence)).encode(),
-        headers={"Authorization": f"Bearer {told('token')}", "Content-Type": "application/json"},
-    )
-    trust = ssl.create_default_context(cafile=str(where.folder / "ca.crt"))
-    direct = urllib.request.ProxyHandler({})
-    opener = urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=trust))
-    opener.open(request, timeout=_SECONDS).close()
+def _write(where: ApiServer, reason: str, sentence: str) -> None:
+    space = where.told("namespace")
+    made = _event(space, where.told("name"), where.node, reason, sentence)
+    path, body = f"/api/v1/namespaces/{space}/events", json.dumps(made).encode()
+    where.open(path, {"Content-Type": "application/json"}, _SECONDS, body).close()
 
 
 def _event(space: str, pod: str, node: str, reason: str, sentence: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/healthz":
             self._say(signs.alive(), "the agent has done nothing for a long time")
         elif self.path == "/readyz":
-            self._say(signs.ready, "not all listed models are there")
+            self._say(signs.ready, "not all models of this node are there")
         else:
             self._reply(404, b"metrics, healthz and readyz are here\n", "text/plain")
 

@@ -1,17 +1,19 @@
 """ModelCache: agents that keep models on the nodes, and each project's read-only window on them.
 
 The agent is the only pod with a hostPath; tenants see their own directory through a local volume.
-Its program is told by ConfigMap what to hold and publishes a model by one rename, so a directory
+Its program is told by ConfigMap what pods may need and by the API server which pods its node has,
+and publishes a model by one rename, so a directory
 named like a digest is complete and verified.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from components.kube import Object, head, namespace_named, resolver, ways_to_registry
 from components.model_cache.agent_pod import METRICS_PORT, PEER_PORT, pod
-from components.model_cache.events_access import API_PORT, API_SERVICE_PORT, events_rights
+from components.model_cache.api_access import API_PORT, API_SERVICE_PORT, event_rights, pod_rights
 from components.model_cache.monitor import DISCOVERY
 from components.model_cache.volumes import claim_of, volume
 from model_specs.names import CACHE_ACCOUNT, LABEL_MACHINE, LABEL_ROLE
@@ -23,7 +25,7 @@ def _labels(plan: CachePlan) -> dict[str, str]:
 
 
 def _config(plan: CachePlan) -> Object:
-    """What to hold; the agent re-reads it, so a new model restarts no agent."""
+    """What may be held; the agent re-reads it, so a new model restarts no agent."""
     wanted = {
         "disk_budget_gib": plan.disk_budget_gib,
         "disk_free_percent": plan.disk_free_percent,
@@ -32,6 +34,7 @@ def _config(plan: CachePlan) -> Object:
                 "address": m.address,
                 "bytes": m.bytes,
                 "digest": m.digest,
+                "pinned": m.pinned,
                 "project": m.project,
             }
             for m in plan.models
@@ -67,8 +70,9 @@ def _peers(plan: CachePlan) -> Object:
     }
 
 
-def shared(plan: CachePlan) -> list[Object]:
-    """What all agents have in common: their account, which on AWS may read, and their wall."""
+def shared(plan: CachePlan, projects: Iterable[str]) -> list[Object]:
+    """What all agents have in common: their account, which on AWS may read, their wall, and their
+    rights, beside themselves and in the namespaces of `projects`."""
     namespace, role_arn = plan.namespace, plan.reader_role_arn
     role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
     labels = {LABEL_ROLE: "cache-agent"}
@@ -91,7 +95,7 @@ def shared(plan: CachePlan) -> list[Object]:
     }
     wall = head("networking.k8s.io/v1", "NetworkPolicy", CACHE_ACCOUNT, namespace, labels, {})
     account |= {"automountServiceAccountToken": False}
-    return [account, wall | {"spec": spec}, *events_rights(namespace)]
+    return [account, wall | {"spec": spec}, *event_rights(namespace), *pod_rights(projects)]
 
 
 def _ports(*numbers: int) -> list[Object]:

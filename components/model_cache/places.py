@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from components.model_cache.config import Config, Wanted
+from components.model_cache.choice import Choice, Row
+from components.model_cache.config import Wanted
 from components.model_cache.keep import Library
 from components.model_cache.publish import is_whole, withdraw
 from components.model_cache.room import Place
@@ -15,20 +16,23 @@ from components.model_cache.shelf import of_project, on_node
 _log = logging.getLogger("cache")
 
 
-def places_of(root: Path, config: Config, libraries: dict[str, Library]) -> dict[str, Place]:
-    """A place for each project that the config or the disk knows; `libraries` are kept and added.
+def places_of(
+    root: Path, choice: Choice, told: Collection[str], libraries: dict[str, Library]
+) -> dict[str, Place]:
+    """A place for each project that the choice or the disk knows; `libraries` are kept and added.
 
-    A project that is no longer listed keeps its place until its versions have made room.
+    `told` are the projects whose pods are known. A project that is no longer listed keeps its place
+    until its versions have made room.
     """
-    listed: dict[str, set[str]] = {}
-    for one in config.models:
-        listed.setdefault(one.project, set()).add(one.digest)
+    listed: dict[str, dict[str, Row]] = {}
+    for (project, digest), row in choice.items():
+        listed.setdefault(project, {})[digest] = row
     places = {}
     for project in sorted(listed.keys() | on_node(root).keys()):
         shelf = of_project(root, project)
         shelf.prepare()
         library = libraries.setdefault(project, Library(shelf))
-        places[project] = Place(project, shelf, library, listed.get(project, set()))
+        places[project] = Place(project, shelf, library, listed.get(project, {}), project in told)
     return places
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +94,14 @@ def sweep(shelf: Shelf, needed: Collection[str]) -> None:
     for row in shelf.partials():
         if row.name not in needed:
             os.unlink(row.path)
+
+
+def drop(shelf: Shelf, content: Iterable[str]) -> None:
+    """Remove what of this content no version has."""
+    for sha256 in content:
+        blob = shelf.blob(sha256)
+        if blob.exists() and blob.stat().st_nlink == 1:
+            blob.unlink()
 
 
 def _remove(path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 Key = tuple[str, str]
@@ -53,11 +53,15 @@ class Retries:
         self._first_seconds = first_seconds
         self._rows: dict[Key, _Row] = {}
 
-    def only(self, keys: Collection[Key]) -> None:
-        """Keep what is known of `keys` alone; those that are new wait for their first attempt."""
+    def only(self, keys: Collection[Key], urgent: Collection[Key]) -> None:
+        """Keep what is known of `keys` alone; those that are new wait for their first attempt.
+
+        Those that have become `urgent` begin at once: whatever failed, failed for nobody.
+        """
         first = self.now() + self._chance(self._first_seconds)
         new = _Row(due=first, number=0, reason="", sentence="")
-        self._rows = {key: self._rows.get(key, new) for key in keys}
+        at_once = replace(new, due=self.now())
+        self._rows = {key: at_once if key in urgent else self._rows.get(key, new) for key in keys}
 
     def is_due(self, key: Key) -> bool:
         """Whether a version may be tried now."""

@@ -6,25 +6,30 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.model_cache.evict import GRACE_SECONDS, Held
+from components.model_cache.choice import Row
+from components.model_cache.evict import Held
 from components.model_cache.keep import Library
 from components.model_cache.notices import take_down
-from components.model_cache.publish import sweep, sweep_leavings
+from components.model_cache.publish import drop, sweep, sweep_leavings, withdraw
 from components.model_cache.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One project's shelf on the node, its manifests, and the digests that the node is told of."""
+    """One project's shelf on the node, its manifests, and by digest what the node is told of.
+
+    `is_told` says whether the project's pods on the node are known.
+    """
 
     project: str
     shelf: Shelf
     library: Library
-    listed: Collection[str]
+    listed: Mapping[str, Row]
+    is_told: bool
 
     def tidy(self) -> None:
         """Note since when versions are unlisted, and remove what nothing needs."""
@@ -36,33 +41,47 @@ class Place:
             elif not mark.exists():
                 mark.touch()
         for digest in self.shelf.notices():
-            if digest not in self.listed:
+            if digest not in self._comes():
                 take_down(self.shelf, digest)
         self.shelf.forget_all_but({*self.listed, *self.shelf.versions()})
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove all content that neither a version nor the list has.
+        """Remove all content that is neither of a version nor of one that comes.
 
-        Content of a listed version whose manifest is not read yet cannot be told from such.
+        Content of one that comes and whose manifest is not read yet cannot be told from such.
         """
         sweep_leavings(self.shelf)
-        comes = set(self.listed) - set(self.shelf.versions())
+        comes = self._comes()
         if all(self.library.known(digest) for digest in comes):
             sweep(self.shelf, {sha for d in comes for sha in self.library.content_of(d)})
 
+    def withdraw(self, gone: Held) -> None:
+        """Remove a version, and the content that neither another one nor what comes has."""
+        withdraw(self.shelf, gone.digest)
+        comes = {sha for digest in self._comes() for sha in self.library.content_of(digest)}
+        drop(self.shelf, gone.content.keys() - comes)
+
+    def _comes(self) -> set[str]:
+        """What is to be held and is not there."""
+        wanted = {digest for digest, row in self.listed.items() if row.is_held}
+        return wanted - set(self.shelf.versions())
+
     def held(self) -> Iterator[Held]:
-        """What is on the shelf, and listed versions that come: content is theirs already."""
+        """What is on the shelf, and what comes: content is theirs already."""
         now = time.time()
-        for digest in sorted({*self.shelf.versions(), *self.listed}):
-            listed, mark = digest in self.listed, self.shelf.unlisted(digest)
+        there = set(self.shelf.versions())
+        for digest in sorted(there | self._comes()):
+            row, mark = self.listed.get(digest), self.shelf.unlisted(digest)
             since = mark.stat().st_mtime if mark.exists() else now
-            age = 0.0 if listed else now - since
+            age = 0.0 if row else now - since
             yield Held(
                 project=self.project,
                 digest=digest,
-                listed=listed,
-                in_use=age >= GRACE_SECONDS and in_use(self.shelf.version(digest)),
+                row=row,
+                is_there=digest in there,
+                is_told=self.is_told,
+                in_use=(row is None or row.may_yield) and in_use(self.shelf.version(digest)),
                 unlisted_seconds=age,
                 content={s: f.size for s, f in self.library.content_of(digest).items()},
             )

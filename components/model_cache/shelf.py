@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -129,7 +130,7 @@ class Shelf:
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as rows:
+    with suppress(FileNotFoundError), os.scandir(folder) as rows:  # a shelf that is half made
         yield from rows
 
 

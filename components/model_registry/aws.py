@@ -1,4 +1,4 @@
-"""The registry's roles: S3's own to replicate, and one for each reader."""
+"""The registry's roles: S3's own to replicate, and one for each reader and job."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from components.aws_policies import (
     assume,
     assume_from_cluster,
     bucket_arn,
-    may_read,
+    granted,
     may_replicate,
 )
-from regions.plan import ReaderPlan, RegistryPlan, ReplicaPlan
+from regions.plan import GrantPlan, RegistryPlan, ReplicaPlan
 
 Below = pulumi.ResourceOptions
 """Options that place a resource under the registry; `kept` ones also protect it."""
@@ -76,10 +76,9 @@ def replicate(
     )
 
 
-def grant(plan: RegistryPlan, reader: ReaderPlan, below: Below) -> None:
-    """A role for ServiceAccounts of one namespace, bound to one prefix."""
-    trust = assume_from_cluster(plan, reader)
-    name = f"reader-{reader.namespace}"
-    role = iam.Role(name, name=reader.role, assume_role_policy=json.dumps(trust), opts=below)
-    allowed = json.dumps(may_read(plan, reader.prefix))
+def make(plan: RegistryPlan, grant: GrantPlan, below: Below) -> None:
+    """A role for ServiceAccounts of one namespace, bound to its prefixes."""
+    trust, name = assume_from_cluster(plan, grant), grant.name
+    role = iam.Role(name, name=grant.role, assume_role_policy=json.dumps(trust), opts=below)
+    allowed = json.dumps(granted(plan, grant))
     iam.RolePolicy(name, role=role.name, policy=allowed, opts=below)

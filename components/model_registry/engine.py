@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import Provider, kms, s3
 
 from components.aws_policies import account_decides, tls_only
-from components.model_registry.aws import grant, replicate
+from components.model_registry.aws import make, replicate
 from regions.plan import RegistryPlan
 
 _ABORT_DAYS: Final = 7
@@ -39,8 +39,8 @@ class ModelRegistry(pulumi.ComponentResource):
         below = pulumi.ResourceOptions(parent=self)
         if plan.replicate_to:
             replicate(plan, versioned, below, self.kept)
-        for reader in plan.readers:
-            grant(plan, reader, below)
+        for grant in plan.grants:
+            make(plan, grant, below)
         self.register_outputs({})
 
     def _key(self) -> kms.Key:

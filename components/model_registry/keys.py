@@ -1,6 +1,7 @@
 """Where everything stands in a registry's bucket, and how a model is called.
 
-All of a project is below its own prefix, since readers are granted one prefix and no more.
+All models of a project are below its own prefix, since readers are granted one prefix and no more.
+The data of jobs is below another (model_specs.names.DATA).
 """
 
 from __future__ import annotations

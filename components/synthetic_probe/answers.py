@@ -13,21 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from components.kube_client import ApiError
 from components.synthetic_probe.answer_lines import Tally, tallies
 from model_specs.names import LABEL_ROLE, PROBER
 from regions.model_plan import ServerPlan, TrackPlan
 
 Read = Callable[[str], str]
-"""(path with query at the API server) -> the body. Raises UnreadableError."""
+"""(path with query at the API server) -> the body. Raises ApiError."""
 _LINES: Final = 2000
 """Of a log, from its end: a candidate writes four a minute at most."""
-_TIMEOUT_SECONDS: Final = 10
 _SPARE_SECONDS: Final = 60
 """For a prober that starts anew, and its first turn."""
-
-
-class UnreadableError(Exception):
-    """What the API server was asked could not be had, and why, in words for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,7 @@ def asked(wanted: Iterable[Candidate], read: Read) -> dict[str, int]:
     """How often each prober has asked each candidate so far, for `unproven` to count from.
 
     Called when the candidates' pods are ready: what was answered earlier, the pods that they
-    replaced may have answered. Raises UnreadableError.
+    replaced may have answered. Raises ApiError.
     """
     rows = list(wanted)
     return {
@@ -110,7 +106,7 @@ def unproven(wanted: Iterable[Candidate], read: Read, before: Mapping[str, int])
     rows = list(wanted)
     try:
         told = _told(rows, read)
-    except UnreadableError as error:
+    except ApiError as error:
         return [f"{one.id}: its answers cannot be read: {error}" for one in rows]
     faults = []
     for one in rows:
@@ -123,24 +119,3 @@ def unproven(wanted: Iterable[Candidate], read: Read, before: Mapping[str, int])
             what = f"{right} right answers in a row of {one.right_answers}"
             faults.append(f"{one.id}: {what}, asked {since} times; see the log of pod {PROBER}")
     return faults
-
-
-def reader_of(kubeconfig: str, context: str) -> Read:
-    """Reads through one API client."""
-    from kubernetes import client, config
-    from urllib3.exceptions import HTTPError
-
-    api = config.new_client_from_config(config_file=kubeconfig, context=context)
-
-    def read(path: str) -> str:
-        request = api.param_serialize("GET", path, auth_settings=["BearerToken"])
-        try:
-            answer = api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
-            body = answer.read()
-        except (client.ApiException, HTTPError) as error:
-            raise UnreadableError(f"no API server answers ({type(error).__name__})") from None
-        if answer.status != 200:
-            raise UnreadableError(f"the API server says {answer.status} {answer.reason}")
-        return str(body.decode(errors="replace"))
-
-    return read

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from model_specs.names import LABEL_CAPACITY
 from regions.sandbox.kube import Object
 
 
@@ -22,19 +23,43 @@ def unplaced(pods: Iterable[Object]) -> list[Object]:
     ]
 
 
+def _after_spot(group: Object) -> bool:
+    return (group.get("labels") or {}).get(LABEL_CAPACITY) != "spot"
+
+
+def _takes(pod: Object, labels: dict[str, str]) -> bool:
+    """Whether nodes with `labels` are those that a pod selects and its affinity demands."""
+    spec = pod["spec"]
+    selector = spec.get("nodeSelector") or {}
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    return (
+        bool(selector)
+        and selector.items() <= labels.items()
+        and all(
+            labels.get(one["key"]) in one["values"]
+            for term in terms.get("nodeSelectorTerms", ())
+            for one in term["matchExpressions"]
+        )
+    )
+
+
 def wanted_sizes(
     pods: Iterable[Object], groups: Iterable[Object], joined: Counter[str]
 ) -> dict[str, int]:
     """New sizes by group name, for the groups whose labels the waiting pods select.
 
     A group grows only when its nodes have all `joined`, so one wait is counted once, and by one
-    node at a time for each waiting pod, up to its maximum. Nothing here shrinks a group.
+    node at a time for each waiting pod, up to its maximum. Nothing here shrinks a group. A pod that
+    may stand on two kinds of nodes grows the spot group, and the other once that one is full.
     """
-    waiting = [pod["spec"].get("nodeSelector") or {} for pod in unplaced(pods)]
+    waiting = unplaced(pods)
     sizes: dict[str, int] = {}
-    for group in groups:
+    for group in sorted(groups, key=_after_spot):
         scaling, labels = group["scalingConfig"], group.get("labels") or {}
-        fitting = [one for one in waiting if one and one.items() <= labels.items()]
+        fitting = [pod for pod in waiting if _takes(pod, labels)]
+        if scaling["desiredSize"] < scaling["maxSize"]:
+            waiting = [pod for pod in waiting if not _takes(pod, labels)]
         size = scaling["desiredSize"]
         if fitting and joined[group["nodegroupName"]] >= size:
             grown = min(scaling["maxSize"], size + len(fitting))

@@ -29,8 +29,8 @@ from regions.sandbox import (
 from regions.sandbox.console import Step, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.events import Progress
+from regions.sandbox.example import data_keys, registry_secret
 from regions.sandbox.example import publish as example
-from regions.sandbox.example import registry_secret
 from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import (
     HOME,
@@ -175,6 +175,7 @@ def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[s
     def hand_keys_out(cluster: Cluster) -> None:
         with step(cluster.region, "registry keys") as running:
             registry_secret.apply(cluster, running.say, given_up)
+            data_keys.apply(cluster, running.say, given_up)
 
     with ThreadPoolExecutor() as pool:
         beside = [pool.submit(publish)]

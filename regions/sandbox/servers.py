@@ -44,7 +44,19 @@ def ensure(say: Say) -> bool:
     shutil.rmtree(SERVERS, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(SERVERS)])
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    _run([str(PYTHON), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(PINS)])
+    _run(
+        [
+            str(PYTHON),
+            "-m",
+            "pip",
+            "install",
+            *quiet,
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            str(PINS),
+        ]
+    )
     write_atomically(_stamp(), _wanted())
     say(f"installed the model servers' packages in {time.monotonic() - started:.0f} s")
     return True

@@ -21,6 +21,7 @@ from components.model_registry.keys import Address, address
 from components.model_registry.store import Store
 from model_specs.lock import ModelFacts
 from model_specs.moment import moment
+from model_specs.names import DATA
 from stacks.bars import bars
 from stacks.models.answers import facts, judged, size_text, sizes
 from stacks.models.lock_facts import facts_of
@@ -75,7 +76,7 @@ def _list(args: Namespace) -> Outcome:
     project, _, model = (args.name or "").partition("/")
     for name in filter(None, (project, model)):
         keys.check_project(name)
-    projects = [project] if project else store.folders("")
+    projects = [project] if project else [one for one in store.folders("") if one != DATA]
     found = [
         row
         for owner in projects

@@ -53,8 +53,8 @@ def _registry(plan: RegionPlan) -> Iterator[Object]:
         yield _made("Key", "models", {"account": registry.account_id, "region": registry.region})
     for copy in registry.replicate_to:
         yield _made("BucketReplication", copy.region, {"bucket": copy.bucket})
-    for reader in registry.readers:
-        yield _made("ReaderRole", reader.namespace, asdict(reader))
+    for grant in registry.grants:
+        yield _made("Role", grant.name, asdict(grant))
 
 
 def nouns(plan: RegionPlan) -> Iterator[Part]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, TrackPlan, WeightsPlan
-from regions.plan import RegionPlan
+from regions.plan import CachePlan, RegionPlan
 from stacks.outcome import count
 from stacks.reviewing.node_changes import NodeChange, moved_pods
 from stacks.reviewing.sides import Sides
@@ -133,8 +133,10 @@ def _going(change: NodeChange) -> str:
 
 def _again(change: NodeChange, track: TrackPlan) -> str:
     seconds = track.weights.bytes / _MIB / MACHINES[change.machine_type].fetch_mib_per_second
-    cached = track.weights.mode == "cache"
-    where = f"each of {span(*change.nodes)} new nodes" if cached else "each pod that moves"
+    where = "each pod that moves"
+    if track.weights.mode == "cache":
+        where = f"each of {span(*change.nodes)} new nodes"
+        where += "" if change.holds_all or track.weights.pinned else " that one of its pods is on"
     return (
         f"{size(track.weights.bytes)} fetched again by {where}, about {duration(seconds)} on each"
     )
@@ -153,15 +155,18 @@ def _fetched(model: _Model, weights: WeightsPlan, machine: str, pods: str) -> st
     rate = f"about {duration(seconds)} at {MACHINES[machine].fetch_mib_per_second} MiB/s"
     if weights.mode == "download":
         return f"{size(weights.bytes)} fetched by {pods}, {rate}"
-    held = {
-        one.digest
-        for cache in (model.old_plan.caches if model.old_plan else ())
-        if cache.machine_type == machine
-        for one in cache.models
-    }
-    if weights.digest in held:
+    old, new = _cache(model.old_plan, machine), _cache(model.new_plan, machine)
+    if old and old.is_whole and weights.digest in {one.digest for one in old.models}:
         return f"{size(weights.bytes)} are on the nodes of {machine} already, nothing is fetched"
-    return f"{size(weights.bytes)} fetched to {_nodes(model.new_plan, machine)}, {rate} on each"
+    where = _nodes(model.new_plan, machine)
+    if new and not new.is_whole and not weights.pinned:
+        where = f"those of {where} that one of its pods is on, and others while there is room"
+    return f"{size(weights.bytes)} fetched to {where}, {rate} on each"
+
+
+def _cache(plan: RegionPlan | None, machine: str) -> CachePlan | None:
+    caches = plan.caches if plan else ()
+    return next((one for one in caches if one.machine_type == machine), None)
 
 
 def _fetch(model: _Model) -> Iterator[Effect]:

@@ -47,7 +47,7 @@ REPLACED_AWS: Final[dict[str, tuple[str, ...]]] = {
     "Bucket": ("spec.bucket", "spec.region"),
     "Key": ("spec.account", "spec.region"),
     "NodeGroup": ("spec.ami_type", "spec.cluster", "spec.instance_types", "spec.subnets"),
-    "ReaderRole": ("spec.role",),
+    "Role": ("spec.role",),
 }
 """By AWS noun: arguments of pulumi-aws that force a new resource."""
 REFUSED: Final[dict[str, tuple[str, ...]]] = {

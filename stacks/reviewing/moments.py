@@ -68,9 +68,9 @@ def side_of(
     servers = tuple(s for s in plan.servers if s.workload.id == model)
     namespaces = {s.workload.namespace for s in servers} or {project}
     mine = [
-        part
+        part if part.model else replace(part, objects=_within(part, namespaces))
         for part in parts
-        if part.model == model or (not part.model and _touches(part, namespaces))
+        if part.model in ("", model)
     ]
     found: Order = ordered(mine, replace(plan, servers=servers), rows)
     before: dict[str, frozenset[str]] = {}
@@ -93,11 +93,15 @@ def _least(scaler: Object) -> int:
     return least
 
 
-def _touches(part: Part, namespaces: set[str]) -> bool:
-    return any(made["metadata"].get("namespace") in namespaces for made in part.objects) or any(
-        made["kind"] == "Namespace" and made["metadata"]["name"] in namespaces
-        for made in part.objects
-    )
+def _within(part: Part, namespaces: set[str]) -> list[Object]:
+    """What a part of the region or of a project has in these namespaces, and they themselves."""
+    found = []
+    for made in part.objects:
+        metadata = made["metadata"]
+        own = "name" if made["kind"] == "Namespace" else "namespace"
+        if metadata.get(own) in namespaces:
+            found.append(made)
+    return found
 
 
 def _is_about(step: Step) -> bool:

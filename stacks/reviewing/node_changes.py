@@ -49,6 +49,8 @@ class NodeChange:
     pods: tuple[int, int]
     models: tuple[str, ...]
     fetched_bytes: tuple[int, int]
+    holds_all: bool
+    """Whether each of the nodes has room for all models of its machine type."""
 
     @property
     def order(self) -> str:
@@ -71,10 +73,8 @@ def running(plan: RegionPlan, machine: str, capacity: str) -> Iterator[JobPlan]:
 
 
 def _fetched(plan: RegionPlan, machine: str, nodes: int, pods: list[tuple[TrackPlan, int]]) -> int:
-    """Bytes that new nodes fetch for their caches, and moved pods for themselves."""
-    kept = sum(
-        one.bytes for cache in plan.caches if cache.machine_type == machine for one in cache.models
-    )
+    """Bytes that new nodes fetch to fill their caches, and moved pods for themselves."""
+    kept = sum(cache.most_bytes for cache in plan.caches if cache.machine_type == machine)
     own = sum(t.weights.bytes * count for t, count in pods if t.weights.mode == "download")
     return nodes * kept + own
 
@@ -101,6 +101,7 @@ def _change(
             _fetched(plan, machine, nodes[0], least),
             _fetched(plan, machine, nodes[1], most),
         ),
+        holds_all=all(one.is_whole for one in plan.caches if one.machine_type == machine),
     )
 
 

@@ -328,6 +328,19 @@ def _wider(seen: Seen) -> Iterator[Raised]:
                 yield name, f"projects that reach it newly: {', '.join(sorted(more))}", region
 
 
+def _data(seen: Seen) -> Iterator[Raised]:
+    """Where jobs read or write that they did not before."""
+    for region, old, new in _pairs(seen):
+        before = {job.workload.id: job.data for job in old.jobs} if old else {}
+        for job in new.jobs:
+            was, now = before.get(job.workload.id), job.data
+            reads, writes = (was.input_prefix, was.output_prefix) if was else ("", "")
+            if now.input_prefix not in ("", reads):
+                yield job.workload.id, f"its pods read {now.input_prefix} of the bucket", region
+            if now.output_prefix not in ("", writes):
+                yield job.workload.id, f"its pods write {now.output_prefix} of the bucket", region
+
+
 def _secrets(seen: Seen) -> Iterator[Raised]:
     for wish in seen.models:
         changed = any(field.path.startswith("secrets") for field in wish.fields)
@@ -366,6 +379,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="exceptions change", level=APPROVAL, find=entrusted.waivers),
     Risk(name="region entrusted", level=APPROVAL, find=entrusted.regions),
     Risk(name="project entrusted", level=APPROVAL, find=entrusted.projects),
+    Risk(name="data access widened", level=APPROVAL, find=_data),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
     Risk(name="cost", level=APPROVAL, find=costs.dearer),
     Risk(name="cost not known", level=APPROVAL, find=costs.unpriced),

@@ -12,6 +12,7 @@ from typing import Final
 
 from regions.limits import HOURS_PER_MONTH
 from regions.machines import MACHINES
+from regions.model_plan import PlacementPlan
 from regions.plan import RegionPlan
 from regions.pools import capacity_of
 from regions.profile import RegionProfile
@@ -20,7 +21,8 @@ from stacks.reviewing.floors import mean_floor
 LEVELS: Final = ("min", "expected", "max")
 EXPECTED: Final = (
     "`expected` is the floor of replicas averaged over a year of schedules; it forecasts no load. "
-    "Batch jobs count at most only, since nobody knows how long a run takes."
+    "Batch jobs count at most only, since nobody knows how long a run takes. `max` has every spot "
+    "replica that may fall back on on-demand nodes."
 )
 
 
@@ -36,6 +38,8 @@ class Use:
     capacity: str
     replicas: tuple[float, float, float]
     monthly: float | None
+    fallen: float | None
+    """The same where it may fall back to on-demand nodes and has; else `monthly`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,11 @@ def _monthly(profile: RegionProfile, machine: str, capacity: str) -> float | Non
     return None if hourly is None else hourly / offer.replicas_per_node * HOURS_PER_MONTH
 
 
+def _dearest(placement: PlacementPlan, capacity: str) -> str:
+    """The capacity that a pod may be charged for at most."""
+    return "on_demand" if placement.fallback_seconds else capacity
+
+
 def uses(plan: RegionPlan, profile: RegionProfile) -> Iterator[Use]:
     """Every Deployment and job of a region."""
     for server in plan.servers:
@@ -69,6 +78,7 @@ def uses(plan: RegionPlan, profile: RegionProfile) -> Iterator[Use]:
                 capacity=capacity,
                 replicas=(scaler.min, mean_floor(scaler.min, scaler.schedules), scaler.max),
                 monthly=_monthly(profile, machine, capacity),
+                fallen=_monthly(profile, machine, _dearest(track.placement, capacity)),
             )
     for job in plan.jobs:
         machine = job.placement.machine_type
@@ -81,7 +91,13 @@ def uses(plan: RegionPlan, profile: RegionProfile) -> Iterator[Use]:
             capacity=job.capacity,
             replicas=(0, 0, job.parallelism),
             monthly=_monthly(profile, machine, job.capacity),
+            fallen=_monthly(profile, machine, _dearest(job.placement, job.capacity)),
         )
+
+
+def _price(use: Use, level: int) -> float | None:
+    """Dollars a month of one replica: at most, all that may fall back have fallen back."""
+    return use.fallen if LEVELS[level] == "max" else use.monthly
 
 
 def _dollars(rows: list[tuple[float, float | None]]) -> float | None:
@@ -97,7 +113,7 @@ def total(rows: Iterable[Use]) -> Sum:
     levels = range(len(LEVELS))
     return Sum(
         gpus=tuple(sum(MACHINES[r.machine].gpus * r.replicas[n] for r in found) for n in levels),
-        dollars=tuple(_dollars([(r.replicas[n], r.monthly) for r in found]) for n in levels),
+        dollars=tuple(_dollars([(r.replicas[n], _price(r, n)) for r in found]) for n in levels),
         unknown=tuple(
             sorted({f"{r.machine} ({r.capacity}) in {r.region}" for r in found if _unknown(r)})
         ),
@@ -105,7 +121,7 @@ def total(rows: Iterable[Use]) -> Sum:
 
 
 def _unknown(use: Use) -> bool:
-    return use.monthly is None and use.replicas[-1] > 0
+    return None in (use.monthly, use.fallen) and use.replicas[-1] > 0
 
 
 def grown(before: Iterable[Use], after: Iterable[Use]) -> tuple[str, ...]:

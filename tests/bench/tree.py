@@ -46,6 +46,7 @@ def _profile(name: str, index: int) -> str:
     text = (_ROOT / "regions" / f"{name}.yaml").read_text()
     text = text.replace("example.com", f"r{index}.example.com")
     values = yaml.safe_load(text)
+    values["image_hosts"].append("registry.example.com")  # the runtime catalogue's
     values["registry"] |= {"bucket": f"models-r{index}", "replicate_to": []}
     for machine, offer in values["machines"].items():
         offer["cache_disk_gib"] = 50_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.gates.drains import Pods, await_end, leaving
 from components.kube import Object
-from components.live_objects import ListError
+from components.kube_client import ApiError
 from model_specs.names import LABEL_MODEL, LABEL_ROLE, LABEL_TRACK
 
 WHAT = Pods(namespace="search", labels={LABEL_MODEL: "sentiment"}, grace_seconds=40)
@@ -56,7 +56,7 @@ def test_it_waits_until_they_are_gone_through_an_api_server_that_is_away() -> No
 
     def lister(kind: str, namespace: str) -> list[Object]:
         if watch.now < 3:
-            raise ListError("connection refused", passes=True)
+            raise ApiError("connection refused", passes=True)
         return [a_pod("ends", ends=True)] if kind == "Pod" and watch.now < 20 else []
 
     await_end(WHAT, lister, lambda: watch.now, watch.sleep, told.append)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from components.gates.handover import MANAGER, Handover, give_back, take
+from components.gates.handover import Handover, give_back, take
 from components.kube import Object
+from components.kube_client import MANAGER
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/search/deployments/sentiment"
 HPAS = "/apis/autoscaling/v2/namespaces/search/horizontalpodautoscalers"

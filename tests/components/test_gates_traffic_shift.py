@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from components.gates.handover import MANAGER
 from components.gates.traffic_shift import Shift, shift, shifted
 from components.kube import Object
+from components.kube_client import MANAGER
 from components.model_network import LABEL_VERSION
 from components.parts import parts
 from tests.components.test_gates_handover import Memory

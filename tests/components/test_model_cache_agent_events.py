@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from cryptography.x509 import IPAddress
 
-from components.model_cache import duty, events, events_access
+from components.model_cache import api_access, duty, events
+from components.model_cache.api_server import ApiServer, api_server
 from components.model_cache.config import Wanted
 from components.model_cache.listen import AddressServer, answering
 from model_specs.names import CACHE_NAMESPACE
@@ -31,7 +32,7 @@ Asked = SimpleQueue[tuple[str, str, dict[str, Any]]]
 
 
 @contextmanager
-def api_server(folder: Path) -> Iterator[tuple[int, Asked]]:
+def an_api_server(folder: Path) -> Iterator[tuple[int, Asked]]:
     """Says 201 to everything; its port, and what it was asked. Its certificate is in `folder`."""
     asked: Asked = SimpleQueue()
 
@@ -64,9 +65,9 @@ def volume(folder: Path) -> Path:
 
 
 def test_an_event_is_written_by_the_pod_s_own_right(tmp_path: Path) -> None:
-    with api_server(volume(tmp_path)) as (port, asked):
+    with an_api_server(volume(tmp_path)) as (port, asked):
         env = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
-        where = events.place({**env, "NODE_NAME": "node-1"}, tmp_path)
+        where = api_server({**env, "NODE_NAME": "node-1"}, tmp_path)
         assert where
         log = logging.Logger("cache")
         log.addHandler(events.Events(where))
@@ -90,12 +91,12 @@ def test_an_event_is_written_by_the_pod_s_own_right(tmp_path: Path) -> None:
 def test_an_event_that_cannot_be_written_disturbs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = events.Place(url="https://127.0.0.1:1", folder=tmp_path, node="node-1")
+    where = ApiServer(url="https://127.0.0.1:1", folder=tmp_path, node="node-1")
     with pytest.raises(OSError, match="No such file"):
         events._write(where, "r", "without a token")
     second = Event()
 
-    def write(_: events.Place, reason: str, sentence: str) -> None:
+    def write(_: ApiServer, reason: str, sentence: str) -> None:
         if sentence == "second":
             second.set()
         raise ValueError("whatever")
@@ -109,9 +110,9 @@ def test_an_event_that_cannot_be_written_disturbs_nothing(
 
 
 def test_where_there_is_no_api_server_there_are_no_events(tmp_path: Path) -> None:
-    assert events.place({}, volume(tmp_path)) is None
+    assert api_server({}, volume(tmp_path)) is None
     (tmp_path / "token").unlink()
-    assert events.place({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path) is None
+    assert api_server({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path) is None
 
 
 def test_what_waiting_cannot_mend_makes_an_event(
@@ -122,7 +123,9 @@ def test_what_waiting_cannot_mend_makes_an_event(
         store.spoil("events", b"right", b"wrong")
         node = Node(tmp_path, store.store)
         node.hold(one)
-        absent = Wanted(project="events", model="m", address="a", digest="0" * 64, bytes=0)
+        absent = Wanted(
+            project="events", model="m", address="a", digest="0" * 64, bytes=0, pinned=False
+        )
         node.hold(absent)
         told = [getattr(record, "event", "") for record in caplog.records]
         assert told == ["ModelNotHeld", ""], "a manifest may yet come"
@@ -132,19 +135,33 @@ def test_what_waiting_cannot_mend_makes_an_event(
 
 
 def test_what_is_rendered_is_what_the_agent_reads() -> None:
-    assert str(duty.EVENTS_FOLDER) == events_access.FOLDER
+    assert str(duty.API_FOLDER) == api_access.FOLDER
     (agent, *_) = of_kind("DaemonSet", objects_of("sandbox-aws"))
     pod = agent["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False, "one container, one token, one folder"
-    (found,) = (one["projected"] for one in pod["volumes"] if one["name"] == "events")
+    (found,) = (one["projected"] for one in pod["volumes"] if one["name"] == "api")
     parts = [part for source in found["sources"] for part in source.values()]
     rows = [row for part in parts for row in part.get("items", [part])]
     assert {row["path"] for row in rows} == {"ca.crt", "name", "namespace", "token"}
 
 
-def test_the_agents_may_write_events_and_nothing_else() -> None:
-    roles = of_kind("Role", objects_of("sandbox-aws"))
-    agents = [role for role in roles if role["metadata"]["namespace"] == CACHE_NAMESPACE]
-    assert [role["rules"] for role in agents] == [
-        [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
-    ]
+def test_the_agents_may_write_events_and_see_pods_and_nothing_else() -> None:
+    found = objects_of("sandbox-aws")
+    agents = {
+        role["metadata"]["namespace"]: role["rules"]
+        for role in of_kind("Role", found)
+        if role["metadata"]["name"] == "cache-agent"
+    }
+    own = agents.pop(CACHE_NAMESPACE)
+    assert own == [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
+    seen = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
+    windows = of_kind("PersistentVolumeClaim", found)
+    projects = {claim["metadata"]["namespace"] for claim in windows}
+    assert agents == dict.fromkeys(projects, seen), "of each project that is held anything of"
+    bound = {
+        one["metadata"]["namespace"]
+        for one in of_kind("RoleBinding", found)
+        if one["roleRef"]["name"] == "cache-agent"
+        and [who["namespace"] for who in one["subjects"]] == [CACHE_NAMESPACE]
+    }
+    assert bound == {CACHE_NAMESPACE, *projects}

@@ -82,6 +82,7 @@ def row(one: Wanted) -> dict[str, Any]:
         "address": one.address,
         "bytes": one.bytes,
         "digest": one.digest,
+        "pinned": one.pinned,
         "project": one.project,
     }
 
@@ -248,6 +249,7 @@ GOOD = {
     "address": f"search/sentiment:v3@sha256:{DIGEST}",
     "bytes": 5,
     "digest": DIGEST,
+    "pinned": False,
     "project": "search",
 }
 
@@ -370,11 +372,11 @@ def asked(port: int, path: str) -> tuple[int, str]:
 def test_the_kubelet_and_prometheus_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     signs = Signs("node-1")
     signs.disk(100, 7, [("search", "sentiment", 5), ("search", "sentiment", 2)])
-    signs.states({"fetching": 1, "held": 1, "refused": 0})
+    signs.states({"elsewhere": 0, "fetching": 1, "held": 1, "refused": 0})
     with serving("", 0, signs) as port:
         assert asked(port, "/healthz") == (200, "ok\n")
-        assert asked(port, "/readyz") == (503, "not all listed models are there\n")
-        signs.states({"fetching": 0, "held": 1, "refused": 1})
+        assert asked(port, "/readyz") == (503, "not all models of this node are there\n")
+        signs.states({"elsewhere": 0, "fetching": 0, "held": 1, "refused": 1})
         assert asked(port, "/readyz")[0] == 200, "one model's fault does not hold up all nodes"
         text = asked(port, "/metrics")[1]
         series = 'isoserve_cache_held_bytes{model="sentiment",node="node-1",project="search"} 7.0'

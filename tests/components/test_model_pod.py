@@ -14,7 +14,12 @@ from tests.builders import DIGEST, a_container, a_placement, a_track, a_workload
 
 CACHED = a_track().weights
 PULLED = WeightsPlan(
-    mode="download", address=CACHED.address, digest=DIGEST, bytes=CACHED.bytes, claim=""
+    mode="download",
+    address=CACHED.address,
+    digest=DIGEST,
+    bytes=CACHED.bytes,
+    claim="",
+    pinned=False,
 )
 
 

@@ -10,17 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
+from components.kube_client import ApiError
 from components.model_network import services
 from components.synthetic_probe.answer_lines import Tally, tallies
 from components.synthetic_probe.answers import (
     Candidate,
-    UnreadableError,
     asked,
     candidates,
-    reader_of,
     unproven,
 )
 from components.synthetic_probe.exposition import Exposition
@@ -35,7 +33,6 @@ from tests.builders import a_server
 from tests.examples import a_model, address, planned
 from tests.loopback import a_row
 from tests.promtool import check_alerts, timeline
-from tests.recorded_api import recorded_api
 
 NEXT = {"model": address("search", "sentiment", 9)}
 REQUEST = {"path": "/v1/completions", "body": {"prompt": "ping"}}
@@ -172,10 +169,10 @@ def test_without_an_answer_and_without_a_log_nobody_is_proven() -> None:
     assert "0 right answers" in unproven([ONE], Api().read, {})[0]
 
     def refuses(path: str) -> str:
-        raise UnreadableError("the API server says 403 Forbidden")
+        raise ApiError("403 Forbidden", passes=False)
 
     (fault,) = unproven([ONE], refuses, {})
-    assert fault == f"{ONE.id}: its answers cannot be read: the API server says 403 Forbidden"
+    assert fault == f"{ONE.id}: its answers cannot be read: 403 Forbidden"
     assert unproven([], refuses, {}) == [], "who has no candidate asks nothing"
 
 
@@ -219,29 +216,6 @@ def test_a_candidate_that_answers_wrongly_is_a_ticket_and_no_page(tmp_path: Path
 def test_a_model_without_a_candidate_has_no_alert_for_one() -> None:
     names = {r.get("alert") for g in rule_groups(a_server(), "https://g") for r in g["rules"]}
     assert "ModelCandidateFailing" not in names
-
-
-def test_the_reader_says_in_words_what_the_api_server_refused(tmp_path: Path) -> None:
-    with recorded_api() as (api, cluster):
-        api.objects["/api/v1/x"] = {"items": []}
-        config = tmp_path / "config"
-        config.write_text(yaml.safe_dump(_kubeconfig(cluster.url)))
-        read = reader_of(str(config), "c")
-        assert json.loads(read("/api/v1/x")) == {"items": []}
-        with pytest.raises(UnreadableError, match="the API server says 404"):
-            read("/api/v1/y")
-    with pytest.raises(UnreadableError, match="no API server answers"):
-        read("/api/v1/x")
-
-
-def _kubeconfig(url: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    }
 
 
 def test_plans_of_other_probes_have_no_candidate() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from components.kube import Object
-from components.live_objects import ListError
+from components.kube_client import ApiError
 from components.readiness import Target
-from components.rollout_gate import GateError, wait
+from components.rollout_gate import Fault, GateError, wait
 
 ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "")
 TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "")
@@ -60,12 +60,12 @@ class World:
         self.now += seconds
         assert self.waited < 10_000, "the gate never ends"
 
-    def run(self, *wanted: Target) -> None:
-        wait(wanted, self.list, lambda: self.now, self.sleep, self.said.append)
+    def run(self, *wanted: Target, faults: Sequence[Fault] = ()) -> None:
+        wait(wanted, self.list, lambda: self.now, self.sleep, self.said.append, faults)
 
-    def failure(self, *wanted: Target) -> str:
+    def failure(self, *wanted: Target, faults: Sequence[Fault] = ()) -> str:
         with pytest.raises(GateError) as failed:
-            self.run(*wanted)
+            self.run(*wanted, faults=faults)
         return str(failed.value)
 
 
@@ -405,7 +405,7 @@ def test_a_preempted_pod_that_is_still_ending_says_nothing() -> None:
 # -- an API server that is away --------------------------------------------------------------
 
 
-def silent(until: float, error: ListError) -> Script:
+def silent(until: float, error: ApiError) -> Script:
     def script(now: float, kind: str, namespace: str) -> list[Object]:
         if now < until:
             raise error
@@ -414,7 +414,7 @@ def silent(until: float, error: ListError) -> Script:
     return script
 
 
-GONE = ListError("504 Gateway Timeout (list Deployment in search)", passes=True)
+GONE = ApiError("504 Gateway Timeout (list Deployment in search)", passes=True)
 
 
 @pytest.mark.parametrize("seconds", [3, 61, 590])
@@ -454,7 +454,7 @@ def test_a_silence_that_ends_starts_anew() -> None:
 
 
 def test_a_refusal_that_lasts_ends_the_wait() -> None:
-    refused = ListError("403 Forbidden (list Deployment in search)", passes=False)
+    refused = ApiError("403 Forbidden (list Deployment in search)", passes=False)
     world = World(silent(10_000, refused))
     why = world.failure(ONE)
     assert world.waited == pytest.approx(60, abs=1), "no right comes by waiting ten minutes"
@@ -462,7 +462,7 @@ def test_a_refusal_that_lasts_ends_the_wait() -> None:
 
 
 def test_a_refusal_of_a_server_that_just_started_is_borne() -> None:
-    refused = ListError("403 Forbidden (list Deployment in search)", passes=False)
+    refused = ApiError("403 Forbidden (list Deployment in search)", passes=False)
     world = World(silent(30, refused))
     world.run(ONE)
     assert world.waited == pytest.approx(30, abs=1)

@@ -90,6 +90,12 @@ _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
 _AWAY: Final = {"externalName": "example.com", "type": "ExternalName"}
 
+_AGENTS: Final = {
+    "kind": "ServiceAccount",
+    "name": "cache-agent",
+    "namespace": "isoserve-cache",
+}
+
 _PODS: Final = (
     *_edits(
         "pss-restricted",
@@ -260,6 +266,16 @@ _WALLS: Final = (
             "/metadata/name": "project-guest",
             "/roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "project-admin"},
         },
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "default", "namespace": "chat"}},
+        {"/subjects/-": _AGENTS},
+    ),
+    *_edits(
+        "rbac-least",
+        "Role",
+        "search",
+        "cache-agent",
+        {"/rules/0/resources/-": "configmaps"},
+        {"/rules/0/verbs/-": "delete"},
     ),
 )
 _BALANCER: Final = "/spec/infrastructure/annotations"

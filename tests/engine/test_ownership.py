@@ -18,8 +18,8 @@ from typing import Any, Final
 import pytest
 
 from components.gates.handover import Handover, give_back, take
-from components.gates.resources import Api
 from components.kube import Object
+from components.kube_client import KubeClient
 from tests.engine.site import until
 from tests.engine.world import World
 
@@ -169,7 +169,7 @@ def test_an_autoscaler_that_was_stopped_goes_on_when_it_is_wanted_after_all(worl
     up(world, ONPREM, scaling={"min": 2, "max": 2})
     up(world, ONPREM, scaling={"min": 2, "max": 4})
     serve(world, ONPREM, 2)
-    api = Api(str(world.root / ".isoserve" / ONPREM / "kubeconfig"), ONPREM)
+    api = KubeClient(str(world.root / ".isoserve" / ONPREM / "kubeconfig"), ONPREM)
     what = Handover("search", "sentiment", 3)
     take(api, what, time.sleep)
     serve(world, ONPREM, 3)

@@ -52,6 +52,13 @@ class Subject:
         return " ".join((self.name, *self.groups[:1]))
 
 
+AGENTS: Final = {
+    "isoserve-cache": rights(("create",), "", "events"),
+    **dict.fromkeys(specs().projects, rights(("list", "watch"), "", "pods")),
+}
+"""What the cache agents may do: say what they did, and see which pods their nodes have."""
+
+
 def members() -> Iterator[Subject]:
     """One person of each group of each project."""
     for project, found in specs().projects.items():
@@ -70,8 +77,7 @@ def accounts() -> Iterator[Subject]:
     made = {identity(o)[1:] for o in of_kind("ServiceAccount", OBJECTS.values())}
     for space, name in sorted(made | {(space, "default") for space, _ in made}):
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{space}")
-        events = rights(("create",), "", "events")
-        may = {space: events} if name == "cache-agent" else {}
+        may = AGENTS if name == "cache-agent" else {}
         who = f"system:serviceaccount:{space}:{name}"
         yield Subject(who, (*groups, "system:authenticated"), may)
 

@@ -11,12 +11,14 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import pytest
 import requests
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from components.kube import Object
@@ -35,7 +37,7 @@ from tests.engine.site import (
     until,
     without,
 )
-from tests.engine.world import World
+from tests.engine.world import World, begun
 
 pytestmark = pytest.mark.engine
 
@@ -49,9 +51,12 @@ SIGMAS: Final = 4
 """How far from its mean a fair coin comes once in 16 000 windows."""
 USERS: Final = "httproute/search/ranker/rule/1"
 """The route's second rule; the first is the prober's."""
+UP: Final = ("up", "--yes", "--skip-preview")
+TAGGER: Final = "vision/tagger"
+GPU_NODES: Final = "/api/v1/nodes?labelSelector=isoserve.dev%2Fmachine-type%3Dgpu.l4.1"
+ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
 COPIES: Final = f"{USERS}-mirror"
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
-ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/search/httproutes/ranker"
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +297,61 @@ def test_a_candidate_that_answers_wrongly_gets_no_user(site: Site) -> None:
     assert site.prediction() == expected
 
 
+@contextmanager
+def no_room(site: Site) -> Iterator[Callable[[], None]]:
+    """No GPU node takes another pod, until what is given is called, or to the end."""
+    cluster = site.world.cluster(REGION)
+    nodes = [f"/api/v1/nodes/{name_of(one)}" for one in site.objects(GPU_NODES)]
+    assert nodes, "or there is nothing to keep anybody from"
+
+    def close(closed: bool) -> None:
+        for path in nodes:
+            answer = cluster.session.patch(
+                f"{cluster.url}{path}",
+                data=json.dumps({"spec": {"unschedulable": closed}}),
+                headers={"Content-Type": "application/merge-patch+json"},
+                timeout=30,
+            )
+            assert answer.ok, answer.text
+
+    close(True)
+    try:
+        yield partial(close, False)
+    finally:
+        close(False)
+
+
+def test_a_failed_candidate_of_one_project_keeps_no_other_from_its_promotion(site: Site) -> None:
+    """The other's pods are there only when the first has failed: the failure must not end it."""
+    world, tagger = site.world, site.world.spec(TAGGER)
+    text, cluster = tagger.read_text(), site.world.cluster(REGION)
+    promoted = yaml.safe_load(text)["rollout"]["candidate"]["model"]
+    candidate = {"env": {"MLSERVER_DEBUG": "neither"}}  # it ends as it starts
+    canary = {"strategy": "canary", "steps": [50, 100], "step": 0}
+    world.edit_spec(MODEL, rollout={"candidate": candidate, **canary})
+    world.edit_spec(TAGGER, model=promoted, rollout={"strategy": "rolling"})
+    route = cluster.get(ROUTE.format("search", "ranker"))
+    try:
+        with no_room(site) as make_room, begun(world, REGION, *UP) as up:
+            until("one has failed", lambda: up.ended() or f"{MODEL} stays" in up.told())
+            assert not up.ended(), up.told()[-4000:]
+            make_room()
+            ended = up.wait()
+        told, found = up.told(), cluster.get(ROUTE.format("vision", "tagger"))
+        assert ended != 0, "what is asked for is not all there"
+        assert "project search:" in told, "it names whose candidate failed"
+        assert "project vision:" not in told, "and nobody else"
+        assert "served: " in told
+        assert "Traceback" not in told
+        assert found is not None
+        names = {ref["name"] for rule in found["spec"]["rules"] for ref in rule["backendRefs"]}
+        assert names == {"tagger"}, "its users are at the version that was promoted"
+        assert cluster.get(ROUTE.format("search", "ranker")) == route, "the other's where they were"
+    finally:
+        tagger.write_text(text)
+        call_off(site)
+
+
 def test_shadow_gets_copies_and_answers_nobody(site: Site) -> None:
     version = site.push("shadow", random_files=0, megabytes_each=0)
     before, at_first = users_answered_by(site, Counter()), counted(site)
@@ -340,7 +400,10 @@ def test_rolling_restart_loses_nothing(site: Site) -> None:
 def led_to_candidate(site: Site) -> tuple[int, int]:
     """The candidate's weight in the live route, and the replicas that are asked for of it."""
     cluster = site.world.cluster(REGION)
-    route, candidate = cluster.get(ROUTE), cluster.get(f"{DEPLOYMENT}-candidate")
+    route, candidate = (
+        cluster.get(ROUTE.format("search", "ranker")),
+        cluster.get(f"{DEPLOYMENT}-candidate"),
+    )
     assert route is not None
     weights = {b["name"]: b["weight"] for b in route["spec"]["rules"][1]["backendRefs"]}
     return weights["ranker-candidate"], candidate["spec"]["replicas"] if candidate else 0

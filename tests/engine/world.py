@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -100,7 +103,7 @@ class World:
         """The file of a model."""
         return self.root / "model_specs" / f"{model}.yaml"
 
-    def edit_spec(self, model: str, **fields: Any) -> None:
+    def edit_spec(self, model: str, /, **fields: Any) -> None:
         """Write a spec with some of its fields changed."""
         values = yaml.safe_load(self.spec(model).read_text())
         self.spec(model).write_text(yaml.safe_dump({**values, **fields}))
@@ -154,6 +157,46 @@ class World:
             process.kill()
         ended = f"`up` ended before a line matched {pattern}:\n{''.join(told[-20:])}"
         assert process.returncode == -9, ended
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A `pulumi` that runs, and what it has printed so far."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def told(self) -> str:
+        """Everything so far."""
+        return self.output.read_text(errors="replace")
+
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.process.poll() is not None
+
+    def wait(self) -> int:
+        """Its exit code."""
+        return self.process.wait(_LIMIT_SECONDS)
+
+
+@contextmanager
+def begun(world: World, region: str, *arguments: str) -> Iterator[Begun]:
+    """Plain `pulumi` of a region, looked at while it runs; ended with its children at the end."""
+    env = {**os.environ, **world.engine_env()}
+    program = shutil.which("pulumi", path=env["PATH"])
+    assert program, "the toolchain has a pulumi"
+    words = [program, *arguments, "--non-interactive", "-s", region]
+    output = world.root / ".isoserve" / "begun.log"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            words, cwd=world.root, env=env, stdout=file, stderr=file, start_new_session=True
+        )
+        try:
+            yield Begun(process, output)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def copy_tree(root: Path) -> World:

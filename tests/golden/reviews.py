@@ -80,13 +80,13 @@ def _git(root: Path, *words: str) -> None:
     subprocess.run(["git", *author, *words], cwd=root, check=True, capture_output=True)
 
 
-def _tree(root: Path) -> None:
-    """The examples, committed."""
+def _tree(root: Path, waivers: str) -> None:
+    """The examples, committed with these exceptions."""
     others = shutil.ignore_patterns("*.py", "*.json", "__pycache__", "sandbox", "sandbox-*")
     for name in ("model_specs", "regions"):
         shutil.copytree(_ROOT / name, root / name, ignore=others)
     (root / "policies").mkdir()
-    (root / "policies/waivers.yaml").write_text(_WAIVER)
+    (root / "policies/waivers.yaml").write_text(waivers)
     (root / "Pulumi.yaml").touch()
     for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "base")):
         _git(root, *words)
@@ -96,7 +96,7 @@ def _comment(change: Callable[[Path], None], rules: tuple[Any, ...], previewed: 
     with TemporaryDirectory(prefix="isoserve-golden-") as folder:
         root = Path(folder) / "project"
         root.mkdir()
-        _tree(root)
+        _tree(root, _WAIVER if rules else "waivers: []\n")
         change(root)
         previews = _previews(Path(folder)) if previewed else []
         args = Namespace(base="HEAD", specs=None, regions=None, region=[], preview=previews)

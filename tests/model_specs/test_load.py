@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import load
-from model_specs.schema import BATCH_FIELDS, NOT_OF_BATCH, Expectation, ModelSpec
+from model_specs.schema import Expectation, ModelSpec
 from tests.examples import a_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -142,7 +142,7 @@ def test_the_running_ones_are_counted_with_no_queue_and_a_lost_queue_is_no_idle_
 
 
 def test_an_image_of_ones_own_keeps_its_entrypoint_and_directory() -> None:
-    image = f"registry.acme.dev/ml/own@sha256:{'e' * 64}"
+    image = f"registry.example.com/ml/own@sha256:{'e' * 64}"
     (main,) = server_of(image)["containers"]
     assert not {"command", "workingDir"} & set(main), "what it needs there is its own affair"
     assert CUSTOM.command == ()

@@ -115,7 +115,7 @@ CASES: Final = (
         Case(rule=DISK, of=CONFIG, path="data models.json", value=told(change), says=says,
              field="machines.gpu.l4.1.cache_disk_gib")
         for change, says in (
-            (setting("models 0 bytes", 300 * 1024**3), "GiB of every node, nodes have 300"),
+            (setting("models 0 bytes", 301 * 1024**3), "GiB of a node, nodes have 300"),
             (setting("disk_budget_gib", 301), "may fill 301 GiB, nodes have 300"),
             (setting("disk_budget_gib", GONE), "may fill any number of GiB"),
         )
@@ -171,11 +171,24 @@ def test_what_is_rendered_follows_the_spec_and_not_the_other_way_round() -> None
     assert len(findings) == 3, "what is downloaded, what is mounted and what is annotated"
 
 
-def test_a_sixth_of_the_disk_stays_free_to_the_last_gibibyte() -> None:
-    for gibibytes, refused in ((250, 0), (251, 1)):
-        alone = setting("models", [{"bytes": gibibytes * 1024**3}])
-        config = changed(named(CONFIG), setting("data models.json", told(alone)))
-        assert len(said(DISK, config)) == refused
+@pytest.mark.parametrize(
+    ("sizes", "pinned", "refused"),
+    [
+        ((300,), 0, 0),
+        ((301,), 0, 1),
+        ((150, 150, 99), 0, 0),  # a replica of one, one more that comes, and none of the third
+        ((151, 150), 0, 1),
+        ((100,) * 30, 0, 0),
+        ((100,) * 3, 1, 0),
+        ((101, 100, 100), 1, 1),
+    ],
+)
+def test_what_is_pinned_and_what_pods_may_need_fit_to_the_last_gibibyte(
+    sizes: tuple[int, ...], pinned: int, refused: int
+) -> None:
+    rows = [{"bytes": gib * 1024**3, "pinned": n < pinned} for n, gib in enumerate(sizes)]
+    config = changed(named(CONFIG), setting("data models.json", told(setting("models", rows))))
+    assert len(said(DISK, config)) == refused
 
 
 def test_only_the_cache_is_read_as_a_cache() -> None:

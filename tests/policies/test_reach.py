@@ -58,6 +58,7 @@ EVERYBODY = {
     ],
     "search/embedder": ["monitoring", "search"],
     "search/nightly-index": [],
+    "search/scores": [],
     "search/ranker": [
         "envoy-gateway-system",
         "every project via isoserve-gateway/internal, one limit for all",
@@ -129,6 +130,7 @@ CALLED_FROM = {
     "chat/helper": ["chat", "search"],
     "search/embedder": ["search"],
     "search/nightly-index": [],
+    "search/scores": [],
     "search/ranker": ["search"],
     "search/sentiment": ["search"],
     "vision/tagger": ["search", "vision"],

@@ -168,3 +168,26 @@ def test_a_finding_stands_where_members_are_listed() -> None:
     wide = edited("Role chat/project-developer", lambda v: v["rules"][0].update(verbs=["*"]))
     (finding, *_) = said(LEAST, wide)
     assert (finding.place.file, finding.place.path) == ("model_specs/chat/project.yaml", "members")
+
+
+AGENTS: Final = {"kind": "ServiceAccount", "name": "cache-agent", "namespace": "isoserve-cache"}
+
+
+@pytest.mark.parametrize("role", ["project-developer", "project-admin"])
+def test_the_cache_agents_get_no_other_right_in_a_project(role: str) -> None:
+    wide = edited(f"RoleBinding chat/{role}", lambda values: values["subjects"].append({**AGENTS}))
+    assert f"gives {role} to ServiceAccount cache-agent" in messages(said(BINDINGS, wide))
+
+
+def test_nobody_but_the_cache_agents_has_their_role_in_a_project() -> None:
+    other = {**AGENTS, "name": "assistant", "namespace": "chat"}
+    wide = edited("RoleBinding chat/cache-agent", lambda values: values["subjects"].append(other))
+    assert "gives cache-agent to ServiceAccount assistant" in messages(said(BINDINGS, wide))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("resources", ["configmaps"]), ("verbs", ["get"]), ("apiGroups", ["*"])]
+)
+def test_a_role_of_the_agents_that_grows_is_refused(field: str, value: list[str]) -> None:
+    wider = edited("Role chat/cache-agent", lambda v: v["rules"][0].update({field: value}))
+    assert "gives " in messages(said(LEAST, wider))

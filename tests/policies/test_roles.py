@@ -21,7 +21,9 @@ ROLE: Final = "aws:iam/role:Role reader-search"
 AGENTS: Final = "aws:iam/role:Role reader-isoserve-cache"
 NODE: Final = "aws:iam/role:Role nodes"
 COPIER: Final = "aws:iam/role:Role replication"
+JOB: Final = "aws:iam/role:Role job-search--scores"
 MAY: Final = "aws:iam/rolePolicy:RolePolicy reader-search"
+JOB_MAY: Final = "aws:iam/rolePolicy:RolePolicy job-search--scores"
 COPIES: Final = "aws:iam/rolePolicy:RolePolicy replication"
 ATTACHED: Final = (
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment nodes-AmazonEKSWorkerNodePolicy"
@@ -38,6 +40,9 @@ ELSE: Final = "is open to others than named ServiceAccounts"
 SUB: Final = {f"{ISSUER}:sub": "system:serviceaccount:*:*"}
 CHAT: Final = {f"{ISSUER}:sub": "system:serviceaccount:chat:*"}
 NOBODY: Final = {f"{ISSUER}:sub": "system:serviceaccount:kube-system:*"}
+SERVER: Final = {f"{ISSUER}:sub": "system:serviceaccount:search:ranker"}
+OTHERS_DATA: Final = f"{S3}/_datasets/chat/*"
+PUT: Final = "policy! Statement 2"
 AGENT: Final = {f"{ISSUER}:sub": "system:serviceaccount:isoserve-cache:*"}
 
 CASES: Final = (
@@ -45,6 +50,8 @@ CASES: Final = (
     amiss(TRUST, ROLE, f"{IF} StringLike", CHAT, "is for namespace 'chat'"),
     amiss(TRUST, ROLE, f"{IF} StringLike", NOBODY, "which is no project's"),
     amiss(TRUST, AGENTS, f"{IF} StringLike", AGENT, "of the cache, not its agents'"),
+    amiss(TRUST, JOB, f"{IF} StringLike", SERVER, "which is no job with data"),
+    amiss(TRUST, JOB, "name", "isoserve.sandbox-aws.chat.scores.1602af87", "a job of 'search'"),
     amiss(TRUST, ROLE, f"{IF} StringLike", GONE, ELSE),
     amiss(TRUST, ROLE, f"{IF} StringEquals", GONE, ELSE),
     amiss(TRUST, ROLE, f"{IF} StringEquals", {f"{ISSUER}:aud": "other"}, ELSE),
@@ -88,6 +95,11 @@ BEYOND: Final = tuple(
         (ROLE, amiss(BOUNDS, MAY, "policy! Statement 3", WRITE, "may ['s3:PutObject']")),
         (ROLE, amiss(BOUNDS, MAY, f"{DECRYPT} Resource", FAR, "decrypts more")),
         (ROLE, amiss(BOUNDS, MAY, "policy! Statement", [], "may do nothing")),
+        (JOB, amiss(BOUNDS, JOB_MAY, f"{READ} Resource", OTHERS_DATA, "reads [")),
+        (JOB, amiss(BOUNDS, JOB_MAY, f"{LIST} Condition", GONE, "lists more than search/ and")),
+        (JOB, amiss(BOUNDS, JOB_MAY, f"{PUT} Resource", OTHERS_DATA, "writes [")),
+        (JOB, amiss(BOUNDS, JOB_MAY, f"{PUT} Resource", f"{S3}/search/*", "scores/ alone")),
+        (JOB, amiss(BOUNDS, JOB_MAY, f"{PUT} Action", ["s3:DeleteObject"], "may ['s3:Delete")),
         (COPIER, amiss(BOUNDS, COPIES, f"{LIST} Resource", ["arn:aws:s3:::far/*"], "on ['arn")),
         (COPIER, amiss(BOUNDS, COPIES, "policy! Statement 3 Resource", FAR, "key/far")),
         (COPIER, amiss(BOUNDS, COPIES, f"{LIST} Action", ["s3:PutObject"], "no copy needs")),
@@ -112,6 +124,17 @@ def taken(arn: str) -> list[Finding]:
         values["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] = arn
 
     return said(ACCOUNTS, changed(named(USER), take))
+
+
+def test_a_job_takes_the_role_that_is_for_it_alone() -> None:
+    def take(values: Any) -> None:
+        arn = "arn:aws:iam::123456789012:role/isoserve.sandbox-aws.search.nightly-index.3447bfc5"
+        values["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] = arn
+
+    (finding,) = said(ACCOUNTS, changed(named("ServiceAccount search/scores"), take))
+    assert "let it take isoserve.sandbox-aws.search.scores." in str(finding), (
+        "another job's role writes elsewhere"
+    )
 
 
 def stolen() -> list[Finding]:

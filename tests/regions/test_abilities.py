@@ -11,7 +11,7 @@ import pytest
 from components.kube import Object
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
-from regions.abilities import FEATURES, OF_OFFERS, REFUSE, Abilities, Feature
+from regions.abilities import DERIVED, FEATURES, REFUSE, Abilities, Feature
 from regions.plan import RegionPlan
 from regions.profile import CAPABILITIES
 from regions.resolve import resolve
@@ -129,7 +129,7 @@ def test_spot_is_replaced_where_the_offer_has_no_spot_nodes() -> None:
 
 
 def test_every_capability_a_feature_needs_can_be_claimed() -> None:
-    needed = {feature.capability for feature in FEATURES.values()} - OF_OFFERS
+    needed = {feature.capability for feature in FEATURES.values()} - DERIVED
     assert needed <= set(CAPABILITIES), "a capability no profile may claim is always absent"
 
 

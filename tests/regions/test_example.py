@@ -113,6 +113,8 @@ def test_every_region_gets_the_model_whole(store: Any, example: Path) -> None:
         bad = verify(there, "search", found.manifest, lambda work, count: None)
         assert not bad, f"{bucket} has what the manifest tells of"
         assert found.manifest.metadata["task"] == "ranking", "people see what it is for"
+        pairs = store.get_object(Bucket=bucket, Key="_datasets/search/pairs/pairs.csv")["Body"]
+        assert len(pairs.read().splitlines()) == 3, "and what search/scores scores"
     assert "copied as S3 replication would, which moto does not do" in said[-1], "and it is told"
 
 

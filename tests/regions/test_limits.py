@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from model_specs.runtimes import RUNTIMES
 from regions.limits import unknown_machines
 from regions.machines import MACHINES
 from regions.resolve import resolve
-from tests.examples import a_model, a_tree, profiles, specs
+from tests.examples import a_model, a_profile, a_tree, profiles, specs
 
 REGION = "us-east-1"
 NEEDS_GPU = sorted(row.name for row in RUNTIMES.values() if row.needs_gpu)
@@ -37,6 +38,29 @@ def test_project_over_its_cost_cap_is_refused_with_the_sum() -> None:
 def test_project_within_its_cost_cap_is_planned() -> None:
     plan = resolve(with_cap("chat", 20_000.0), profiles()[REGION], REGION)
     assert plan.servers, "a cap that is not reached changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "field"),
+    [
+        (({"batch": {"command": ["a"], "parallelism": 3}},), "lower batch.parallelism"),
+        (({"scaling": {"max": 3}},), "lower scaling.max"),
+        (
+            ({"batch": {"command": ["a"], "parallelism": 3}}, {"scaling": {"max": 3}}),
+            "lower scaling.max or batch.parallelism",
+        ),
+    ],
+    ids=["job", "server", "both"],
+)
+def test_a_project_over_its_quota_reads_the_field_that_its_models_have(
+    bounds: tuple[dict[str, Any], ...], field: str
+) -> None:
+    models = [a_model(name=f"m{number}", **one) for number, one in enumerate(bounds)]
+    with pytest.raises(SpecErrors) as refused:
+        resolve(a_tree(*models, gpu_quota={"gpu.l4.1": 1}), a_profile(), REGION)
+    (error,) = refused.value.errors
+    assert (error.code, error.path) == ("E381", "gpu_quota.gpu.l4.1")
+    assert error.message.endswith(field), "a job has no `scaling`"
 
 
 def test_unknown_price_is_left_out_and_never_invented() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import Model, Specs
-from regions.node_disks import side_by_side
+from regions.node_disks import most_at_once
 from regions.plan import HeldModelPlan
 from regions.profile import RegionProfile
 from regions.resolve import resolve
@@ -110,8 +110,9 @@ def test_cached_models_leave_room_for_images_and_pods() -> None:
     model = a_model()
     tree = a_tree(model, facts={model.spec.model: 20 * GIB})
     (error,) = said(tree, here(41))
-    assert "needs 109 GiB for models (40, a next version beside the old one), images (60) and " in (
-        error.message
+    assert (
+        "needs 109 GiB for models (40: 0 pinned, 1 of its replicas, and one that comes, "
+        "search/sentiment the largest), images (60) and " in error.message
     )
     assert "its pods (9), got 101 of 127 GiB, since 20 % stay free" in error.message
     assert "write cache_disk_gib: 49 or more" in error.message
@@ -148,21 +149,85 @@ def test_the_advised_disk_is_the_smallest_that_is_enough(
 # -- old and new -----------------------------------------------------------------------------
 
 
-def held(model: str, gib: int, digest: str = "a") -> HeldModelPlan:
+def held(model: str, gib: int, digest: str = "a", *, pinned: bool = False) -> HeldModelPlan:
     return HeldModelPlan(
-        project="search", model=model, address=f"x@{digest}", digest=digest, bytes=gib
+        project="search",
+        model=model,
+        address=f"x@{digest}",
+        digest=digest,
+        bytes=gib,
+        pinned=pinned,
     )
 
 
 def test_the_largest_models_next_version_stands_beside_its_old_one() -> None:
-    assert side_by_side([held("small", 3), held("large", 10)]) == 23
-    assert side_by_side([]) == 0
+    assert most_at_once([held("small", 3), held("large", 10)], 2) == 23
+    assert most_at_once([], 2) == 0
 
 
 def test_a_model_with_a_candidate_has_both_versions_already() -> None:
     both = [held("large", 10), held("large", 12, "b")]
-    assert side_by_side(both) == 22
-    assert side_by_side([*both, held("small", 3)]) == 28, "the other one's next version"
+    assert most_at_once(both, 2) == 22
+    assert most_at_once([*both, held("small", 3)], 3) == 28, "the other one's next version"
+
+
+def test_only_as_many_versions_as_replicas_stand_on_a_node() -> None:
+    many = [held(f"m{size}", size) for size in range(1, 11)]
+    assert most_at_once(many, 2) == 10 + 9 + 10, "the two largest, and the next of the largest"
+    both = [held("large", 10), held("large", 12, "b")]
+    assert most_at_once(both, 1) == 22, "one of them runs, and the other one comes in its place"
+
+
+def test_what_is_pinned_is_on_the_node_whatever_stands_there() -> None:
+    models = [held("pinned", 5, pinned=True), held("small", 3), held("large", 10)]
+    assert most_at_once(models, 1) == 5 + 10 + 10
+    assert most_at_once(models[:1], 1) == 10, "its next version, which is pinned as well"
+
+
+# -- 300 models ------------------------------------------------------------------------------
+
+
+def a_pool_of_400_gib() -> RegionProfile:
+    return here(400, nodes=200, replicas_per_node=4)
+
+
+def test_300_models_of_16_gib_fit_a_pool_of_400_gib_nodes() -> None:
+    models = [a_model(name=f"m{n}") for n in range(300)]
+    facts = {model.spec.model: 16 * GIB for model in models}
+    plan = resolve(a_tree(*models, facts=facts), a_pool_of_400_gib(), REGION)
+    (cache,) = plan.caches
+    assert len(cache.models) == 300, "any node may be told by its pods to hold any of them"
+    assert (cache.pinned_bytes, cache.most_bytes) == (0, 400 * GIB)
+    assert not cache.is_whole
+    assert len(plan.servers) == 300
+    assert plan.gaps == ()
+
+
+def test_one_of_them_that_is_larger_than_a_nodes_budget_is_refused_by_name() -> None:
+    large = "gpu.l40s.4"
+
+    def pool(cache_disk_gib: int) -> RegionProfile:
+        offer = an_offer(200, replicas_per_node=4, cache_disk_gib=cache_disk_gib)
+        return a_profile(machines={large: offer})
+
+    models = [a_model(name=f"m{n}", machine_type=large) for n in range(300)]
+    facts = {model.spec.model: 16 * GIB for model in models}
+    assert said(a_tree(*models, facts=facts), pool(140)) == [], "5 of 16 GiB and 45 for its pods"
+    tree = a_tree(*models, facts=facts | {models[0].spec.model: 141 * GIB})
+    (error,) = said(tree, pool(140))
+    assert (error.code, error.path) == ("E381", f"machines.{large}.cache_disk_gib")
+    assert "search/m0 the largest" in error.message
+    advised = int(error.message.split("cache_disk_gib: ")[1].split()[0])
+    assert advised < 400, "for it, three others and its next version; not for all 300"
+    assert said(tree, pool(advised)) == []
+
+
+def test_pinning_all_of_them_is_refused() -> None:
+    models = [a_model(name=f"m{n}", cache="always") for n in range(300)]
+    facts = {model.spec.model: 16 * GIB for model in models}
+    (error,) = said(a_tree(*models, facts=facts), a_pool_of_400_gib())
+    assert "300 pinned" in error.message
+    assert "pin fewer models (`cache: always`)" in error.message
 
 
 def a_rollout(strategy: str) -> Model:

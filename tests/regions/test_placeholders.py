@@ -81,6 +81,7 @@ COPIED: Final = [
     ("sign_in.jwks_uri", "login.example.com"),
     ("grafana_url", "grafana.example.com"),
     ("runbook_url", "runbooks.example.com"),
+    ("image_hosts[0]", "registry.example.com"),
     ("agent_image", "registry.example.com"),
     ("prober_image", "registry.example.com"),
     ("registry.bucket", "example-models-ap-south-1"),

@@ -41,9 +41,10 @@ def test_a_container_sees_nothing_of_the_host_but_what_stands_in_for_an_image(
     secret = workshop.folder / "secret"
     secret.write_text("of the host")
     assert secret.read_text(), "outside the file is there"
-    asked = f"echo /*; echo {ROOT}/*; echo {ROOT}/regions/*; ls {ROOT}/.isoserve 2>/dev/null"
+    ours = f"echo {ROOT}/*; echo {ROOT}/regions/*; echo {ROOT}/regions/sandbox/*/*"
+    asked = f"echo /*; {ours}; ls {ROOT}/.isoserve 2>/dev/null"
     _, said = workshop.run(f"cat {secret}; {asked}")
-    missing, root, repository, regions, *environments = said.splitlines()
+    missing, root, repository, regions, sandbox, *environments = said.splitlines()
     assert missing.endswith("No such file or directory")
     assert set(root.split()) <= {
         *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/tmp", "/usr"),
@@ -51,8 +52,9 @@ def test_a_container_sees_nothing_of_the_host_but_what_stands_in_for_an_image(
         *(f"/{Path(path).parts[1]}" for path in (ROOT, sys.prefix, sys.base_prefix)),
     }
     assert repository == f"{ROOT}/components {ROOT}/regions", "the image holds no other room"
-    copied = ("__init__.py", "aws_partitions.py")
+    copied = ("__init__.py", "aws_partitions.py", "sandbox")
     assert regions.split() == [f"{ROOT}/regions/{name}" for name in copied], "nor more of that one"
+    assert sandbox == f"{ROOT}/regions/sandbox/example/scorer.py", "the example job's program"
     assert set(environments) <= {"venv", SERVERS.name}
 
 

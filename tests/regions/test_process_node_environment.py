@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from regions.sandbox.kube import Object
-from regions.sandbox.process_node.environment import ConfigError, expand, expanded, variables
+from regions.sandbox.process_node.environment import (
+    ConfigError,
+    expand,
+    expanded,
+    of_the_api_server,
+    variables,
+)
 from regions.sandbox.process_node.fields import UnknownField, field, quantity, resource
 from regions.sandbox.process_node.roles import with_role
 from regions.sandbox.process_node.user import user_of
@@ -53,6 +59,11 @@ def made(*env: Object, **container: Any) -> dict[str, str]:
 )
 def test_references_are_filled_in_as_kubernetes_does(text: str, expected: str) -> None:
     assert expand(text, {"A": "1"}) == expected
+
+
+def test_every_container_is_told_where_the_api_server_is() -> None:
+    told = of_the_api_server("https://127.0.0.1:26443")
+    assert told == {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "26443"}
 
 
 def test_a_variable_sees_those_above_it_and_not_those_below_or_of_env_from() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ def test_a_model_server_runs_as_its_pod_says() -> None:
     assert program.argv == ("mlserver", "start", "/m")
     assert program.env["MLSERVER_HOST"] == ADDRESS
     assert program.env["PATH"].startswith(f"{SERVERS}/bin:")
+
+
+def test_the_scorer_finds_its_program_and_the_packages_of_its_image() -> None:
+    program = command("search/scorer" + DIGEST, {"command": ["python", "-m", "scorer"]}, ADDRESS)
+    assert program.argv == ("python", "-m", "scorer"), "as the example's spec says"
+    assert program.env["PATH"].startswith(f"{SERVERS}/bin:"), "the model servers' Python"
+    folder, packages = program.env["PYTHONPATH"].split(":")
+    assert (Path(folder) / "scorer.py").is_file()
+    assert (Path(packages) / "boto3").is_dir()
 
 
 def test_a_command_of_the_pod_replaces_the_images_own() -> None:

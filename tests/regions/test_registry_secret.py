@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import pytest
 import requests
 
-from regions.sandbox.example import registry_secret
+from regions.sandbox import object_store
+from regions.sandbox.example import data_keys, registry_secret
 from regions.sandbox.kube import Cluster
 from regions.sandbox.plans import plan_of
+from tests.moto_store import moto_store
 
 NAMESPACES = ("chat", "isoserve-cache", "search", "vision")
 BOUND_SECONDS = 30
@@ -80,6 +83,34 @@ def test_every_namespace_whose_pods_name_the_secret_has_it(api: Api) -> None:
     for secret in api.applied.values():
         keys = secret["stringData"]
         assert set(keys) == {"access_key_id", "secret_access_key"}, "the agent reads these files"
+
+
+def test_a_job_without_a_role_has_keys_of_a_user_with_its_rights(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.there = set(NAMESPACES)
+    with moto_store() as url:
+        iam = boto3.client(
+            "iam",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",
+        )
+        monkeypatch.setattr(object_store, "client", lambda service: iam)
+        for _ in range(3):  # IAM gives a user two keys at most
+            cluster = Cluster("sandbox-onprem", api.url, requests.Session())
+            cluster.session.trust_env = False
+            data_keys.apply(cluster, lambda told: None, threading.Event())
+        user = {"UserName": "sandbox-onprem.search.scores"}
+        (key,) = iam.list_access_keys(**user)["AccessKeyMetadata"]
+        document = iam.get_user_policy(**user, PolicyName="data")["PolicyDocument"]
+    path = "/api/v1/namespaces/search/secrets/scores--data"
+    assert key["AccessKeyId"] in api.applied[path]["stringData"]["credentials"]
+    resources = {one["Resource"] for one in document["Statement"]}
+    bucket = f"arn:aws:s3:::{plan_of('sandbox-onprem').registry.bucket}"
+    data = f"{bucket}/_datasets/search"
+    assert resources == {bucket, f"{data}/pairs/*", f"{data}/scores/*"}, "and no model"
 
 
 def test_on_aws_pods_have_roles_and_nothing_is_applied(api: Api) -> None:

@@ -362,11 +362,12 @@ def test_a_disk_that_cannot_hold_the_cached_models_is_refused() -> None:
     models = [a_model(name=name, model=f"search/{name}:v1@sha256:{n:064x}")
               for n, name in enumerate(("one", "two"), 1)]  # fmt: skip
     facts = {model.spec.model: 18 * GIB for model in models}
-    profile = a_profile(machines={"gpu.l4.1": an_offer(9, cache_disk_gib=62)})
+    profile = a_profile(machines={"gpu.l4.1": an_offer(9, 0, 2, cache_disk_gib=62)})
     error = refusal(a_tree(*models, facts=facts), profile)
     assert (error.code, error.path) == ("E381", "machines.gpu.l4.1.cache_disk_gib")
-    assert "needs 123 GiB for models (54, a next version" in error.message, "18 more than is held"
-    assert "write cache_disk_gib: 63 or more" in error.message
+    told = "needs 131 GiB for models (54: 0 pinned, 2 of its replicas, and one that comes"
+    assert told in error.message, "18 more than its pods need"
+    assert "write cache_disk_gib: 71 or more" in error.message
 
 
 def test_every_error_is_told_at_once() -> None:
@@ -417,17 +418,18 @@ def test_a_version_that_two_models_use_is_held_once() -> None:
 
 @pytest.mark.parametrize("region", AWS_REGIONS)
 def test_each_project_reads_its_own_part_of_the_registry(region: str) -> None:
-    readers = plan_of(region).registry.readers
+    readers = [one for one in plan_of(region).registry.grants if one.name.startswith("reader-")]
     for reader in readers:
         expected = "" if reader.namespace == "isoserve-cache" else f"{reader.namespace}/"
-        assert reader.prefix == expected, "no project reads another's models"
+        assert reader.reads == (expected,), "no project reads another's models"
+        assert reader.writes == (), "nobody writes models but people"
         assert len(reader.role) <= 64, "IAM refuses longer names"
     assert len({reader.role for reader in readers}) == len(readers)
 
 
 def test_own_metal_has_no_iam_roles() -> None:
     plan = planned(a_model(), profile=a_profile("sandbox-onprem"))
-    assert plan.registry.readers == ()
+    assert plan.registry.grants == ()
     assert {server.workload.reader_role_arn for server in plan.servers} == {""}
 
 

@@ -1,4 +1,4 @@
-"""The local AWS judges bucket policies as S3 does, where moto by itself reads no conditions."""
+"""The local AWS judges rights as S3 does, where moto by itself reads no conditions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -14,8 +14,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.aws_policies import tls_only
+from components.aws_policies import granted, tls_only
+from regions.plan import GrantPlan
 from regions.sandbox.processes import free_ports, python_env
+from regions.sandbox.s3_rights import action_of, allows
 from tests.builders import a_registry
 
 BUCKET = "models"
@@ -68,3 +70,98 @@ def test_a_statement_that_denies_all_denies_here_too(s3: Any) -> None:
     del policy["Statement"][0]["Condition"]
     with pytest.raises(ClientError, match="403"):
         write(s3, policy)
+
+
+READS, WRITES = "_datasets/search/pairs/", "_datasets/search/scores/"
+GRANT = GrantPlan(
+    name="job",
+    role="job",
+    namespace="search",
+    service_account="scores",
+    reads=(READS,),
+    writes=(WRITES,),
+)
+
+
+def like(operator: Any, service: str, **keys: str) -> Any:
+    """A client of the same store with other keys."""
+    config = Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    url = operator.meta.endpoint_url
+    return boto3.client(service, endpoint_url=url, region_name="us-east-1", config=config, **keys)
+
+
+def of_role(operator: Any) -> dict[str, str]:
+    """Keys as a pod on AWS gets them, of a role with the job's rights."""
+    own = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
+    iam, sts = like(operator, "iam", **own), like(operator, "sts", **own)
+    role = iam.create_role(RoleName="job", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    document = json.dumps(granted(a_registry(bucket=BUCKET), GRANT))
+    iam.put_role_policy(RoleName="job", PolicyName="job", PolicyDocument=document)
+    found = sts.assume_role_with_web_identity(
+        RoleArn=role, RoleSessionName="job", WebIdentityToken="token"
+    )["Credentials"]
+    return {
+        "aws_access_key_id": found["AccessKeyId"],
+        "aws_secret_access_key": found["SecretAccessKey"],
+        "aws_session_token": found["SessionToken"],
+    }
+
+
+def of_user(operator: Any) -> dict[str, str]:
+    """Keys as a Secret has them, of a user with the job's rights."""
+    own = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
+    iam = like(operator, "iam", **own)
+    iam.create_user(UserName="job")
+    document = json.dumps(granted(a_registry(bucket=BUCKET), GRANT))
+    iam.put_user_policy(UserName="job", PolicyName="job", PolicyDocument=document)
+    key = iam.create_access_key(UserName="job")["AccessKey"]
+    return {
+        "aws_access_key_id": key["AccessKeyId"],
+        "aws_secret_access_key": key["SecretAccessKey"],
+    }
+
+
+@pytest.mark.parametrize("keys", [of_role, of_user])
+def test_a_job_reads_its_input_writes_its_output_and_is_denied_all_else(s3: Any, keys: Any) -> None:
+    for key in (f"{READS}a", f"{WRITES}b", "search/model", "_datasets/search/pairs2/a"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    job = like(s3, "s3", **keys(s3))
+    assert job.get_object(Bucket=BUCKET, Key=f"{READS}a")["Body"].read() == b"x"
+    rows = job.list_objects_v2(Bucket=BUCKET, Prefix=READS)["Contents"]
+    assert [row["Key"] for row in rows] == [f"{READS}a"]
+    job.put_object(Bucket=BUCKET, Key=f"{WRITES}c", Body=b"y")
+    upload = job.create_multipart_upload(Bucket=BUCKET, Key=f"{WRITES}d")["UploadId"]
+    job.abort_multipart_upload(Bucket=BUCKET, Key=f"{WRITES}d", UploadId=upload)
+    denied: dict[str, Callable[[], object]] = {
+        "another's input": lambda: job.get_object(Bucket=BUCKET, Key="_datasets/search/pairs2/a"),
+        "a model": lambda: job.get_object(Bucket=BUCKET, Key="search/model"),
+        "its results": lambda: job.get_object(Bucket=BUCKET, Key=f"{WRITES}b"),
+        "list of all": lambda: job.list_objects_v2(Bucket=BUCKET),
+        "list of others": lambda: job.list_objects_v2(Bucket=BUCKET, Prefix="_datasets/search/"),
+        "write input": lambda: job.put_object(Bucket=BUCKET, Key=f"{READS}a", Body=b"z"),
+        "write elsewhere": lambda: job.put_object(Bucket=BUCKET, Key="_datasets/chat/a", Body=b"z"),
+        "delete": lambda: job.delete_object(Bucket=BUCKET, Key=f"{WRITES}b"),
+        "its rules": lambda: job.get_bucket_policy(Bucket=BUCKET),
+    }
+    for what, ask in denied.items():
+        with pytest.raises(ClientError) as refused:
+            ask()
+        assert refused.value.response["Error"]["Code"] == "AccessDenied", what
+
+
+def test_a_right_that_is_denied_or_has_a_condition_that_is_not_known_gives_nothing() -> None:
+    get, thing = "s3:GetObject", "arn:aws:s3:::models/a"
+    allow = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::models/*"}
+    assert allows([{"Statement": allow}], get, thing, None), "one statement, and a pattern"
+    assert not allows([], get, thing, None), "nobody said so"
+    deny = {**allow, "Effect": "Deny"}
+    assert not allows([{"Statement": [allow]}, {"Statement": [deny]}], get, thing, None)
+    asks = {**allow, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    assert not allows([{"Statement": [asks]}], get, thing, None)
+
+
+def test_what_is_asked_of_a_bucket_beside_its_listing_is_another_action() -> None:
+    assert action_of("GET", "", {"list-type": ["2"], "prefix": ["a"]}) == "s3:ListBucket"
+    assert action_of("GET", "", {"policy": [""]}) == "s3:GETBucket"
+    assert action_of("DELETE", "a", {"uploadId": ["1"]}) == "s3:AbortMultipartUpload"
+    assert action_of("DELETE", "a", {}) == "s3:DeleteObject"

@@ -94,6 +94,17 @@ def test_a_version_goes_there_and_back(here: Path, isoserve: Isoserve) -> None:
     assert "search/sentiment:v1" in isoserve("model", "list").out
 
 
+def test_the_data_of_jobs_is_not_listed_with_the_models(
+    here: Path, endpoint: str, isoserve: Isoserve
+) -> None:
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    key = "_datasets/models/index/versions/v1"  # a project may be called `models`
+    client.put_object(Bucket=f"models-{abs(hash(here))}", Key=key, Body=b"x")
+    isoserve("model", "push", "weights", "search/sentiment:v1")
+    listed = isoserve("model", "list", "--json").data["models"]
+    assert [row["model"] for row in listed] == ["sentiment"]
+
+
 def test_a_bad_blob_is_a_finding(here: Path, endpoint: str, isoserve: Isoserve) -> None:
     isoserve("model", "push", "weights", "search/sentiment:v1")
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")

@@ -241,7 +241,7 @@ def test_a_probe_alone_is_told_as_such(isoserve: Isoserve, repo: Path) -> None:
 
 
 def test_a_job_says_when_it_holds(isoserve: Isoserve, repo: Path) -> None:
-    edit(repo / "model_specs/search/nightly-index.yaml", "today", "tonight")
+    edit(repo / "model_specs/search/nightly-index.yaml", "indexer,", "reindexer,")
     effects = said(isoserve("review", "--json").data, "search/nightly-index")
     assert "from the next run on" in effects, "a CronJob restarts nothing"
 

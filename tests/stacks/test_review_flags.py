@@ -22,6 +22,7 @@ from tests.stacks.conftest import ROOT, edit, git
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SENTIMENT, ASSISTANT = "model_specs/search/sentiment.yaml", "model_specs/chat/assistant.yaml"
+INDEX = "model_specs/search/nightly-index.yaml"
 HELPER, TAGGER = "model_specs/chat/helper.yaml", "model_specs/vision/tagger.yaml"
 USE1, SEOUL = "regions/us-east-1.yaml", "regions/seoul-dc1.yaml"
 DEPLOY = ".github/workflows/deploy.yml"
@@ -82,7 +83,8 @@ def remove_region(repo: Path) -> None:
 
 
 def remove_pool(repo: Path) -> None:
-    (repo / "model_specs/search/ranker.yaml").unlink()
+    for name in ("ranker", "scores"):
+        (repo / f"model_specs/search/{name}.yaml").unlink()
 
 
 def to_zero(repo: Path) -> None:
@@ -203,6 +205,16 @@ def secrets(repo: Path) -> None:
     add(repo / SENTIMENT, "secrets:\n  - {name: vault, mount: /secrets/vault}\n")
 
 
+def other_output(repo: Path) -> None:
+    edit(repo / INDEX, "output: index", "output: index/v2")
+
+
+def first_input(repo: Path) -> None:
+    edit(repo / INDEX, "  input: catalogue", "  # input: catalogue")
+    git(repo, "commit", "-qam", "no input")
+    edit(repo / INDEX, "  # input: catalogue", "  input: catalogue")
+
+
 def dearer(repo: Path) -> None:
     add(repo / SENTIMENT, "scaling: {max: 4}\n")
 
@@ -254,7 +266,9 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
     "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
-    "cost": (dearer, "cost", APPROVAL, "at most replicas, +31%"),
+    "output": (other_output, "data access widened", APPROVAL, "write _datasets/search/index/v2/"),
+    "input": (first_input, "data access widened", APPROVAL, "read _datasets/search/catalogue/"),
+    "cost": (dearer, "cost", APPROVAL, "at most replicas, +30%"),
     "price": (unpriced, "cost not known", APPROVAL, "gpu.l40s.4 (on_demand) in eu-central-1"),
     "ttl": (expired, "ttl passed", APPROVAL, "2026-11-20"),
     "ttl soon": (expiring, "ttl passes soon", NOTE, "2026-11-25"),
@@ -342,7 +356,7 @@ def test_a_model_that_is_new_in_a_region_widens_nothing_there(repo: Path) -> Non
 
 
 def test_what_only_one_region_restarts_is_no_wave(repo: Path) -> None:
-    edit(repo / USE1, "agent_image: registry", "agent_image: other-registry")
+    edit(repo / USE1, "isoserve/cache-agent@", "isoserve/other-agent@")
     assert "all regions in one wave" not in flags(), "the others go on serving"
 
 

@@ -78,7 +78,7 @@ def test_every_pod_node_and_byte_of_the_pool_is_counted(isoserve: Isoserve, repo
 def test_the_comment_counts_what_moves(isoserve: Isoserve, repo: Path) -> None:
     edit(repo / USE1, *WIDER)
     out = isoserve("review", "-r", "us-east-1").out
-    assert "Reaches 5 of 7 models; up to 12 pods of models restart; up to 100 nodes" in out, (
+    assert "Reaches 5 of 8 models; up to 12 pods of models restart; up to 100 nodes" in out, (
         "10 pods of servers, 2 of the job; 60 nodes on demand and 40 spot"
     )
     assert "are made anew and fetch 2819.1 GB." in out

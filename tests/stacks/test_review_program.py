@@ -17,6 +17,7 @@ from tests.stacks.conftest import edit, git
 from tests.tracked import ROOT, copy_tracked
 
 POD, IMAGES = "components/model_pod.py", "policies/images.py"
+LEGAL: Final = "policies/legal/rules.py"
 REGION: Final = "us-east-1"
 
 
@@ -60,13 +61,15 @@ def flagged(found: dict[str, Any], name: str) -> list[str]:
 
 def test_a_rule_that_is_emptied_with_what_it_refuses_is_refused_by_the_base(project: Path) -> None:
     edit(project / POD, '"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
-    edit(project / IMAGES, "    for container", "    return\n    for container")
+    edit(project / IMAGES, "(_image_digest, _image_host)", "()")
+    edit(project / LEGAL, "(_as_asked, _known_kinds, *together.RULES)", "()")
     code, found = review(project)
     assert found["policy"]["findings"] == [], "the rules of the change itself say nothing"
     assert (code, found["verdict"]) == (1, "BLOCKED"), "those of the base do"
     said = {row["rule"] for row in found["program"]["refused"]}
     assert "image-digest" in said
-    assert flagged(found, "program changes") == [POD, IMAGES], "and a reviewer sees both files"
+    changed = [POD, IMAGES, LEGAL]
+    assert flagged(found, "program changes") == changed, "and a reviewer sees all files"
 
 
 def test_a_change_that_makes_the_same_objects_needs_a_person_and_reaches_nothing(

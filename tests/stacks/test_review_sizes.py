@@ -65,6 +65,7 @@ def a_use(**over: object) -> Use:
         "capacity": "on_demand",
         "replicas": (1, 1.5, 4),
         "monthly": 100.0,
+        "fallen": over.get("monthly", 100.0),
     }
     return Use(**(whole | over))  # type: ignore[arg-type]
 

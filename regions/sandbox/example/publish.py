@@ -24,6 +24,7 @@ from components.model_registry.push import PARTS_AT_ONCE, Push
 from components.model_registry.sessions import Registry, connect
 from components.model_registry.threads import threads
 from components.model_registry.uploads import Uploads
+from regions.plan import RegionPlan
 from regions.sandbox import object_store, processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.example import training
@@ -36,6 +37,8 @@ from regions.sandbox.toolchain import Say
 SPEC: Final = "model_specs/search/ranker.yaml"
 VERSION: Final = keys.address("search/ranker:v7")
 TAG: Final = "prod"
+SCORES: Final = "search/scores"
+"""The job that scores pairs.csv."""
 METADATA: Final[Mapping[str, str]] = {"framework": "scikit-learn 1.9.1", "task": "ranking"}
 """Part of the manifest, and so of the digest."""
 _BUCKET_TIMEOUT_SECONDS: Final = 600
@@ -54,16 +57,31 @@ def publish(home: str, others: Sequence[str], say: Say, given_up: threading.Even
     if not _await_bucket(client, source, given_up):
         return
     try:
+        _hand_over(client, plan_of(home))
         say(_push(home, source, folder))
         for region in others:
             target = plan_of(region).registry.bucket
             if _await_bucket(client, target, given_up):
+                _hand_over(client, plan_of(region))
                 say(_copied(replicate(client, source, target), region))
     except (BotoCoreError, ClientError, RegistryError) as reason:
         raise SandboxError(
             f"the example model could not be published: {reason} (its version stands in {SPEC}; "
             f"the log of the object store is {processes.log_file(object_store.NAME)})"
         ) from reason
+
+
+def _hand_over(client: Any, plan: RegionPlan) -> None:
+    """Put the job's input into the region's bucket, as the people do whose data it is.
+
+    Before the model, for which the job's pods wait.
+    """
+    pairs = (Path(__file__).parent / "pairs.csv").read_bytes()
+    for job in (one for one in plan.jobs if one.workload.id == SCORES):
+        place = {"Bucket": plan.registry.bucket, "Key": f"{job.data.input_prefix}pairs.csv"}
+        rows = client.list_objects_v2(Bucket=place["Bucket"], Prefix=place["Key"])
+        if "Contents" not in rows or client.get_object(**place)["Body"].read() != pairs:
+            client.put_object(**place, Body=pairs)
 
 
 def _push(region: str, bucket: str, folder: Path) -> str:

@@ -28,7 +28,7 @@ def apply(cluster: Cluster, say: Say, given_up: threading.Event) -> None:
     """
     wanted = _wanted(cluster.region)
     for namespace, name in wanted:
-        if not _await_namespace(cluster, namespace, given_up):
+        if not await_namespace(cluster, namespace, given_up):
             return
         cluster.apply(f"/api/v1/namespaces/{namespace}/secrets/{name}", _secret(name, namespace))
     if wanted:
@@ -53,7 +53,7 @@ def _secret(name: str, namespace: str) -> Object:
     }
 
 
-def _await_namespace(cluster: Cluster, name: str, given_up: threading.Event) -> bool:
+def await_namespace(cluster: Cluster, name: str, given_up: threading.Event) -> bool:
     """Whether the namespace came; False when it was `given_up`."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < deadline:

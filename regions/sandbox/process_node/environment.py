@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from regions.sandbox.kube import Object
 from regions.sandbox.process_node.fields import UnknownField, field, resource
@@ -25,6 +26,15 @@ _REFERENCE: Final = re.compile(r"\$(?:\$|\(([^)]*)\)|.)", re.DOTALL)
 
 class ConfigError(Exception):
     """The container can't be made from what its pod says; a person has to change something."""
+
+
+def of_the_api_server(url: str) -> dict[str, str]:
+    """Where a pod finds the API server: the kubelet tells every container of this one Service."""
+    found = urlsplit(url)
+    return {
+        "KUBERNETES_SERVICE_HOST": str(found.hostname),
+        "KUBERNETES_SERVICE_PORT": str(found.port),
+    }
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ A program of an image takes an address to listen on, since all pods share one ne
 from __future__ import annotations
 
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -64,8 +65,20 @@ def _mlserver(words: tuple[str, ...], address: str) -> Program:
     return Program(argv=words, env=env)
 
 
+def _scorer(words: tuple[str, ...], address: str) -> Program:
+    # The SDK of S3 comes from the sandbox's own packages, the rest from the model servers'.
+    paths = (ROOT / "regions" / "sandbox" / "example", sysconfig.get_path("purelib"))
+    env = {
+        "PATH": f"{SERVERS / 'bin'}:{DEFAULT_PATH}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": ":".join(map(str, paths)),
+    }
+    return Program(argv=("python", "-m", "scorer", *words), env=env)
+
+
 _ROWS: Final[Mapping[str, Callable[[tuple[str, ...], str], Program]]] = {
     "cache-agent": _cache_agent,
     "mlserver": _mlserver,
     "prober": _prober,
+    "scorer": _scorer,
 }

@@ -16,8 +16,13 @@ from regions.sandbox.layout import ROOT, SERVERS
 from regions.sandbox.process_node.spec import Container, Mount
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OURS: Final = ("components", "regions/__init__.py", "regions/aws_partitions.py")
-"""What the images' Dockerfiles copy of this repository, and no more of other rooms."""
+_OURS: Final = (
+    "components",
+    "regions/__init__.py",
+    "regions/aws_partitions.py",
+    "regions/sandbox/example/scorer.py",
+)
+"""What images hold of this repository, as their Dockerfiles copy it, and no more of other rooms."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 _SYSTEM: Final = ("/bin", "/lib", "/lib64", "/sbin")
 _ETC: Final = (

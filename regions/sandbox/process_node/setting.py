@@ -10,7 +10,12 @@ from pathlib import Path
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import hosts_file
 from regions.sandbox.process_node import images, volumes
-from regions.sandbox.process_node.environment import ConfigError, expanded, variables
+from regions.sandbox.process_node.environment import (
+    ConfigError,
+    expanded,
+    of_the_api_server,
+    variables,
+)
 from regions.sandbox.process_node.notices import Notices
 from regions.sandbox.process_node.spec import Container
 from regions.sandbox.process_node.user import user_of
@@ -65,7 +70,7 @@ class Setting:
         meta, own = self.pod["metadata"], spec.get("securityContext") or {}
         return Container(
             argv=tuple(program.argv),
-            env={**program.env, **env},
+            env={**program.env, **of_the_api_server(self.machine.cluster.url), **env},
             mounts=volumes.mounts_of(spec, dict(self.volumes)),
             hosts=hosts_file(self.machine.region),
             user=user_of(spec, self.pod),

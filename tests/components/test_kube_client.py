@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from components.live_objects import ListError, lister_of
+from components.kube_client import ApiError, KubeClient
 
 SECRET = "token-of-somebody"
 
@@ -34,11 +34,14 @@ def kubeconfig(folder: Path, url: str) -> str:
 def api_server(status: int, body: str) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.send_header("X-Secret", SECRET)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
+
+        do_PATCH = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -54,16 +57,16 @@ def api_server(status: int, body: str) -> Iterator[str]:
         server.server_close()
 
 
-def failure(folder: Path, url: str) -> ListError:
-    with pytest.raises(ListError) as failed:
-        lister_of(kubeconfig(folder, url), "here")("Deployment", "search")
+def failure(folder: Path, url: str) -> ApiError:
+    with pytest.raises(ApiError) as failed:
+        KubeClient(kubeconfig(folder, url), "here").listed("Deployment", "search")
     return failed.value
 
 
 def test_what_is_there_is_listed(tmp_path: Path) -> None:
     items = [{"metadata": {"name": "sentiment"}}]
     with api_server(200, json.dumps({"items": items})) as url:
-        assert lister_of(kubeconfig(tmp_path, url), "here")("Deployment", "search") == items
+        assert KubeClient(kubeconfig(tmp_path, url), "here").listed("Deployment", "search") == items
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,29 @@ def test_an_answer_that_breaks_off_may_come_whole_the_next_time(tmp_path: Path) 
 
 def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, "http://127.0.0.1:1")
-    with pytest.raises(ListError) as failed:
-        lister_of(path, "elsewhere")
+    with pytest.raises(ApiError) as failed:
+        KubeClient(path, "elsewhere")
     assert str(failed.value).startswith(f"{path} has no usable context 'elsewhere'")
+
+
+def test_what_is_absent_is_none_and_its_text_an_error(tmp_path: Path) -> None:
+    with api_server(404, "{}") as url:
+        client = KubeClient(kubeconfig(tmp_path, url), "here")
+        assert client.get("/api/v1/namespaces/search") is None
+        with pytest.raises(ApiError, match=r"404 Not Found \(get /api/v1/log\)"):
+            client.text("/api/v1/log?tailLines=1")
+
+
+def test_a_change_that_meets_a_newer_object_is_none(tmp_path: Path) -> None:
+    with api_server(409, "{}") as url:
+        client = KubeClient(kubeconfig(tmp_path, url), "here")
+        assert client.patch("/api/v1/namespaces/search", {}) is None
+
+
+def test_who_refuses_a_change_says_why_and_who_refuses_a_question_does_not(tmp_path: Path) -> None:
+    with api_server(422, json.dumps({"message": "replicas: must be positive"})) as url:
+        client = KubeClient(kubeconfig(tmp_path, url), "here")
+        with pytest.raises(ApiError, match="422 replicas: must be positive"):
+            client.patch("/api/v1/x", {"spec": {}})
+        with pytest.raises(ApiError, match="422 Unprocessable"):
+            client.get("/api/v1/x")

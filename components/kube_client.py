@@ -1,0 +1,155 @@
+"""Asks an API server by the paths of its REST API, and says in few words why there is no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+from components.kube import Object
+
+MANAGER: Final = "isoserve-handover"
+"""The field manager of whatever is patched here."""
+_READ_SECONDS: Final = 10.0
+"""To connect, and between two parts of an answer: a server that went away must not hold a look."""
+_WRITE_SECONDS: Final = 30.0
+"""A webhook has so long to answer (ValidatingWebhookConfiguration, timeoutSeconds)."""
+_ABSENT, _CONFLICT, _TOO_MANY = 404, 409, 429
+_OURS: Final = "app.kubernetes.io%2Fmanaged-by%3Disoserve"
+_LISTS: Final = {
+    "DaemonSet": f"/apis/apps/v1/namespaces/{{}}/daemonsets?labelSelector={_OURS}",
+    "Deployment": f"/apis/apps/v1/namespaces/{{}}/deployments?labelSelector={_OURS}",
+    "Pod": "/api/v1/namespaces/{}/pods",
+}
+
+Lister = Callable[[str, str], list[Object]]
+"""(kind, namespace) -> the live objects of ours: Deployment, DaemonSet or Pod."""
+
+
+class ApiError(Exception):
+    """What was asked for and why there is no answer, in one line; never the client's own words.
+
+    It `passes` where the same question may be answered later without anybody's doing.
+    """
+
+    def __init__(self, why: str, *, passes: bool) -> None:
+        super().__init__(why)
+        self.passes = passes
+
+
+def of_status(status: int, reason: str) -> ApiError:
+    """An answer that is none. 5xx and 429 pass; any other says what was asked wrongly.
+
+    Source: Kubernetes API conventions, "HTTP Status codes": 429, 500, 503 and 504 are tried again.
+    """
+    return ApiError(f"{status} {reason}".strip(), passes=status >= 500 or status == _TOO_MANY)
+
+
+def of_transport(error: Exception) -> ApiError:
+    """A request that got no answer: only its kind is told, the client's text names objects of its
+    own, addresses and time-outs of its own tries."""
+    from urllib3 import exceptions
+
+    cause = error.reason if isinstance(error, exceptions.MaxRetryError) else error
+    rows: tuple[tuple[type[Exception], str, bool], ...] = (
+        (exceptions.SSLError, "its certificate is refused", False),
+        (exceptions.ProxyError, "the proxy to it does not answer", True),
+        (exceptions.NameResolutionError, "its name is not resolved", True),
+        (exceptions.NewConnectionError, "connection refused", True),
+        (exceptions.TimeoutError, "timed out", True),
+        (exceptions.ProtocolError, "connection reset", True),
+        (ValueError, "its answer was cut short", True),
+    )
+    for kind, why, passes in rows:
+        if isinstance(cause, kind):
+            return ApiError(why, passes=passes)
+    return ApiError("no connection", passes=True)
+
+
+class KubeClient:
+    """One API server, asked plain JSON: the client's typed models cost more than the request.
+
+    Every method raises ApiError where there is no answer, or another than it can tell of.
+    """
+
+    def __init__(self, kubeconfig: str, context: str) -> None:
+        """Raises ApiError when the kubeconfig has no such context."""
+        from kubernetes import config
+
+        try:
+            self._api = config.new_client_from_config(config_file=kubeconfig, context=context)
+        except (config.ConfigException, OSError):
+            why = f"{kubeconfig} has no usable context {context!r}; write it, or mend `cluster`"
+            raise ApiError(why, passes=False) from None
+
+    def text(self, path: str) -> str:
+        """The body at a path, such as a log; absence is an ApiError too."""
+        return self._body("GET", path, None, f"get {path.partition('?')[0]}").decode(
+            errors="replace"
+        )
+
+    def get(self, path: str) -> Object | None:
+        """An object, or a list of them; None where there is none."""
+        return self._object("GET", path, None)
+
+    def patch(self, path: str, body: Object) -> Object | None:
+        """The object after a merge patch by MANAGER; None where it is gone, or has another
+        `resourceVersion` than the patch says."""
+        return self._object("PATCH", f"{path}?fieldManager={MANAGER}", body)
+
+    def listed(self, kind: str, namespace: str) -> list[Object]:
+        """The live objects of a kind of _LISTS: of ours, except for pods."""
+        what = f"list {kind} in {namespace}"
+        body = self._body("GET", _LISTS[kind].format(namespace), None, what)
+        try:
+            return list(json.loads(body)["items"])
+        except (ValueError, KeyError) as error:
+            why = of_transport(error)
+            raise ApiError(f"{why} ({what})", passes=why.passes) from None
+
+    def _object(self, method: str, path: str, body: Object | None) -> Object | None:
+        what = f"{method.lower()} {path.partition('?')[0]}"
+        status, reason, data = self._answer(method, path, body, what)
+        if status in (_ABSENT, _CONFLICT):
+            return None
+        try:
+            told: Object = json.loads(data) if data else {}
+        except ValueError:
+            told = {}
+        if status >= 300:
+            # Whoever refuses a change says why, such as an admission policy.
+            said = str(told.get("message", "")) if method != "GET" else ""
+            why = of_status(status, said or reason)
+            raise ApiError(f"{why} ({what})", passes=why.passes)
+        return told
+
+    def _body(self, method: str, path: str, body: Object | None, what: str) -> bytes:
+        status, reason, data = self._answer(method, path, body, what)
+        if status >= 300:
+            why = of_status(status, reason)
+            raise ApiError(f"{why} ({what})", passes=why.passes)
+        return data
+
+    def _answer(
+        self, method: str, path: str, body: Object | None, what: str
+    ) -> tuple[int, str, bytes]:
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        headers = {"Accept": "application/json"}
+        seconds = _READ_SECONDS
+        if body is not None:
+            headers["Content-Type"] = "application/merge-patch+json"
+            seconds = _WRITE_SECONDS
+        request = self._api.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = self._api.call_api(*request, _request_timeout=seconds)
+            return answer.status, str(answer.reason or ""), answer.read()
+        except ApiException:
+            # The client raises it only where TLS failed before there was an answer.
+            why = ApiError("its certificate is refused", passes=False)
+        except (HTTPError, OSError) as error:
+            why = of_transport(error)
+        raise ApiError(f"{why} ({what})", passes=why.passes)

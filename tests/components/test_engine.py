@@ -1,0 +1,145 @@
+"""What is registered with the engine when a gate fails: everything but what comes after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, stack
+from pulumi.runtime.proto import resource_pb2
+
+from components.engine import register
+from components.gates.acts import HANDOVER, TRAFFIC
+from components.gates.claims import CLAIM, owner, projects_of
+from components.gates.resources import _GateProvider, _WaitProvider
+from components.parts import parts
+from regions.plan import RegionPlan
+from stacks.program import cluster
+from stacks.recorded import without_trace
+from tests.examples import a_model, a_profile, an_offer, planned
+
+NOWHERE = {"asked": "{}", "context": "none", "fault": "", "kind": TRAFFIC, "model": "chat/helper"}
+
+
+class NoAnswers(mocks.Mocks):
+    """The program asks for nothing."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        raise LookupError(args.name)
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise LookupError(args.token)
+
+
+class Engine(mocks.MockMonitor):
+    """Makes what it is asked for; gates named in `faults` say that they failed."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__(NoAnswers())
+        self.faults = faults
+        self.made: set[str] = set()
+
+    def RegisterResource(self, request: Any) -> Any:  # the protocol's name
+        self.made.add(f"{request.type.rpartition(':')[2]} {request.name}")
+        urn = self.make_urn("", request.type, request.name)
+        answer = resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
+        answer.object.CopyFrom(request.object)
+        answer.object.update({"fault": self.faults.get(request.name, "")})
+        return answer
+
+
+def two_models() -> RegionPlan:
+    """One model in each of two projects, with a route each."""
+    room = {"gpu.l4.1": an_offer(100, 100)}
+    names = ("chat/helper", "search/sentiment")
+    models = [a_model(*name.split("/"), access="permissive") for name in names]
+    return planned(*models, profile=a_profile(machines=room))
+
+
+def registered(faults: dict[str, str], *, preview: bool) -> tuple[set[str], list[list[str]]]:
+    """What the engine was asked to make, and what RolloutGate would be told."""
+    plan, engine = two_models(), Engine(faults)
+    told: list[str] = []
+
+    def program() -> None:
+        done = register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig")
+        pulumi.Output.from_input(done.faults).apply(told.append)
+
+    async def run() -> None:
+        mocks.set_mocks(engine.mocks, "isoserve", plan.region, preview, monitor=engine)
+        await stack.run_pulumi_func(program)
+
+    with without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(run(), context=Context())
+    (faulty,) = told
+    return engine.made, json.loads(faulty)
+
+
+def test_a_failed_gate_leaves_only_what_comes_after_it_as_it_is() -> None:
+    everything, none = registered({}, preview=False)
+    assert none == []
+    made, faults = registered({f"chat/helper/{TRAFFIC}": "no pod serves"}, preview=False)
+    assert faults == [["chat/helper", "no pod serves"]]
+    left = everything - made
+    after = {"HTTPRoute chat/helper", "Resource chat/helper/RouteDrain", "Service chat/helper"}
+    assert left == after, "its users stay where they are"
+    assert "HTTPRoute search/sentiment" in made, "and the other project goes through"
+
+
+def test_whatever_comes_after_what_was_left_is_left_too() -> None:
+    everything, _ = registered({}, preview=False)
+    made, _ = registered({f"chat/helper/{HANDOVER}": "it is away"}, preview=False)
+    left = {one.partition(" ")[0] for one in everything - made}
+    assert {"Deployment", "ScaledObject", "HTTPRoute"} <= left
+    assert not any("search/" in one for one in everything - made)
+
+
+def test_a_name_that_is_anothers_leaves_all_of_its_project_and_nothing_else() -> None:
+    everything, _ = registered({}, preview=False)
+    made, faults = registered({f"chat/{CLAIM}": "Namespace chat stands there"}, preview=False)
+    assert faults == [["chat", "Namespace chat stands there"]]
+    nouns = {f"{part.noun} {part.name}" for part in parts(two_models())}
+    objects = everything - made
+    plan = two_models()
+    projects = projects_of(plan)
+    of_chat = sum(owner(one, projects) == "chat" for part in parts(plan) for one in part.objects)
+    gates = sum(one.startswith("Resource chat/") for one in objects)
+    assert len(objects) == of_chat + gates, "every object of it, and its gates"
+    assert not any("search" in one.partition(" ")[2] for one in objects)
+    assert nouns <= made, "components hold them in the state"
+
+
+def test_a_preview_shows_everything_whatever_a_gate_said_last_time() -> None:
+    everything, _ = registered({}, preview=True)
+    made, faults = registered({f"chat/helper/{TRAFFIC}": "no pod serves"}, preview=True)
+    assert (made, faults) == (everything, [])
+
+
+def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    plan = {"share": 1, "candidate": {"targets": [], "version": "new"}, "answers": []}
+    target = {"kind": "Deployment", "namespace": "chat", "name": "helper-candidate", "least": 1}
+    plan["candidate"]["targets"] = [  # type: ignore[index]
+        {**target, "timeout_seconds": 1, "project": "chat", "may_lack": ""}
+    ]
+    plan["stable"] = {"targets": [], "version": "old"}
+    gate = _WaitProvider()
+    wanted = {**NOWHERE, "kubeconfig": "/nowhere", "asked": json.dumps(plan)}
+    outs = gate.create(wanted).outs
+    assert outs is not None
+    assert "/nowhere has no usable context 'none'" in outs["fault"]
+    assert "asked" not in outs, "the next `up` asks it again, as it would have now"
+    assert gate.diff("", outs, wanted).changes
+    assert "chat/helper stays as it is, all else goes on: " in capfd.readouterr().out
+    before = {**NOWHERE, "kubeconfig": "/nowhere", "asked": json.dumps({"share": 0})}
+    outs = gate.update("", before, wanted).outs
+    assert outs is not None
+    assert outs["asked"] == before["asked"], "or what was asked last that passed"
+    assert gate.diff("", outs, before).changes, "a spec that is taken back clears the fault"
+    assert isinstance(gate, _GateProvider)
