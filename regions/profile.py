@@ -88,7 +88,7 @@ Labels = dict[Annotated[str, Field(pattern=LABEL_KEY)], Annotated[str, Field(pat
 class NodeAutoscaler(Part):
     """The cluster autoscaler, which exists before us and adds nodes to our node groups.
 
-    It ignores what pods merely prefer, so its owner starts it with `--expander=priority` and the
+    It ignores what pods merely prefer, so its owner starts it with its priority expander and the
     ConfigMap that `isoserve plan` prints. Source: kubernetes/autoscaler, cluster-autoscaler/FAQ.md
     ("Does CA respect node affinity") and expander/priority/readme.md, read 2026-11-28.
     """
