@@ -14,8 +14,10 @@ from components.model_cache.neighbours import Neighbour
 _CONNECT_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 10.0
 _PIECE_BYTES: Final = 256 * 1024
-_LEAST_BYTES_PER_SECOND: Final = 1024 * 1024
-"""What a peer gives while we wait for it; from a slower one the registry is the better source."""
+_LEAST_BYTES_PER_SECOND: Final = 32 * 1024 * 1024
+"""What a peer gives while we wait for it; from a slower one the registry is the better source. An
+eighth of what plans count with (MachineType.fetch_mib_per_second), so that one that is slow, or
+sends wrong bytes to the end of a file, costs at most eight times the planned time."""
 _REFUSALS: Final = {403: "denied", 503: "busy"}
 _SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 

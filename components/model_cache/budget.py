@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from components.model_cache.shelf import on_node
 
 _LEAST_FREE_BYTES: Final = 1024**3
 """Stays free whatever the config says: the node's own files may be on the same file system."""
+_INODES_FREE_PERCENT: Final = 10
+"""The kubelet evicts pods below 5 % of free inodes (nodefs.inodesFree of its hard thresholds,
+kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction)."""
 Places = Mapping[str, Place]
 
 
@@ -44,14 +48,47 @@ def budget_of(root: Path, config: Config) -> Budget:
     )
 
 
+def short_inodes(root: Path, needed: int) -> int:
+    """How many inodes lack for `needed` more; negative while there are enough.
+
+    A file system that makes them as they are needed counts none.
+    """
+    disk = os.statvfs(root)
+    if not disk.f_files:
+        return -1
+    return needed - (disk.f_favail - disk.f_files * _INODES_FREE_PERCENT // 100)
+
+
 def make_room(
-    root: Path, places: Places, config: Config, needed: int, coming: Row | None
+    root: Path, places: Places, config: Config, needed: int, inodes: int, coming: Row | None
 ) -> tuple[list[Held], str]:
-    """Let versions go until `needed` bytes more fit, for a version that comes, if any does.
+    """Let versions go until `needed` bytes and `inodes` more fit, for a version that comes, if any.
 
     Gives who went, or why that cannot be. When nothing is needed, as much goes as the budget asks
     for and may go.
     """
+    gone, lack = _room_of_bytes(root, places, config, needed, coming)
+    if lack:
+        return gone, lack
+    short = short_inodes(root, inodes)
+    if short <= 0:
+        return gone, ""
+    held = [row for one in places.values() for row in one.held()]
+    chosen, freed = going(held, short, coming, lambda size: 1)
+    if inodes and freed < short:
+        return gone, (
+            f"the node lacks {short - freed} inodes for it: {_INODES_FREE_PERCENT} % of the disk's "
+            "must stay free, since the kubelet evicts pods from a node that has few; cache models "
+            "of fewer files, or fewer models"
+        )
+    for row in chosen:
+        places[row.project].withdraw(row)
+    return [*gone, *chosen], ""
+
+
+def _room_of_bytes(
+    root: Path, places: Places, config: Config, needed: int, coming: Row | None
+) -> tuple[list[Held], str]:
     if budget_of(root, config).short_bytes + needed <= 0:
         return [], ""
     for one in places.values():

@@ -9,7 +9,7 @@ when a rollout begins its old version is unlisted, and its pods serve on and may
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,10 +57,18 @@ def _order(held: Held) -> tuple[int, float, str, str]:
     return 0 if held.unlisted_seconds >= GRACE_SECONDS else 3, -held.unlisted_seconds, *name
 
 
-def going(held: Iterable[Held], needed_bytes: int, coming: Row | None) -> tuple[list[Held], int]:
-    """Whom to remove, in this order, so that `needed_bytes` come free for what comes, if anything.
+def _bytes(size: int) -> int:
+    return size
 
-    Gives what does come free, too.
+
+def going(
+    held: Iterable[Held],
+    needed: int,
+    coming: Row | None,
+    freed_by: Callable[[int], int] = _bytes,
+) -> tuple[list[Held], int]:
+    """Whom to remove, in this order, so that `needed` bytes come free for what comes, if anything;
+    or of whatever content of a size frees by `freed_by`. Gives what does come free, too.
 
     It may be less than what is needed; then all that may go are named.
     """
@@ -69,11 +77,11 @@ def going(held: Iterable[Held], needed_bytes: int, coming: Row | None) -> tuple[
     chosen: list[Held] = []
     freed = 0
     for row in sorted((row for row in rows if may_go(row, coming)), key=_order):
-        if freed >= needed_bytes:
+        if freed >= needed:
             break
         chosen.append(row)
         for sha256, size in row.content.items():
             holders[row.project, sha256] -= 1
             # What another version has too stays on the disk.
-            freed += size if holders[row.project, sha256] == 0 else 0
+            freed += freed_by(size) if holders[row.project, sha256] == 0 else 0
     return chosen, freed

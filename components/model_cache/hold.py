@@ -109,7 +109,7 @@ class Holder:
             and (key not in before or before[key].claim is not Claim.NEEDED)
         }
         self._retries.only(self._missing.keys(), urgent)
-        self._make_room(0, None)
+        self._make_room(0, 0, None)
         self._show()
 
     def _turn_of(self, item: tuple[Key, Row]) -> tuple[int, int, int]:
@@ -150,11 +150,12 @@ class Holder:
         place = self._places[one.project]
         try:
             manifest = place.library.fetched(self._origin, one)
-            lack = self._make_room(missing_bytes(place.shelf, content(manifest)), row)
+            missing = partial(missing_bytes, place.shelf, content(manifest))
+            lack = self._make_room(missing(), manifest.inodes, row)
             if lack:
                 # Partial files help nobody while there is no room, and others' least of all.
                 self._drop_partials(set(content(manifest)))
-                lack = self._make_room(missing_bytes(place.shelf, content(manifest)), row)
+                lack = self._make_room(missing(), manifest.inodes, row)
             if lack:
                 return Failure("disk_full", lack)
             told = partial(self._fetched, row)
@@ -188,9 +189,9 @@ class Holder:
             for _, digest in found - self._seen.get(project, frozenset())
         )
 
-    def _make_room(self, needed_bytes: int, coming: Row | None) -> str:
-        """Evict for `needed_bytes` more; why that is not enough, or nothing."""
-        gone, lack = make_room(self._root, self._places, self._config, needed_bytes, coming)
+    def _make_room(self, needed_bytes: int, inodes: int, coming: Row | None) -> str:
+        """Evict for so many bytes and inodes more; why that is not enough, or nothing."""
+        gone, lack = make_room(self._root, self._places, self._config, needed_bytes, inodes, coming)
         for row in gone:
             self._signs.evicted(row.project)
             why = "others need it more" if row.row else "nobody asks for it"

@@ -8,6 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+MOST_CONNECTIONS: Final = 64
+"""At once. Each is a thread; whoever comes beyond them is hung up on, and comes again."""
 
 
 class AddressServer(ThreadingHTTPServer):
@@ -19,7 +23,22 @@ class AddressServer(ThreadingHTTPServer):
         self._everywhere = not host and socket.has_dualstack_ipv6()
         is_6 = self._everywhere or ":" in host
         self.address_family = socket.AF_INET6 if is_6 else socket.AF_INET
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, while there are few of them."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def server_bind(self) -> None:
         """As usual, without asking the cluster's DNS how this machine is called."""

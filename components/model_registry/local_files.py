@@ -72,11 +72,13 @@ def part_bytes_of(size: int) -> int:
 def find(directory: Path) -> Iterator[tuple[str, Path]]:
     """Path in the model and on disk of every file below `directory`.
 
-    Links to files are followed, as Hugging Face's caches are made of them. Raises RegistryError
-    for what a model cannot hold, rather than leaving it out.
+    A link is followed to a file below the directory, and from a snapshot of Hugging Face's cache,
+    which is made of links, to that model's own blobs. Raises RegistryError for what a model cannot
+    hold, and for links that lead elsewhere, rather than leaving it out.
     """
     if not directory.is_dir():
         raise RegistryError(f"{directory} is no directory; give the one that holds the model")
+    homes = _homes(directory.resolve())
     for folder, names, files in os.walk(directory, onerror=_unreadable):
         names[:] = sorted(name for name in names if name != PARTIAL)
         for name in names:
@@ -86,14 +88,32 @@ def find(directory: Path) -> Iterator[tuple[str, Path]]:
         for name in sorted(files):
             source = Path(folder, name)
             path = name if below == "." else f"{below}/{name}"
-            try:
-                check_path(path)
-                kind = source.stat().st_mode
-            except (ManifestError, UnicodeEncodeError) as error:
-                raise RegistryError(f"{directory}: a file cannot have this path, {error}") from None
-            if not stat.S_ISREG(kind):
-                raise RegistryError(f"{source} is no regular file; remove it")
+            _check(path, source, directory, homes)
             yield path, source
+
+
+def _check(path: str, source: Path, directory: Path, homes: tuple[Path, ...]) -> None:
+    """Raise RegistryError for what a model cannot hold."""
+    try:
+        check_path(path)
+        kind = source.stat().st_mode
+    except (ManifestError, UnicodeEncodeError) as error:
+        raise RegistryError(f"{directory}: a file cannot have this path, {error}") from None
+    if not stat.S_ISREG(kind):
+        raise RegistryError(f"{source} is no regular file; remove it")
+    if source.is_symlink() and not any(map(source.resolve().is_relative_to, homes)):
+        raise RegistryError(
+            f"{source} links out of the directory, to {source.resolve()}: it would be published; "
+            "copy it there, if it is of the model"
+        )
+
+
+def _homes(directory: Path) -> tuple[Path, ...]:
+    """Where links may lead. `models--ORG--NAME/snapshots/REVISION` has its files in `blobs` beside
+    `snapshots` (huggingface.co/docs/huggingface_hub/guides/manage-cache)."""
+    model = directory.parent.parent
+    is_snapshot = directory.parent.name == "snapshots" and model.name.startswith("models--")
+    return (directory, model / "blobs") if is_snapshot else (directory,)
 
 
 def _unreadable(error: OSError) -> None:

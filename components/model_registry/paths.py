@@ -9,6 +9,9 @@ from typing import Any, Final
 PARTIAL: Final = ".isoserve-partial"
 """Where a client keeps unfinished files beside finished ones; no model has a file in it."""
 MAX_PATH_BYTES, MAX_NAME_BYTES = 1024, 255  # as file systems have it
+MAX_DEPTH: Final = 16
+"""Names of a path. Every file asks for all directories above it, each an inode of a node's disk."""
+MAX_DIRECTORIES: Final = 2_000
 
 
 class ManifestError(ValueError):
@@ -28,10 +31,15 @@ def check_path(path: Any) -> None:
     too_long = any(len(name.encode()) > MAX_NAME_BYTES for name in names)
     if too_long or len(path.encode()) > MAX_PATH_BYTES:
         raise ManifestError(f"{told}: longer than file systems allow")
+    if len(names) > MAX_DEPTH:
+        raise ManifestError(f"{told}: deeper than {MAX_DEPTH} names, got {len(names)}")
 
 
 def check_places(paths: Iterable[str]) -> None:
-    """Every path its own place, also where letter case is not told apart, and none in a file."""
+    """Every path its own place, also where letter case is not told apart, and none in a file.
+
+    Raises ManifestError, for too many directories too.
+    """
     last = ""
     taken: set[str] = set()
     for path in paths:
@@ -42,12 +50,22 @@ def check_places(paths: Iterable[str]) -> None:
         if place in taken:
             raise ManifestError(f"{ascii(path)[:80]}: differs from another path by case only")
         taken.add(place)
-    for place in taken:
-        above = place
-        while "/" in above:
+    directories = directories_of(taken)
+    if both := sorted(directories & taken):
+        raise ManifestError(f"{ascii(both[0])[:80]}: a file and a directory at once")
+    if len(directories) > MAX_DIRECTORIES:
+        raise ManifestError(f"more than {MAX_DIRECTORIES} directories, got {len(directories)}")
+
+
+def directories_of(paths: Iterable[str]) -> set[str]:
+    """Every directory that files of these paths stand in, below the model's own."""
+    found: set[str] = set()
+    for path in paths:
+        above = path.rpartition("/")[0]
+        while above and above not in found:
+            found.add(above)
             above = above.rpartition("/")[0]
-            if above in taken:
-                raise ManifestError(f"{ascii(above)[:80]}: a file and a directory at once")
+    return found
 
 
 def _folded(path: str) -> str:

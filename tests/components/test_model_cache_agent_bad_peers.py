@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -241,3 +242,18 @@ def test_what_a_killed_peer_gave_is_gone_on_with(store: Counted, tmp_path: Path)
     assert starts[0] == came, "on from the very byte"
     by_ranges = range(min(starts[1:], default=len(data)), len(data), RANGE_BYTES)
     assert starts[1:] == list(by_ranges), "where one line is too slow the rest comes once"
+
+
+def test_who_opens_more_connections_than_there_are_threads_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("components.model_cache.listen.MOST_CONNECTIONS", 2)
+    server = AddressServer(GIVER, 0, BaseHTTPRequestHandler)
+    with answering(server, "few") as port:
+        kept = [socket.create_connection((GIVER, port), timeout=10) for _ in range(2)]
+        with socket.create_connection((GIVER, port), timeout=10) as third:
+            assert third.recv(1) == b"", (
+                "or each would cost the agent a thread for as long as it likes"
+            )
+        for one in kept:
+            one.close()

@@ -157,3 +157,49 @@ def test_a_share_of_nothing_still_leaves_a_gibibyte(node: Node, disk: Path, stor
     node.hold(one)
     assert node.files(one) == {}
     assert free(node) >= GIB, "the node's own files are on the disk too"
+
+
+def inodes_taken(folder: Path) -> int:
+    return len({path.lstat().st_ino for path in folder.rglob("*")})
+
+
+@pytest.fixture
+def few_inodes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk has inodes for one model of 50 files beside those that must stay free."""
+    before, really = inodes_taken(node.root), os.statvfs
+
+    def told(path: Path) -> os.statvfs_result:
+        free = 100 + 80 - (inodes_taken(node.root) - before)
+        found = list(really(path))
+        found[5:8] = [1000, free, free]  # f_files, f_ffree, f_favail
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", told)
+
+
+def of_many_files(store: Counted, version: int) -> Wanted:
+    files = {f"{number:02}.bin": f"{version} {number}".encode() for number in range(50)}
+    return store.push(files, f"many/model:v{version}")
+
+
+@pytest.mark.usefixtures("few_inodes")
+def test_a_model_of_more_files_than_the_disk_has_inodes_for_is_not_held(
+    node: Node, store: Counted
+) -> None:
+    first, second = (of_many_files(store, version) for version in range(2))
+    node.hold(first, second)
+    (held,) = node.shelf("many").versions()
+    (refused,) = {first.digest, second.digest} - {held}
+    notice = notices.read(node.shelf("many"), refused)
+    assert notice
+    assert "inodes for it: 10 % of the disk's must stay free" in notice.trouble
+
+
+@pytest.mark.usefixtures("few_inodes")
+def test_a_version_that_nobody_lists_makes_room_for_files_too(node: Node, store: Counted) -> None:
+    first, second = (of_many_files(store, version) for version in range(2, 4))
+    node.hold(first)
+    node.turn()
+    node.age(first, GRACE_SECONDS + 60)
+    node.hold(second)
+    assert node.shelf("many").versions() == [second.digest]

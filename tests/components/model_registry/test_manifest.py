@@ -104,7 +104,7 @@ def test_the_digest_is_that_of_the_bytes() -> None:
     [
         "/etc/passwd", "../x", "a/../../x", "a//b", "a/./b", "", ".", "a/", "a\\..\\b", "a\nb",
         "a\x00b", "a\u202eb", "x" * 256, "/".join(["y" * 200] * 6), ".isoserve-partial/x",
-        "e\u0301", "\ud800", 3, None,
+        "/".join("abcdefghijklmnopq"),        "e\u0301", "\ud800", 3, None,
     ],
 )  # fmt: skip
 def test_a_path_that_leads_astray_is_refused(path: Any) -> None:
@@ -126,6 +126,19 @@ def test_a_path_that_leads_astray_is_refused(path: Any) -> None:
 def test_two_files_never_share_a_place(paths: list[str], why: str) -> None:
     with pytest.raises(ManifestError, match=why):
         parse(canonical(EMPTY | {"files": [ROW | {"path": path} for path in paths]}))
+
+
+def test_a_path_of_sixteen_names_is_as_deep_as_it_may_be() -> None:
+    path = "/".join("abcdefghijklmnop")
+    found = parse(canonical(EMPTY | {"files": [ROW | {"path": path}]}))
+    assert found.inodes == 1 + 15 + 1, "the file, each directory above it, and the version's own"
+
+
+def test_files_in_too_many_directories_are_refused() -> None:
+    rows = [ROW | {"path": f"{number:05}/w.bin"} for number in range(2001)]
+    with pytest.raises(ManifestError, match="more than 2000 directories, got 2001"):
+        parse(canonical(EMPTY | {"files": rows}))
+    assert parse(canonical(EMPTY | {"files": rows[:2000]})).inodes == 2000 + 2000 + 1
 
 
 @pytest.mark.parametrize(

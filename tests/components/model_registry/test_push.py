@@ -293,13 +293,24 @@ def test_what_only_looks_like_safetensors_is_refused(
 
 
 def test_links_to_files_are_followed_and_nothing_is_left_out(tmp_path: Path) -> None:
-    files_in(tmp_path, {"blobs/1": b"weights", "model/.gitattributes": b""})
-    (tmp_path / "model" / "w.bin").symlink_to(tmp_path / "blobs" / "1")
-    found = [path for path, _ in find(tmp_path / "model")]
-    assert found == [".gitattributes", "w.bin"], "Hugging Face's caches are made of links"
-    (tmp_path / "model" / "more").symlink_to(tmp_path / "blobs")
+    hub, model = tmp_path / "models--org--name", tmp_path / "models--org--name/snapshots/9f0c"
+    files_in(hub, {"blobs/1": b"weights", "snapshots/9f0c/.gitattributes": b""})
+    (model / "w.bin").symlink_to("../../blobs/1")
+    (model / "same.bin").symlink_to("w.bin")
+    found = [path for path, _ in find(model)]
+    whole = [".gitattributes", "same.bin", "w.bin"]
+    assert found == whole, "Hugging Face's caches are made of links"
+    (model / "more").symlink_to(hub / "blobs")
     with pytest.raises(RegistryError, match="links to a directory"):
-        list(find(tmp_path / "model"))
+        list(find(model))
+
+
+@pytest.mark.parametrize("home", ["model", "models--org--name/snapshots/9f0c", "snapshots/a/b"])
+def test_a_link_out_of_the_directory_is_not_published(tmp_path: Path, home: str) -> None:
+    files_in(tmp_path, {"credentials": b"key", f"{home}/config.json": b"{}"})
+    (tmp_path / home / "w.bin").symlink_to(tmp_path / "credentials")
+    with pytest.raises(RegistryError, match=r"w\.bin links out of the directory, to .*credentials"):
+        list(find(tmp_path / home))
 
 
 def test_a_pipe_is_no_part_of_a_model(tmp_path: Path) -> None:
