@@ -11,7 +11,7 @@ from typing import Final
 
 from components.model_cache.choice import Row
 from components.model_cache.config import Config
-from components.model_cache.evict import Held, going
+from components.model_cache.evict import Held, going, in_bytes, in_inodes
 from components.model_cache.fetch import empty_quarantine
 from components.model_cache.room import Place
 from components.model_cache.shelf import on_node
@@ -74,7 +74,7 @@ def make_room(
     if short <= 0:
         return gone, ""
     held = [row for one in places.values() for row in one.held()]
-    chosen, freed = going(held, short, coming, lambda size: 1)
+    chosen, freed = going(held, short, coming, in_inodes)
     if inodes and freed < short:
         return gone, (
             f"the node lacks {short - freed} inodes for it: {_INODES_FREE_PERCENT} % of the disk's "
@@ -95,7 +95,9 @@ def _room_of_bytes(
         empty_quarantine(one.shelf)
     budget = budget_of(root, config)
     short = budget.short_bytes + needed
-    chosen, freed = going((row for one in places.values() for row in one.held()), short, coming)
+    chosen, freed = going(
+        (row for one in places.values() for row in one.held()), short, coming, in_bytes
+    )
     if needed and freed < short:
         return [], (
             f"the node lacks {(short - freed) / 1e9:.2f} GB for it: its cache may take "

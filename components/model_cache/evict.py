@@ -57,18 +57,24 @@ def _order(held: Held) -> tuple[int, float, str, str]:
     return 0 if held.unlisted_seconds >= GRACE_SECONDS else 3, -held.unlisted_seconds, *name
 
 
-def _bytes(size: int) -> int:
+def in_bytes(size: int) -> int:
+    """What content of a size frees of the disk's bytes."""
     return size
+
+
+def in_inodes(size: int) -> int:
+    """What content of any size frees of the disk's inodes."""
+    return 1
 
 
 def going(
     held: Iterable[Held],
     needed: int,
     coming: Row | None,
-    freed_by: Callable[[int], int] = _bytes,
+    freed_by: Callable[[int], int],
 ) -> tuple[list[Held], int]:
-    """Whom to remove, in this order, so that `needed` bytes come free for what comes, if anything;
-    or of whatever content of a size frees by `freed_by`. Gives what does come free, too.
+    """Whom to remove, in this order, so that `needed` comes free for what comes, if anything, as
+    content of a size frees it by `freed_by`. Gives what does come free, too.
 
     It may be less than what is needed; then all that may go are named.
     """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model_cache.choice import Claim, Row
-from components.model_cache.evict import GRACE_SECONDS, Held, going, may_go
+from components.model_cache.evict import GRACE_SECONDS, Held, going, in_bytes, may_go
 from tests.cache_node import a_version as wanted
 
 OLD = GRACE_SECONDS + 100.0
@@ -103,7 +103,7 @@ CASES = {
 
 @pytest.mark.parametrize(("held", "needed", "gone", "freed"), CASES.values(), ids=CASES.keys())
 def test_who_makes_room(held: list[Held], needed: int, gone: str, freed: int) -> None:
-    chosen, free = going(held, needed, None)
+    chosen, free = going(held, needed, None, in_bytes)
     assert "".join(row.digest for row in chosen) == gone
     assert free == freed
 
@@ -139,7 +139,7 @@ def total(rows: list[Held]) -> int:
 def test_what_goes_may_go_and_is_enough_when_that_is_possible(
     held: list[Held], need: int, coming: Row | None
 ) -> None:
-    chosen, freed = going(held, need, coming)
+    chosen, freed = going(held, need, coming, in_bytes)
     assert all(may_go(row, coming) for row in chosen), "never what is needed, open or pinned"
     stronger = [r.row for r in chosen if r.row and r.row.is_held]
     assert coming is None or all(row.place > coming.place for row in stronger), "by their places"
