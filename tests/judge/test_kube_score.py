@@ -19,7 +19,7 @@ pytestmark = pytest.mark.judge
 
 REGION = "us-east-1"
 GOOD = 10
-KINDS = ("CronJob", "DaemonSet", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy",
+KINDS = ("CronJob", "DaemonSet", "Deployment", "HorizontalPodAutoscaler", "Job", "NetworkPolicy",
          "PodDisruptionBudget", "Service")  # fmt: skip
 """The kinds that kube-score has checks for, of those that we render."""
 
