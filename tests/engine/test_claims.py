@@ -72,11 +72,16 @@ def up(world: World) -> tuple[int, str]:
 
 
 def by_others(found: Object | None) -> tuple[Any, ...]:
-    """What people see of an object: who wrote to it, labels, annotations and spec."""
+    """What people see of an object: who wrote to it, labels, annotations and spec.
+
+    Not the revision, with which the controller marks a Deployment a moment after it is made.
+    """
     assert found is not None
     metadata = found["metadata"]
     writers = {entry["manager"] for entry in metadata["managedFields"]}
-    return writers, metadata.get("labels"), metadata.get("annotations"), found.get("spec")
+    notes = {**metadata.get("annotations", {})}
+    notes.pop("deployment.kubernetes.io/revision", None)
+    return writers, metadata.get("labels"), notes, found.get("spec")
 
 
 def copy_of(world: World, project: str, model: str) -> None:
