@@ -204,6 +204,37 @@ def test_no_replica_is_lost_to_and_from_a_scaled_object(world: World) -> None:
     assert live(world, AWS, SCALED) is None
 
 
+@contextmanager
+def keda_lost(world: World) -> Iterator[None]:
+    """The profile of sandbox-aws says that the region has no KEDA."""
+    path = world.root / "regions" / f"{AWS}.yaml"
+    text = path.read_text()
+    assert text.count("keda, ") == 1, "it is one of its capabilities"
+    try:
+        path.write_text(text.replace("keda, ", ""))
+        yield
+    finally:
+        path.write_text(text)
+
+
+def test_no_replica_is_lost_when_a_region_loses_keda_and_gains_it(world: World) -> None:
+    """KEDA is played; the HorizontalPodAutoscaler of the time between is Kubernetes' own."""
+    with keda(world):
+        up(world, AWS, scaling={"min": 2, "max": 4})
+        serve(world, AWS, 2)
+        autoscaled(world, AWS, 3)
+        serve(world, AWS, 3)
+        with counting(world, AWS) as counts:
+            with keda_lost(world):
+                up(world, AWS)
+            assert live(world, AWS, SCALED) is None, "the autoscaler of before is gone"
+            assert live(world, AWS, HPA) is not None, "and there is the other one"
+            up(world, AWS)
+        assert live(world, AWS, SCALED) is not None, "and back"
+        assert live(world, AWS, HPA) is None
+    assert min(counts.asked) == min(counts.ready) == 3, "what one has set, the other begins from"
+
+
 def test_a_model_that_sleeps_is_awake_once_its_replicas_are_fixed(world: World) -> None:
     sleeps = {"access": "permissive", "scaling": {"min": 1, "max": 4, "scale_to_zero": True}}
     up(world, AWS, **sleeps)
