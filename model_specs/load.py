@@ -163,10 +163,34 @@ def _project_of(address: str) -> str:
     return match["project"] if match else ""
 
 
+def looks_like_yaml(path: Path) -> bool:
+    """Whether a person would take a file for one that is read: `.yaml`, `.yml`, in any case."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def unread(folder: Path, label: str, cure: str) -> Iterator[SpecError]:
+    """An error for every YAML file below the folders of `folder`, where nobody looks.
+
+    Packages of Python, and folders that begin with `_` or `.`, are somebody else's; so is what lies
+    below a link. A folder that cannot be listed is told by whoever reads it.
+    """
+    try:
+        folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return
+    for inner in folders:
+        if inner.name.startswith(("_", ".")) or (inner / "__init__.py").exists():
+            continue
+        found = [] if inner.is_symlink() else inner.rglob("*")
+        for path in sorted(filter(looks_like_yaml, found)):
+            name = f"{label}/{path.relative_to(folder).as_posix()}"
+            yield Source(name).error((), "E111", f"nobody reads a file here, got it; {cure}")
+
+
 def _files(folder: Path, label: str, errors: list[SpecError]) -> list[Path]:
     """The YAML files of a folder; one that cannot be listed must not look empty, as in `glob`."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+        return sorted(path for path in folder.iterdir() if looks_like_yaml(path))
     except OSError as error:
         message = f"cannot be listed: {error.strerror}; check its rights"
         errors.append(Source(label).error((), "E100", message))
@@ -182,7 +206,7 @@ def _load_project(
     project: Project | None = None
     for path in _files(folder, label, errors):
         name = f"{label}/{path.name}"
-        if path.suffix == ".yml":
+        if path.suffix != ".yaml":
             message = f"specs end in .yaml, got {shown(path.name)}; rename it"
             errors.append(Source(name).error((), "E315", message))
             continue
@@ -217,6 +241,14 @@ def _strangers(specs: Specs) -> Iterator[SpecError]:
                 yield source.error(where, "E353", f"no such project, got {shown(other)}; {hint}")
 
 
+def _of_no_project(directory: Path) -> Iterator[SpecError]:
+    """YAML files that stand beside the projects' folders."""
+    for path in filter(looks_like_yaml, directory.iterdir()):
+        if path.is_file():
+            message = "nobody reads a file here, got it; move it to the folder of its project"
+            yield Source(f"{directory.name}/{path.name}").error((), "E111", message)
+
+
 def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     """The specs under `directory` (`<project>/<model>.yaml`, `<project>/project.yaml`).
 
@@ -231,10 +263,12 @@ def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     if not directory.is_dir():
         message = "no such directory; give the one that holds <project>/<model>.yaml"
         raise SpecErrors([Source(str(directory)).error((), "E100", message)])
+    errors += _of_no_project(directory)
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         if folder.name.startswith(("_", ".")):
             continue
         label = f"{directory.name}/{folder.name}"
+        errors += unread(folder, label, f"move it to {label}")
         project, found, stated = _load_project(folder, label, by_file, errors)
         models += found
         facts |= stated
