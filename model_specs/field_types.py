@@ -24,7 +24,7 @@ _GROUPS_OF_OTHERS: Final = ("system:", "kubeadm:", "eks:", "aws:", "amazon:", "i
 (docs.aws.amazon.com/eks/latest/userguide/access-policies.html), read without regard to case."""
 _GROUP: Final = re.compile(r"[A-Za-z0-9_/](?:(?:[A-Za-z0-9_.@:/=,+&()-]| (?! ))*[A-Za-z0-9_.)-])?")
 _READ_OTHERWISE: Final = re.compile(
-    r"\\N\{[A-Z0-9 -]+\}|\\.|(\{[\s0-9<ides]*[ides<]|\[:\^?\w+:\])", re.DOTALL
+    r"\\N\{[A-Z0-9 -]+\}|\\.|(\{[\s0-9<ides]*[ides<]|\[:[^\[\]]*:\])", re.DOTALL
 )
 """What `regex` reads otherwise than `re`, after everything that is escaped, wherever it stands:
 whether it is in a set or in a comment is not asked, for only a whole parser could tell."""
