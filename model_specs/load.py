@@ -17,7 +17,7 @@ from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
 from model_specs.schema import ModelSpec, ProjectSpec, is_expired
-from model_specs.secrets import secrets_in
+from model_specs.secrets import secrets_in, secrets_in_comments
 from model_specs.source import Source, Where, read
 from model_specs.wording import translate
 
@@ -72,18 +72,25 @@ class Specs:
         )
 
 
+def _secrets(source: Source) -> Iterator[SpecError]:
+    """An error for every secret in a file's values, and in comments, which people read too."""
+    cure = "keep the new one in a Secret of the project and mount that by `secrets`"
+    lines = set()
+    for where, cut in secrets_in(source.values if isinstance(source.values, dict) else {}):
+        error = source.error(where, "E341", f"a secret in plain text, got {cut}; revoke it, {cure}")
+        lines.add(error.line)
+        yield error
+    for line, column, cut in secrets_in_comments(source.text):
+        if line not in lines:
+            yield SpecError(
+                file=source.file, line=line, column=column, path="", code="E341",
+                message=f"a secret in a comment, got {cut}; revoke it, {cure}",
+            )  # fmt: skip
+
+
 def parse(source: Source, part: type[PartT]) -> PartT:
     """`source` as a `part`. Raises SpecErrors with all that is wrong in it."""
-    values = source.values if isinstance(source.values, dict) else {}
-    errors = [
-        source.error(
-            where,
-            "E341",
-            f"a secret in plain text, got {cut}; revoke it, keep the new one in a Secret of the "
-            f"project and mount that by `secrets`",
-        )
-        for where, cut in secrets_in(values)
-    ]
+    errors = list(_secrets(source))
     try:
         made = part.model_validate_json(json.dumps(source.values))
     except ValidationError as error:

@@ -93,6 +93,17 @@ def _pasted(values: dict[str, Any]) -> Iterator[tuple[Place, str, str]]:
             before = word if word.startswith("-") else ""
 
 
+def secrets_in_comments(text: str) -> Iterator[tuple[int, int, str]]:
+    """Line and column (from 1) of a secret of a known form behind a `#`, and its first characters.
+
+    A `#` within a quoted value is taken for a comment's too: the caller knows what values hold.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        behind = line.find("#")
+        for found in _KNOWN.finditer(line, behind) if behind >= 0 else ():
+            yield number, found.start() + 1, f"{found[0][:_SHOWN]}****"
+
+
 def secrets_in(values: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     """Where a secret stands in a file's values, and its first characters."""
     found: dict[Place, str] = {}

@@ -108,6 +108,9 @@ def _secrets(root: Path) -> None:
     (root / "model_specs/team/echoed.yaml").write_text(
         f"{_GOOD}args: {key}\nbatch: {hub}\nmachine: {key}\n{hugging}: 1\n"
     )
+    (root / "model_specs/team/commented.yaml").write_text(
+        f"{_GOOD}  # was {hub}\n# {key}\nenv: {{A: 'x # {key}'}}  # {key}\n"
+    )
     (root / "model_specs/team/no-secrets.yaml").write_text(
         f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  OPENAI_API_KEY: EMPTY\n"
         f"  REVISION: {'0123456789abcdef0123' * 2}\n  EOS_TOKEN: </s>\n"
