@@ -10,6 +10,9 @@ from typing import Final
 from model_specs.errors import refuse, shown
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks that turn the direction of a text (Unicode Standard Annex 9), so that people read another
+than programs do."""
 _EXPANDED: Final = re.compile(r"\$\(")
 _FLAG: Final = re.compile(r"--?[A-Za-z][^=]*")
 _BEYOND_FLAG: Final = re.compile(r"[\s;`|&<>]")
@@ -57,6 +60,9 @@ def check_argument(word: str) -> str:
     """
     if control := _CONTROL.search(word):
         raise refuse("E343", f"no program takes {shown(control[0])} in an argument; leave it out")
+    if mark := DIRECTION.search(word):
+        why = f"a mark of direction shows a text otherwise than it is, got {mark[0]!a}"
+        raise refuse("E343", f"{why}; leave it out")
     if _EXPANDED.search(word):
         why = f"Kubernetes puts a variable's value for $(NAME), got {shown(word)}"
         raise refuse("E343", f"{why}; write the value itself")

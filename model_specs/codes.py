@@ -28,6 +28,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     ),
     "E109": ("A file is not UTF-8 text.", "Save it as UTF-8."),
     "E110": ("YAML tags are not read.", "Write a plain value without `!tag`."),
+    "E111": (
+        "A file that looks like a spec or a profile stands where none is read.",
+        "Move it to `model_specs/PROJECT/MODEL.yaml` or `regions/REGION.yaml`, or remove it.",
+    ),
     "E112": ("A file has more errors than are listed.", "Mend those that are, and run again."),
     "E201": ("There is no such field.", "Take the field that is proposed, or see schema.json."),
     "E202": (
@@ -82,6 +86,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "E322": ("A model belongs to another project.", "Copy it into this project's registry."),
     "E323": ("A model is not pinned by its digest.", "Add `@sha256:<manifest digest>`."),
     "E324": ("An image is not pinned by its digest.", "Resolve its tag to `@sha256:<digest>`."),
+    "E325": (
+        "An image's host is the machine that pulls it, or no registry can be there.",
+        "Name a registry that every region reaches.",
+    ),
     "E331": (
         "There is no such machine type or runtime.",
         "Take one of the catalogue: `isoserve machines`, or `isoserve explain image`.",
@@ -142,6 +150,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
     "E371": (
         "A region profile contradicts itself.",
         "Change the profile as the message says.",
+    ),
+    "E372": (
+        "Two region profiles contradict each other.",
+        "Change one of them as the message says.",
     ),
     "E381": (
         "A quota, a pool, a disk or a ConfigMap is too small for all models together.",

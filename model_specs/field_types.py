@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
-from model_specs.arguments import check_argument
+from model_specs.arguments import DIRECTION, check_argument
 from model_specs.cron import check_cron
 from model_specs.errors import nearest, refuse, refuse_all, repeated, shown
 from model_specs.names import Name
@@ -19,6 +19,15 @@ _ZONES: Final = frozenset(resources.files("tzdata").joinpath("zones").read_text(
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
 _RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
+_GROUPS_OF_OTHERS: Final = ("system:", "kubeadm:", "eks:", "aws:", "amazon:", "iam:")
+"""Kubernetes' own (kubeadm's administrators are one), and those that EKS keeps from access entries
+(docs.aws.amazon.com/eks/latest/userguide/access-policies.html), read without regard to case."""
+_GROUP: Final = re.compile(r"[A-Za-z0-9_/](?:(?:[A-Za-z0-9_.@:/=,+&()-]| (?! ))*[A-Za-z0-9_.)-])?")
+_READ_OTHERWISE: Final = re.compile(
+    r"\\N\{[A-Z0-9 -]+\}|\\.|(\{[\s0-9<ides]*[ides<]|\[:[^\[\]]*:\])", re.DOTALL
+)
+"""What `regex` reads otherwise than `re`, after everything that is escaped, wherever it stands:
+whether it is in a set or in a comment is not asked, for only a whole parser could tell."""
 _MOST_BYTES: Final = 131_072
 
 
@@ -45,6 +54,9 @@ def _check_environment(env: dict[str, str]) -> dict[str, str]:
         if "\0" in value:
             why = f"no program takes a NUL in a variable, got {shown(value)}; leave it out"
             findings.append(((name,), "E342", why))
+        if mark := DIRECTION.search(value):
+            why = f"a mark of direction shows a text otherwise than it is, got {mark[0]!a}"
+            findings.append(((name,), "E342", f"{why}; leave it out"))
         if "$(" in value:
             why = f"Kubernetes puts a variable's value for $(NAME), got {shown(value)}"
             findings.append(((name,), "E342", f"{why}; write the value itself"))
@@ -62,13 +74,27 @@ def _check_zone(name: str) -> str:
     return name
 
 
+def _read_otherwise(pattern: str) -> str:
+    """The part of a pattern of `re` that the prober's `regex` reads otherwise; empty if none.
+
+    Source: the README of regex 2026.11.15, "Approximate (fuzzy) matching" (`(ready){e}` matches
+    anything) and "POSIX character classes"; whatever else it adds, `re` refuses.
+    """
+    pieces = _READ_OTHERWISE.finditer(pattern)
+    return next((found[1] for found in pieces if found[1]), "")
+
+
 def _check_pattern(pattern: str) -> str:
+    """`pattern`, when `re`, which checks it here, and `regex`, which runs it, read it alike."""
     try:
         with warnings.catch_warnings(action="ignore"):  # about what a later Python may read anew
             re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         why = f"no regular expression ({error}), got {shown(pattern)}"
         raise refuse("E306", f"{why}; mend it, or escape what is meant literally") from None
+    if odd := _read_otherwise(pattern):
+        why = f"the prober reads this otherwise than written, got {shown(odd)}"
+        raise refuse("E306", f"{why}; escape what is meant literally, e.g. \\{{")
     return pattern
 
 
@@ -85,9 +111,15 @@ def _check_regions(regions: Any) -> Any:
 
 
 def _check_group(group: str) -> str:
-    if group.startswith("system:"):
-        why = f"groups starting with system: are Kubernetes' own, got {shown(group)}"
-        raise refuse("E314", f"{why}; name a group of the identity provider")
+    cure = "name a group of the identity provider"
+    if group.lower().startswith(_GROUPS_OF_OTHERS):
+        others = ", ".join(_GROUPS_OF_OTHERS)
+        raise refuse("E314", f"no group starts with {others}, got {shown(group)}; {cure}")
+    if not group.isascii():
+        raise refuse("E313", f"a group is plain ASCII, got {shown(group)}; {cure}")
+    if not _GROUP.fullmatch(group):
+        rule = "a group is letters, digits, single blanks and _ . @ : / = , + & ( ) -"
+        raise refuse("E311", f"{rule}, got {shown(group)}; {cure}")
     return group
 
 

@@ -17,7 +17,7 @@ from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
 from model_specs.schema import ModelSpec, ProjectSpec, is_expired
-from model_specs.secrets import secrets_in
+from model_specs.secrets import secrets_in, secrets_in_comments
 from model_specs.source import Source, Where, read
 from model_specs.wording import translate
 
@@ -72,18 +72,25 @@ class Specs:
         )
 
 
+def _secrets(source: Source) -> Iterator[SpecError]:
+    """An error for every secret in a file's values, and in comments, which people read too."""
+    cure = "keep the new one in a Secret of the project and mount that by `secrets`"
+    lines = set()
+    for where, cut in secrets_in(source.values if isinstance(source.values, dict) else {}):
+        error = source.error(where, "E341", f"a secret in plain text, got {cut}; revoke it, {cure}")
+        lines.add(error.line)
+        yield error
+    for line, column, cut in secrets_in_comments(source.text):
+        if line not in lines:
+            yield SpecError(
+                file=source.file, line=line, column=column, path="", code="E341",
+                message=f"a secret in a comment, got {cut}; revoke it, {cure}",
+            )  # fmt: skip
+
+
 def parse(source: Source, part: type[PartT]) -> PartT:
     """`source` as a `part`. Raises SpecErrors with all that is wrong in it."""
-    values = source.values if isinstance(source.values, dict) else {}
-    errors = [
-        source.error(
-            where,
-            "E341",
-            f"a secret in plain text, got {cut}; revoke it, keep the new one in a Secret of the "
-            f"project and mount that by `secrets`",
-        )
-        for where, cut in secrets_in(values)
-    ]
+    errors = list(_secrets(source))
     try:
         made = part.model_validate_json(json.dumps(source.values))
     except ValidationError as error:
@@ -163,10 +170,34 @@ def _project_of(address: str) -> str:
     return match["project"] if match else ""
 
 
+def looks_like_yaml(path: Path) -> bool:
+    """Whether a person would take a file for one that is read: `.yaml`, `.yml`, in any case."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def unread(folder: Path, label: str, cure: str) -> Iterator[SpecError]:
+    """An error for every YAML file below the folders of `folder`, where nobody looks.
+
+    Packages of Python, and folders that begin with `_` or `.`, are somebody else's; so is what lies
+    below a link. A folder that cannot be listed is told by whoever reads it.
+    """
+    try:
+        folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return
+    for inner in folders:
+        if inner.name.startswith(("_", ".")) or (inner / "__init__.py").exists():
+            continue
+        found = [] if inner.is_symlink() else inner.rglob("*")
+        for path in sorted(filter(looks_like_yaml, found)):
+            name = f"{label}/{path.relative_to(folder).as_posix()}"
+            yield Source(name).error((), "E111", f"nobody reads a file here, got it; {cure}")
+
+
 def _files(folder: Path, label: str, errors: list[SpecError]) -> list[Path]:
     """The YAML files of a folder; one that cannot be listed must not look empty, as in `glob`."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+        return sorted(path for path in folder.iterdir() if looks_like_yaml(path))
     except OSError as error:
         message = f"cannot be listed: {error.strerror}; check its rights"
         errors.append(Source(label).error((), "E100", message))
@@ -182,7 +213,7 @@ def _load_project(
     project: Project | None = None
     for path in _files(folder, label, errors):
         name = f"{label}/{path.name}"
-        if path.suffix == ".yml":
+        if path.suffix != ".yaml":
             message = f"specs end in .yaml, got {shown(path.name)}; rename it"
             errors.append(Source(name).error((), "E315", message))
             continue
@@ -217,6 +248,14 @@ def _strangers(specs: Specs) -> Iterator[SpecError]:
                 yield source.error(where, "E353", f"no such project, got {shown(other)}; {hint}")
 
 
+def _of_no_project(directory: Path) -> Iterator[SpecError]:
+    """YAML files that stand beside the projects' folders."""
+    for path in filter(looks_like_yaml, directory.iterdir()):
+        if path.is_file():
+            message = "nobody reads a file here, got it; move it to the folder of its project"
+            yield Source(f"{directory.name}/{path.name}").error((), "E111", message)
+
+
 def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     """The specs under `directory` (`<project>/<model>.yaml`, `<project>/project.yaml`).
 
@@ -231,10 +270,12 @@ def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     if not directory.is_dir():
         message = "no such directory; give the one that holds <project>/<model>.yaml"
         raise SpecErrors([Source(str(directory)).error((), "E100", message)])
+    errors += _of_no_project(directory)
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         if folder.name.startswith(("_", ".")):
             continue
         label = f"{directory.name}/{folder.name}"
+        errors += unread(folder, label, f"move it to {label}")
         project, found, stated = _load_project(folder, label, by_file, errors)
         models += found
         facts |= stated

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from model_specs.addresses import ModelAddress
+from model_specs.errors import refuse_all
 from model_specs.schema import Part
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
@@ -70,3 +71,14 @@ class ModelLock(Part):
 
     models: dict[ModelAddress, ModelFacts]
     """Facts by pinned address."""
+
+    @model_validator(mode="after")
+    def _one_content_a_digest(self) -> Self:
+        seen: dict[str, tuple[int, int]] = {}
+        for address, facts in self.models.items():
+            digest, size = address.partition("@")[2], (facts.bytes, facts.files)
+            if seen.setdefault(digest, size) != size:
+                why = f"a digest is of one content, got another size of {digest[:19]}... above"
+                cure = "take both out and run `isoserve model pin`"
+                refuse_all([(("models", address), "E353", f"{why}; {cure}")])
+        return self

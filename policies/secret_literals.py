@@ -29,7 +29,8 @@ _FORMS: Final = tuple(
         ("an OpenAI key", "sk-", r"\bsk-[\w-]{20,}"),
         ("a Slack token", "xox", r"\bxox[abeoprs]-[\w-]{10,}"),
         ("a Google key", "AIza", r"\bAIza[\w-]{35}"),
-        ("a signed token (JWT)", "eyJ", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
+        # By its payload, from where a word begins, so that no character is read twice.
+        ("a signed token (JWT)", ".eyJ", r"(?<![\w-])[\w-]{11,}+\.eyJ[\w-]{8,}+\."),
         ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
         ("a URL with a password", "://", r"://[^/\s:@\"']+:[^/\s@\"']+@"),
     )

@@ -185,11 +185,12 @@ def over_budget(
     for project, models in sorted(spent.items()):
         cap, dollars = specs.projects[project].spec.cost_cap_usd_per_month, sum(models.values())
         if cap is not None and dollars > cap:
+            shown_cap = f"{cap:,.0f}" if cap >= 1 else f"{cap:g}"
             yield specs.projects[project].source.error(
                 ("cost_cap_usd_per_month",),
                 "E382",
                 f"at most replicas {', '.join(sorted(models))} cost {dollars:,.0f} USD a month in "
-                f"{region} at on-demand prices, got a cap of {cap:,.0f}; raise it or lower "
+                f"{region} at on-demand prices, got a cap of {shown_cap}; raise it or lower "
                 f"{_bounds(uses, project, models)}",
             )
 

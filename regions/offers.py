@@ -15,6 +15,11 @@ LABEL_KEY: Final = (
     r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 )
+NODE_NAME: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+"""A DNS subdomain. Source: kubernetes.io/docs/concepts/architecture/nodes, "Node name"."""
+INSTANCE_TYPE: Final = r"^[a-z0-9-]+\.[a-z0-9-]+$"
+_OLDEST_PRICE: Final = timedelta(days=5 * 365)
+"""No machine costs today what it did before."""
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 
 
@@ -22,6 +27,9 @@ def _check_day(day: date) -> date:
     # A day is over at different times in different places.
     if day > datetime.now(UTC).date() + timedelta(days=1):
         raise refuse("E371", f"a price of the future, got {day}; write the day it was looked up")
+    if day < datetime.now(UTC).date() - _OLDEST_PRICE:
+        years = _OLDEST_PRICE.days // 365
+        raise refuse("E371", f"a price of more than {years} years ago, got {day}; look it up")
     return day
 
 
@@ -81,9 +89,11 @@ LARGEST_VOLUME_GIB: Final = 65_536
 class Offer(Part):
     """How a region carries one machine type."""
 
-    instance_types: Annotated[tuple[str, ...], Once]
+    instance_types: Annotated[tuple[Annotated[str, Field(pattern=INSTANCE_TYPE)], ...], Once]
     """AWS: instance types in order of preference, of equal shape."""
-    node_names: Annotated[tuple[str, ...], Once]
+    node_names: Annotated[
+        tuple[Annotated[str, Field(pattern=NODE_NAME, max_length=253)], ...], Once
+    ]
     """On-prem: the nodes, by name."""
     replicas_per_node: Annotated[int, Field(ge=1, le=64)]
     """How many replicas of this machine type one node holds."""

@@ -20,22 +20,33 @@ from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
 from regions.node_shapes import misfits
 from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
-from regions.urls import check_url, check_url_if_any, host_of, port_of, service_namespace
+from regions.profile_files import misnamed, unprintable, unread_profiles
+from regions.urls import (
+    check_https,
+    check_page,
+    check_url,
+    check_url_if_any,
+    host_of,
+    port_of,
+    service_namespace,
+)
 
 Finding = tuple[tuple[str | int, ...], str, str]
 Reader = Callable[[str, Source], object]
 """Called with the name of each region and the values of its file, before they are checked."""
 
 _IMAGE_HOST: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$"
-_REGION = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
 _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 MAX_DOMAIN: Final = 253 - len(f"{MAX_NAME * 'm'}--{MAX_NAME * 'p'}.internal.")
 """Gateway API's hostnames have 253 characters, models' longest host among them."""
 _OBJECT_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
+_CLUSTER: Final = r"^[0-9A-Za-z][A-Za-z0-9._-]{0,99}$"
+"""EKS' own form, CreateCluster's `name`, and the dots that others have."""
+_ISSUER: Final = rf"^({_DNS_LABEL}\.)+{_DNS_LABEL}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*/?$"
+"""What follows https:// in the `iss` of service account tokens, which we write before it."""
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
-_MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters
 _OLDEST_KUBERNETES: Final = 30
 """The minor version, 1.30: the oldest that serves everything we render."""
 
@@ -98,18 +109,35 @@ class NodeAutoscaler(Part):
     then is passed over, and pods that may fall back get a node of the next group."""
 
 
+_BUCKET_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
+_BUCKET_SUFFIXES: Final = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
+"""Source: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
+
+
+def _check_bucket(name: str) -> str:
+    if name.startswith(_BUCKET_PREFIXES) or name.endswith(_BUCKET_SUFFIXES):
+        kept = ", ".join((*_BUCKET_PREFIXES, *_BUCKET_SUFFIXES))
+        raise refuse("E371", f"S3 keeps {kept} for itself, got {shown(name)}; name another")
+    return name
+
+
+Bucket = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"), AfterValidator(_check_bucket)
+]
+
+
 class Cluster(Part):
     """The Kubernetes cluster, which exists before us."""
 
-    name: str
+    name: Annotated[str, Field(pattern=_CLUSTER)]
     """EKS cluster name, or the on-prem cluster's own."""
-    kubeconfig: str
+    kubeconfig: Annotated[str, Field(min_length=1)]
     """Path of the kubeconfig, from the project's root or absolute."""
-    context: str
+    context: Annotated[str, Field(pattern=r"^[!-~]+$")]
     """Context in it; the provider never uses the current one."""
-    oidc_issuer: str
+    oidc_issuer: Annotated[str, Field(pattern=_ISSUER)]
     """Host and path of the issuer of service account tokens; roles and probers rest on it."""
-    jwks_uri: Annotated[str, Field(pattern=r"^https://")]
+    jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where that issuer's keys are, as the gateway reaches them."""
     disk_free_percent: Annotated[int, Field(ge=0, le=90)] = 20
     """Per cent of a node's disk that stay free: 5 above the kubelet's highest default threshold,
@@ -123,7 +151,7 @@ class Cluster(Part):
 class Account(Part):
     """Where the AWS API, or an S3-compatible one, is reached, and as whom."""
 
-    region: str
+    region: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     """AWS region, e.g. us-east-1; S3-compatible stores take any."""
     account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     """The only account the provider may touch."""
@@ -133,9 +161,11 @@ class Account(Part):
     """Shared config with the profile's endpoint_url, where there is one; empty is AWS's own."""
     credentials_file: str
     """Shared credentials; empty is AWS's own."""
-    subnet_ids: Annotated[tuple[str, ...], Once]
+    subnet_ids: Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[a-z0-9-]+$")], ...], Once]
     """Private subnets for node groups, two zones or more; empty on-prem."""
-    node_security_group_ids: Annotated[tuple[str, ...], Once]
+    node_security_group_ids: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^sg-[a-z0-9-]+$")], ...], Once
+    ]
     """Security groups of the nodes instead of the cluster's own. Best left empty: EKS gives nodes
     the cluster's security group only where the launch template names none. Empty on-prem."""
 
@@ -150,7 +180,7 @@ class Replica(Part):
 
     region: Name
     """The region's name."""
-    bucket: str
+    bucket: Bucket
     """Its bucket."""
     key_arn: Annotated[str, Field(pattern=_KEY_ARN)]
     """Key of that bucket, its stack's output `registry_key_arn`; empty without kms."""
@@ -159,7 +189,7 @@ class Replica(Part):
 class Registry(Part):
     """The region's model registry."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
+    bucket: Bucket
     """Bucket name, unique in the store."""
     endpoint: Annotated[str, AfterValidator(check_url_if_any)]
     """URL of an S3-compatible store as pods see it; empty is AWS S3."""
@@ -182,11 +212,11 @@ class Registry(Part):
 class SignIn(Part):
     """The identity provider whose tokens public models accept."""
 
-    issuer: Annotated[str, Field(pattern=r"^https://")]
+    issuer: Annotated[str, AfterValidator(check_https)]
     """The `iss` claim."""
-    jwks_uri: Annotated[str, Field(pattern=r"^https://")]
+    jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where the signing keys are."""
-    audience: str
+    audience: Annotated[str, Field(min_length=1)]
     """The `aud` claim."""
 
 
@@ -212,13 +242,17 @@ class RegionProfile(Part):
 
     provider: Literal["aws", "on_prem"]
     """What makes node pools: EKS node groups, or labels on listed nodes."""
-    title: str
+    title: Annotated[str, Field(min_length=1, max_length=200)]
     """One line for people."""
     kubernetes_version: Annotated[
         str, Field(pattern=r"^1\.[0-9]{2}$"), AfterValidator(_check_kubernetes)
     ]
     """Minor version of the API server."""
-    zones: Annotated[tuple[str, ...], Field(min_length=1), Once]
+    zones: Annotated[
+        tuple[Annotated[str, Field(pattern=LABEL_VALUE, min_length=1)], ...],
+        Field(min_length=1),
+        Once,
+    ]
     """Failure zones of the nodes."""
     cluster: Cluster
     """The Kubernetes cluster."""
@@ -251,9 +285,9 @@ class RegionProfile(Part):
     prometheus_labels: Labels = Field(default={})
     """Labels that Prometheus selects PodMonitors and PrometheusRules by, e.g. release: NAME of a
     kube-prometheus-stack with its default values."""
-    grafana_url: Annotated[str, Field(pattern=r"^https?://")]
+    grafana_url: Annotated[str, AfterValidator(check_page)]
     """The Grafana that loads dashboards of this cluster."""
-    runbook_url: Annotated[str, Field(pattern=r"^https?://")]
+    runbook_url: Annotated[str, AfterValidator(check_page)]
     """The page whose sections are named like the alerts."""
     image_hosts: Annotated[
         tuple[Annotated[str, Field(pattern=_IMAGE_HOST)], ...], AfterValidator(_check_some), Once
@@ -394,7 +428,7 @@ class RegionProfile(Part):
             why = f"node groups need subnets in two zones, got {len(self.account.subnet_ids)}"
             yield ("account", "subnet_ids"), "E371", f"{why}; list two or more"
         for index, zone in enumerate(self.zones):
-            if not zone.startswith(region):
+            if not re.fullmatch(rf"{region}(-[a-z]+-[0-9])?[a-z]", zone):
                 why = f"a zone of another region, got {shown(zone)} in {region}"
                 yield ("zones", index), "E371", f"{why}; correct the zone or account.region"
         for name, offer in self.machines.items():
@@ -417,17 +451,7 @@ def load_profile(path: Path, reader: Reader = no_reader) -> RegionProfile:
     """The profile in `path`, whose stem is the region's name. Raises SpecErrors."""
     source = read(path, f"{path.parent.name}/{path.name}")
     reader(path.stem, source)
-    return parse_named(source, RegionProfile, _misnamed(path.stem, source))
-
-
-def _misnamed(name: str, source: Source) -> Iterator[SpecError]:
-    if not _REGION.fullmatch(name):
-        rule = "a region's name is lower-case letters, digits and hyphens"
-        yield source.error((), "E311", f"{rule}, got {shown(name)}; rename the file")
-    elif len(name) > _MAX_REGION:
-        rule = f"isoserve.<region>.<project> names a role of 64, so a region has {_MAX_REGION}"
-        message = f"{rule} at most, got {len(name)} characters; rename the file"
-        yield source.error((), "E312", message)
+    return parse_named(source, RegionProfile, [*misnamed(path.stem, source), *unprintable(source)])
 
 
 def load_profiles(
@@ -438,7 +462,8 @@ def load_profiles(
     Raises SpecErrors with every error of every file, and for names that have no file.
     """
     files = {path.stem: path for path in sorted(directory.glob("*.yaml"))}
-    errors: list[SpecError] = []
+    # As a broken neighbour, a file that nobody reads stops no region that was asked for.
+    errors = [] if names else list(unread_profiles(directory))
     profiles: dict[str, RegionProfile] = {}
     for name in names:
         if name not in files:

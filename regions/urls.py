@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from model_specs.errors import refuse, shown
 
 _PORTS: Final = {"http": 80, "https": 443}
+_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
+"""What a URL is made of (RFC 3986), without the quote that ends a text in PromQL and YAML."""
 _SERVER: Final = re.compile(
     r"(?:[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*\.?|\[[0-9a-f:.]+\])(?::[0-9]+)?",
     re.IGNORECASE,
@@ -25,8 +27,8 @@ domain of the cluster other than the default is not told from a host outside."""
 def _split(text: str) -> SplitResult:
     """The parts of `text`. Raises ValueError where it is no plain URL of a host."""
     url = urlsplit(text)
-    odd = url.username is not None or url.query or url.fragment or not text.isprintable()
-    if url.scheme not in _PORTS or odd or " " in text:
+    odd = url.username is not None or url.query or url.fragment
+    if url.scheme not in _PORTS or odd or not _CHARACTERS.fullmatch(text):
         raise ValueError("it is http or https, a host, a port and a path")
     if not _SERVER.fullmatch(url.netloc):
         raise ValueError("its host is a name or an address")
@@ -42,6 +44,23 @@ def check_url(text: str) -> str:
     except ValueError as error:
         cure = "write e.g. https://s3.dc1.example.com:9000"
         raise refuse("E301", f"no URL of a server, got {shown(text)}: {error}; {cure}") from None
+    return text
+
+
+def check_https(text: str) -> str:
+    """The same for one that is signed by its server; it may have a query, as some keys' have."""
+    if not text.startswith("https://"):
+        raise refuse("E301", f"no https URL, got {shown(text)}; write one")
+    check_url(text.partition("?")[0])
+    return check_page(text)
+
+
+def check_page(text: str) -> str:
+    """The same for a page that people or programs open: a query and a fragment are its own."""
+    check_url(re.split("[?#]", text, maxsplit=1)[0])
+    if not _CHARACTERS.fullmatch(text):
+        why = "it has characters that no URL has"
+        raise refuse("E301", f"no URL, got {shown(text)}: {why}; escape them by %")
     return text
 
 

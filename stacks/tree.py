@@ -11,7 +11,9 @@ from pathlib import Path
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import Model, Specs, load
 from model_specs.moment import moment
+from model_specs.source import Source
 from regions.limits import unknown_regions
+from regions.neighbours import conflicts
 from regions.plan import RegionPlan
 from regions.profile import Reader, RegionProfile, load_profiles, no_reader
 from regions.resolve import resolve
@@ -64,12 +66,19 @@ def read_tree(
         found = load(specs, known)
     except SpecErrors as refused:
         errors += refused.errors
+    sources: dict[str, Source] = {}
+
+    def kept(name: str, source: Source) -> None:
+        sources[name] = source
+        reader(name, source)
+
     try:
-        profiles = load_profiles(regions, tuple(wanted), reader)
+        profiles = load_profiles(regions, tuple(wanted), kept)
     except SpecErrors as refused:
         errors += refused.errors
     if errors or found is None:
         raise SpecErrors(errors)
+    errors += conflicts(profiles, sources)
     errors += unknown_regions(found, [path.stem for path in regions.glob("*.yaml")])
     if errors:
         raise SpecErrors(errors)

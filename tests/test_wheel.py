@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from tests.tracked import ROOT, copy_tracked, tracked
 
@@ -117,7 +118,12 @@ def test_the_command_reads_the_directories_that_it_is_given(unpacked: Path, nowh
     only_yaml = shutil.ignore_patterns("*.py", "*.json", "*.md", "__pycache__", "sandbox")
     for name in ("model_specs", "regions"):
         shutil.copytree(ROOT / name, nowhere / name, ignore=only_yaml)
-    shutil.copy2(nowhere / "regions" / "us-east-1.yaml", nowhere / "regions" / "of-mine.yaml")
+    # A region of its own has a domain, a cluster and a bucket of its own, and copies nothing.
+    values = yaml.safe_load((nowhere / "regions" / "us-east-1.yaml").read_text())
+    values["domain"] = "of-mine.example.com"
+    values["cluster"] |= {"name": "of-mine", "context": "of-mine"}
+    values["registry"] |= {"bucket": "models-of-mine", "replicate_to": []}
+    (nowhere / "regions" / "of-mine.yaml").write_text(yaml.safe_dump(values))
     where = ("--specs", nowhere / "model_specs", "--regions", nowhere / "regions")
     checked = run(unpacked, nowhere, "check", *where)
     assert checked.returncode == 0, checked.stdout + checked.stderr

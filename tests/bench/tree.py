@@ -47,6 +47,7 @@ def _profile(name: str, index: int) -> str:
     text = text.replace("example.com", f"r{index}.example.com")
     values = yaml.safe_load(text)
     values["image_hosts"].append("registry.example.com")  # the runtime catalogue's
+    values["cluster"] |= {"name": f"r{index}", "context": f"r{index}"}
     values["registry"] |= {"bucket": f"models-r{index}", "replicate_to": []}
     for machine, offer in values["machines"].items():
         offer["cache_disk_gib"] = 50_000

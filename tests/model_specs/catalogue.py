@@ -108,6 +108,9 @@ def _secrets(root: Path) -> None:
     (root / "model_specs/team/echoed.yaml").write_text(
         f"{_GOOD}args: {key}\nbatch: {hub}\nmachine: {key}\n{hugging}: 1\n"
     )
+    (root / "model_specs/team/commented.yaml").write_text(
+        f"{_GOOD}  # was {hub}\n# {key}\nenv: {{A: 'x # {key}'}}  # {key}\n"
+    )
     (root / "model_specs/team/no-secrets.yaml").write_text(
         f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  OPENAI_API_KEY: EMPTY\n"
         f"  REVISION: {'0123456789abcdef0123' * 2}\n  EOS_TOKEN: </s>\n"
@@ -133,6 +136,47 @@ def _files(root: Path) -> None:
     (team / "loop.yaml").symlink_to("loop.yaml")
 
 
+OTHER_REGION: Final = (
+    ("domain: models.example.com", "domain: models.example.org"),
+    ("  bucket: models-here", "  bucket: models-there"),
+    ("  context: here", "  context: there"),
+    ("  name: here", "  name: there"),
+)
+"""What a region needs of its own beside the base region."""
+
+
+def beside(root: Path, *edits: tuple[str, str]) -> None:
+    """A second region, `there`, like the base region but for what each has alone and `edits`."""
+    text = (root / PROFILE).read_text()
+    for old, new in (*OTHER_REGION, *edits):
+        assert text.count(old) == 1, f"the base profile no longer has one {old!r}"
+        text = text.replace(old, new)
+    (root / "regions/there.yaml").write_text(text)
+
+
+def _unread(root: Path) -> None:
+    """What a person would take for a spec or a profile, where none is looked for."""
+    for name in ("model_specs/team/deep/m.yaml", "model_specs/m.yaml", "model_specs/team/m.YAML"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(_GOOD)
+    (root / "regions/deep").mkdir()
+    for name in ("regions/deep/there.yaml", "regions/there.yml", "regions/there.YAML"):
+        shutil.copy(root / PROFILE, root / name)
+
+
+def _rivals(root: Path) -> None:
+    """Two regions that share all that a region has alone, and copy their registries in a circle."""
+    _edit(
+        (
+            "replicate_to: []",
+            "replicate_to: [{region: there, bucket: models, key_arn: "
+            "'arn:aws:kms:eu-west-1:111122223333:key/a'}]",
+        )
+    )(root)
+    text = (root / PROFILE).read_text()
+    (root / "regions/there.yaml").write_text(text.replace("region: there", "region: here"))
+
+
 def _edit(*edits: tuple[str, str]) -> Callable[[Path], None]:
     """Makes the base region's profile wrong."""
 
@@ -153,6 +197,7 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
     "21-names": _names,
     "22-long-names": _long_region,
     "23-homoglyphs": _lookalikes,
+    "25-unread-files": _unread,
     "33-full-disk": _edit(("cache_disk_gib: 300", "cache_disk_gib: 2")),
     "34-secrets": _secrets,
     "44-large-probes": _large_probes,
@@ -171,6 +216,7 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
         ("{on_demand: 0.7, spot: null, as_of: 2026-11-01}", "{spot: null, as_of: 2999-01-01}"),
         ('"111122223333"', '"1111"'),
     ),
+    "42-profiles-together": _rivals,
     "42-profile-domain": _edit(
         ("domain: models.example.com", "domain: a..example.com"),
         ("gateway_class: envoy", "gateway_class: Envoy"),

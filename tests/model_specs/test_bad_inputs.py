@@ -17,7 +17,7 @@ from model_specs.codes import CODES
 from model_specs.errors import SpecErrors
 from model_specs.source import MAX_BYTES, MAX_ERRORS, read
 from stacks.cli import main
-from tests.model_specs.catalogue import CASES, HERE, MADE, ROWS, build, check, expected
+from tests.model_specs.catalogue import CASES, HERE, MADE, ROWS, beside, build, check, expected
 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = re.compile(r"\S[^:]*:\d+:\d+  \S(.*\S)?  E\d{3}  \S.*; \S.*")
@@ -202,7 +202,7 @@ def test_windows_line_ends_change_nothing(tmp_path: Path) -> None:
 def test_check_reads_every_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "tree"
     build("43-renamed", root)
-    (root / "regions/there.yaml").write_text((root / "regions/here.yaml").read_text())
+    beside(root)
     opened: list[str] = []
     plain = source._unwaiting
 

@@ -35,6 +35,11 @@ def test_project_over_its_cost_cap_is_refused_with_the_sum() -> None:
     assert f"{(2 * 10.4926 + 3 * 0.9776) * 730:,.0f} USD" in error.message, "the sum is shown"
 
 
+def test_a_cap_below_a_dollar_is_not_shown_as_none() -> None:
+    with pytest.raises(SpecErrors, match=r"got a cap of 1e-300;"):
+        resolve(with_cap("chat", 1e-300), profiles()[REGION], REGION)
+
+
 def test_project_within_its_cost_cap_is_planned() -> None:
     plan = resolve(with_cap("chat", 20_000.0), profiles()[REGION], REGION)
     assert plan.servers, "a cap that is not reached changes nothing"

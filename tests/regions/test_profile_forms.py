@@ -1,0 +1,111 @@
+"""Every text of a profile has a strict form: what no program reads as written is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from model_specs.errors import SpecErrors
+from regions.profile import load_profile
+from tests.regions.test_profile import refusal, values_of, written
+
+Field = tuple[str | int, ...]
+OVERRIDE: Final = "\N{RIGHT-TO-LEFT OVERRIDE}"
+UNSEEN: Final = "\N{ZERO WIDTH SPACE}"
+PINNED: Final = "/agent@sha256:" + "0" * 64
+REFUSED: Final[Mapping[Field, tuple[str, tuple[Any, ...]]]] = {
+    ("registry", "endpoint"): ("E301", ("file:///etc/passwd", "http://s3\n", 'http://s3/"x')),
+    ("registry", "bucket"): (
+        "E371", ("xn--abc", "sthree-a", "amzn-s3-demo-a", "a-s3alias", "a--ol-s3", "a--x-s3")),
+    ("cluster", "oidc_issuer"): (
+        "E301", ("https://oidc.eks.us-east-1.amazonaws.com/id/E", "a b", "", "-a.b", "a.b?c")),
+    ("cluster", "jwks_uri"): (
+        "E301", ("https://", "https://a b/c", "http://a.dev/keys", "https://u:p@a.dev/keys")),
+    ("cluster", "name"): ("E301", ("", "../x", "a b", "a" * 101)),
+    ("cluster", "context"): ("E301", ("", "a b")),
+    ("cluster", "kubeconfig"): ("E301", ("", f"a{OVERRIDE}")),
+    ("account", "region"): ("E301", ("", "us east", "us-east-")),
+    ("account", "profile"): ("E301", ("a\nb",)),
+    ("account", "subnet_ids", 0): ("E301", ("*", "a", "subnet-")),
+    ("account", "node_security_group_ids"): ("E301", (["*"], ["a"], ["sg-a b"])),
+    ("zones", 0): ("E301", ("us-east-1 a", "")),
+    ("sign_in", "issuer"): ("E301", ("https://", "http://login.example.com")),
+    ("sign_in", "jwks_uri"): ("E301", ("https://x y", "https://u:p@x.dev/k")),
+    ("sign_in", "audience"): ("E301", ("", f"a{OVERRIDE}")),
+    ("domain",): ("E301", ("-a.b.com", "a.b-.com", "A.com", "a..com", ("a" * 60 + ".") * 3 + "co")),
+    ("gateway_class",): ("E301", ("a b",)),
+    ("prometheus_url",): (
+        "E301", tuple(f"http://p.m.svc:9090/{end}" for end in ('"x', "'x", "{{x}}", "\\", "`x"))),
+    ("grafana_url",): ("E301", ("https://", "https://a b", 'https://a.dev/"x', "javascript:x")),
+    ("runbook_url",): ("E301", ("https:// ", "https://a.dev/#'x")),
+    ("title",): ("E301", ("", f"a{OVERRIDE}b", f"a{UNSEEN}b", "a\nb", "a" * 201)),
+    ("machines", "cpu.4", "instance_types", 0): ("E301", ("c7i 4xlarge", "../x", "")),
+    ("machines", "cpu.4", "price_usd_per_hour", "as_of"): ("E371", ("1990-01-01",)),
+    ("agent_image",): (
+        "E325", tuple(host + PINNED for host in (
+            "127.0.0.1:5000", "169.254.169.254", "localhost:5000", "0.0.0.0", "r.example.com:0"))),
+}  # fmt: skip
+LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
+    ("title",): ("Rechenzentrum Köln (東京)",),
+    ("cluster", "name"): ("prod.dc1", "ml_serving", "1"),
+    ("cluster", "context"): ("arn:aws:eks:us-east-1:111122223333:cluster/ml", "admin@prod"),
+    ("cluster", "kubeconfig"): ("/home/My User/kube config",),
+    ("cluster", "oidc_issuer"): ("kubernetes.default.svc.cluster.local", "k8s.dc1.acme.dev:6443/"),
+    ("cluster", "jwks_uri"): ("https://10.0.0.1:6443/openid/v1/jwks", "https://[fd00::1]/keys"),
+    ("sign_in", "jwks_uri"): ("https://login.acme.dev/discovery/v2.0/keys?appid=1-2",),
+    ("grafana_url",): ("http://grafana.acme.dev/g/?orgId=1", "https://acme.dev/grafana/"),
+    ("runbook_url",): ("https://wiki.acme.dev/x/~ops/Run%20books?view=a#top",),
+    ("registry", "bucket"): ("a--b", "acme-models-use1"),
+    ("zones",): (["us-east-1a", "us-east-1-bos-1a"],),
+    ("account", "profile"): ("Admin User@acme",),
+    ("account", "node_security_group_ids"): (["sg-0123456789abcdef0"],),
+}  # fmt: skip
+ROWS: Final = [(where, code, got) for where, (code, all_got) in REFUSED.items() for got in all_got]
+KEPT: Final = [(where, value) for where, values in LEGAL.items() for value in values]
+
+
+def with_value(folder: Path, where: Field, value: Any) -> Path:
+    values = values_of("us-east-1")
+    inner: Any = values
+    for step in where[:-1]:
+        inner = inner[step]
+    inner[where[-1]] = value
+    return written(folder, values)
+
+
+@pytest.mark.parametrize(("where", "code", "got"), ROWS)
+def test_a_value_of_another_form_is_refused_at_its_place(
+    tmp_path: Path, where: Field, code: str, got: Any
+) -> None:
+    error = refusal(with_value(tmp_path, where, got))
+    assert error.code == code, str(error)
+    assert error.path.startswith("".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in where
+    )[1:])  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "value"), KEPT)
+def test_an_unusual_value_that_programs_read_as_written_passes(
+    tmp_path: Path, where: Field, value: Any
+) -> None:
+    path = with_value(tmp_path, where, value)
+    assert load_profile(path).title, yaml.safe_dump(value)
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", "N1", "-a", "a..b", "a_b"])
+def test_a_node_has_a_name_that_kubernetes_gives(tmp_path: Path, name: str) -> None:
+    values = values_of("seoul-dc1")
+    machine = next(key for key, offer in values["machines"].items() if offer["node_names"])
+    values["machines"][machine]["node_names"][0] = name
+    error = refusal(written(tmp_path, values))
+    assert (error.code, error.path) == ("E301", f"machines.{machine}.node_names[0]")
+
+
+def test_a_region_is_not_called_what_names_all(tmp_path: Path) -> None:
+    with pytest.raises(SpecErrors) as refused:
+        load_profile(written(tmp_path, values_of("us-east-1"), "all"))
+    assert [error.code for error in refused.value.errors] == ["E314"], "`regions: all` is all"
