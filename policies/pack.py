@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from model_specs.errors import SpecErrors
 from policies.catalogue import RULES
@@ -14,15 +14,20 @@ from policies.judge import Finding, judge_one, judge_whole
 from policies.resources import Resource, Unknown
 from policies.waivers import Waivers, read_waivers
 
+_DEFAULTS: Final = "__defaults"
+
 
 def plain(value: Any, not_known: type[Exception], path: str) -> Any:
     """The engine's values as plain ones.
 
     A mapping or list raises `not_known` for what only exists later: that becomes an Unknown. The
-    protocol carries whole numbers as floats.
+    protocol carries whole numbers as floats. What a bridged provider filled in by itself, as its
+    `__defaults` says (pulumi-terraform-bridge, pkg/tfbridge/schema.go), nobody asked for.
     """
     if isinstance(value, Mapping):
-        return {key: _item(value, key, not_known, f"{path}.{key}") for key in value}
+        filled = {_DEFAULTS, *value.get(_DEFAULTS, ())}
+        kept = [key for key in value if key not in filled]
+        return {key: _item(value, key, not_known, f"{path}.{key}") for key in kept}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_item(value, at, not_known, f"{path}[{at}]") for at in range(len(value))]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -273,10 +273,6 @@ def test_what_passes_the_gate_goes_up_under_the_rules(shell: Shell, tmp_path: Pa
     assert "review --base HEAD --region us-east-1 --preview" in review
     assert up.startswith("pulumi up --stack us-east-1 --yes")
     assert "--policy-pack policies" in up
-    saved = re.search(r"--save-plan (\S+)", preview)
-    assert saved, preview
-    assert f"--plan {saved[1]}" in up, "what runs is what was judged"
-    assert not Path(saved[1]).parent.exists(), "a plan holds the stack's values"
 
 
 def written(job: str, step: str) -> str:

@@ -203,7 +203,10 @@ def _files(field: str) -> Asked:
     return Asked(value)
 
 
+_PLUGIN: Final = Text(r"\d+\.\d+\.\d+\S*")
+"""What the engine adds: the plugin's version, which comes with the pinned package."""
 AWS_PROVIDER: Final[Plain] = {
+    "version?": _PLUGIN,
     "region": Asked(lambda s: s.facts.profile.account.region),
     # A machine without the profile, such as a CI job's, has credentials in its environment.
     "profile?": Judged("provider-account"),
@@ -219,6 +222,7 @@ AWS_PROVIDER: Final[Plain] = {
     "skipRequestingAccountId": Asked(_skips),
 }
 KUBERNETES_PROVIDER: Final[Plain] = {
+    "version?": _PLUGIN,
     "context": Judged("provider-cluster"),
     "clusterIdentifier": Judged("provider-cluster"),
     "kubeconfig": Judged("provider-cluster"),
@@ -244,6 +248,7 @@ AWS: Final[dict[str, Plain]] = {
         "name": Asked(iam.role_name),
     },
     "aws:iam/rolePolicy:RolePolicy": {
+        "name?": Text(r"[a-z0-9-]+-[0-9a-f]{7}"),  # the engine's: no field of the program
         "policy": Later(iam.RIGHTS),
         "role": Later(Asked(iam.role_name)),
     },

@@ -20,10 +20,7 @@ SCRIPTS: Final = ".github/scripts"
 POD: Final = "components/model_pod.py"
 UNPINNED: Final = ('"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
 SERVER: Final = "components/model_server.py"
-NO_WALL: Final = (
-    "wall(plan.workload, ports, (*access.caller_namespaces, *access.proxy_namespaces)),",
-    "",
-)
+NO_WALL: Final = ("        wall(plan.workload, server_ports(plan), callers),\n", "")
 REGISTRY: Final = "components/model_registry/engine.py"
 RENAMED: Final = ('s3.Bucket("models"', 's3.Bucket("renamed"')
 

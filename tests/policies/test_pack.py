@@ -59,6 +59,11 @@ def test_whole_numbers_come_back_as_such() -> None:
     assert plain(shown, NotYet, "")["on"] is True
 
 
+def test_what_a_provider_filled_in_by_itself_is_nobodys_wish() -> None:
+    shown = Shown({"bucket": "models", "forceDestroy": False, "__defaults": ["forceDestroy"]})
+    assert plain(Shown({"rule": shown}), NotYet, "") == {"rule": {"bucket": "models"}}
+
+
 def test_what_is_not_known_yet_is_kept_as_such() -> None:
     found = plain(Shown({"rule": Shown({"key": NotYet})}), NotYet, "")
     assert type(found["rule"]["key"]) is Unknown
