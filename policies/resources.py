@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT
 
+COMPONENTS: Final = ("isoserve:index:", "pulumi:pulumi:Stack")
+"""How the types of groups and of the stack begin, which make nothing by themselves."""
 _KUBERNETES: Final = "kubernetes:"
 _PATCH: Final = "Patch"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         unread += [str(error) for error in errors.errors]
     return {
         "rendered": rendered,
-        "refused": [
-            {"region": one.region, "rule": one.rule, "resource": one.resource, "text": one.text}
-            for one in refused
-        ],
+        "refused": [asdict(one) for one in refused],
         "unread": unread,
     }
 

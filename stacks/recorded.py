@@ -18,12 +18,10 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
 
-from policies.resources import Resource, Unknown
+from policies.resources import COMPONENTS, Resource, Unknown
 from regions.plan import RegionPlan
 from stacks.program import aws_part, cluster
 
-_OUR_COMPONENTS: Final = ("isoserve:index:", "pulumi:pulumi:Stack")
-"""What makes nothing by itself; whatever else is registered reaches the judge."""
 _AMBIENT: Final = (
     "callbacks", "dry_run", "engine", "monitor", "monitor_features", "organization", "project",
     "rpc_manager", "stack",
@@ -87,7 +85,7 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # the protocol's name
         token, name = request.type, request.name
         sent = json_format.MessageToDict(request.object)
-        if not token.startswith(_OUR_COMPONENTS):
+        if not token.startswith(COMPONENTS):  # whatever else is registered reaches the judge
             self.found.append(
                 Resource(
                     type=token,

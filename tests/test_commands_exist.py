@@ -29,7 +29,7 @@ PULUMI: Final[dict[str, frozenset[str]]] = {
     "login": frozenset(),
     "preview": frozenset(
         {"-s", "--stack", "--diff", "--expect-no-changes", "--json", "--non-interactive",
-         "--policy-pack", "--refresh", "--save-plan"}
+         "--policy-pack", "--refresh"}
     ),
     "stack": frozenset({"-s", "--stack", "--secrets-provider"}),
     "state": frozenset({"-s", "--stack"}),

@@ -11,6 +11,9 @@ from typing import Any, Final
 from model_specs.load import Model
 from model_specs.names import (
     ANNOTATION_REGION,
+    LABEL_ACCELERATOR,
+    LABEL_CAPACITY,
+    LABEL_GPU_PRESENT,
     LABEL_MACHINE,
     LABEL_MODEL,
     LABEL_PROJECT,
@@ -187,6 +190,14 @@ def tcp(*ports: int) -> list[Plain]:
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
+def labels_of_machine(machine: MachineType, capacity: str, *, on_aws: bool) -> Plain:
+    """What the nodes of a machine type are found by; no capacity is both kinds."""
+    gpu = {LABEL_GPU_PRESENT: "true"} if machine.gpus else {}
+    aws = {LABEL_ACCELERATOR: machine.gpu.lower()} if machine.gpus and on_aws else {}
+    own = {LABEL_MACHINE: machine.name, **gpu, **aws}
+    return own | ({LABEL_CAPACITY: capacity} if capacity else {})
+
+
 def tolerations(machine: MachineType, offer: Offer) -> list[Plain]:
     """What the pods of a machine type tolerate: its own taint, the vendor's, the offer's."""
     found: list[tuple[str, str]] = []
@@ -224,8 +235,13 @@ def role_arn(subject: Subject, namespace: str) -> Plain:
 
 def role_noted(subject: Subject, name: str) -> Plain:
     """The annotation that names a role."""
+    return {"eks.amazonaws.com/role-arn": arn_of_role(subject, name)}
+
+
+def arn_of_role(subject: Subject, name: str) -> str:
+    """The ARN of a role in the region's account."""
     account = subject.facts.profile.account.account_id
-    return {"eks.amazonaws.com/role-arn": subject.facts.arn(f"iam::{account}:role/{name}")}
+    return subject.facts.arn(f"iam::{account}:role/{name}")
 
 
 def role_of_job(subject: Subject, project: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from policies.legal import iam
-from policies.legal.asked import NotAsked, Plain, slug
+from policies.legal.asked import NotAsked, Plain, arn_of_role, labels_of_machine, slug
 from policies.legal.shapes import ABSENT, Asked, Judged, Later, Subject, Text
 from regions.machines import MACHINES
 from regions.offers import Offer
@@ -44,11 +44,7 @@ def _capacity(subject: Subject, machine: str) -> str:
 
 
 def _node_labels(subject: Subject, capacity: str) -> Plain:
-    machine = MACHINES[_machine(subject)[0]]
-    gpu = {"nvidia.com/gpu.present": "true"} if machine.gpus else {}
-    aws = {"k8s.amazonaws.com/accelerator": machine.gpu.lower()} if machine.gpus else {}
-    own = {"isoserve.dev/machine-type": machine.name, **gpu, **aws}
-    return own | ({"isoserve.dev/capacity": capacity} if capacity else {})
+    return labels_of_machine(MACHINES[_machine(subject)[0]], capacity, on_aws=True)
 
 
 def _template_tags(subject: Subject) -> list[Plain]:
@@ -122,15 +118,6 @@ def _taints(subject: Subject) -> list[Plain]:
     return [spot] if _of_group(subject) == "spot" else []
 
 
-def _node_role(subject: Subject) -> str:
-    return f"isoserve.{subject.facts.region}.isoserve-node"
-
-
-def _role_arn(subject: Subject, role: str) -> str:
-    account = subject.facts.profile.account.account_id
-    return subject.facts.arn(f"iam::{account}:role/{role}")
-
-
 def _ami(subject: Subject) -> str:
     kind = "NVIDIA" if MACHINES[_machine(subject)[0]].gpus else "STANDARD"
     return f"AL2023_x86_64_{kind}"
@@ -139,7 +126,7 @@ def _ami(subject: Subject) -> str:
 NODE_GROUP: Final[Plain] = {
     "clusterName": Asked(_cluster),
     "nodeGroupName": Asked(_group_name),
-    "nodeRoleArn": Later(Asked(lambda s: _role_arn(s, _node_role(s)))),
+    "nodeRoleArn": Later(Asked(lambda s: arn_of_role(s, iam.node_role(s)))),
     "subnetIds": Asked(lambda s: [*s.facts.profile.account.subnet_ids]),
     "amiType": Asked(_ami),
     "capacityType": Asked(lambda s: _of_group(s).upper()),
@@ -177,10 +164,6 @@ def _copy(subject: Subject, region: str, bucket: str, key: str, priority: int) -
         "deleteMarkerReplication": {"status": "Disabled"},
         "destination": to | ({"encryptionConfiguration": {"replicaKmsKeyId": key}} if key else {}),
     }
-
-
-def _replication_role(subject: Subject) -> str:
-    return _role_arn(subject, f"isoserve.{_bucket(subject)}.replication"[:64])
 
 
 def _has_keys(subject: Subject) -> bool:
@@ -254,7 +237,7 @@ AWS: Final[dict[str, Plain]] = {
     },
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
         "policyArn": Judged("iam-nodes"),
-        "role": Later(Asked(_node_role)),
+        "role": Later(Asked(iam.node_role)),
     },
     "aws:kms/alias:Alias": {
         "name": Asked(lambda s: f"alias/isoserve-{s.facts.region}-models"),
@@ -294,7 +277,7 @@ AWS: Final[dict[str, Plain]] = {
     },
     "aws:s3/bucketReplicationConfig:BucketReplicationConfig": {
         **_OF_BUCKET,
-        "role": Later(Asked(_replication_role)),
+        "role": Later(Asked(lambda s: arn_of_role(s, iam.replication_role(s)))),
         "rules": Asked(_copies),
     },
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": (

@@ -44,12 +44,22 @@ def _pods(subject: Subject) -> tuple[str, str]:
     raise NotAsked("is for no namespace that reads the registry, and no job with data")
 
 
+def node_role(subject: Subject) -> str:
+    """The name of the nodes' role."""
+    return subject.facts.role("isoserve-node")
+
+
+def replication_role(subject: Subject) -> str:
+    """The name of the role by which S3 copies."""
+    return f"isoserve.{subject.facts.profile.registry.bucket}.replication"[:64]
+
+
 def role_name(subject: Subject) -> str:
     """The name of a role: the nodes', the replication's, or a namespace's."""
     if subject.resource.name == "nodes":
-        return f"isoserve.{subject.facts.region}.isoserve-node"
+        return node_role(subject)
     if _is_replication(subject):
-        return f"isoserve.{subject.facts.profile.registry.bucket}.replication"[:64]
+        return replication_role(subject)
     namespace, account = _pods(subject)
     if account in ("*", CACHE_ACCOUNT):
         return subject.facts.role(namespace)

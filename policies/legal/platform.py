@@ -10,9 +10,6 @@ from model_specs.names import (
     CACHE_ACCOUNT,
     CACHE_NAMESPACE,
     GATEWAY_NAMESPACE,
-    LABEL_ACCELERATOR,
-    LABEL_CAPACITY,
-    LABEL_GPU_PRESENT,
     LABEL_MACHINE,
     LABEL_ROLE,
     PROBER,
@@ -24,6 +21,7 @@ from policies.legal.asked import (
     NotAsked,
     Plain,
     head,
+    labels_of_machine,
     labels_of_model,
     labels_of_project,
     machine_of,
@@ -287,13 +285,9 @@ CLAIM: Final = _object(
 )
 
 
-def labels_of_node(subject: Subject, capacity: str) -> Plain:
-    """What a node of a machine type is found by."""
-    machine, _ = machine_of(subject)
-    gpu = {LABEL_GPU_PRESENT: "true"} if machine.gpus else {}
-    on_aws = machine.gpus and subject.facts.profile.provider == "aws"
-    aws = {LABEL_ACCELERATOR: machine.gpu.lower()} if on_aws else {}
-    return {LABEL_MACHINE: machine.name, LABEL_CAPACITY: capacity, **gpu, **aws}
+def _of_node(subject: Subject) -> Plain:
+    on_aws = subject.facts.profile.provider == "aws"
+    return labels_of_machine(machine_of(subject)[0], "on_demand", on_aws=on_aws)
 
 
 def _listed(subject: Subject) -> str:
@@ -312,7 +306,7 @@ def _taints(subject: Subject) -> Any:
 NODE: Final = _object(
     "v1",
     "Node",
-    head(lambda subject: labels_of_node(subject, "on_demand"), _listed, None),
+    head(_of_node, _listed, None),
     spec=Asked(_taints),
 )
 

@@ -11,7 +11,7 @@ from policies.legal import job_pods, model_pods, network, own_pods, platform, to
 from policies.legal.asked import NotAsked
 from policies.legal.aws import AWS
 from policies.legal.shapes import Checker, Deviation, Subject, compiled
-from policies.resources import Resource
+from policies.resources import COMPONENTS, Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _MODEL, _PROJECT, _PLATFORM, _BOARD = "model", "project", "platform", "board"
@@ -116,8 +116,7 @@ def _place(one: Deviation, resource: Resource) -> str:
 
 _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
 _OUR_OWN: Final = (
-    "isoserve:index:", "pulumi:providers:pulumi-python", "pulumi:pulumi:Stack",
-    "pulumi-python:dynamic:Resource",
+    *COMPONENTS, "pulumi:providers:pulumi-python", "pulumi-python:dynamic:Resource",
 )  # fmt: skip
 """Groups of what is judged, the stack, and the gates of `up` (components.gates), which make nothing
 in a cluster; their code is the program's, which the review has a person read."""
