@@ -83,6 +83,14 @@ def test_no_step_takes_text_of_others_into_a_shell(path: Path) -> None:
             assert not inserted, f"{inserted}: give it by `env`, which a shell does not parse"
 
 
+@pytest.mark.parametrize("path", ["events/seoul-dc1.json", "review.md"])
+def test_what_a_workflow_writes_is_no_change_of_the_program(path: str) -> None:
+    assert any(path.split("/")[0] in one.read_text() for one in WORKFLOWS), "some workflow does"
+    ignored = ["git", "check-ignore", "--no-index", "--quiet", path]
+    found = subprocess.run(ignored, cwd=ROOT, timeout=60, check=False)
+    assert found.returncode == 0, f"{path}: the review beside it would ask for a person's approval"
+
+
 @each_workflow
 def test_every_job_ends(path: Path) -> None:
     for name, job in values(path)["jobs"].items():
