@@ -22,7 +22,7 @@ from components.parts import Part
 from regions.plan import RegionPlan
 
 LARGEST: Final = 20_000
-_SHOWN: Final = frozenset(
+SHOWN: Final = frozenset(
     {
         "BackendTrafficPolicy", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Namespace",
         "NetworkPolicy", "ScaledObject", "SecurityPolicy", "Service",
@@ -105,7 +105,7 @@ def _within(part: Part, namespaces: set[str]) -> list[Object]:
 
 
 def _is_about(step: Step) -> bool:
-    return step.gate is not None or step.kind in _SHOWN
+    return step.gate is not None or step.kind in SHOWN
 
 
 def rolled(key: str) -> str:

@@ -102,10 +102,10 @@ class Users:
     def _running(self, at: Moment, key: str) -> set[str]:
         """The versions of a Deployment's pods: while they are replaced, both."""
         made = at.objects[key]
-        found = {_version(made)}
+        found = {version_of(made)}
         old = self.old.steps.get(key)
         if key in at.done and rolled(key) not in at.done and old is not None and old.made:
-            found.add(_version(old.made))
+            found.add(version_of(old.made))
         return found
 
     def capacity(self, at: Moment) -> int:
@@ -121,13 +121,15 @@ class Users:
         made, old = at.objects[key], self.old.steps.get(key)
         was = self._live(self.old, old.made) if old is not None and old.made else 0
         if key not in at.done:
-            return was if self._is_reached(at, made) else 0
+            taken = self._taken(at, (made["metadata"]["namespace"], made["metadata"]["name"]))
+            left = was if taken is None else min(was, taken)
+            return left if self.is_reached(at, made) else 0
         wanted = self._wanted(at, key, was)
         if rolled(key) in at.done:
             return max(wanted, self._live(self.new, made) if wanted else 0)
         if old is None or old.made is None:
             return 0
-        reached = self._is_reached(at, old.made) and self._is_reached(at, made)
+        reached = self.is_reached(at, old.made) and self.is_reached(at, made)
         if not reached:
             return 0
         least = min(was, wanted)
@@ -151,15 +153,17 @@ class Users:
         """Whether the autoscaler that had the replicas sets them no more, or still shall."""
         if own in self.new.scaled:
             return True
+        return self._taken(at, own) is not None or own not in targeted(at.objects.values())
+
+    def _taken(self, at: Moment, own: tuple[str, str]) -> int | None:
+        """The replicas that a hand-over has set by now; None where none has."""
         named = f"{own[0]}/{own[1]}"
-        stopped = any(
-            step.kind == HANDOVER
-            and step.name == named
-            and key in at.done
-            and takes(asked(self.old, key), asked(self.new, key))
-            for key, step in self.new.steps.items()
-        )
-        return stopped or own not in targeted(at.objects.values())
+        for key, step in self.new.steps.items():
+            if step.kind == HANDOVER and step.name == named and key in at.done:
+                olds, news = asked(self.old, key), asked(self.new, key)
+                if takes(olds, news):
+                    return int(news["replicas"])
+        return None
 
     def _live(self, side: Side, made: Object) -> int:
         own = (made["metadata"]["namespace"], made["metadata"]["name"])
@@ -167,7 +171,7 @@ class Users:
             return side.scaled[own]
         return int(made["spec"].get("replicas", _DEFAULT_REPLICAS))
 
-    def _is_reached(self, at: Moment, made: Object) -> bool:
+    def is_reached(self, at: Moment, made: Object) -> bool:
         """Whether a policy of the model lets requests in to the pods' own port."""
         ports = made["spec"]["template"]["spec"]["containers"][0]["ports"]
         own = {port["containerPort"] for port in ports if port["name"] == "http"}
@@ -223,7 +227,7 @@ def _template(made: Object) -> Any:
     return made["spec"]["template"]
 
 
-def _version(made: Object) -> str:
+def version_of(made: Object) -> str:
     """What decides a pod's answers: the model, the image and its settings."""
     template = _template(made)
     notes = template["metadata"].get("annotations", {})

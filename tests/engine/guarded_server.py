@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,19 +12,13 @@ from typing import Any, Final
 import requests
 
 from components.kube import Object
-from regions.sandbox import crds
 from regions.sandbox.kube import Cluster
 from tests.engine.hand_edits import BAD, UNPINNED, Edit
-from tests.engine.world import copy_tree, path_of
+from tests.engine.lone_server import lone_server
+from tests.engine.world import path_of
 from tests.examples import Identity, by_identity, identity, objects_of, of_kind
 
 REGION: Final = "sandbox-aws"
-START: Final = """
-from regions.sandbox import control_plane, ports
-ports.choose_ports(anything_runs=False)
-control_plane.start("sandbox-aws")
-"""
-STOP: Final = "from regions.sandbox import control_plane; control_plane.stop('sandbox-aws')"
 POLICY: Final = "ValidatingAdmissionPolicy"
 APPLY: Final = "fieldManager=isoserve&force=true&fieldValidation=Strict"
 BEFORE: Final = Identity("Deployment", "search", "from-before")
@@ -84,12 +77,8 @@ def from_before() -> Object:
 
 def guarded_server(root: Path) -> Iterator[Server]:
     """Everything of one region applied, from a copy of the tree at `root`."""
-    world = copy_tree(root)
-    done = world.run(sys.executable, "-c", START)
-    try:
-        assert done.returncode == 0, done.stderr[-3000:]
+    with lone_server(root, REGION) as world:
         found = Server(world.cluster(REGION), [])
-        crds.install(found.cluster)
         guard = [made for made in OBJECTS.values() if made["kind"].startswith(POLICY)]
         first = [*of_kind("Namespace", OBJECTS.values()), from_before(), *guard]
         for made in first:
@@ -102,5 +91,3 @@ def guarded_server(root: Path) -> Iterator[Server]:
             if warning or not answer.ok:
                 found.said.append(f"{identity(made)}: {warning or answer.text}")
         yield found
-    finally:
-        world.run(sys.executable, "-c", STOP)

@@ -1,0 +1,200 @@
+"""What the transition proof computes of a moment holds on the real API server, at every step.
+
+Of the 500 random pull requests of tests/stacks/test_transitions.py, 20 are replayed, each in a
+project of its own of one region with an API server of its own: see tests.engine.replay. After each
+act users' shares, the ways in and the walls are what was computed, no other versions answer and no
+fewer pods serve. The region has no KEDA, since nobody would act for it here: its autoscalers are
+HorizontalPodAutoscalers, which the server's own controllers obey.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from components.gates.acts import HANDOVER, SHIFT, SPOT, gives_back, shifts, takes
+from components.order import ROWS
+from components.parts import parts
+from regions.plan import RegionPlan
+from regions.sandbox.nodes import reconcile
+from stacks.reviewing.moments import acts_between, asked
+from stacks.reviewing.transitions import transitions
+from tests.engine.lone_server import lone_server
+from tests.engine.replay import Change, Replay, Served, begun, change, wait, walked
+from tests.engine.world import World, path_of
+from tests.examples import a_model, a_profile, planned
+from tests.stacks.test_transitions import NEXT, ROOM, pull_requests
+
+pytestmark = pytest.mark.engine
+
+REGION: Final = "sandbox-aws"
+PAIRS: Final = 20
+SEED: Final = 8
+"""One of which the pairs have gates do all that they can: a test below says so."""
+AT_ONCE: Final = 10
+PROFILE: Final = a_profile(without=("keda",), machines={k: ROOM[k] for k in ("gpu.l4.1", "cpu.4")})
+Fields = dict[str, Any]
+
+
+def group(capacity: str, nodes: int) -> dict[str, Any]:
+    """A node group as AWS describes it: room for eight replicas a node."""
+    labels = {"isoserve.dev/capacity": capacity, "isoserve.dev/machine-type": "gpu.l4.1"}
+    return {
+        "nodegroupName": capacity.replace("_", "-"),
+        "instanceTypes": ["p5.48xlarge"],
+        "labels": labels,
+        "scalingConfig": {"desiredSize": nodes},
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An API server with room for all pairs at once, and what the region's platform has there."""
+    with lone_server(tmp_path_factory.mktemp("replay") / "tree", REGION) as made:
+        cluster = made.cluster(REGION)
+        reconcile(cluster, [group("on_demand", 30), group("spot", 15)], {})
+        for part in parts(planned(profile=PROFILE)):
+            for one in part.objects if part.noun == "PlatformSpace" else ():
+                cluster.apply(path_of(one), one)
+        yield made
+
+
+def in_project(project: str, fields: Fields) -> RegionPlan:
+    """The plan of the model in a project of its own; there are no agents here, so no cache."""
+    return planned(a_model(project=project, **moved({**fields, "cache": "never"}, project)),
+                   profile=PROFILE)  # fmt: skip
+
+
+def moved(value: Any, project: str) -> Any:
+    """The same with addresses of the project's own models."""
+    if isinstance(value, dict):
+        return {key: moved(one, project) for key, one in value.items()}
+    return value.replace("search/", f"{project}/") if isinstance(value, str) else value
+
+
+def changes() -> list[Change]:
+    """Twenty of the five hundred, of those that change anything."""
+    real = [(before, after) for before, after in pull_requests() if before != after]
+    found = []
+    for number, pair in enumerate(random.Random(SEED).sample(real, PAIRS)):
+        project = f"replay-{number}"
+        old, new = (in_project(project, fields) for fields in pair)
+        found.append(change(f"{project}/sentiment", old, new, ROWS))
+    return found
+
+
+def acts_of_gates(what: Change) -> set[str]:
+    """What gates do on the way."""
+    found = set()
+    for key, step in what.new.steps.items():
+        olds, news = asked(what.old, key), asked(what.new, key)
+        if step.kind == HANDOVER and takes(olds, news) and olds:
+            found.add("takes replicas")
+        if step.kind == HANDOVER and gives_back(olds, news):
+            found.add("gives replicas back")
+        if step.kind == SHIFT and shifts(olds, news):
+            found.add("leads users away")
+        if step.kind == SPOT and news != olds:
+            found.add("waits for spot pods")
+    return found
+
+
+def test_the_twenty_have_gates_do_all_that_they_can() -> None:
+    done = set().union(*map(acts_of_gates, changes()))
+    assert done == {
+        "gives replicas back",
+        "leads users away",
+        "takes replicas",
+        "waits for spot pods",
+    }
+
+
+def test_twenty_random_changes_are_what_the_proof_computes(world: World) -> None:
+    def replayed(number: int, what: Change) -> Replay:
+        return walked(begun(world, REGION, what), random.Random(number))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tasks = [pool.submit(replayed, *pair) for pair in enumerate(changes())]
+        found = [task.result() for task in tasks]
+    assert [replay.differs for replay in found] == [[]] * PAIRS
+    stale = sum(bool(replay.against(frozenset())) for replay in found)
+    assert stale > PAIRS / 4, "or the looks see nothing"
+
+
+# -- what the proof warns of: without a row of the order, users meet it ---------------------------
+
+SERVICE: Final = "pods that serve, then the Service to them"
+AWAY: Final = "users away from a candidate, then its pods"
+SIX: Final[Fields] = {"scaling": {"min": 6, "max": 6}}
+
+
+def swapped() -> Fields:
+    """All users at the candidate."""
+    rollout = {"strategy": "blue_green", "candidate": {"model": NEXT}, "step": 1}
+    return {"rollout": rollout, **SIX}
+
+
+def canary(step: int) -> Fields:
+    """A candidate with 10 %, 50 % or all users, and pods for as many."""
+    rollout = {"strategy": "canary", "candidate": {"model": NEXT}, "steps": [10, 50, 100]}
+    return {"access": "permissive", "rollout": {**rollout, "step": step}, **SIX}
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A change whose order lacks a row, what the proof finds, and how that shows."""
+
+    without: str
+    before: Fields
+    after: Fields
+    finding: str
+    shows: Callable[[Served, Served], bool]
+    """Of what users met at first, and what they meet now."""
+
+
+WARNED: Final = (
+    Warned(
+        without=SERVICE,
+        before=SIX,
+        after=swapped(),
+        finding="nobody serves",
+        shows=lambda first, now: first.pods == 6 and now.pods == 0,
+    ),
+    Warned(
+        without=SERVICE,
+        before=swapped(),
+        after={**SIX, "model": NEXT},
+        finding="old version again",
+        shows=lambda first, now: now.pods > 0 and not first.versions & now.versions,
+    ),
+    Warned(
+        without=AWAY,
+        before=canary(2),
+        after=canary(0),
+        finding="fewer serve",
+        shows=lambda first, now: first.pods == 6 and 0 < now.pods < 5,
+    ),
+)
+
+
+@pytest.mark.parametrize("warned", WARNED, ids=[warned.finding for warned in WARNED])
+def test_what_the_proof_warns_of_shows(world: World, warned: Warned) -> None:
+    project = f"warned-{WARNED.index(warned)}"
+    model = f"{project}/sentiment"
+    rows = [row for row in ROWS if row.name != warned.without]
+    old, new = in_project(project, warned.before), in_project(project, warned.after)
+    told = transitions(model, REGION, (old, list(parts(old))), (new, list(parts(new))), rows)
+    finding = next(one for one in told if one.name == warned.finding)
+    replay = begun(world, REGION, change(model, old, new, rows))
+    first = replay.served()
+    for act in acts_between(replay.what.old, replay.what.new):
+        if act.label in finding.order:
+            wait(act.label, partial(replay.may_come, act))
+            replay.do(act)
+    wait(warned.finding, lambda: warned.shows(first, replay.served()))
