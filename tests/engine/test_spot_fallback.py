@@ -6,7 +6,6 @@ node autoscaler runs: the nodes it would add are made by the test.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -17,8 +16,9 @@ from components.kube import Object
 from model_specs.load import Model
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
 from regions.sandbox.kube import Cluster
-from tests.engine.guarded_server import LIMIT_SECONDS, START, STOP
-from tests.engine.world import copy_tree, path_of
+from tests.engine.guarded_server import LIMIT_SECONDS
+from tests.engine.lone_server import lone_server
+from tests.engine.world import path_of
 from tests.examples import a_model, a_profile, an_offer, planned, rendered
 
 pytestmark = pytest.mark.engine
@@ -43,18 +43,13 @@ STAYS, FALLS = (
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A control plane without nodes."""
-    world = copy_tree(tmp_path_factory.mktemp("spot") / "tree")
-    done = world.run(sys.executable, "-c", START)
-    try:
-        assert done.returncode == 0, done.stderr[-3000:]
+    with lone_server(tmp_path_factory.mktemp("spot") / "tree", "sandbox-aws") as world:
         found = world.cluster("sandbox-aws")
         for kind in KINDS[:-1]:
             for made in rendered(planned(STAYS, FALLS, profile=PROFILE)):
                 if made["kind"] == kind and made["metadata"].get("namespace", "search") == "search":
                     found.apply(path_of(made), made)
         yield found
-    finally:
-        world.run(sys.executable, "-c", STOP)
 
 
 def add_node(cluster: Cluster, capacity: str) -> None:
