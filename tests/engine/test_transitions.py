@@ -198,3 +198,4 @@ def test_what_the_proof_warns_of_shows(world: World, warned: Warned) -> None:
             wait(act.label, partial(replay.may_come, act))
             replay.do(act)
     wait(warned.finding, lambda: warned.shows(first, replay.served()))
+    assert finding.order, "the order that leads there was taken, act by act"
