@@ -360,9 +360,9 @@ def test_a_pod_with_keys_in_files_needs_none_in_its_environment(
 # -- health ----------------------------------------------------------------------------------
 
 
-def asked(port: int, path: str) -> tuple[int, str]:
+def asked(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:
@@ -391,9 +391,11 @@ def test_agents_of_several_nodes_of_one_machine_listen_on_the_same_port() -> Non
     one, other = Signs("node-1"), Signs("node-2")
     one.begin("search")
     other.begin("search")
-    with serving("127.0.0.2", 0, other) as port, serving("127.0.0.1", port, one) as same:
+    # Addresses of this test's own: a port that is free on one is free on the other.
+    here, there = "127.254.254.1", "127.254.254.2"
+    with serving(there, 0, other) as port, serving(here, port, one) as same:
         assert same == port, "each on its own pod's address"
-        text = asked(port, "/metrics")[1]
+        text = asked(port, "/metrics", here)[1]
         assert 'node="node-1"' in text
         assert 'node="node-2"' not in text
 
