@@ -65,6 +65,7 @@ def _places(plan: RegionPlan) -> dict[str, str]:
         "domain": f"'{plan.domain}'",
         "provider": f"'{plan.provider}'",
         "registry": str([*plan.registry.ports]),
+        "addresses": str([*plan.registry.addresses]),
         "proxies": str([*plan.proxy_namespaces]),
         "scraper": f"'{plan.prometheus.namespace}'",
     }

@@ -98,6 +98,11 @@ _HOLES: Final = {
     for family, peer in (("v4", ADDRESSES_V4), ("v6", ADDRESSES_V6))
 }
 
+_TO_REGISTRY: Final = (
+    "(p.?port.orValue(0) in variables.registry && (variables.addresses.size() == 0"
+    " || e.?to.orValue([]).size() > 0"
+    " && e.to.all(t, t.?ipBlock.?cidr.orValue('') in variables.addresses)))"
+)
 _OUTWARD: Final = Row(
     rule="P28",
     name="egress-allow-list",
@@ -119,7 +124,7 @@ _OUTWARD: Final = Row(
         Check(
             holds=f"variables.rules.all(e, variables.prober || (variables.caller && {_TO_CALLEES})"
             " || (e.?ports.orValue([]).size() > 0"
-            " && e.ports.all(p, !has(p.endPort) && (p.?port.orValue(0) in variables.registry"
+            f" && e.ports.all(p, !has(p.endPort) && ({_TO_REGISTRY}"
             f" || (variables.agents && (p.?port.orValue(0) in [{API_SERVICE_PORT}, {API_PORT}]"
             f" || p.?port.orValue(0) == {PEER_PORT} && {_TO_AGENTS}))"
             " || (p.?port.orValue(0) == 53 && e.?to.orValue([]).size() > 0 && e.to.all(t,"
@@ -129,6 +134,7 @@ _OUTWARD: Final = Row(
         ),
         Check(
             holds="variables.rules.all(e, e.?to.orValue([]).all(t, !has(t.ipBlock)"
+            " || t.ipBlock.cidr in variables.addresses"
             f" || {_HOLES}[t.ipBlock.cidr.contains(':') ? 'v6' : 'v4']"
             ".all(h, h in t.ipBlock.?except.orValue([]))))"
             " && variables.rules.all(e, e.?to.orValue([]).size() > 0 || !(variables.prober"

@@ -119,11 +119,16 @@ _WEB: Final = 80
 """The port at which it does."""
 
 
-def ways_to_registry(ports: Iterable[int]) -> list[Object]:
-    """A network policy's ways out to the registry, whose addresses are not known here: its ports.
+def ways_to_registry(ports: Iterable[int], addresses: Iterable[str]) -> list[Object]:
+    """A network policy's ways out to the registry: its ports at its addresses (CIDRs).
 
-    At the web's port only to pods and to addresses that hand out no credentials.
+    Where those are not known, at every address: at the web's port only to pods and to addresses
+    that hand out no credentials.
     """
+    known = [{"ipBlock": {"cidr": cidr}} for cidr in addresses]
+    if known:
+        at = [{"port": port, "protocol": "TCP"} for port in ports]
+        return [{"ports": at, "to": known}] if at else []
     rules: list[Object] = []
     others = [{"port": port, "protocol": "TCP"} for port in ports if port != _WEB]
     if others:
@@ -147,3 +152,13 @@ def tolerations(taints: Iterable[Toleration]) -> list[Object]:
         | ({"operator": "Equal", "value": t.value} if t.value else {"operator": "Exists"})
         for t in taints
     ]
+
+
+ROLE: Final = "eks.amazonaws.com/role-arn"
+"""The annotation of a ServiceAccount by which EKS gives its pods a role of IAM."""
+
+
+def role_named(account: Object) -> str:
+    """The name of the role that a ServiceAccount names; empty for all else."""
+    arn = account["metadata"].get("annotations", {}).get(ROLE, "")
+    return str(arn).rpartition("/")[2]

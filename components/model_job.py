@@ -11,7 +11,7 @@ from typing import Final
 
 from components.kube import Object, head
 from components.model_network import wall
-from components.model_pod import NEEDED, container, pod
+from components.model_pod import container, notes, pod
 from components.model_server import account
 from model_specs.names import LABEL_ROLE
 from regions.model_plan import JobPlan
@@ -26,7 +26,7 @@ def _job_spec(plan: JobPlan) -> Object:
     main = container(work, plan.container, plan.placement, plan.weights)
     template = {
         "metadata": {
-            "annotations": {NEEDED: plan.weights.digest},
+            "annotations": notes(plan.weights, has_data=plan.data.is_any),
             "labels": {**work.labels, LABEL_ROLE: "model-job"},
         },
         "spec": {

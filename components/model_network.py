@@ -51,7 +51,8 @@ def wall_name(work: WorkloadPlan, ports: set[int]) -> str:
 
 
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
-    """In: `callers`, namespaces, and metrics scrapes. Out: the registry, nothing else.
+    """In: `callers`, namespaces, and metrics scrapes. Out: the registry where one of the pods reads
+    it, nothing else.
 
     DNS is open by the namespace's default policy. The name holds the ports: where a runtime with
     other ports takes over, its policy is made before the old one goes, and the pods of both are
@@ -64,11 +65,13 @@ def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
         "from": sources,
         "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
     }
+    outward = ways_to_registry(work.registry_ports, work.registry_addresses)
     kind = "NetworkPolicy"
     return head("networking.k8s.io/v1", kind, name, work.namespace, work.labels, {}) | {
         "spec": {
-            "egress": ways_to_registry(work.registry_ports),
-            **({"ingress": [inward]} if ports else {}),  # policyTypes without rules lets nothing in
+            # A direction of policyTypes without rules lets nothing through.
+            **({"egress": outward} if outward else {}),
+            **({"ingress": [inward]} if ports else {}),
             "podSelector": {"matchLabels": work.labels},
             "policyTypes": ["Egress", "Ingress"],
         }

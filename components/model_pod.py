@@ -21,6 +21,10 @@ _SHARED_MEMORY_GIB: Final = 8
 NEEDED: Final = f"{DOMAIN}/model-digest"
 """The annotation by which the cache agent of a pod's node knows which version the pod needs."""
 _POLL: Final = "/models/project"
+_FETCHER, SERVER = "model", "model-server"
+_ROLELESS: Final = "eks.amazonaws.com/skip-containers"
+"""The pod's annotation by which EKS gives no role to some containers, initContainers too. Source:
+aws/amazon-eks-pod-identity-webhook, README.md and pkg/handler/handler.go, read 2026-11-29."""
 
 
 def resources(plan: PlacementPlan) -> Object:
@@ -115,7 +119,7 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
     }
     size = {"cpu": "1", "ephemeral-storage": "64Mi", "memory": "512Mi"}
     return {
-        "name": "model",
+        "name": _FETCHER,
         "image": work.agent_image,
         "imagePullPolicy": "Always",
         "args": verb[weights.mode],
@@ -130,6 +134,17 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
     }
 
 
+def notes(weights: WeightsPlan, *, has_data: bool) -> dict[str, str]:
+    """The annotations of the pod: its model, and the containers that get no role of IAM.
+
+    The download gets one, a model's own code only where it is a job with data. It is said whether
+    or not the account names a role now: another version's download may bring one.
+    """
+    uses = {_FETCHER: weights.mode == "download", SERVER: has_data}
+    idle = [name for name, used in uses.items() if not used]
+    return {NEEDED: weights.digest, **({_ROLELESS: ",".join(idle)} if idle else {})}
+
+
 def container(
     work: WorkloadPlan, own: ContainerPlan, placement: PlacementPlan, weights: WeightsPlan
 ) -> Object:
@@ -141,7 +156,7 @@ def container(
     }
     return {
         **{field: value for field, value in stated.items() if value},
-        "name": "model-server",
+        "name": SERVER,
         "image": own.image,
         # A node's copy is no proof of a tenant's right to pull; a digest makes the check cheap.
         "imagePullPolicy": "Always",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from components.kube import Object, apart, head, spot_first
+from components.kube import ROLE, Object, apart, head, spot_first
 from components.model_network import LABEL_VERSION, ports_of, server_ports, services, wall
-from components.model_pod import NEEDED, container, pod
+from components.model_pod import container, notes, pod
 from model_specs.names import LABEL_ROLE, LABEL_TRACK
 from regions.model_plan import ServerPlan, TrackPlan, WorkloadPlan
 
@@ -16,7 +16,7 @@ _STARTUP_PERIOD_SECONDS: Final = 10
 
 def account(work: WorkloadPlan) -> Object:
     """The pods' own ServiceAccount; on AWS it may read its project's models, or a job's data."""
-    role = {"eks.amazonaws.com/role-arn": work.reader_role_arn} if work.reader_role_arn else {}
+    role = {ROLE: work.reader_role_arn} if work.reader_role_arn else {}
     made = head("v1", "ServiceAccount", work.model, work.namespace, work.labels, role)
     return made | {"automountServiceAccountToken": False}
 
@@ -64,9 +64,9 @@ def _spread(plan: ServerPlan, track: TrackPlan, labels: dict[str, str]) -> Objec
 
 
 def _notes(track: TrackPlan) -> dict[str, str]:
-    """The version, and where a Prometheus without an operator finds the metrics."""
+    """What every model's pod says, and where a Prometheus without an operator finds the metrics."""
     return {
-        NEEDED: track.weights.digest,
+        **notes(track.weights, has_data=False),
         "prometheus.io/path": track.listen.metrics_path,
         "prometheus.io/port": str(track.listen.metrics_port),
         "prometheus.io/scrape": "true",

@@ -172,6 +172,14 @@ ROWS: Final[tuple[Row, ...]] = (
         why="pods would be reached by nobody: at their start, while they drain, and at new ports",
     ),
     Row(
+        name="a model's account, then its pods",
+        later=WORKLOADS,
+        later_scope=_model,
+        earlier="ServiceAccount",
+        earlier_scope=_model,
+        why="a pod gets its account's role when it is made, and would never get a later one",
+    ),
+    Row(
         name="a project's policies, then the drain of its pods",
         later=(POD_DRAIN,),
         later_scope=_project,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, Final
 
 from model_specs.load import Model
@@ -54,6 +54,21 @@ def _wanted(resource: Resource) -> tuple[str | None, str | None]:
         if args[:1] in (["wait"], ["pull"]):
             return option(args, "--digest"), option(args, "--address")
     return None, None
+
+
+def downloads(workload: Resource) -> bool:
+    """Whether its pods read the registry for their model."""
+    return _wanted(workload)[1] is not None
+
+
+def registry_readers(estate: Estate) -> Set[str]:
+    """Ids of the models any pods of which read the registry: for their files, or a job's data."""
+    return {
+        one.model
+        for one in estate.of(*WORKLOADS)
+        if one.model
+        and (downloads(one) or estate.facts.job_with_data(*one.model.split("/")) is not None)
+    }
 
 
 def _mounted(resource: Resource) -> list[Any]:

@@ -15,6 +15,7 @@ from model_specs.names import (
 )
 from policies.facts import Facts
 from policies.label_selectors import only_values, takes_none_with
+from policies.models import registry_readers
 from policies.pods import pod
 from policies.podsets import TCP, PodSet, pod_set
 from policies.reach import Reach
@@ -121,11 +122,19 @@ def _to_dns(policy: Resource, rule: Block, facts: Facts) -> bool:
     return bool(_ports(rule)) and _ports(rule) <= _DNS and _only_to(_to(rule), "kube-system")
 
 
+def _to_known(rule: Block, facts: Facts) -> bool:
+    """Whether a rule names the registry's addresses alone; true where nobody knows them."""
+    known = [{"ipBlock": {"cidr": one}} for one in facts.profile.registry.addresses]
+    return not known or (bool(_to(rule)) and all(peer in known for peer in _to(rule)))
+
+
 def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
     # An agent writes Events, at the ports of API servers and of the Service before them.
     registry = _registry_ports(facts)
     allowed = registry | _API if policy.namespace == CACHE_NAMESPACE else registry
     if not _ports(rule) or not _ports(rule) <= allowed:
+        return False
+    if _ports(rule) <= registry and not _to_known(rule, facts):
         return False
     addresses = [peer for peer in _to(rule) if "ipBlock" in peer or not peer]
     near_credentials = not _to(rule) or not all(map(_is_harmless, addresses))
@@ -204,27 +213,30 @@ def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
             yield Fault(resource, what, fix, "access")
 
 
-def _fetchers(estate: Estate) -> Iterator[PodSet]:
-    """The pods that read the registry: the cache agents, and a model's that download it."""
-    for workload in estate.of(*WORKLOADS):
-        first = [word for one in pod(workload).get("initContainers") or () for word in one["args"]]
-        if workload.namespace == CACHE_NAMESPACE or (workload.model and "pull" in first):
-            yield pod_set(workload)
-
-
 @whole("P28", "registry-reachable")
 def _registry_reachable(estate: Estate) -> Iterator[Fault]:
-    """Whatever reads the registry gets out to it: at its endpoint's port, and where that is a
-    Service of the cluster at its pods' own.
+    """Whatever reads the registry gets out to it, and no other model's pods do: at its endpoint's
+    port and its addresses, and where it is a Service of the cluster at its pods' own port.
+
+    Who reads it are the cache agents, models that are downloaded, and jobs with data.
     """
-    reach = estate.once(Reach)
+    reach, registry = estate.once(Reach), estate.facts.profile.registry
     store = PodSet(absent("Pod", "anywhere", "registry", {}), {}, {}, on_node=False)
-    for pods in _fetchers(estate):
+    places = [str(ip_network(one)[0]) for one in registry.addresses] or [""]
+    readers = registry_readers(estate)
+    for workload in estate.of(*WORKLOADS):
+        if workload.namespace != CACHE_NAMESPACE and not workload.model:
+            continue
+        reads, pods = workload.model in readers or not workload.model, pod_set(workload)
         walls = reach.walls(pods)
-        for port in estate.facts.profile.registry.ports:
-            if not releases(walls, pods, store, port, TCP):
-                fix = f"let it out on {port}/TCP, as registry.endpoint and registry.pod_port say"
-                yield Fault(pods.workload, f"gets to no registry on {port}/TCP", fix, "registry")
+        for port in registry.ports:
+            out = [releases(walls, pods, store, port, TCP, place) for place in places]
+            if reads and not all(out):
+                fix = f"let it out on {port}/TCP, as the profile's registry says"
+                yield Fault(workload, f"gets to no registry on {port}/TCP", fix, "registry")
+            elif any(out) and not reads:
+                what = f"gets to the registry on {port}/TCP, and nothing of it reads it"
+                yield Fault(workload, what, "take the way out of its policy", "registry")
 
 
 RULES: Final[tuple[Rule, ...]] = (_default_deny, _egress_allow_list, _registry_reachable)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE, DATA
 from policies.documents import Block, allowing, faults_of_form, listed, statements
 from policies.facts import Facts
+from policies.models import registry_readers
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
 from regions.aws_partitions import Partition
@@ -318,7 +319,8 @@ def _bounds(estate: Estate) -> Iterator[Fault]:
 @whole("P26", "iam-accounts")
 def _accounts(estate: Estate) -> Iterator[Fault]:
     """A ServiceAccount that takes a role takes its own namespace's, a job's with data the one that
-    is for it alone, and that role is made."""
+    is for it alone, and that role is made. A model's takes one where its pods read the registry,
+    and only there."""
     facts = estate.facts
     made = {
         role.values["name"]: _pods(trust)
@@ -326,13 +328,18 @@ def _accounts(estate: Estate) -> Iterator[Fault]:
         for trust in statements(role.values["assumeRolePolicy"])
     }
     of_jobs = {pods: name for name, pods in made.items() if pods and pods.account != "*"}
-    account = facts.profile.account.account_id
+    account, readers = facts.profile.account.account_id, registry_readers(estate)
     for user in estate.of("ServiceAccount"):
         arn = (user.metadata.get("annotations") or {}).get(_ROLE_ARN)
         pods = _Pods(user.namespace, user.metadata["name"])
         own = of_jobs.get(pods, facts.role(user.namespace))
         if arn is not None and arn != facts.arn(f"iam::{account}:role/{own}"):
             yield Fault(user, f"takes role {arn!r}", f"let it take {own}", "")
+        elif user.model and (arn is not None) != (
+            user.model in readers and facts.profile.provider == "aws"
+        ):
+            what = "takes a role, and nothing of it reads" if arn else "takes no role to read"
+            yield Fault(user, f"{what} the registry", "let those that read it take it alone", "")
         elif arn is not None and own not in made:
             yield Fault(user, f"takes role {own}, which nobody makes", "make the role", "")
 

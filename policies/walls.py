@@ -125,10 +125,18 @@ def admits(
 
 
 def releases(
-    policies: Sequence[Resource], pods: PodSet, to: PodSet, port: int, protocol: str
+    policies: Sequence[Resource],
+    pods: PodSet,
+    to: PodSet,
+    port: int,
+    protocol: str,
+    address: str = "",
 ) -> bool:
-    """Whether a packet of these pods to this port of those others goes out."""
-    there = Sender(to.namespace, {LABEL_NAMESPACE: to.namespace}, to.labels, "")
+    """Whether a packet of these pods to this port of those others goes out.
+
+    With an `address` the others are no pods of the cluster.
+    """
+    there = Sender(to.namespace, {LABEL_NAMESPACE: to.namespace}, to.labels, address)
     guards = [policy for policy in policies if selects(policy, pods, "Egress")]
     rules = [rule for policy in guards for rule in policy.spec.get("egress") or ()]
     return not guards or any(

@@ -76,6 +76,7 @@ def caches(
                 registry_region=profile.account.region,
                 registry_secret=profile.registry.credentials_secret,
                 registry_ports=profile.registry.ports,
+                registry_addresses=profile.registry.addresses,
                 scraper_namespace=profile.scraper_namespace,
                 reader_role_arn=role_arn(profile, reader_role(region, CACHE_NAMESPACE)),
             )

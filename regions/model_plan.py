@@ -258,9 +258,13 @@ class WorkloadPlan:
     registry_secret: str
     """Secret with the registry's keys, in the project's namespace; empty where a role serves."""
     registry_ports: tuple[int, ...]
-    """TCP ports of the registry, as network policies see them."""
+    """TCP ports of the registry, as network policies see them; none where nothing of its pods reads
+    the registry: the node's agent brings the model, and a job has no data."""
+    registry_addresses: tuple[str, ...]
+    """The registry's networks, as CIDRs; empty where the profile does not know them."""
     reader_role_arn: str
-    """The IAM role of its pods: the project's reader, or a job's own; empty without AWS IAM."""
+    """The IAM role of its pods: the project's reader, or a job's own; empty without AWS IAM, and
+    where nothing of them reads the registry."""
     scraper_namespace: str
     """Where the Prometheus pods stand that read the metrics."""
 
@@ -289,6 +293,11 @@ class DataPlan:
     input_prefix: str
     output_prefix: str
     role: str
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any."""
+        return bool(self.input_prefix or self.output_prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,8 @@ class RegistryPlan:
     endpoint: str
     ports: tuple[int, ...]
     """TCP ports, as network policies see them."""
+    addresses: tuple[str, ...]
+    """Its networks, as CIDRs; empty where the profile does not know them."""
     region: str
     kms: bool
     access_control: bool
@@ -141,6 +143,7 @@ class CachePlan:
     registry_secret: str
     """Secret with the registry's keys, in the agents' namespace; empty where a role serves."""
     registry_ports: tuple[int, ...]
+    registry_addresses: tuple[str, ...]
     reader_role_arn: str
     scraper_namespace: str
 

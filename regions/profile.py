@@ -23,6 +23,7 @@ from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, On
 from regions.profile_files import misnamed, unprintable, unread_profiles
 from regions.urls import (
     check_https,
+    check_network,
     check_page,
     check_url,
     check_url_if_any,
@@ -196,6 +197,9 @@ class Registry(Part):
     pod_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Where `endpoint` is a Service of this cluster (NAME.NAMESPACE.svc must say it): the port of
     the pods behind it, since network policies see that one and not the Service's."""
+    addresses: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
+    """The store's networks, as CIDRs: pods that read the registry then get out to these alone. With
+    roles they are S3's and STS's. Empty: to every address at the store's ports."""
     credentials_secret: Annotated[str, Field(pattern=_SECRET_NAME)]
     """Secret by whose access_key_id, secret_access_key and session_token (optional) pods read the
     registry, one in isoserve-cache and in each project; empty where AWS gives pods roles."""

@@ -217,6 +217,7 @@ def _registry(
         url=f"s3://{registry.bucket}",
         endpoint=registry.endpoint,
         ports=registry.ports,
+        addresses=profile.registry.addresses,
         region=profile.account.region,
         kms=has_keys,
         key_alias=f"alias/isoserve-{region}-models",

@@ -177,9 +177,12 @@ def probe(
 
 
 def workload(
-    abilities: Abilities, profile: RegionProfile, region: str, model: Model
+    abilities: Abilities, profile: RegionProfile, region: str, model: Model, *, reads: bool
 ) -> WorkloadPlan:
-    """What a server and a job of `model` have in common."""
+    """What a server and a job of `model` have in common.
+
+    `reads` says whether any of its pods reads the registry: no others have a role, and a way out.
+    """
     spec = model.spec
     ranked = abilities.allow("priority classes", "", "capacity.priority")
     return WorkloadPlan(
@@ -195,8 +198,9 @@ def workload(
         registry_endpoint=profile.registry.endpoint,
         registry_region=profile.account.region,
         registry_secret=profile.registry.credentials_secret,
-        registry_ports=profile.registry.ports,
-        reader_role_arn=role_arn(profile, reader_role(region, model.project)),
+        registry_ports=profile.registry.ports if reads else (),
+        registry_addresses=profile.registry.addresses if reads else (),
+        reader_role_arn=role_arn(profile, reader_role(region, model.project)) if reads else "",
         scraper_namespace=profile.scraper_namespace,
     )
 
@@ -207,10 +211,12 @@ def server(
     """One model as an endpoint."""
     runtime = RUNTIMES.get(model.spec.image, CUSTOM)
     abilities.allow("alert rules", "", "slo")  # without, its outcome is recorded, nothing is lost
+    made = tracks(specs, abilities, profile, model)
+    reads = any(track.weights.mode == "download" for track in made)
     return ServerPlan(
-        workload=workload(abilities, profile, region, model),
+        workload=workload(abilities, profile, region, model, reads=reads),
         live_role=live_role(model),
-        tracks=tracks(specs, abilities, profile, model),
+        tracks=made,
         access=access(specs, abilities, profile, model),
         probe=probe(abilities, profile, model, runtime),
         slo=SloPlan(
@@ -258,7 +264,7 @@ def _data_env(work: WorkloadPlan, data: DataPlan) -> dict[str, str]:
     Python's reads AWS_DEFAULT_REGION (botocore/configprovider.py of 1.44.5), the others AWS_REGION
     (docs.aws.amazon.com/sdkref/latest/guide/feature-region.html).
     """
-    if not (data.input_prefix or data.output_prefix):
+    if not data.is_any:
         return {}
     told = {
         "AWS_DEFAULT_REGION": work.registry_region,
@@ -275,7 +281,7 @@ def _with_data(work: WorkloadPlan, profile: RegionProfile, data: DataPlan) -> Wo
     """The job's own rights in the place of the project's, or its keys where there are no roles."""
     if data.role:
         return replace(work, reader_role_arn=role_arn(profile, data.role))
-    if not (data.input_prefix or data.output_prefix):
+    if not data.is_any:
         return work
     # No name that a spec writes holds two hyphens, so this is no Secret of `secrets`.
     keys = SecretPlan(name=f"{work.model}--data", mount=_DATA_SECRET_MOUNT)
@@ -297,12 +303,12 @@ def job(
     )
     capacity = "spot" if spot else "on_demand"
     data = _data(abilities, profile, region, model)
-    work = _with_data(workload(abilities, profile, region, model), profile, data)
+    reads = files.mode == "download" or data.is_any
+    work = _with_data(workload(abilities, profile, region, model, reads=reads), profile, data)
     own = container(what, machine, model)
-    env = {**own.env, **_data_env(work, data)}
     return JobPlan(
         workload=work,
-        container=replace(own, command=batch.command, args=(), env=env),
+        container=replace(own, command=batch.command, args=(), env=own.env | _data_env(work, data)),
         weights=files,
         placement=placement(
             machine,

@@ -116,7 +116,7 @@ def build(plan: RegionPlan, root: Path) -> None:
     registry = aws_part(with_known_profile(root, plan), root)
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
-    made = register(rendered, plan, cluster(plan, root), kubeconfig)
+    made = register(rendered, plan, cluster(plan, root), kubeconfig, registry.readers)
     RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])

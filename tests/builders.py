@@ -162,6 +162,7 @@ def a_workload(**over: Any) -> WorkloadPlan:
         registry_region="us-east-1",
         registry_secret="",
         registry_ports=(443,),
+        registry_addresses=(),
         reader_role_arn="",
         scraper_namespace="monitoring",
     )
@@ -296,6 +297,7 @@ def a_registry(**over: Any) -> RegistryPlan:
         url="s3://isoserve-models",
         endpoint="",
         ports=(443,),
+        addresses=(),
         region="us-east-1",
         key_alias="alias/isoserve-us-east-1-models",
         partition="aws",

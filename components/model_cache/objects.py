@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from components.kube import Object, head, namespace_named, resolver, ways_to_registry
+from components.kube import ROLE, Object, head, namespace_named, resolver, ways_to_registry
 from components.model_cache.agent_pod import METRICS_PORT, PEER_PORT, pod
 from components.model_cache.api_access import API_PORT, API_SERVICE_PORT, event_rights, pod_rights
 from components.model_cache.monitor import DISCOVERY
@@ -74,7 +74,7 @@ def shared(plan: CachePlan, projects: Iterable[str]) -> list[Object]:
     """What all agents have in common: their account, which on AWS may read, their wall, and their
     rights, beside themselves and in the namespaces of `projects`."""
     namespace, role_arn = plan.namespace, plan.reader_role_arn
-    role = {"eks.amazonaws.com/role-arn": role_arn} if role_arn else {}
+    role = {ROLE: role_arn} if role_arn else {}
     labels = {LABEL_ROLE: "cache-agent"}
     account = head("v1", "ServiceAccount", CACHE_ACCOUNT, namespace, labels, role)
     scraper = namespace_named(plan.scraper_namespace)
@@ -83,7 +83,7 @@ def shared(plan: CachePlan, projects: Iterable[str]) -> list[Object]:
         "egress": [
             resolver(),
             {"ports": _ports(API_SERVICE_PORT, API_PORT)},
-            *ways_to_registry(plan.registry_ports),
+            *ways_to_registry(plan.registry_ports, plan.registry_addresses),
             {"ports": _ports(PEER_PORT), "to": [agents]},
         ],
         "ingress": [

@@ -76,9 +76,10 @@ def replicate(
     )
 
 
-def make(plan: RegistryPlan, grant: GrantPlan, below: Below) -> None:
-    """A role for ServiceAccounts of one namespace, bound to its prefixes."""
+def make(plan: RegistryPlan, grant: GrantPlan, below: Below) -> pulumi.Resource:
+    """A role for ServiceAccounts of one namespace, bound to its prefixes; its rights, which come
+    last."""
     trust, name = assume_from_cluster(plan, grant), grant.name
     role = iam.Role(name, name=grant.role, assume_role_policy=json.dumps(trust), opts=below)
     allowed = json.dumps(granted(plan, grant))
-    iam.RolePolicy(name, role=role.name, policy=allowed, opts=below)
+    return iam.RolePolicy(name, role=role.name, policy=allowed, opts=below)

@@ -39,8 +39,7 @@ class ModelRegistry(pulumi.ComponentResource):
         below = pulumi.ResourceOptions(parent=self)
         if plan.replicate_to:
             replicate(plan, versioned, below, self.kept)
-        for grant in plan.grants:
-            make(plan, grant, below)
+        self.readers = {grant.role: make(plan, grant, below) for grant in plan.grants}
         self.register_outputs({})
 
     def _key(self) -> kms.Key:

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "891ad70e2740ac33ff208b4e2524b01e775ead713d98f2a3d30c74c278a478eb",
+        "fb85dc7037d497a5a18e254ca3f51dcf84cd465f5710a1a5327d2f89b762971b",
     ),
     "isoserve-gpu-shape": (
         "P17",

@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from model_specs.names import LABEL_ROLE
-from policies.legal.asked import Plain, digest_of, head, labels_of_model, model_of
-from policies.legal.model_pods import MAIN, OF_MODEL, spot_first
+from policies.legal.asked import Plain, head, labels_of_model, model_of
+from policies.legal.model_pods import MAIN, OF_MODEL, noted, spot_first
 from policies.legal.shapes import ABSENT, Asked, Subject
 
 
@@ -29,7 +29,7 @@ _RUN: Final[Plain] = {
     "parallelism": _batch("parallelism"),
     "template": {
         "metadata": {
-            "annotations": {"isoserve.dev/model-digest": Asked(digest_of)},
+            "annotations": Asked(noted),
             "labels": Asked(_of_job),
         },
         "spec": {

@@ -395,10 +395,18 @@ def _spread(subject: Subject) -> Any:
     ]
 
 
+def noted(subject: Subject) -> Plain:
+    """The pod's annotations: its model, and the containers that get no role."""
+    uses = {"model": not _cached(subject), "model-server": _has_data(subject)}
+    idle = ",".join(name for name, used in uses.items() if not used)
+    roleless: Plain = {"eks.amazonaws.com/skip-containers": idle} if idle else {}
+    return {"isoserve.dev/model-digest": digest_of(subject), **roleless}
+
+
 def _scraped(subject: Subject) -> Plain:
     runtime = runtime_of(subject)
     return {
-        "isoserve.dev/model-digest": digest_of(subject),
+        **noted(subject),
         "prometheus.io/path": runtime.metrics_path,
         "prometheus.io/port": str(runtime.metrics_port),
         "prometheus.io/scrape": "true",

@@ -86,7 +86,9 @@ AGENT_SERVICE: Final[Plain] = {
 
 
 def _to_registry(subject: Subject) -> list[Plain]:
-    ports = subject.facts.profile.registry.ports
+    ports, known = subject.facts.profile.registry.ports, subject.facts.profile.registry.addresses
+    if known:
+        return [{"ports": tcp(*ports), "to": [{"ipBlock": {"cidr": one}} for one in known]}]
     others, found = tcp(*(port for port in ports if port != 80)), []
     if others:
         found.append({"ports": others})
@@ -133,10 +135,15 @@ def _scraper(subject: Subject) -> Plain:
     return namespace_named(subject.facts.profile.scraper_namespace)
 
 
+def _way_out(subject: Subject) -> Any:
+    """To the registry or nowhere; who of them reads it is for `registry-reachable` to say."""
+    return _to_registry(subject) if subject.resource.spec.get("egress") else ABSENT
+
+
 MODEL_POLICY: Final = _network_policy(
     head(labels_of_model, _policy_name),
     {
-        "egress": Asked(_to_registry),
+        "egress": Asked(_way_out),
         "ingress": Asked(_callers),
         "podSelector": {"matchLabels": Asked(labels_of_model)},
         "policyTypes": _BOTH,

@@ -223,7 +223,10 @@ AGENT_ACCOUNT: Final = _account(
 
 
 def _model_role(subject: Subject) -> Plain:
-    """The project's role, or the own one of a job with data."""
+    """The project's role, or the own one of a job with data, or none: whose pods read the registry
+    is for `iam-accounts` to say."""
+    if "eks.amazonaws.com/role-arn" not in (subject.resource.metadata.get("annotations") or {}):
+        return {}
     project, name = project_of(subject), str(subject.resource.metadata.get("name"))
     if subject.facts.job_with_data(project, name) and subject.facts.jobs_have_roles:
         return role_noted(subject, role_of_job(subject, project, name))

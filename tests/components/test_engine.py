@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,13 @@ class Engine(mocks.MockMonitor):
         super().__init__(NoAnswers())
         self.faults = faults
         self.made: set[str] = set()
+        self.after: dict[str, set[str]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # the protocol's name
         self.made.add(f"{request.type.rpartition(':')[2]} {request.name}")
         urn = self.make_urn("", request.type, request.name)
+        own = f"{request.type.rpartition(':')[2]} {request.name}"
+        self.after[own] = {one.rpartition("::")[2] for one in request.dependencies}
         answer = resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
         answer.object.CopyFrom(request.object)
         answer.object.update({"fault": self.faults.get(request.name, "")})
@@ -61,21 +65,34 @@ def two_models() -> RegionPlan:
     return planned(*models, profile=a_profile(machines=room))
 
 
+class Role(pulumi.CustomResource):
+    """Stands for a role of IAM."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("aws:iam/role:Role", name, {})
+
+
+def run(plan: RegionPlan, engine: Engine, program: Callable[[], None], *, preview: bool) -> None:
+    """Run a program of `plan` against an engine that only records."""
+
+    async def in_loop() -> None:
+        mocks.set_mocks(engine.mocks, "isoserve", plan.region, preview, monitor=engine)
+        await stack.run_pulumi_func(program)
+
+    with without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(in_loop(), context=Context())
+
+
 def registered(faults: dict[str, str], *, preview: bool) -> tuple[set[str], list[list[str]]]:
     """What the engine was asked to make, and what RolloutGate would be told."""
     plan, engine = two_models(), Engine(faults)
     told: list[str] = []
 
     def program() -> None:
-        done = register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig")
+        done = register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", {})
         pulumi.Output.from_input(done.faults).apply(told.append)
 
-    async def run() -> None:
-        mocks.set_mocks(engine.mocks, "isoserve", plan.region, preview, monitor=engine)
-        await stack.run_pulumi_func(program)
-
-    with without_trace(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(run(), context=Context())
+    run(plan, engine, program, preview=preview)
     (faulty,) = told
     return engine.made, json.loads(faulty)
 
@@ -143,3 +160,21 @@ def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
     assert outs["asked"] == before["asked"], "or what was asked last that passed"
     assert gate.diff("", outs, before).changes, "a spec that is taken back clears the fault"
     assert isinstance(gate, _GateProvider)
+
+
+def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:
+    model = a_model("search", "sentiment", cache="never")
+    plan, engine = (
+        planned(model, profile=a_profile(machines={"gpu.l4.1": an_offer(9, 9)})),
+        Engine({}),
+    )
+
+    def program() -> None:
+        roles = {"isoserve.test-region.search": Role("reader-search"), "other": Role("other")}
+        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", roles)
+
+    run(plan, engine, program, preview=False)
+    account = engine.after["ServiceAccount search/sentiment"]
+    assert "reader-search" in account, "a pod that starts before it would have no role for ever"
+    assert "other" not in account
+    assert "search/sentiment" in engine.after["Deployment search/sentiment"], "its account"

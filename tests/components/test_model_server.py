@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.kube import Object
+from components.kube import Object, role_named
 from components.model_server import objects
 from regions.model_plan import ServerPlan, StartupPlan, TrackPlan
 from tests.builders import a_server, a_track, a_workload, an_access
@@ -349,11 +350,62 @@ def test_a_server_reaches_the_registry_and_nothing_else(registry_ports: tuple[in
     assert {p["port"] for p in ports} == {*registry_ports}, "the store listens there alone"
 
 
-def test_the_account_has_the_readers_role_on_aws_only() -> None:
-    key = "eks.amazonaws.com/role-arn"
-    aws, metal = (
-        one("ServiceAccount", objects(planned(a_model(), profile=a_profile(like)).servers[0]))
+def test_the_account_has_the_readers_role_where_pods_download_on_aws() -> None:
+    roles = {
+        (like, cache): role_named(
+            one("ServiceAccount", objects(planned(model, profile=a_profile(like)).servers[0]))
+        )
         for like in ("us-east-1", "sandbox-onprem")
-    )
-    assert aws["metadata"]["annotations"][key].endswith(":role/isoserve.test-region.search")
-    assert key not in metal["metadata"]["annotations"]
+        for cache in ("always", "never")
+        for model in (a_model(cache=cache),)
+    }
+    assert roles == {
+        ("us-east-1", "always"): "",
+        ("us-east-1", "never"): "isoserve.test-region.search",
+        ("sandbox-onprem", "always"): "",
+        ("sandbox-onprem", "never"): "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cache", "roleless"), [("always", "model,model-server"), ("never", "model-server")]
+)
+def test_a_models_own_code_gets_no_role(cache: str, roleless: str) -> None:
+    (server,) = planned(a_model(cache=cache)).servers
+    notes = one("Deployment", objects(server))["spec"]["template"]["metadata"]["annotations"]
+    assert notes["eks.amazonaws.com/skip-containers"] == roleless
+
+
+def test_a_model_that_the_node_brings_goes_nowhere() -> None:
+    (server,) = planned(a_model(cache="always")).servers
+    wall = one("NetworkPolicy", objects(server))["spec"]
+    assert "egress" not in wall
+    assert "Egress" in wall["policyTypes"], "so nothing goes out but to DNS"
+
+
+def test_a_candidate_that_downloads_gives_the_version_beside_it_no_role() -> None:
+    kept = a_server().tracks[0]
+    other = replace(
+        kept, track="candidate", role="candidate", name="sentiment-candidate",
+        weights=replace(kept.weights, mode="download"),
+    )  # fmt: skip
+    made = objects(a_server(tracks=(kept, other)))
+    noted = {
+        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["annotations"][
+            "eks.amazonaws.com/skip-containers"
+        ]
+        for one in made
+        if one["kind"] == "Deployment"
+    }
+    assert noted == {"sentiment": "model,model-server", "sentiment-candidate": "model-server"}
+
+
+def test_where_the_stores_networks_are_known_pods_get_out_to_them_alone() -> None:
+    work = a_workload(registry_ports=(443, 8080), registry_addresses=("10.0.8.0/24",))
+    wall = one("NetworkPolicy", objects(a_server(workload=work)))
+    assert wall["spec"]["egress"] == [
+        {
+            "ports": [{"port": 443, "protocol": "TCP"}, {"port": 8080, "protocol": "TCP"}],
+            "to": [{"ipBlock": {"cidr": "10.0.8.0/24"}}],
+        }
+    ]

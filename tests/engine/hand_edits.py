@@ -183,7 +183,7 @@ _WALLS: Final = (
         "egress-allow-list",
         "NetworkPolicy",
         "search",
-        "sentiment--8000",
+        "embedder--8080",
         {"/spec/egress/-": {}},
         {"/spec/egress/-": {"to": [_EVERYWHERE]}},
         {"/spec/egress/0/ports/0/endPort": 65535},

@@ -259,3 +259,42 @@ def test_a_wall_that_only_looks_like_the_probers_is_none() -> None:
     egress, pods = [out_to("0.0.0.0/0", "169.254.0.0/16")], {"matchLabels": labels}
     one = wall("search/embedder", "out", policyTypes=["Egress"], podSelector=pods, egress=egress)
     assert len(said(EGRESS, one)) == 1
+
+
+# -- who reads the registry, and nobody else ---------------------------------------------------
+
+S3_AT: Final = "10.0.8.0/24"
+AT_S3: Final = {"ipBlock": {"cidr": S3_AT}}
+WIDE: Final = {"ports": [{"port": 443, "protocol": "TCP"}]}
+TO_S3: Final = {**WIDE, "to": [AT_S3]}
+
+
+def test_a_model_that_the_node_brings_has_no_way_to_the_registry() -> None:
+    one = changed(named("NetworkPolicy search/ranker--8080-8082"), setting("spec egress", [WIDE]))
+    (finding,) = said(REGISTRY, one)
+    assert "gets to the registry on 443/TCP, and nothing of it reads it" in finding.place.message
+
+
+def test_a_model_that_is_downloaded_has_one() -> None:
+    one = changed(named("NetworkPolicy search/embedder--8080"), setting("spec egress", GONE))
+    assert "gets to no registry on 443/TCP" in messages(said(REGISTRY, one))
+
+
+@pytest.mark.parametrize(
+    ("rule", "may", "why"),
+    [
+        (TO_S3, True, "the networks that the profile says"),
+        (WIDE, False, "every address"),
+        ({**TO_S3, "to": [{"ipBlock": {"cidr": "10.0.9.0/24"}}]}, False, "another network"),
+        ({**TO_S3, "to": [AT_S3, {"namespaceSelector": {}}]}, False, "and every pod"),
+    ],
+)
+def test_known_networks_are_the_only_way_out(rule: dict[str, Any], may: bool, why: str) -> None:
+    known = facts()
+    registry = known.profile.registry.model_copy(update={"addresses": (S3_AT,)})
+    told = dataclasses.replace(
+        known, profile=known.profile.model_copy(update={"registry": registry})
+    )
+    one = wall("search/embedder", "out", policyTypes=["Egress"], egress=[rule])
+    found = judge([one], told, (EGRESS,), NO_WAIVERS).findings
+    assert (not found) is may, why

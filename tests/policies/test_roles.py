@@ -29,6 +29,7 @@ ATTACHED: Final = (
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment nodes-AmazonEKSWorkerNodePolicy"
 )
 USER: Final = "ServiceAccount search/embedder"
+ACCOUNT_ROLE: Final = "eks.amazonaws.com/role-arn"
 ISSUER: Final = facts().profile.cluster.oidc_issuer
 S3: Final = "arn:aws:s3:::isoserve-models-sandbox-aws"
 
@@ -187,3 +188,18 @@ def test_a_service_account_takes_its_own_namespaces_role() -> None:
     assert finding.place.file.startswith("model_specs/search/"), "it is of that project"
     lost = said(ACCOUNTS, without=ROLE)
     assert USER in {one.resource for one in lost}, "its pods could read nothing"
+
+
+def test_a_model_that_reads_no_registry_takes_no_role() -> None:
+    def take(values: Any) -> None:
+        notes = named(USER).metadata["annotations"]
+        values["metadata"]["annotations"][ACCOUNT_ROLE] = notes[ACCOUNT_ROLE]
+
+    (finding,) = said(ACCOUNTS, changed(named("ServiceAccount search/ranker"), take))
+    assert "takes a role, and nothing of it reads the registry" in finding.place.message
+
+
+def test_a_model_that_is_downloaded_takes_its_projects() -> None:
+    roleless = changed(named(USER), lambda v: v["metadata"]["annotations"].pop(ACCOUNT_ROLE))
+    (finding,) = said(ACCOUNTS, roleless)
+    assert "takes no role to read the registry" in finding.place.message

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from components.aws_policies import assume_from_cluster, granted
+from components.kube import role_named
 from components.model_job import objects
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
@@ -21,6 +22,9 @@ from tests.examples import a_model, a_profile, a_tree, of_kind, planned, templat
 DATA: Final = {"input": "days/2026", "output": "scores"}
 READS: Final = "_datasets/search/days/2026/"
 WRITES: Final = "_datasets/search/scores/"
+
+
+ROLELESS: Final = "eks.amazonaws.com/skip-containers"
 
 
 def a_job(name: str = "index", project: str = "search", **batch: Any) -> Model:
@@ -95,14 +99,26 @@ def test_no_spec_says_otherwise(name: str) -> None:
 
 
 def test_the_account_takes_the_role_of_its_job() -> None:
-    plan = planned(a_job(**DATA), a_job("plain"))
+    alone = a_model(name="alone", batch={"command": ["x"]}, cache="never")
+    plan = planned(a_job(**DATA), a_job("plain"), alone)
     roles = {
-        made["metadata"]["name"]: made["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+        made["metadata"]["name"]: role_named(made)
         for job in plan.jobs
         for made in of_kind("ServiceAccount", objects(job))
     }
-    assert roles["index"].endswith(f"role/{job_role('test-region', 'search', 'index')}")
-    assert roles["plain"].endswith("role/isoserve.test-region.search"), "without data as before"
+    assert roles["index"] == job_role("test-region", "search", "index")
+    assert roles["plain"] == "", "the node brings its model, and it has no data"
+    assert roles["alone"] == "isoserve.test-region.search", "it downloads"
+
+
+def test_a_jobs_own_code_has_a_role_where_it_has_data_and_only_there() -> None:
+    plan = planned(a_job(**DATA), a_job("plain"))
+    roleless = {
+        job.workload.model: template(run)["metadata"]["annotations"].get(ROLELESS)
+        for job in plan.jobs
+        for run in workloads(objects(job))
+    }
+    assert roleless == {"index": "model", "plain": "model,model-server"}
 
 
 def test_roles_of_the_longest_names_are_told_apart_and_within_what_iam_takes() -> None:

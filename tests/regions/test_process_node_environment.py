@@ -175,6 +175,15 @@ def test_root_is_refused_where_it_must_not_be_and_has_the_usual_rights_elsewhere
     assert "KILL" not in usual.capabilities
 
 
+def test_a_container_that_the_pod_names_as_roleless_gets_nothing() -> None:
+    spec: Object = {"initContainers": [{"name": "i"}], "containers": [{"name": "c"}]}
+    notes = {"eks.amazonaws.com/skip-containers": "c, d"}
+    pod = {"metadata": {"annotations": notes}, "spec": spec}
+    changed = with_role(pod, "us-east-1", "127.9.16.255", "127.9.0.2")["spec"]
+    assert changed["containers"] == [{"name": "c"}]
+    assert changed["initContainers"][0]["env"], "the download has it"
+
+
 def test_a_role_reaches_every_container_and_changes_nothing_they_say_themselves() -> None:
     own = {"name": "AWS_REGION", "value": "eu-west-1"}
     spec: Object = {"initContainers": [{"name": "i"}], "containers": [{"name": "c", "env": [own]}]}

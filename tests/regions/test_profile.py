@@ -154,6 +154,12 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
     ("a pod of a headless Service without its port", "seoul-dc1",
      lambda v: v["registry"].update(endpoint="http://minio-0.minio.store.svc.cluster.local:9000"),
      "E371", "registry.pod_port", "the port of the pods behind a Service"),
+    *(("networks that are none, or hold more than a store", "us-east-1",
+       lambda v, cidr=cidr: v["registry"].update(addresses=[cidr]),
+       "E301", "registry.addresses[0]", words)
+      for cidr, words in (("s3.example.com", "no network"), ("10.0.8.1/24", "host bits"),
+                          ("0.0.0.0/0", "169.254.0.0/16"), ("169.254.169.254/32", "credentials"),
+                          ("::/0", "fe80::/10"), ("fd00:ec2::254/128", "credentials"))),
     ("a pods' port of AWS's own store", "us-east-1",
      lambda v: v["registry"].update(pod_port=9000),
      "E371", "registry.pod_port", "no Service of the cluster"),

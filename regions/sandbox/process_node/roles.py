@@ -16,6 +16,7 @@ CREDENTIALS_PORT: Final = 9911
 CREDENTIALS_PATH: Final = "/v1/credentials"
 OUTSIDE_PORT: Final = 9000
 ROLE: Final = "eks.amazonaws.com/role-arn"
+ROLELESS: Final = "eks.amazonaws.com/skip-containers"
 _FOLDER: Final = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
 _VOLUME: Final = "aws-iam-token"
 _TOKEN_SECONDS: Final = 86400
@@ -29,8 +30,10 @@ def role_of(account: Object) -> str:
 def with_role(pod: Object, aws_region: str, node_address: str, outside_address: str) -> Object:
     """The pod with what its containers need to get the credentials of their account's role.
 
-    Nothing that a container says itself is changed.
+    Nothing that a container says itself is changed, and nothing of those that it names as roleless.
     """
+    noted = (pod["metadata"].get("annotations") or {}).get(ROLELESS, "")
+    roleless = {name.strip() for name in noted.split(",")}
     wanted = {
         "AWS_ALLOW_HTTP": "true",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": f"{_FOLDER}/token",
@@ -45,7 +48,7 @@ def with_role(pod: Object, aws_region: str, node_address: str, outside_address: 
     volume = {"name": _VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}}
     spec = pod["spec"]
     changed = {
-        key: [_with(container, wanted) for container in spec[key]]
+        key: [one if one["name"] in roleless else _with(one, wanted) for one in spec[key]]
         for key in ("initContainers", "containers")
         if spec.get(key)
     }
