@@ -103,6 +103,11 @@ _TO_REGISTRY: Final = (
     " || e.?to.orValue([]).size() > 0"
     " && e.to.all(t, t.?ipBlock.?cidr.orValue('') in variables.addresses)))"
 )
+_TO_CALLED: Final = (
+    "(variables.model && e.?to.orValue([]).size() > 0 && e.to.all(t, (has(t.ipBlock)"
+    f" ? t.ipBlock.cidr : t.?namespaceSelector.?matchLabels[?'{_SPACE}'].orValue(''))"
+    " + ':' + string(p.?port.orValue(0)) in variables.reachable))"
+)
 _OUTWARD: Final = Row(
     rule="P28",
     name="egress-allow-list",
@@ -115,7 +120,9 @@ _OUTWARD: Final = Row(
         "agents": f"object.metadata.namespace == '{CACHE_NAMESPACE}'",
         "prober": f"object.spec.?podSelector.?matchLabels[?'{LABEL_ROLE}'].orValue('')"
         f" == '{PROBER}'",
-        # A project's own pods, and none of a model: its code has no business anywhere.
+        "model": f"!{_is_platforms('object.metadata.namespace')}"
+        f" && object.spec.?podSelector.?matchLabels[?'{LABEL_MODEL}'].orValue('') != ''",
+        # A project's own pods, and none of a model: its code goes where its spec says.
         "caller": f"!{_is_platforms('object.metadata.namespace')}"
         " && object.spec.?podSelector.?matchExpressions.orValue([]).exists(e,"
         f" e.key == '{LABEL_MODEL}' && e.operator == 'DoesNotExist')",
@@ -124,7 +131,7 @@ _OUTWARD: Final = Row(
         Check(
             holds=f"variables.rules.all(e, variables.prober || (variables.caller && {_TO_CALLEES})"
             " || (e.?ports.orValue([]).size() > 0"
-            f" && e.ports.all(p, !has(p.endPort) && ({_TO_REGISTRY}"
+            f" && e.ports.all(p, !has(p.endPort) && ({_TO_REGISTRY} || {_TO_CALLED}"
             f" || (variables.agents && (p.?port.orValue(0) in [{API_SERVICE_PORT}, {API_PORT}]"
             f" || p.?port.orValue(0) == {PEER_PORT} && {_TO_AGENTS}))"
             " || (p.?port.orValue(0) == 53 && e.?to.orValue([]).size() > 0 && e.to.all(t,"
@@ -135,6 +142,7 @@ _OUTWARD: Final = Row(
         Check(
             holds="variables.rules.all(e, e.?to.orValue([]).all(t, !has(t.ipBlock)"
             " || t.ipBlock.cidr in variables.addresses"
+            " || variables.reachable.exists(r, r.startsWith(t.ipBlock.cidr + ':'))"
             f" || {_HOLES}[t.ipBlock.cidr.contains(':') ? 'v6' : 'v4']"
             ".all(h, h in t.ipBlock.?except.orValue([]))))"
             " && variables.rules.all(e, e.?to.orValue([]).size() > 0 || !(variables.prober"

@@ -7,7 +7,7 @@ from typing import Final
 
 from components.kube import Object, head, namespace_named, ways_to_registry
 from model_specs.names import LABEL_ROLE
-from regions.model_plan import ListenPlan, ServerPlan, WorkloadPlan
+from regions.model_plan import CallPlan, ListenPlan, ServerPlan, WorkloadPlan
 
 LABEL_VERSION: Final = "isoserve.dev/version"
 """Which version a pod serves, `stable` or `candidate`: what Services select on."""
@@ -50,9 +50,16 @@ def wall_name(work: WorkloadPlan, ports: set[int]) -> str:
     return "-".join([f"{work.model}-", *map(str, sorted(ports))]) if ports else work.model
 
 
+def way_to(call: CallPlan) -> Object:
+    """The way out to a Service's pods or to a host's networks, at one port."""
+    networks = [{"ipBlock": {"cidr": cidr}} for cidr in call.networks]
+    there = networks or [namespace_named(call.namespace)]
+    return {"ports": [{"port": call.port, "protocol": "TCP"}], "to": there}
+
+
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     """In: `callers`, namespaces, and metrics scrapes. Out: the registry where one of the pods reads
-    it, nothing else.
+    it, and what the spec calls, nothing else.
 
     DNS is open by the namespace's default policy. The name holds the ports: where a runtime with
     other ports takes over, its policy is made before the old one goes, and the pods of both are
@@ -66,6 +73,7 @@ def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
         "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
     }
     outward = ways_to_registry(work.registry_ports, work.registry_addresses)
+    outward += [way_to(call) for call in work.calls]
     kind = "NetworkPolicy"
     return head("networking.k8s.io/v1", kind, name, work.namespace, work.labels, {}) | {
         "spec": {

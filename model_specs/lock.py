@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from model_specs.addresses import ModelAddress
 from model_specs.errors import refuse_all
-from model_specs.schema import Part
+from model_specs.part import Part
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Some = Annotated[int, Field(ge=1, le=2**62)]

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
+from model_specs.calls import Call
 from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
@@ -34,6 +35,7 @@ from model_specs.field_types import (
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
 from model_specs.owned_settings import refusal_of_variable
+from model_specs.part import Part
 from model_specs.runtimes import RUNTIMES, Runtime, refusal_of_argument
 
 MAX_TTL: Final = timedelta(days=731)
@@ -50,18 +52,6 @@ _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
 _MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
-
-
-class Part(BaseModel):
-    """The manner of every part: typed, closed, unchangeable."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class Schedule(Part):
@@ -350,12 +340,14 @@ class ModelSpec(Part):
     `isoserve model pin`, which writes the moment that is 14 days away (`12h`, `2w`)."""
     regions: Regions = ()
     """Where it is served: `all`, or a list of region names; without it everywhere."""
-    env: Env = {}
+    env: Env = Field(default={})
     """Environment variables of the server; no secrets."""
     args: tuple[Argument, ...] = ()
     """Further arguments of the runtime."""
     secrets: Annotated[tuple[Secret, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Secrets mounted as files."""
+    calls: Annotated[tuple[Call, ...], Field(max_length=_MOST_ITEMS)] = ()
+    """What the model's own code calls: its only ways out, each listed by the regions' profiles."""
     share_with: tuple[Name, ...] = ()
     """Other projects that may call a private model."""
 
@@ -367,6 +359,9 @@ class ModelSpec(Part):
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields that are right alone and wrong together."""
         mounts = [secret.mount for secret in self.secrets]
+        for index in repeated([(call.target, call.port) for call in self.calls]):
+            got = shown(f"{self.calls[index].target}:{self.calls[index].port}")
+            yield ("calls", index), "E301", f"it is there already, got {got}; name it once"
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
@@ -479,7 +474,7 @@ class ProjectSpec(Part):
 
     members: Members = Members()
     """Who may do what."""
-    gpu_quota: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = {}
+    gpu_quota: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = Field(default={})
     """The most GPUs per machine type and region; a type that is not listed has none."""
     cpu_quota: Annotated[int, Field(ge=1, le=100_000)] = 64
     """The most CPU cores in one region."""

@@ -15,6 +15,7 @@ from model_specs.names import (
 )
 from policies.facts import Facts
 from policies.label_selectors import only_values, takes_none_with
+from policies.legal.network import called_ways
 from policies.models import registry_readers
 from policies.pods import pod
 from policies.podsets import TCP, PodSet, pod_set
@@ -145,6 +146,12 @@ def _registry_ports(facts: Facts) -> frozenset[tuple[Any, str]]:
     return frozenset((port, TCP) for port in facts.profile.registry.ports)
 
 
+def _to_called(policy: Resource, rule: Block, facts: Facts) -> bool:
+    """A model's way to what its spec calls and the profile lists."""
+    model = facts.models.get(policy.model)
+    return model is not None and rule in called_ways(facts, model)
+
+
 def _to_agents(policy: Resource, rule: Block, facts: Facts) -> bool:
     """The cache agents' way to each other."""
     among = policy.namespace == CACHE_NAMESPACE and _only_to(_to(rule), CACHE_NAMESPACE)
@@ -185,6 +192,7 @@ def _to(rule: Block) -> list[Block]:
 _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
     _to_dns,
     _to_registry,
+    _to_called,
     _to_agents,
     _to_models,
     _to_callees,
@@ -194,12 +202,12 @@ _MAY_GO: Final[tuple[Callable[[Resource, Block, Facts], bool], ...]] = (
 
 @each("P28", "egress-allow-list", "NetworkPolicy")
 def _egress_allow_list(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """Pods go out to DNS in kube-system and to the registry's own ports; nowhere else but cache
-    agents to each other and to the API server.
+    """Pods go out to DNS in kube-system, the registry's own ports and what their spec calls; cache
+    agents also to each other and the API server.
 
-    A project's pods that are no model also go to its namespace, the gateways and whoever shares
-    with it; a prober, where a model has a route, to the web's ports outside. Nobody goes at port
-    80 to link-local addresses: there a cloud hands out credentials.
+    A project's pods that are no model go to its namespace, the gateways and whoever shares with
+    it; a prober, where a model has a route, to the web's ports outside. Nobody goes at port 80 to
+    link-local addresses: there a cloud hands out credentials.
     """
     for rule in resource.spec.get("egress") or ():
         if not any(may(resource, rule, facts) for may in _MAY_GO):

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from model_specs.errors import SpecError
 from model_specs.load import parse
-from model_specs.schema import Part
+from model_specs.part import Part
 from model_specs.source import Source, read
 
 LONGEST_DAYS: Final = 90

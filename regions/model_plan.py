@@ -240,6 +240,19 @@ class SecretPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """A way out for a model's own code: a Service's namespace, or a host's networks (CIDRs).
+
+    `name` is the host, or the Service as NAME.NAMESPACE; `port` is TCP, of the pods.
+    """
+
+    name: str
+    namespace: str
+    networks: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadPlan:
     """What a server and a job have in common: whose it is and what its pod holds."""
 
@@ -262,6 +275,8 @@ class WorkloadPlan:
     the registry: the node's agent brings the model, and a job has no data."""
     registry_addresses: tuple[str, ...]
     """The registry's networks, as CIDRs; empty where the profile does not know them."""
+    calls: tuple[CallPlan, ...]
+    """What its own code calls beside the registry."""
     reader_role_arn: str
     """The IAM role of its pods: the project's reader, or a job's own; empty without AWS IAM, and
     where nothing of them reads the registry."""

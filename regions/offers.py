@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.errors import refuse, refuse_all, repeated, shown
-from model_specs.schema import Part
+from model_specs.part import Part
 
 LABEL_KEY: Final = (
     r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*/)?"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from regions.model_plan import JobPlan, ServerPlan, Toleration
+from regions.model_plan import CallPlan, JobPlan, ServerPlan, Toleration, WorkloadPlan
 
 AGENT_CPU: Final = 1
 AGENT_MEMORY_MIB: Final = 512
@@ -296,6 +296,8 @@ class RegionPlan:
     grafana_url: str
     prometheus: PrometheusPlan
     proxy_namespaces: tuple[str, ...]
+    reachable: tuple[CallPlan, ...]
+    """What models' own code may call where its spec says so."""
     system_namespaces: tuple[str, ...]
     priority_classes: tuple[tuple[str, int], ...]
     projects: tuple[ProjectPlan, ...]
@@ -308,3 +310,8 @@ class RegionPlan:
     expired: tuple[ExpiredPlan, ...]
     downgrades: tuple[Downgrade, ...]
     gaps: tuple[Gap, ...]
+
+    @property
+    def works(self) -> tuple[WorkloadPlan, ...]:
+        """What servers and jobs have in common, of all."""
+        return (*(one.workload for one in self.servers), *(one.workload for one in self.jobs))

@@ -13,7 +13,7 @@ from model_specs.addresses import PinnedImage, image_host
 from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME, Name
-from model_specs.schema import Part
+from model_specs.part import Part
 from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
@@ -21,6 +21,7 @@ from regions.machines import MACHINES
 from regions.node_shapes import misfits
 from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
 from regions.profile_files import misnamed, unprintable, unread_profiles
+from regions.reachable import Reachable
 from regions.urls import (
     check_https,
     check_network,
@@ -297,6 +298,9 @@ class RegionProfile(Part):
         tuple[Annotated[str, Field(pattern=_IMAGE_HOST)], ...], AfterValidator(_check_some), Once
     ]
     """The registries whose images may run here: specs', the runtime catalogue's and our own."""
+    reachable: tuple[Reachable, ...] = ()
+    """What models' own code may call where its spec says so in `calls`. A row comes an `up` before
+    the spec that calls it, so that the admission guard knows it by then."""
     agent_image: PinnedImage
     """The cache agent, pinned."""
     prober_image: PinnedImage

@@ -19,6 +19,7 @@ from model_specs.names import (
 from regions.abilities import Abilities
 from regions.caches import caches as caches_of
 from regions.caches import held
+from regions.calls import way
 from regions.clashes import clashes
 from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
@@ -333,11 +334,11 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
         before = len(abilities.gaps)
         _fits(specs, abilities, profile, model)
         if len(abilities.gaps) == before and model.spec.batch is not None:
-            jobs.append(job_of(specs, abilities, profile, region, model))
+            job = job_of(specs, abilities, profile, region, model)
+            jobs += [job] if len(abilities.gaps) == before else []
         elif len(abilities.gaps) == before:
             made = server(specs, abilities, profile, region, model)
-            if len(abilities.gaps) == before:
-                servers.append(made)
+            servers += [made] if len(abilities.gaps) == before else []
         if model.spec.regions:
             errors += [
                 model.source.error(tuple(gap.path.split(".")), gap.code, gap.reason)
@@ -407,8 +408,7 @@ def _plan(
     servers, jobs, caches = parts
     wanted, guests = demand(servers, jobs), fallen(servers, jobs)
     servers = [with_surge(row, profile, wanted, guests) for row in servers]
-    workloads = [*(row.workload for row in servers), *(row.workload for row in jobs)]
-    names = _used(specs, region, workloads)
+    names = _used(specs, region, [*(s.workload for s in servers), *(j.workload for j in jobs)])
     abilities.allow("admission guard", "", "access")
     whole = abilities.allow("region dashboard", "", "slo")  # and all else with cluster rights
     return RegionPlan(
@@ -423,6 +423,7 @@ def _plan(
         grafana_url=profile.grafana_url,
         prometheus=_prometheus(profile),
         proxy_namespaces=profile.proxy_namespaces,
+        reachable=tuple(map(way, profile.reachable)),
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
         priority_classes=_PRIORITIES if whole else (),
         projects=_projects(specs, profile, abilities, names, servers),

@@ -13,6 +13,7 @@ from model_specs.names import DATA
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
 from regions.abilities import Abilities
+from regions.calls import calls
 from regions.machines import MACHINES
 from regions.model_plan import (
     AccessPlan,
@@ -177,7 +178,13 @@ def probe(
 
 
 def workload(
-    abilities: Abilities, profile: RegionProfile, region: str, model: Model, *, reads: bool
+    specs: Specs,
+    abilities: Abilities,
+    profile: RegionProfile,
+    region: str,
+    model: Model,
+    *,
+    reads: bool,
 ) -> WorkloadPlan:
     """What a server and a job of `model` have in common.
 
@@ -200,6 +207,7 @@ def workload(
         registry_secret=profile.registry.credentials_secret,
         registry_ports=profile.registry.ports if reads else (),
         registry_addresses=profile.registry.addresses if reads else (),
+        calls=calls(specs, abilities, profile.reachable, model),
         reader_role_arn=role_arn(profile, reader_role(region, model.project)) if reads else "",
         scraper_namespace=profile.scraper_namespace,
     )
@@ -214,7 +222,7 @@ def server(
     made = tracks(specs, abilities, profile, model)
     reads = any(track.weights.mode == "download" for track in made)
     return ServerPlan(
-        workload=workload(abilities, profile, region, model, reads=reads),
+        workload=workload(specs, abilities, profile, region, model, reads=reads),
         live_role=live_role(model),
         tracks=made,
         access=access(specs, abilities, profile, model),
@@ -296,15 +304,15 @@ def job(
     assert batch is not None, "the caller has looked"
     what = version(specs, spec, None)
     files = weights(abilities, model, what)
-    machine = MACHINES[spec.machine_type]
-    offer = profile.machines[machine.name]
+    machine, offer = MACHINES[spec.machine_type], profile.machines[spec.machine_type]
     spot = spec.capacity.spot and abilities.allow_if(
         offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
     )
     capacity = "spot" if spot else "on_demand"
     data = _data(abilities, profile, region, model)
     reads = files.mode == "download" or data.is_any
-    work = _with_data(workload(abilities, profile, region, model, reads=reads), profile, data)
+    plain = workload(specs, abilities, profile, region, model, reads=reads)
+    work = _with_data(plain, profile, data)
     own = container(what, machine, model)
     return JobPlan(
         workload=work,

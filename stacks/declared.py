@@ -32,8 +32,7 @@ def _served(plan: RegionPlan) -> frozenset[str]:
     known = _SERVED.get(id(plan))
     if known is not None and known[0] is plan:
         return known[1]
-    works = [*(s.workload for s in plan.servers), *(j.workload for j in plan.jobs)]
-    found = frozenset(work.id for work in works)
+    found = frozenset(work.id for work in plan.works)
     if len(_SERVED) >= _MOST_SERVED:
         _SERVED.clear()
     _SERVED[id(plan)] = plan, found
@@ -78,8 +77,7 @@ def _keys(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     """The registry's keys are a Secret of another name, or none where roles serve."""
 
     def secrets(plan: RegionPlan) -> set[str]:
-        works = [*(s.workload for s in plan.servers), *(j.workload for j in plan.jobs)]
-        return {work.registry_secret for work in works}
+        return {work.registry_secret for work in plan.works}
 
     return secrets(here) != secrets(there)
 
@@ -181,6 +179,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r".*", _KEYS, _keys, "only a store without roles needs keys"),
         (r".*/NetworkPolicy", r"spec\.egress\[\d+\]\.ports(\[\d+\].*)?",
          _differ(lambda plan: plan.registry.ports), "each store has ports of its own"),
+        (r"Model(Server|Job)/NetworkPolicy", r"spec\.egress\[\d+\]\.to(\[\d+\].*)?",
+         _differ(lambda plan: plan.reachable), "a host has other networks there"),
         (r".*/NetworkPolicy", r"spec\.(egress\[\d+\]\.to|ingress\[\d+\]\.from)(\[\d+\].*)?",
          _differ(lambda plan: plan.proxy_namespaces), "the gateways' proxies stand elsewhere"),
         (r"Gateway/PodMonitor", r"spec\.namespaceSelector\.matchNames.*",
@@ -191,8 +191,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
          _differ(lambda plan: [g.annotations for g in plan.gateways]),
          "each cloud has its own words for the side of the internet"),
         (r"AdmissionGuard/ValidatingAdmissionPolicy",
-         r"spec\.variables\[(addresses|provider|proxies|registry|scraper)\]\.expression.*", _always,
-         "the place's own facts, from its profile"),
+         r"spec\.variables\[(addresses|provider|proxies|reachable|registry|scraper)\]\.expression.*",
+         _always, "the place's own facts, from its profile"),
         (r"Model(Server|Job|Cache)/.*", r".*\.tolerations.*", _differ(_others_taints),
          "others put taints of their own on the nodes there"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_specs.addresses import PINNED_IMAGE
+from model_specs.part import Part
 from model_specs.runtimes import RUNTIMES
-from model_specs.schema import ModelSpec, Part, ProjectSpec
+from model_specs.schema import ModelSpec, ProjectSpec
 from regions.machines import MACHINES
 from regions.profile import CAPABILITIES, RegionProfile
 from stacks.pages import page_texts

@@ -163,6 +163,7 @@ def a_workload(**over: Any) -> WorkloadPlan:
         registry_secret="",
         registry_ports=(443,),
         registry_addresses=(),
+        calls=(),
         reader_role_arn="",
         scraper_namespace="monitoring",
     )
@@ -344,6 +345,7 @@ def a_region_plan(**over: Any) -> RegionPlan:
             url="http://prometheus.monitoring.svc:9090", namespace="monitoring", labels={}
         ),
         proxy_namespaces=("envoy-gateway-system",),
+        reachable=(),
         system_namespaces=("isoserve-cache", "isoserve-gateway", "isoserve-system"),
         priority_classes=(("isoserve-preemptible", 1000), ("isoserve-standard", 1_000_000)),
         projects=(a_project(),),

@@ -48,6 +48,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "model_specs.moment",
         "model_specs.names",
         "model_specs.runtimes",
+        "model_specs.part",
         "model_specs.schema",
         "model_specs.source",
     ),

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "fb85dc7037d497a5a18e254ca3f51dcf84cd465f5710a1a5327d2f89b762971b",
+        "96da3b7ffce734fe4a9429def1272676201bb5bd1860b9d7bca8c79525367b6e",
     ),
     "isoserve-gpu-shape": (
         "P17",

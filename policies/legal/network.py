@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from model_specs.load import Model
 from model_specs.names import (
     CACHE_ACCOUNT,
     CACHE_NAMESPACE,
@@ -14,6 +15,7 @@ from model_specs.names import (
     PROBER,
 )
 from model_specs.runtimes import CUSTOM, RUNTIMES
+from policies.facts import Facts
 from policies.legal.asked import (
     Plain,
     head,
@@ -97,6 +99,21 @@ def _to_registry(subject: Subject) -> list[Plain]:
     return found
 
 
+def called_ways(facts: Facts, model: Model) -> list[Plain]:
+    """The ways out to what a spec calls, as the profile lists it."""
+    listed = {(one.target, one.port): one for one in facts.profile.reachable}
+    rows = [listed.get((call.target, call.port)) for call in model.spec.calls]
+    return [
+        {
+            "ports": tcp(row.port),
+            "to": [{"ipBlock": {"cidr": one}} for one in row.networks]
+            or [namespace_named(row.namespace)],
+        }
+        for row in rows
+        if row is not None
+    ]
+
+
 def _ports(subject: Subject) -> list[int]:
     """The ports of all versions of a model."""
     spec = model_of(subject).spec
@@ -136,8 +153,11 @@ def _scraper(subject: Subject) -> Plain:
 
 
 def _way_out(subject: Subject) -> Any:
-    """To the registry or nowhere; who of them reads it is for `registry-reachable` to say."""
-    return _to_registry(subject) if subject.resource.spec.get("egress") else ABSENT
+    """To what the spec calls and to the registry or not there; who of them reads it is for
+    `registry-reachable` to say."""
+    called = called_ways(subject.facts, model_of(subject))
+    got = subject.resource.spec.get("egress") or []
+    return ([] if got == called else _to_registry(subject)) + called or ABSENT
 
 
 MODEL_POLICY: Final = _network_policy(

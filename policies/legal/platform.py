@@ -352,6 +352,14 @@ def places(subject: Subject) -> dict[str, str]:
         "provider": f"'{profile.provider}'",
         "proxies": str([*profile.proxy_namespaces]),
         "registry": str([*profile.registry.ports]),
+        "addresses": str([*profile.registry.addresses]),
+        "reachable": str(
+            [
+                f"{place}:{one.port}"
+                for one in profile.reachable
+                for place in (one.networks or (one.namespace,))
+            ]
+        ),
         "scraper": f"'{profile.scraper_namespace}'",
     }
 

@@ -341,6 +341,16 @@ def _data(seen: Seen) -> Iterator[Raised]:
                 yield job.workload.id, f"its pods write {now.output_prefix} of the bucket", region
 
 
+def _calls(seen: Seen) -> Iterator[Raised]:
+    """Where models' own code gets out to that it did not before."""
+    for region, old, new in _pairs(seen):
+        before = {work.id: {*work.calls} for work in old.works} if old else {}
+        for work in new.works:
+            for call in work.calls:
+                if call not in before.get(work.id, ()):
+                    yield work.id, f"its code gets out to {call.name} on {call.port}/TCP", region
+
+
 def _secrets(seen: Seen) -> Iterator[Raised]:
     for wish in seen.models:
         changed = any(field.path.startswith("secrets") for field in wish.fields)
@@ -380,6 +390,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="region entrusted", level=APPROVAL, find=entrusted.regions),
     Risk(name="project entrusted", level=APPROVAL, find=entrusted.projects),
     Risk(name="data access widened", level=APPROVAL, find=_data),
+    Risk(name="way out opened", level=APPROVAL, find=_calls),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
     Risk(name="cost", level=APPROVAL, find=costs.dearer),
     Risk(name="cost not known", level=APPROVAL, find=costs.unpriced),

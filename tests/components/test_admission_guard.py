@@ -69,7 +69,11 @@ def test_a_guest_of_the_cluster_guards_nothing() -> None:
 
 
 def test_the_guard_follows_nothing_that_an_up_may_change_but_the_domain() -> None:
-    other = a_region_plan(capabilities=("cluster_scope",), domain="aws.sandbox.example.com")
+    other = a_region_plan(
+        capabilities=("cluster_scope",),
+        domain="aws.sandbox.example.com",
+        reachable=plan_of("sandbox-aws").reachable,
+    )
     assert objects(other) == made(), (
         "a policy that follows the plan would refuse the very objects that follow it too, as both "
         "change in one `up`; and what a cluster lacks is never sent to it"

@@ -205,6 +205,10 @@ def secrets(repo: Path) -> None:
     add(repo / SENTIMENT, "secrets:\n  - {name: vault, mount: /secrets/vault}\n")
 
 
+def first_call(repo: Path) -> None:
+    add(repo / SENTIMENT, "calls:\n  - {service: vectors.feature-store, port: 6334}\n")
+
+
 def other_output(repo: Path) -> None:
     edit(repo / INDEX, "output: index", "output: index/v2")
 
@@ -266,6 +270,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
     "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
+    "calls": (first_call, "way out opened", APPROVAL, "to vectors.feature-store on 6334/TCP"),
     "output": (other_output, "data access widened", APPROVAL, "write _datasets/search/index/v2/"),
     "input": (first_input, "data access widened", APPROVAL, "read _datasets/search/catalogue/"),
     "cost": (dearer, "cost", APPROVAL, "at most replicas, +30%"),
