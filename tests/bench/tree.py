@@ -37,7 +37,7 @@ def _model(shape: str, project: str, name: str) -> tuple[str, set[str]]:
 
     text = (_ROOT / "model_specs" / f"{shape}.yaml").read_text()
     text = _ADDRESS.sub(own, text)
-    text = text.replace("share_with: [search]\n", "")
+    text = text.replace("share_with: [search]\n", "").replace("output: index", f"output: {name}")
     return text, found
 
 
