@@ -50,10 +50,11 @@ class Neighbours:
         return random.sample(free, min(most, len(free)))
 
     def leave_alone(self, one: Neighbour, reason: str) -> None:
-        """Ask it nothing for a while, for one of REASONS."""
-        seconds = _ALONE_SECONDS.get(reason, _ALONE_OTHERWISE_SECONDS)
+        """Ask it nothing for a while, for one of REASONS; what another thread says later shortens
+        no wait."""
+        until = self._now() + _ALONE_SECONDS.get(reason, _ALONE_OTHERWISE_SECONDS)
         with self._lock:
-            self._alone_until[one] = self._now() + seconds
+            self._alone_until[one] = max(until, self._alone_until.get(one, until))
 
     def _looked_up(self) -> list[Neighbour]:
         if not self._name:

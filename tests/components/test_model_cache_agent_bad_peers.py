@@ -181,6 +181,16 @@ def test_who_lied_is_not_asked_for_a_while() -> None:
     assert near.some(3) == [one], "its disk may have been mended"
 
 
+def test_a_busy_liar_is_still_a_liar() -> None:
+    seconds = 0.0
+    near = Neighbours(BAD, 9092, "", lambda: seconds)
+    (one,) = near.some(3)
+    near.leave_alone(one, "corrupt")
+    near.leave_alone(one, "busy")
+    seconds = 599.0
+    assert near.some(3) == [], "another file's thread found it busy after it had lied"
+
+
 def test_an_agent_is_not_its_own_peer() -> None:
     assert Neighbours("127.0.0.1", 9092, "", lambda: 0.0).some(3) == []
     assert Neighbours(BAD, 9092, BAD, lambda: 0.0).some(3) == []
