@@ -89,6 +89,12 @@ def an_api(folder: Path) -> Iterator[tuple[Api, ApiServer]]:
             MADE.pop().follow([])
         for _ in range(9):
             api.news.put(END)
+        # A server that goes while one connects would leave a socket that Python never closes.
+        until(lambda: not any(map(_follows, threading.enumerate())), "those who ask have ended")
+
+
+def _follows(thread: threading.Thread) -> bool:
+    return thread.name.startswith("pods ")
 
 
 def until(holds: Callable[[], bool], reason: str) -> None:
