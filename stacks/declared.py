@@ -179,6 +179,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r".*", _KEYS, _keys, "only a store without roles needs keys"),
         (r".*/NetworkPolicy", r"spec\.egress\[\d+\]\.ports(\[\d+\].*)?",
          _differ(lambda plan: plan.registry.ports), "each store has ports of its own"),
+        (r".*/NetworkPolicy", r"spec\.egress\[\d+\]\.to(\[\d+\].*)?",
+         _differ(lambda plan: plan.registry.addresses), "each store has networks of its own"),
         (r"Model(Server|Job)/NetworkPolicy", r"spec\.egress\[\d+\]\.to(\[\d+\].*)?",
          _differ(lambda plan: plan.reachable), "a host has other networks there"),
         (r".*/NetworkPolicy", r"spec\.(egress\[\d+\]\.to|ingress\[\d+\]\.from)(\[\d+\].*)?",

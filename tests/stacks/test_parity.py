@@ -78,6 +78,19 @@ def test_a_single_run_is_the_same_object_everywhere(capacity: dict[str, Any]) ->
     assert compare(found)[1] == [], "a job that is named by its region can never be merged"
 
 
+def test_one_region_may_know_the_networks_of_its_store() -> None:
+    tree = a_tree(a_model(cache="never"))
+    plain, known = (
+        a_profile(registry=a_profile().registry.model_copy(update={"addresses": networks}))
+        for networks in ((), ("10.0.8.0/24",))
+    )
+    found = [
+        rendering(resolve(tree, profile, name), profile)
+        for name, profile in (("one", plain), ("other", known))
+    ]
+    assert compare(found)[1] == [], "else no region could be the first"
+
+
 def test_a_missing_object_is_found() -> None:
     one = renderings()["us-east-1"]
     key = deployment("us-east-1", "search/sentiment")
