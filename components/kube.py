@@ -119,23 +119,33 @@ _WEB: Final = 80
 """The port at which it does."""
 
 
+def tcp(*ports: int) -> list[Object]:
+    """A network policy's TCP ports."""
+    return [{"port": port, "protocol": "TCP"} for port in ports]
+
+
+def blocks(networks: Iterable[str]) -> list[Object]:
+    """A network policy's peers: networks, as CIDRs."""
+    return [{"ipBlock": {"cidr": cidr}} for cidr in networks]
+
+
 def ways_to_registry(ports: Iterable[int], addresses: Iterable[str]) -> list[Object]:
     """A network policy's ways out to the registry: its ports at its addresses (CIDRs).
 
     Where those are not known, at every address: at the web's port only to pods and to addresses
     that hand out no credentials.
     """
-    known = [{"ipBlock": {"cidr": cidr}} for cidr in addresses]
+    known = blocks(addresses)
     if known:
-        at = [{"port": port, "protocol": "TCP"} for port in ports]
+        at = tcp(*ports)
         return [{"ports": at, "to": known}] if at else []
     rules: list[Object] = []
-    others = [{"port": port, "protocol": "TCP"} for port in ports if port != _WEB]
+    others = tcp(*(port for port in ports if port != _WEB))
     if others:
         rules.append({"ports": others})
     if _WEB in ports:
         to = [ADDRESSES_V4, ADDRESSES_V6, {"namespaceSelector": {}}]
-        rules.append({"ports": [{"port": _WEB, "protocol": "TCP"}], "to": to})
+        rules.append({"ports": tcp(_WEB), "to": to})
     return rules
 
 

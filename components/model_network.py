@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from components.kube import Object, head, namespace_named, ways_to_registry
+from components.kube import Object, blocks, head, namespace_named, tcp, ways_to_registry
 from model_specs.names import LABEL_ROLE
 from regions.model_plan import CallPlan, ListenPlan, ServerPlan, WorkloadPlan
 
@@ -52,9 +52,8 @@ def wall_name(work: WorkloadPlan, ports: set[int]) -> str:
 
 def way_to(call: CallPlan) -> Object:
     """The way out to a Service's pods or to a host's networks, at one port."""
-    networks = [{"ipBlock": {"cidr": cidr}} for cidr in call.networks]
-    there = networks or [namespace_named(call.namespace)]
-    return {"ports": [{"port": call.port, "protocol": "TCP"}], "to": there}
+    there = blocks(call.networks) or [namespace_named(call.namespace)]
+    return {"ports": tcp(call.port), "to": there}
 
 
 def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
@@ -68,10 +67,7 @@ def wall(work: WorkloadPlan, ports: set[int], callers: Iterable[str]) -> Object:
     """
     name = wall_name(work, ports)
     sources = [namespace_named(name) for name in (*callers, work.scraper_namespace)]
-    inward: Object = {
-        "from": sources,
-        "ports": [{"port": p, "protocol": "TCP"} for p in sorted(ports)],
-    }
+    inward: Object = {"from": sources, "ports": tcp(*sorted(ports))}
     outward = ways_to_registry(work.registry_ports, work.registry_addresses)
     outward += [way_to(call) for call in work.calls]
     kind = "NetworkPolicy"

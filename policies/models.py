@@ -56,18 +56,13 @@ def _wanted(resource: Resource) -> tuple[str | None, str | None]:
     return None, None
 
 
-def downloads(workload: Resource) -> bool:
-    """Whether its pods read the registry for their model."""
-    return _wanted(workload)[1] is not None
-
-
 def registry_readers(estate: Estate) -> Set[str]:
     """Ids of the models any pods of which read the registry: for their files, or a job's data."""
     return {
         one.model
         for one in estate.of(*WORKLOADS)
         if one.model
-        and (downloads(one) or estate.facts.job_with_data(*one.model.split("/")) is not None)
+        and (_wanted(one)[1] or estate.facts.job_with_data(*one.model.split("/")) is not None)
     }
 
 

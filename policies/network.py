@@ -15,6 +15,7 @@ from model_specs.names import (
 )
 from policies.facts import Facts
 from policies.label_selectors import only_values, takes_none_with
+from policies.legal.asked import blocks
 from policies.legal.network import called_ways
 from policies.models import registry_readers
 from policies.pods import pod
@@ -125,7 +126,7 @@ def _to_dns(policy: Resource, rule: Block, facts: Facts) -> bool:
 
 def _to_known(rule: Block, facts: Facts) -> bool:
     """Whether a rule names the registry's addresses alone; true where nobody knows them."""
-    known = [{"ipBlock": {"cidr": one}} for one in facts.profile.registry.addresses]
+    known = blocks(facts.profile.registry.addresses)
     return not known or (bool(_to(rule)) and all(peer in known for peer in _to(rule)))
 
 
@@ -231,7 +232,7 @@ def _registry_reachable(estate: Estate) -> Iterator[Fault]:
     reach, registry = estate.once(Reach), estate.facts.profile.registry
     store = PodSet(absent("Pod", "anywhere", "registry", {}), {}, {}, on_node=False)
     places = [str(ip_network(one)[0]) for one in registry.addresses] or [""]
-    readers = registry_readers(estate)
+    readers = estate.once(registry_readers)
     for workload in estate.of(*WORKLOADS):
         if workload.namespace != CACHE_NAMESPACE and not workload.model:
             continue

@@ -328,7 +328,7 @@ def _accounts(estate: Estate) -> Iterator[Fault]:
         for trust in statements(role.values["assumeRolePolicy"])
     }
     of_jobs = {pods: name for name, pods in made.items() if pods and pods.account != "*"}
-    account, readers = facts.profile.account.account_id, registry_readers(estate)
+    account, readers = facts.profile.account.account_id, estate.once(registry_readers)
     for user in estate.of("ServiceAccount"):
         arn = (user.metadata.get("annotations") or {}).get(_ROLE_ARN)
         pods = _Pods(user.namespace, user.metadata["name"])

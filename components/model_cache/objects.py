@@ -11,7 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from components.kube import ROLE, Object, head, namespace_named, resolver, ways_to_registry
+from components.kube import (
+    ROLE,
+    Object,
+    head,
+    namespace_named,
+    resolver,
+    tcp,
+    ways_to_registry,
+)
 from components.model_cache.agent_pod import METRICS_PORT, PEER_PORT, pod
 from components.model_cache.api_access import API_PORT, API_SERVICE_PORT, event_rights, pod_rights
 from components.model_cache.monitor import DISCOVERY
@@ -82,13 +90,13 @@ def shared(plan: CachePlan, projects: Iterable[str]) -> list[Object]:
     spec = {
         "egress": [
             resolver(),
-            {"ports": _ports(API_SERVICE_PORT, API_PORT)},
+            {"ports": tcp(API_SERVICE_PORT, API_PORT)},
             *ways_to_registry(plan.registry_ports, plan.registry_addresses),
-            {"ports": _ports(PEER_PORT), "to": [agents]},
+            {"ports": tcp(PEER_PORT), "to": [agents]},
         ],
         "ingress": [
-            {"from": [scraper], "ports": _ports(METRICS_PORT)},
-            {"from": [agents], "ports": _ports(PEER_PORT)},
+            {"from": [scraper], "ports": tcp(METRICS_PORT)},
+            {"from": [agents], "ports": tcp(PEER_PORT)},
         ],
         "podSelector": {},
         "policyTypes": ["Egress", "Ingress"],
@@ -96,10 +104,6 @@ def shared(plan: CachePlan, projects: Iterable[str]) -> list[Object]:
     wall = head("networking.k8s.io/v1", "NetworkPolicy", CACHE_ACCOUNT, namespace, labels, {})
     account |= {"automountServiceAccountToken": False}
     return [account, wall | {"spec": spec}, *event_rights(namespace), *pod_rights(projects)]
-
-
-def _ports(*numbers: int) -> list[Object]:
-    return [{"port": number, "protocol": "TCP"} for number in numbers]
 
 
 def objects(plan: CachePlan) -> list[Object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,6 +49,8 @@ USER_OF_POD: Final[Plain] = {
     "runAsUser": _USER,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+ROLE: Final = "eks.amazonaws.com/role-arn"
+"""The annotation by which an account takes a role."""
 KEYS: Final = "registry-credentials"
 KEYS_MOUNT: Final = {"mountPath": "/var/run/isoserve/registry", "name": KEYS, "readOnly": True}
 
@@ -185,6 +187,11 @@ def namespace_named(name: str) -> Plain:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
+def blocks(networks: Iterable[str]) -> list[Plain]:
+    """A NetworkPolicy's peers: networks, as CIDRs."""
+    return [{"ipBlock": {"cidr": one}} for one in networks]
+
+
 def tcp(*ports: int) -> list[Plain]:
     """Ports of a network policy."""
     return [{"port": port, "protocol": "TCP"} for port in ports]
@@ -235,7 +242,7 @@ def role_arn(subject: Subject, namespace: str) -> Plain:
 
 def role_noted(subject: Subject, name: str) -> Plain:
     """The annotation that names a role."""
-    return {"eks.amazonaws.com/role-arn": arn_of_role(subject, name)}
+    return {ROLE: arn_of_role(subject, name)}
 
 
 def arn_of_role(subject: Subject, name: str) -> str:

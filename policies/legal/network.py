@@ -18,6 +18,7 @@ from model_specs.runtimes import CUSTOM, RUNTIMES
 from policies.facts import Facts
 from policies.legal.asked import (
     Plain,
+    blocks,
     head,
     labels_of_model,
     labels_of_project,
@@ -90,7 +91,7 @@ AGENT_SERVICE: Final[Plain] = {
 def _to_registry(subject: Subject) -> list[Plain]:
     ports, known = subject.facts.profile.registry.ports, subject.facts.profile.registry.addresses
     if known:
-        return [{"ports": tcp(*ports), "to": [{"ipBlock": {"cidr": one}} for one in known]}]
+        return [{"ports": tcp(*ports), "to": blocks(known)}]
     others, found = tcp(*(port for port in ports if port != 80)), []
     if others:
         found.append({"ports": others})
@@ -106,8 +107,7 @@ def called_ways(facts: Facts, model: Model) -> list[Plain]:
     return [
         {
             "ports": tcp(row.port),
-            "to": [{"ipBlock": {"cidr": one}} for one in row.networks]
-            or [namespace_named(row.namespace)],
+            "to": blocks(row.networks) or [namespace_named(row.namespace)],
         }
         for row in rows
         if row is not None

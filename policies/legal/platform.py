@@ -18,6 +18,7 @@ from model_specs.names import (
 )
 from model_specs.schema import Members
 from policies.legal.asked import (
+    ROLE,
     NotAsked,
     Plain,
     head,
@@ -225,7 +226,7 @@ AGENT_ACCOUNT: Final = _account(
 def _model_role(subject: Subject) -> Plain:
     """The project's role, or the own one of a job with data, or none: whose pods read the registry
     is for `iam-accounts` to say."""
-    if "eks.amazonaws.com/role-arn" not in (subject.resource.metadata.get("annotations") or {}):
+    if ROLE not in (subject.resource.metadata.get("annotations") or {}):
         return {}
     project, name = project_of(subject), str(subject.resource.metadata.get("name"))
     if subject.facts.job_with_data(project, name) and subject.facts.jobs_have_roles:

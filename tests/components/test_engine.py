@@ -164,10 +164,8 @@ def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
 
 def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:
     model = a_model("search", "sentiment", cache="never")
-    plan, engine = (
-        planned(model, profile=a_profile(machines={"gpu.l4.1": an_offer(9, 9)})),
-        Engine({}),
-    )
+    plan = planned(model, profile=a_profile(machines={"gpu.l4.1": an_offer(9, 9)}))
+    engine = Engine({})
 
     def program() -> None:
         roles = {"isoserve.test-region.search": Role("reader-search"), "other": Role("other")}
