@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -12,6 +12,7 @@ import pulumi
 
 from components.gates.acts import Gate
 from components.gates.claims import claims, owner, projects_of
+from components.gates.foreign_fields import foreign_fields
 from components.gates.resources import GateResource, gate_resource
 from components.kube import Object, role_named
 from components.order import ROWS, Step, ordered
@@ -95,6 +96,23 @@ def _claimed(
     return found
 
 
+def _looked_through(
+    parts: Iterable[Part],
+    plan: RegionPlan,
+    cluster: tuple[str, str],
+    made: Sequence[pulumi.Input[Outcome]],
+) -> Iterator[pulumi.Input[Outcome]]:
+    """The outcome of each gate on what others have set: they come last, also where a gate before
+    them failed, for what others have set stays wrong."""
+    for gate in foreign_fields(parts, plan):
+
+        def then(outcomes: Sequence[Outcome], gate: Gate = gate) -> pulumi.Input[Outcome]:
+            found = _resources(outcomes)
+            return _of_gate(gate, gate_resource(gate, cluster, None, found))
+
+        yield _then(made, then)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Region:
     """What every step of a region is registered with."""
@@ -159,7 +177,8 @@ def register(
         made[step.key] = _then(before, partial(region.outcome, step))
     for noun in nouns.values():
         noun.register_outputs({})
-    every = [*claimed.values(), *made.values()]
+    last = _looked_through(parts, plan, cluster, list(made.values()))
+    every = [*claimed.values(), *made.values(), *last]
     return Registered(resources=_then(every, _resources), faults=_then(every, _faults))
 
 

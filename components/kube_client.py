@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from components.kube import Object
+from components.kube import FIELD_MANAGER, Object
 
 MANAGER: Final = "isoserve-handover"
 """The field manager of whatever is patched here."""
@@ -22,6 +22,8 @@ _LISTS: Final = {
     "Pod": "/api/v1/namespaces/{}/pods",
 }
 
+Body = Object | list[Object] | None
+"""What is sent: an object, the steps of a JSON patch, or nothing."""
 Lister = Callable[[str, str], list[Object]]
 """(kind, namespace) -> the live objects of ours: Deployment, DaemonSet or Pod."""
 
@@ -84,32 +86,42 @@ class KubeClient:
 
     def text(self, path: str) -> str:
         """The body at a path, such as a log; absence is an ApiError too."""
-        return self._body("GET", path, None, f"get {path.partition('?')[0]}").decode(
-            errors="replace"
-        )
+        return self._body(path, f"get {path.partition('?')[0]}").decode(errors="replace")
 
     def get(self, path: str) -> Object | None:
         """An object, or a list of them; None where there is none."""
-        return self._object("GET", path, None)
+        return self._object("GET", path, None, "")
+
+    def apply(self, path: str, body: Object) -> Object | None:
+        """The object after a server-side apply of ours that takes what others own of it."""
+        where = f"{path}?fieldManager={FIELD_MANAGER}&force=true"
+        return self._object("PATCH", where, body, "apply-patch+yaml")
+
+    def patch_by_steps(self, path: str, steps: list[Object]) -> Object | None:
+        """The object after a JSON patch by MANAGER; None where it is gone, or has another
+        `resourceVersion` than the patch says."""
+        where = f"{path}?fieldManager={MANAGER}"
+        return self._object("PATCH", where, steps, "json-patch+json")
 
     def patch(self, path: str, body: Object) -> Object | None:
         """The object after a merge patch by MANAGER; None where it is gone, or has another
         `resourceVersion` than the patch says."""
-        return self._object("PATCH", f"{path}?fieldManager={MANAGER}", body)
+        where = f"{path}?fieldManager={MANAGER}"
+        return self._object("PATCH", where, body, "merge-patch+json")
 
     def listed(self, kind: str, namespace: str) -> list[Object]:
         """The live objects of a kind of _LISTS: of ours, except for pods."""
         what = f"list {kind} in {namespace}"
-        body = self._body("GET", _LISTS[kind].format(namespace), None, what)
+        body = self._body(_LISTS[kind].format(namespace), what)
         try:
             return list(json.loads(body)["items"])
         except (ValueError, KeyError) as error:
             why = of_transport(error)
             raise ApiError(f"{why} ({what})", passes=why.passes) from None
 
-    def _object(self, method: str, path: str, body: Object | None) -> Object | None:
+    def _object(self, method: str, path: str, body: Body, form: str) -> Object | None:
         what = f"{method.lower()} {path.partition('?')[0]}"
-        status, reason, data = self._answer(method, path, body, what)
+        status, reason, data = self._answer(method, path, body, form, what)
         if status in (_ABSENT, _CONFLICT):
             return None
         try:
@@ -123,15 +135,15 @@ class KubeClient:
             raise ApiError(f"{why} ({what})", passes=why.passes)
         return told
 
-    def _body(self, method: str, path: str, body: Object | None, what: str) -> bytes:
-        status, reason, data = self._answer(method, path, body, what)
+    def _body(self, path: str, what: str) -> bytes:
+        status, reason, data = self._answer("GET", path, None, "", what)
         if status >= 300:
             why = of_status(status, reason)
             raise ApiError(f"{why} ({what})", passes=why.passes)
         return data
 
     def _answer(
-        self, method: str, path: str, body: Object | None, what: str
+        self, method: str, path: str, body: Body, form: str, what: str
     ) -> tuple[int, str, bytes]:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
@@ -139,7 +151,7 @@ class KubeClient:
         headers = {"Accept": "application/json"}
         seconds = _READ_SECONDS
         if body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
+            headers["Content-Type"] = f"application/{form}"
             seconds = _WRITE_SECONDS
         request = self._api.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]

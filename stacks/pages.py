@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from components.gates.foreign_fields import OTHERS, in_names
 from components.order import ROWS
 from components.ownership import FIELDS, NODE_GROUP
 from model_specs.codes import CODES
@@ -57,16 +58,26 @@ def _ownership() -> str:
         f"| {row.kind} | `{row.path}` | {row.owner}: {row.when} | {row.handed_over} |\n"
         for row in (*FIELDS, NODE_GROUP)
     )
+    others = "".join(
+        f"| {', '.join(sorted(row.kinds)) or 'any'} | `{in_names(row.path)}` "
+        f"| {row.who} | {row.source} |\n"
+        for row in OTHERS
+    )
     order = "".join(
         f"| {row.name} | {', '.join(row.later)} | {row.earlier} | {row.why} |\n" for row in ROWS
     )
     return (
         "# Owners and order\n\n"
         "`pulumi up` moves a region from yesterday's objects to today's, and everything in "
-        "between serves. Two tables see to it.\n\n"
+        "between serves. Two tables see to it; a third says what others may set for good.\n\n"
         "## Fields that somebody else sets while they run\n\n"
         "| kind | field | owner: when | how it changes hands |\n"
         f"| --- | --- | --- | --- |\n{fields}\n"
+        "## Fields that others may set\n\n"
+        "Whatever else another field manager has set in an object of ours is drift: a refresh "
+        "names object, field and manager, and the `up` after it takes it back "
+        "(components/gates/foreign_fields.py).\n\n"
+        f"| kind | field | who | source |\n| --- | --- | --- | --- |\n{others}\n"
         "## What is made after what\n\n"
         "The engine makes all else at once, in any order, and deletes at the end in the reverse "
         "order. Each row says what would happen without it. A gate waits, or stops an autoscaler "

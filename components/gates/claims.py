@@ -21,7 +21,7 @@ from regions.plan import RegionPlan
 CLAIM: Final = "NameClaim"
 _REGION: Final = "isoserve"
 """The region's own claim; no project may be called so (model_specs.names.RESERVED)."""
-_JOINED: Final = "Node"
+JOINED: Final = "Node"
 """Made by machines that join; we only ever apply fields of ours to them."""
 Get = Callable[[str], Object | None]
 """(path at the API server) -> an object, or a list of them; None where there is none."""
@@ -54,7 +54,7 @@ def claims(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
     """The region's own claim and one of each project, so that one's clash holds up it alone."""
     projects = projects_of(plan)
     found: dict[str, list[Name]] = {name: [] for name in ("", *projects.values())}
-    for made in (made for part in parts for made in part.objects if made["kind"] != _JOINED):
+    for made in (made for part in parts for made in part.objects if made["kind"] != JOINED):
         metadata = made["metadata"]
         space, name = metadata.get("namespace", ""), metadata["name"]
         found[owner(made, projects)].append((made["apiVersion"], made["kind"], space, name))
@@ -69,7 +69,8 @@ def unclaimed(olds: Asked, news: Asked) -> list[Name]:
     return [(a, b, c, d) for a, b, c, d in news["names"] if (a, b, c, d) not in had]
 
 
-def _folder(version: str, kind: str, namespace: str) -> str:
+def folder(version: str, kind: str, namespace: str) -> str:
+    """The API server's path of a kind's objects in a namespace, empty where there is none."""
     base = f"/apis/{version}" if "/" in version else f"/api/{version}"
     space = f"/namespaces/{namespace}" if namespace else ""
     return f"{base}{space}/{plural(kind)}"
@@ -93,9 +94,9 @@ def taken(names: Iterable[Name], region: str, get: Get) -> Iterator[str]:
     """
     folders: dict[str, list[Name]] = defaultdict(list)
     for one in names:
-        folders[_folder(*one[:3])].append(one)
-    for folder, wanted in folders.items():
-        live = {one["metadata"]["name"]: one for one in (get(folder) or {}).get("items", ())}
+        folders[folder(*one[:3])].append(one)
+    for path, wanted in folders.items():
+        live = {one["metadata"]["name"]: one for one in (get(path) or {}).get("items", ())}
         for _, kind, namespace, name in wanted:
             if name in live and not is_ours(live[name], region):
                 whose = live[name]["metadata"].get("annotations", {}).get(ANNOTATION_REGION)

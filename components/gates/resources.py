@@ -28,6 +28,7 @@ from components.gates.acts import (
 )
 from components.gates.claims import CLAIM, taken, unclaimed
 from components.gates.drains import Pods, await_end
+from components.gates.foreign_fields import FOREIGN, look, take_back
 from components.gates.handover import Handover, give_back, take
 from components.gates.traffic_shift import shift
 from components.kube_client import ApiError, KubeClient
@@ -81,7 +82,8 @@ def _borne(props: Props, act: Callable[[KubeClient], T]) -> T:
 
 
 def _done(props: Props, act: Callable[[KubeClient], None], failed: str) -> None:
-    """Do it; `failed` says what has not been done where the API server refuses or stays away."""
+    """Do it; `failed` says what has not been done where the API server refuses or stays away.
+    Raises ActError then."""
     try:
         _borne(props, act)
     except ApiError as error:
@@ -175,6 +177,32 @@ class _ClaimProvider(_GateProvider):
             raise GateError("\n".join(found), found)
 
 
+class _ForeignProvider(_GateProvider):
+    """Finds at a refresh what others have set, and takes it back at the `up` after it. Never
+    rename: states hold it by its name."""
+
+    def _act(self, olds: Props, news: Props) -> None:
+        if olds.get("foreign"):
+            failed = "what others have set in our objects could not be taken back"
+            _done(news, lambda client: take_back(client, _asked(news)), failed)
+
+    def _outs(self, olds: Props, news: Props) -> Props:
+        outs = super()._outs(olds, news)
+        return {**outs, "foreign": olds.get("foreign", []) if outs["fault"] else []}
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        others = _asked(_olds).get("lists") != _asked(_news)["lists"]
+        return dynamic.DiffResult(changes=others or bool(_olds.get("foreign")))
+
+    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+        found: list[str] = []
+        unknown = "it is not known what others have set in our objects"
+        _done(props, lambda client: found.extend(look(client, _asked(props))), unknown)
+        for line in found:
+            say(f"{line}; `pulumi up --refresh` takes it back")
+        return dynamic.ReadResult(id_, {**props, "foreign": found})
+
+
 _SETTLED = [0.0]
 """When the proxies have followed the routes that this `up` has deleted, by the monotonic clock."""
 
@@ -200,6 +228,7 @@ class _DrainProvider(_GateProvider):
 
 _PROVIDERS: Final[dict[str, type[dynamic.ResourceProvider]]] = {
     CLAIM: _ClaimProvider,
+    FOREIGN: _ForeignProvider,
     HANDOVER: _HandoverProvider,
     POD_DRAIN: _DrainProvider,
     ROUTE_DRAIN: _DrainProvider,

@@ -17,6 +17,7 @@ from pulumi.runtime.proto import resource_pb2
 from components.engine import register
 from components.gates.acts import HANDOVER, TRAFFIC
 from components.gates.claims import CLAIM, owner, projects_of
+from components.gates.foreign_fields import FOREIGN
 from components.gates.resources import _GateProvider, _WaitProvider
 from components.parts import parts
 from regions.plan import RegionPlan
@@ -160,6 +161,18 @@ def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
     assert outs["asked"] == before["asked"], "or what was asked last that passed"
     assert gate.diff("", outs, before).changes, "a spec that is taken back clears the fault"
     assert isinstance(gate, _GateProvider)
+
+
+def test_what_others_have_set_is_looked_at_last_also_where_a_gate_failed() -> None:
+    plan, engine = two_models(), Engine({f"chat/helper/{TRAFFIC}": "no pod serves"})
+
+    def program() -> None:
+        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", {})
+
+    run(plan, engine, program, preview=False)
+    for project in ("chat", "search", "isoserve"):
+        after = engine.after[f"Resource {project}/{FOREIGN}"]
+        assert {"search/sentiment", f"search/sentiment/{TRAFFIC}"} <= after
 
 
 def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from components.gates.acts import ACTS
 from components.gates.claims import CLAIM
+from components.gates.foreign_fields import FOREIGN
 from components.kube import Object
 from model_specs.names import LABEL_PROJECT, MANAGED_BY, MAX_NAME
 from regions.resolve import resolve
@@ -67,7 +68,7 @@ def test_the_readme_has_a_row_for_each_noun_and_for_no_other() -> None:
     rows = re.findall(r"^\| (\w+) \|", table.partition("\n\n")[0], re.MULTILINE)
     made = {part.noun for region in REGIONS for part in parts_of(region)}
     made |= {part.noun for region in REGIONS for part in nouns(plan_of(region))}
-    assert set(rows) == made | {*ACTS, CLAIM, "RolloutGate"}, "of acts, all"
+    assert set(rows) == made | {*ACTS, CLAIM, FOREIGN, "RolloutGate"}, "of acts, all"
     assert len(rows) == len(set(rows)), "one row each"
 
 

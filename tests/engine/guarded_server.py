@@ -38,6 +38,7 @@ class Server:
     """One region's API server with its controllers, and what it said when everything came."""
 
     cluster: Cluster
+    kubeconfig: Path
     said: list[str]
 
     def send(self, method: str, path: str, body: Any, form: str) -> requests.Response:
@@ -78,7 +79,8 @@ def from_before() -> Object:
 def guarded_server(root: Path) -> Iterator[Server]:
     """Everything of one region applied, from a copy of the tree at `root`."""
     with lone_server(root, REGION) as world:
-        found = Server(world.cluster(REGION), [])
+        kubeconfig = world.root / ".isoserve" / REGION / "kubeconfig"
+        found = Server(world.cluster(REGION), kubeconfig, [])
         guard = [made for made in OBJECTS.values() if made["kind"].startswith(POLICY)]
         first = [*of_kind("Namespace", OBJECTS.values()), from_before(), *guard]
         for made in first:

@@ -132,12 +132,29 @@ def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
         timeout=30,
     )
     assert answer.ok, answer.text
+    guard = f"{cluster.url}/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    never = [{"expression": "false", "name": "never"}]
+    answer = cluster.session.patch(
+        f"{guard}/isoserve-rbac-least?fieldManager=kubectl-edit",
+        json={"spec": {"matchConditions": never}},
+        headers={"Content-Type": "application/merge-patch+json"},
+        timeout=30,
+    )
+    assert answer.ok, "no policy judges policies"
+    assert cluster.session.delete(f"{guard}/isoserve-pdb-sane", timeout=30).ok
     done = script(world, "drift", "sandbox-aws")
     assert done.returncode != 0, "a hand edit is not what the tree says"
-    assert "chat/helper" in done.stdout
+    told = done.stdout + done.stderr
+    assert "chat/helper" in told
+    policy = "ValidatingAdmissionPolicy isoserve-rbac-least: spec.matchConditions"
+    assert f"{policy} was set by kubectl-edit" in told, "a policy that never matches is none"
+    assert "isoserve-pdb-sane" in told
     mended = world.pulumi("up", "--yes", "--skip-preview", "--refresh", "-s", "sandbox-aws")
     assert mended.returncode == 0, mended.stdout[-2000:]
     assert script(world, "drift", "sandbox-aws").returncode == 0, "`up --refresh` takes it back"
+    policies = {one["metadata"]["name"]: one for one in cluster.session.get(guard).json()["items"]}
+    assert "matchConditions" not in policies["isoserve-rbac-least"]["spec"]
+    assert "isoserve-pdb-sane" in policies
 
 
 def commit(world: World) -> None:
