@@ -82,10 +82,10 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
         head("keda.sh/v1alpha1", "ScaledObject", track.name, work.namespace, labels, {})
         | {
             "spec": {
-                "advanced": {
-                    "horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)},
-                    "restoreToOriginalReplicaCount": False,
-                },
+                # Without restoreToOriginalReplicaCount, whose default is what is wanted: KEDA
+                # writes the whole object when it labels it, without its false values, and each
+                # refresh would miss the field then (keda 2.21, scaledobject_controller.go).
+                "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)}},
                 "cooldownPeriod": scaler.idle_seconds,
                 # Metrics lost: keep what runs, and at least the least that is promised.
                 "fallback": {

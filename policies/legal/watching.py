@@ -295,10 +295,7 @@ SCALED_OBJECT: Final[Plain] = {
     "kind": "ScaledObject",
     "metadata": head(_of_scaler, _track_name),
     "spec": {
-        "advanced": {
-            "horizontalPodAutoscalerConfig": {"behavior": Asked(_behavior)},
-            "restoreToOriginalReplicaCount": False,
-        },
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": Asked(_behavior)}},
         "cooldownPeriod": Asked(lambda subject: model_of(subject).spec.scaling.idle_seconds),
         "fallback": {
             "behavior": "currentReplicasIfHigher",
