@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.admission_row import ANY, OF_A_PROJECT, SPACES, Check, Row, kinds
+from components.admission_row import ANY, SPACES, Check, Row, kinds
 from components.kube import Object
-from model_specs.names import LABEL_MACHINE
+from components.model_cache.volumes import ROOT
+from model_specs.names import CACHE_NAMESPACE, LABEL_MACHINE
 
 _WORKLOADS: Final = (
     kinds("", "v1", "pods", "pods/ephemeralcontainers"),
@@ -24,6 +25,8 @@ _POD: Final = {
     " : dyn(object).spec.template.spec",
     "own": "variables.pod.containers + variables.pod.?initContainers.orValue([])",
     "all": "variables.own + variables.pod.?ephemeralContainers.orValue([])",
+    # The cache agents fill a directory of their node, as its root.
+    "agent": f"object.metadata.namespace == '{CACHE_NAMESPACE}'",
 }
 
 
@@ -47,25 +50,26 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "P01",
         "pss-restricted",
-        OF_A_PROJECT,
+        SPACES,
         Check(
             holds="['hostIPC', 'hostNetwork', 'hostPID'].all(f, !variables.pod[?f].orValue(false))"
-            f" && variables.pod.?volumes.orValue([]).all(v, v.all(k, k in {_VOLUMES}))"
+            f" && variables.pod.?volumes.orValue([]).all(v, v.all(k, k in {_VOLUMES}"
+            f" || (variables.agent && k == 'hostPath' && v.hostPath.path == '{ROOT}')))"
             " && variables.own.all(c, c.?ports.orValue([]).all(p, !has(p.hostPort)))",
-            fault="a model's pod reaches for its node",
+            fault="a pod reaches for its node",
             cure="leave out hostPath and the other host fields",
         ),
         Check(
             holds="variables.pod.?automountServiceAccountToken.orValue(true) == false",
-            fault="a model's pod gets a token for the cluster's API",
+            fault="a pod gets a token for the cluster's API",
             cure="automountServiceAccountToken stays false",
         ),
         Check(
-            holds="variables.pod.?securityContext.?runAsNonRoot.orValue(false)"
-            " && variables.pod.securityContext.?seccompProfile.?type.orValue('') != ''"
+            holds="(variables.agent || (variables.pod.?securityContext.?runAsNonRoot.orValue(false)"
+            " && variables.own.all(c, c.?securityContext.?runAsNonRoot.orValue(true)"
+            " && c.?securityContext.?runAsUser.orValue(1) != 0)))"
+            " && variables.pod.?securityContext.?seccompProfile.?type.orValue('') != ''"
             " && variables.own.all(c, has(c.securityContext)"
-            " && c.securityContext.?runAsNonRoot.orValue(true)"
-            " && c.securityContext.?runAsUser.orValue(1) != 0"
             " && c.securityContext.?seccompProfile.?type.orValue('') != 'Unconfined'"
             " && !c.securityContext.?privileged.orValue(false)"
             " && !c.securityContext.?allowPrivilegeEscalation.orValue(true)"
@@ -90,7 +94,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "P17",
         "gpu-shape",
-        OF_A_PROJECT,
+        SPACES,
         Check(
             holds="variables.pod.?tolerations.orValue([]).all(t, t.?key.orValue('') != '')",
             fault="a pod tolerates every taint and may stand on any node",

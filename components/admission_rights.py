@@ -1,10 +1,10 @@
-"""Guarded rules about the rights of a tenant's people."""
+"""Guarded rules about the rights of a tenant's people, and of the cache agents."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from components.admission_row import ANY, OF_A_PROJECT, Check, Row, kinds
+from components.admission_row import ANY, SPACES, Check, Row, kinds
 from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE
 
 
@@ -12,7 +12,7 @@ def _rights(
     name: str, resource: str, judged: str, variables: dict[str, str], *checks: Check
 ) -> Row:
     return Row(
-        rule="P29", name=name, namespaces=OF_A_PROJECT, objects=ANY, judged=judged,
+        rule="P29", name=name, namespaces=SPACES, objects=ANY, judged=judged,
         kinds=(kinds("rbac.authorization.k8s.io", "v1", resource),), variables=variables,
         checks=checks,
     )  # fmt: skip
@@ -22,7 +22,10 @@ _ROLES: Final = _rights(
     "rbac-least",
     "roles",
     "?rules",
-    {"rules": "object.?rules.orValue([])"},
+    {
+        "agents": f"object.metadata.namespace == '{CACHE_NAMESPACE}'",
+        "rules": "object.?rules.orValue([])",
+    },
     Check(
         holds="variables.rules.all(r, (r.verbs + r.?resources.orValue([])"
         " + r.?apiGroups.orValue([])).all(x, !x.contains('*')))",
@@ -31,7 +34,8 @@ _ROLES: Final = _rights(
     ),
     Check(
         # To patch or to delete a secret is to read it: the answer is the whole object.
-        holds="variables.rules.all(r, r.?resources.orValue([]).all(s, r.verbs.all(v,"
+        holds="variables.agents || variables.rules.all(r,"
+        " r.?resources.orValue([]).all(s, r.verbs.all(v,"
         " v in ['get', 'list', 'watch'] ? s == 'pods/log' || !(s == 'secrets' || s.contains('/'))"
         " : (s == 'pods' && v == 'delete')"
         " || (s == 'secrets' && v in ['create', 'update']))))",
@@ -39,11 +43,19 @@ _ROLES: Final = _rights(
         cure="a project's roles are made for its members",
     ),
     Check(
-        holds=f"object.metadata.name != '{CACHE_ACCOUNT}' || variables.rules.all(r,"
+        holds=f"variables.agents || object.metadata.name != '{CACHE_ACCOUNT}'"
+        " || variables.rules.all(r,"
         " r.?resources.orValue([]).all(s, s == 'pods')"
         " && r.verbs.all(v, v in ['get', 'list', 'watch']))",
         fault="the cache agents would do more than see which pods their nodes have",
         cure="they read models from the registry and need nothing else of a project",
+    ),
+    Check(
+        holds=f"!variables.agents || (object.metadata.name == '{CACHE_ACCOUNT}'"
+        " && variables.rules.all(r, r.?resources.orValue([]).all(s, s == 'events')"
+        " && r.verbs.all(v, v == 'create')))",
+        fault="whoever has it would act among the cache agents",
+        cure="they write Events there, and nobody else has a right",
     ),
 )
 _BINDINGS: Final = _rights(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.admission_row import ANY, OF_A_PROJECT, OURS, Check, Kinds, Row, kinds
+from components.admission_row import ANY, OF_A_PROJECT, OURS, SPACES, Check, Kinds, Row, kinds
 from components.kube import Object
 from model_specs.names import GATEWAY_NAMESPACE
 from regions.exposure import DECIDING, EXPOSURES, SIDES
@@ -149,7 +149,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "P05",
         "no-side-door",
-        OF_A_PROJECT,
+        SPACES,
         (
             kinds("", "v1", "services"),
             kinds("networking.k8s.io", "v1", "ingresses"),
@@ -157,11 +157,11 @@ ROWS: Final[tuple[Row, ...]] = (
         ),
         _DOORS,
     ),
-    _row("P21", "route-own-name", OF_A_PROJECT, (kinds(_GATEWAY, "v1", "httproutes"),), _OWN),
+    _row("P21", "route-own-name", SPACES, (kinds(_GATEWAY, "v1", "httproutes"),), _OWN),
     _row(
         "P21",
         "tenant-isolation",
-        OF_A_PROJECT,
+        OURS,
         (kinds(_GATEWAY, "v1", "httproutes"), kinds(_GATEWAY, "*", "referencegrants")),
         _HOME,
     ),

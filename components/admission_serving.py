@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.admission_row import ANY, OF_A_PROJECT, Check, Row, kinds
+from components.admission_row import ANY, OF_A_PROJECT, SPACES, Check, Row, kinds
 from model_specs.names import LABEL_PROJECT
 
 _BUDGET: Final = Row(
     rule="P11",
     name="pdb-sane",
-    namespaces=OF_A_PROJECT,
+    namespaces=SPACES,
     objects=ANY,
     kinds=(kinds("policy", "v1", "poddisruptionbudgets"),),
     judged="spec",

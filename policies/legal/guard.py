@@ -16,7 +16,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-gpu-shape": (
         "P17",
-        "d19cffdd3da13d38717a29a20cc35e63d2d52f7ffee7540f2b1f3d08fce79460",
+        "bc2b1e2cf2db5a3103a07131065edb72e1c4a30aa0745c7693034cf7015e0da9",
     ),
     "isoserve-image-digest": (
         "P02",
@@ -40,11 +40,11 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-no-side-door": (
         "P05",
-        "f9c666b846e2c5a8c6a7fe89b0bc4b50ac1117c9d4c2f95a9adb77e838f84bcb",
+        "c2f6508fc7842f186dba07e62960948014585b99d380290a7f448ca6032c6af7",
     ),
     "isoserve-pdb-sane": (
         "P11",
-        "6380b0e60a6c52670370a293ef800187dc3c6dd6bb9781d3016b1e5692b54722",
+        "c9fda09105577e90bfda55c5aa6d809c55d958065a44e47ca24d7a5ace99abfd",
     ),
     "isoserve-pss-namespace": (
         "P01",
@@ -52,7 +52,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-pss-restricted": (
         "P01",
-        "65c8b8ede247728dd5bcc8a854e420b6beeccc081bfc15bee74cf5db12240c4f",
+        "b6f00447307115278548dc9f7fafff7a31ced9e9ff87ac3458811c1c51c65562",
     ),
     "isoserve-public-needs-auth": (
         "P04",
@@ -60,19 +60,19 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-rbac-bindings": (
         "P29",
-        "52524ee1ca80ce1d4a28bd52c5443dbc16f28b82799caaeb4e304448cd81f5aa",
+        "7b3a8b5f0b8fb97fec306932814ce623ac90c65f075835088bd0bf4b36c4dddd",
     ),
     "isoserve-rbac-least": (
         "P29",
-        "1c5fb840f85adb34cb860443180c2b2cbb870e618d68b823c26e30b986fd49ab",
+        "a1af212714de37bbd52a50f9f451c80f15ae3cac2eaa4398aa301fdbba227a42",
     ),
     "isoserve-route-own-name": (
         "P21",
-        "567f5db2b246ebddad8b72db865d8db0775035271c9a4a0344dba9574d929436",
+        "07d59b85ef228d2974b43f0ae7f07d13a3f75ad75a3aa92a56778a87123fda66",
     ),
     "isoserve-tenant-isolation": (
         "P21",
-        "e9f0841b8b227d2974d22abfd9171e089728c0ee323a1c3aa112724a14627f2e",
+        "f0d3cd1c8454fb48ed87a8df59dd2154a632d4f129f2c121a84a430f8b889c52",
     ),
     "isoserve-tenant-volumes": (
         "P21",

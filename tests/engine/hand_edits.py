@@ -81,6 +81,7 @@ _MAIN: Final = f"{_POD}/containers/0"
 _SECURITY: Final = f"{_MAIN}/securityContext"
 _NIGHTLY: Final = "/spec/jobTemplate/spec/template/spec"
 _SENTIMENT: Final = ("Deployment", "search", "sentiment")
+_AGENT: Final = ("DaemonSet", "isoserve-cache", "cache-gpu-l4-1")
 _LABELS: Final = "/metadata/labels"
 _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
@@ -115,6 +116,16 @@ _PODS: Final = (
     ),
     *_edits("pss-restricted", "CronJob", "search", "nightly-index", {f"{_NIGHTLY}/hostPID": True}),
     *_edits(
+        "pss-restricted",
+        *_AGENT,
+        {f"{_POD}/hostNetwork": True},
+        {f"{_POD}/volumes/-": {"hostPath": {"path": "/"}, "name": "node"}},
+        {f"{_POD}/volumes/1/hostPath/path": "/var/lib"},
+        {f"{_POD}/automountServiceAccountToken": True},
+        {f"{_SECURITY}/privileged": True, f"{_SECURITY}/allowPrivilegeEscalation": True},
+        {f"{_SECURITY}/capabilities/add": ["SYS_ADMIN"]},
+    ),
+    *_edits(
         "image-digest",
         *_SENTIMENT,
         {f"{_MAIN}/image": UNPINNED},
@@ -129,9 +140,7 @@ _PODS: Final = (
     ),
     *_edits(
         "image-digest",
-        "DaemonSet",
-        "isoserve-cache",
-        "cache-gpu-l4-1",
+        *_AGENT,
         {f"{_MAIN}/image": UNPINNED},
     ),
     *_edits(
@@ -140,6 +149,7 @@ _PODS: Final = (
         {f"{_POD}/tolerations/-": {"operator": "Exists"}},
         {f"{_POD}/nodeSelector": GONE},
     ),
+    *_edits("gpu-shape", *_AGENT, {f"{_POD}/tolerations/-": {"operator": "Exists"}}),
     *_edits(
         "no-secret-literal",
         *_SENTIMENT,
@@ -288,6 +298,27 @@ _WALLS: Final = (
         {"/rules/0/resources/-": "configmaps"},
         {"/rules/0/verbs/-": "delete"},
     ),
+    *_edits(
+        "rbac-least",
+        "Role",
+        "isoserve-cache",
+        "cache-agent",
+        {"/rules/0/resources/-": "secrets"},
+        {"/rules/0/verbs/-": "delete"},
+        {"/metadata/name": "project-admin"},
+    ),
+    *_edits(
+        "rbac-bindings",
+        "RoleBinding",
+        "isoserve-cache",
+        "cache-agent",
+        {"/subjects/-": {"kind": "ServiceAccount", "name": "default", "namespace": "chat"}},
+        {"/subjects/-": {"apiGroup": RBAC, "kind": "Group", "name": "search-admins"}},
+        {
+            "/roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"},
+            "/metadata/name": "x",
+        },
+    ),
 )
 _BALANCER: Final = "/spec/infrastructure/annotations"
 _ROUTES: Final = (
@@ -359,6 +390,16 @@ _ROUTES: Final = (
     ),
     *_edits(
         "no-side-door",
+        "Service",
+        "isoserve-cache",
+        "cache-gpu-l4-1",
+        {"/spec/externalIPs": ["203.0.113.7"]},
+        {"/spec/clusterIP": GONE, "/spec/type": "NodePort", "/metadata/name": "more"},
+        {"/metadata/name": "away", "/spec": _AWAY},
+        judge="as-asked",
+    ),
+    *_edits(
+        "no-side-door",
         "HTTPRoute",
         "vision",
         "tagger",
@@ -397,6 +438,18 @@ _ROUTES: Final = (
         "chat",
         "helper",
         {"/spec/rules/1/backendRefs/0/namespace": "search"},
+        {
+            "/metadata/name": "grant",
+            "/apiVersion": "gateway.networking.k8s.io/v1beta1",
+            "/kind": "ReferenceGrant",
+            "/spec": {"from": [_FROM], "to": [{"group": "", "kind": "Service"}]},
+        },
+    ),
+    *_edits(
+        "tenant-isolation",
+        "Service",
+        "isoserve-cache",
+        "cache-gpu-l4-1",
         {
             "/metadata/name": "grant",
             "/apiVersion": "gateway.networking.k8s.io/v1beta1",
