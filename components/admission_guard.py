@@ -4,8 +4,8 @@ A policy judges what is written and never who writes: what Pulumi and the contro
 because it is right. Deletions are not judged, since `pulumi destroy` deletes as the same person
 does, and neither is what only several objects show together: drift detection finds both.
 A policy takes a second to come into force: what only a changed one allows (a looser rule; another
-domain, registry port, namespace of proxies or of Prometheus, another thing that models may call)
-may need a second `up`.
+domain, registry port, host of images, namespace of proxies or of Prometheus, another thing that
+models may call) may need a second `up`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def _places(plan: RegionPlan) -> dict[str, str]:
                 for place in (call.networks or (call.namespace,))
             ]
         ),
+        "hosts": str([*plan.image_hosts]),
         "proxies": str([*plan.proxy_namespaces]),
         "scraper": f"'{plan.prometheus.namespace}'",
     }

@@ -90,6 +90,18 @@ ROWS: Final[tuple[Row, ...]] = (
             cure="write it as registry/name@sha256:<64 hex digits>",
         ),
     ),
+    # A debugging container may come from anywhere, pinned: an incident needs its tools.
+    _row(
+        "P02",
+        "image-host",
+        SPACES,
+        Check(
+            holds="variables.own.all(c,"
+            " variables.hosts.exists(h, c.?image.orValue('').startsWith(h + '/')))",
+            fault="an image comes from a registry that the region's profile does not list",
+            cure="mirror it to one of its image_hosts",
+        ),
+    ),
     # That a GPU's request equals its limit, the API server asks by itself.
     _row(
         "P17",

@@ -296,6 +296,8 @@ class RegionPlan:
     grafana_url: str
     prometheus: PrometheusPlan
     proxy_namespaces: tuple[str, ...]
+    image_hosts: tuple[str, ...]
+    """The registries whose images may run there."""
     reachable: tuple[CallPlan, ...]
     """What models' own code may call where its spec says so."""
     system_namespaces: tuple[str, ...]

@@ -423,6 +423,7 @@ def _plan(
         grafana_url=profile.grafana_url,
         prometheus=_prometheus(profile),
         proxy_namespaces=profile.proxy_namespaces,
+        image_hosts=tuple(profile.image_hosts),
         reachable=tuple(map(way, profile.reachable)),
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
         priority_classes=_PRIORITIES if whole else (),

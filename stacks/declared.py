@@ -193,7 +193,7 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
          _differ(lambda plan: [g.annotations for g in plan.gateways]),
          "each cloud has its own words for the side of the internet"),
         (r"AdmissionGuard/ValidatingAdmissionPolicy",
-         r"spec\.variables\[(addresses|provider|proxies|reachable|registry|scraper)\]\.expression.*",
+         r"spec\.variables\[(addresses|hosts|provider|proxies|reachable|registry|scraper)\]\.expression.*",
          _always, "the place's own facts, from its profile"),
         (r"Model(Server|Job|Cache)/.*", r".*\.tolerations.*", _differ(_others_taints),
          "others put taints of their own on the nodes there"),

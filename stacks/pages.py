@@ -9,6 +9,7 @@ from components.gates.foreign_fields import OTHERS, in_names
 from components.order import ROWS
 from components.ownership import FIELDS, NODE_GROUP
 from model_specs.codes import CODES
+from policies.by_hand import NOT_REFUSED
 from policies.catalogue import ELSEWHERE, RULES
 from policies.rule import Rule
 
@@ -38,16 +39,23 @@ def _rules() -> str:
         for rule in rules:
             kinds = ", ".join(sorted(kind.rsplit(":", 1)[-1] for kind in rule.kinds))
             about = kinds or "the region"
-            lines += f"| {row} | `{rule.name}` | {rule.level} | {about} | {rule.text} |\n"
+            hand = NOT_REFUSED.get(rule.name, "refused")
+            lines += f"| {row} | `{rule.name}` | {rule.level} | {about} | {rule.text} | {hand} |\n"
         if not rules:
-            lines += f"| {row} | | | | {ELSEWHERE[row]} |\n"
+            lines += f"| {row} | | | | {ELSEWHERE[row]} | |\n"
     return (
         "# Rules\n\n"
         "What `isoserve policy` and the pack (`pulumi preview|up --policy-pack policies`) hold "
         "everything against that a region would have. Both fail closed: a rule that cannot run is "
         "a finding. An exception is a row of `policies/waivers.yaml` with the rule's name, the "
         "resource, an owner, a reason and a last day at most 90 days away.\n\n"
-        "| row | rule | level | judges | what must hold |\n| --- | --- | --- | --- | --- |\n"
+        "Where the last column says `refused`, the API server refuses the same by hand, in the "
+        "namespaces of projects and of the cache agents (components/admission_guard.py); else it "
+        "says why it does not. What it does not refuse, a refresh finds and `pulumi up --refresh` "
+        "takes back, in our objects and in what the stack has in AWS. An object that nobody "
+        "rendered stays, under the rules that are refused.\n\n"
+        "| row | rule | level | judges | what must hold | by hand |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
         f"{lines}"
     )
 

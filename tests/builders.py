@@ -345,6 +345,7 @@ def a_region_plan(**over: Any) -> RegionPlan:
             url="http://prometheus.monitoring.svc:9090", namespace="monitoring", labels={}
         ),
         proxy_namespaces=("envoy-gateway-system",),
+        image_hosts=("registry.example.com",),
         reachable=(),
         system_namespaces=("isoserve-cache", "isoserve-gateway", "isoserve-system"),
         priority_classes=(("isoserve-preemptible", 1000), ("isoserve-standard", 1_000_000)),

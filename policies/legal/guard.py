@@ -22,6 +22,10 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
         "P02",
         "d15beb67c5d5833449a38ec25cdf9c2339078a406f3b82093389fe0e663eca10",
     ),
+    "isoserve-image-host": (
+        "P02",
+        "a602a3f64d8898d49ef7e036e736cf526a5df488113f33e109ab6934c699ed73",
+    ),
     "isoserve-keda-fallback": (
         "P15",
         "95946dbc793a83559c69cf9c2668ea67e2980a91a48e864ef73bba4bfce141f0",

@@ -350,6 +350,7 @@ def places(subject: Subject) -> dict[str, str]:
     profile = subject.facts.profile
     return {
         "domain": f"'{profile.domain}'",
+        "hosts": str([*profile.image_hosts]),
         "provider": f"'{profile.provider}'",
         "proxies": str([*profile.proxy_namespaces]),
         "registry": str([*profile.registry.ports]),

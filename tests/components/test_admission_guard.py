@@ -11,6 +11,7 @@ import pytest
 from components.admission_guard import ROWS, objects
 from components.admission_row import Row
 from components.kube import Object
+from policies.by_hand import AWS, NOT_REFUSED
 from policies.catalogue import RULES
 from policies.judge import Finding
 from policies.resources import of_object
@@ -151,6 +152,22 @@ def test_a_row_is_a_mandatory_one_of_the_catalogue(row: Row) -> None:
     assert row.rule in CATALOGUE - ADVISORY, "what may be is not refused"
     rule = rules()[row.name]
     assert (rule.row, rule.level) == (row.rule, MANDATORY), "one name, one rule, two judges"
+
+
+def test_every_rule_is_refused_by_hand_too_or_says_why_not() -> None:
+    guarded = {row.name for row in ROWS}
+    assert set(rules()) == guarded | set(NOT_REFUSED)
+    assert not guarded & set(NOT_REFUSED), "what is refused needs no reason"
+
+
+def test_what_is_said_to_be_of_aws_judges_no_object_of_the_cluster() -> None:
+    for name, why in NOT_REFUSED.items():
+        kinds = rules()[name].kinds
+        of_aws = {kind for kind in kinds if kind.startswith("aws:")}
+        if why == AWS:
+            assert kinds == of_aws, name
+        elif kinds:
+            assert kinds != of_aws, f"{name} has another reason"
 
 
 def test_every_row_is_tried_by_hand_edits() -> None:

@@ -10,7 +10,8 @@ from components.kube import Object
 from tests.examples import Identity
 
 GONE: Final = object()
-UNPINNED: Final = "docker.io/library/busybox:1.37"
+UNPINNED: Final = "registry.example.com/library/busybox:1.37"
+STRANGERS: Final = f"example.net/own/tool@sha256:{'a' * 64}"
 SECRET: Final = {"secretKeyRef": {"key": "token", "name": "hub"}}
 RBAC: Final = "rbac.authorization.k8s.io"
 
@@ -131,6 +132,14 @@ _PODS: Final = (
         {f"{_MAIN}/image": UNPINNED},
         {f"{_POD}/initContainers/0/image": UNPINNED},
     ),
+    *_edits(
+        "image-host",
+        *_SENTIMENT,
+        {f"{_MAIN}/image": STRANGERS},
+        {f"{_POD}/initContainers/0/image": STRANGERS},
+        {f"{_MAIN}/image": f"registry.example.com.{STRANGERS}"},
+    ),
+    *_edits("image-host", *_AGENT, {f"{_MAIN}/image": STRANGERS}),
     *_edits(
         "image-digest",
         "CronJob",
