@@ -105,21 +105,29 @@ class _Region:
     scaled: Collection[Key]
     roles: Mapping[str, pulumi.Resource]
 
-    def outcome(self, step: Step, before: Sequence[Outcome]) -> pulumi.Input[Outcome]:
-        """Register a step, if everything that it comes after went well."""
+    def outcome(
+        self, step: Step, earlier: Sequence[Step], before: Sequence[Outcome]
+    ) -> pulumi.Input[Outcome]:
+        """Register a step, if everything `earlier` went well: `before` are the outcomes.
+
+        It comes after the roles that itself and the accounts before it name: the engine keeps what
+        it deletes in the order of direct dependencies alone, and a role may go where its account
+        stays (ScheduleDeletes in pkg/resource/deploy/step_generator.go of v3.200.0).
+        """
         found = [one.resource for one in before if one.resource is not None]
         if len(found) < len(before):
             return _STAYS
+        named = (self.roles.get(role_named(one.made)) for one in (step, *earlier) if one.made)
+        found += [role for role in named if role is not None]
         noun = self.nouns[step.noun, step.owner]
         if step.gate is not None:
             return _of_gate(step.gate, gate_resource(step.gate, self.cluster, noun, found))
         assert step.made is not None
         ignored = left_alone(step.made, self.scaled)
-        role = self.roles.get(role_named(step.made))
         options = pulumi.ResourceOptions(
             parent=noun,
             provider=self.provider,
-            depends_on=[*found, *([role] if role else [])],
+            depends_on=found,
             ignore_changes=ignored,
         )
         own = pulumi.CustomResource(token(step.made), step.name, dict(step.made), options)
@@ -156,7 +164,7 @@ def register(
     for step, earlier in ordered(parts, plan, ROWS):
         own = owner(step.made, projects) if step.made else step.model.partition("/")[0]
         before = [made[one.key] for one in earlier] or [claimed[own]]
-        made[step.key] = _then(before, partial(region.outcome, step))
+        made[step.key] = _then(before, partial(region.outcome, step, earlier))
     for noun in nouns.values():
         noun.register_outputs({})
     every = [*claimed.values(), *made.values()]

@@ -17,13 +17,15 @@ _WRITE_SECONDS: Final = 30.0
 _ABSENT, _CONFLICT, _TOO_MANY = 404, 409, 429
 _OURS: Final = "app.kubernetes.io%2Fmanaged-by%3Disoserve"
 _LISTS: Final = {
+    "CronJob": f"/apis/batch/v1/namespaces/{{}}/cronjobs?labelSelector={_OURS}",
     "DaemonSet": f"/apis/apps/v1/namespaces/{{}}/daemonsets?labelSelector={_OURS}",
     "Deployment": f"/apis/apps/v1/namespaces/{{}}/deployments?labelSelector={_OURS}",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "Pod": "/api/v1/namespaces/{}/pods",
 }
 
 Lister = Callable[[str, str], list[Object]]
-"""(kind, namespace) -> the live objects of ours: Deployment, DaemonSet or Pod."""
+"""(kind, namespace) -> the live objects of a kind of _LISTS."""
 
 
 class ApiError(Exception):
@@ -98,7 +100,8 @@ class KubeClient:
         return self._object("PATCH", f"{path}?fieldManager={MANAGER}", body)
 
     def listed(self, kind: str, namespace: str) -> list[Object]:
-        """The live objects of a kind of _LISTS: of ours, except for pods."""
+        """The live objects of a kind of _LISTS: of ours, and all pods and Jobs, which
+        controllers make."""
         what = f"list {kind} in {namespace}"
         body = self._body("GET", _LISTS[kind].format(namespace), None, what)
         try:

@@ -18,6 +18,7 @@ from components.engine import register
 from components.gates.acts import HANDOVER, TRAFFIC
 from components.gates.claims import CLAIM, owner, projects_of
 from components.gates.resources import _GateProvider, _WaitProvider
+from components.model_job import run_name
 from components.parts import parts
 from regions.plan import RegionPlan
 from stacks.program import cluster
@@ -50,11 +51,17 @@ class Engine(mocks.MockMonitor):
         self.made.add(f"{request.type.rpartition(':')[2]} {request.name}")
         urn = self.make_urn("", request.type, request.name)
         own = f"{request.type.rpartition(':')[2]} {request.name}"
-        self.after[own] = {one.rpartition("::")[2] for one in request.dependencies}
+        self.after[own] = set(map(_shown, request.dependencies))
         answer = resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
         answer.object.CopyFrom(request.object)
         answer.object.update({"fault": self.faults.get(request.name, "")})
         return answer
+
+
+def _shown(urn: str) -> str:
+    """Kind and name of an URN."""
+    *_, kind, name = urn.split("::")
+    return f"{kind.rpartition(':')[2]} {name}"
 
 
 def two_models() -> RegionPlan:
@@ -173,6 +180,35 @@ def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:
 
     run(plan, engine, program, preview=False)
     account = engine.after["ServiceAccount search/sentiment"]
-    assert "reader-search" in account, "a pod that starts before it would have no role for ever"
-    assert "other" not in account
-    assert "search/sentiment" in engine.after["Deployment search/sentiment"], "its account"
+    assert "Role reader-search" in account, "a pod that starts earlier has no role for ever"
+    assert "Role other" not in account
+    deployment = engine.after["Deployment search/sentiment"]
+    assert {"Role reader-search", "ServiceAccount search/sentiment"} <= deployment
+
+
+@pytest.mark.parametrize("batch", [{}, {"schedule": "0 3 * * *"}], ids=["Job", "CronJob"])
+def test_all_that_a_job_s_pods_need_goes_after_them(batch: dict[str, str]) -> None:
+    fields = {"command": ["score"], "input": "pairs", **batch}
+    job = a_model("search", "scores", batch=fields)
+    plan, engine = (
+        planned(job, profile=a_profile(machines={"gpu.l4.1": an_offer(9, 9)})),
+        Engine({}),
+    )
+    own = plan.jobs[0]
+
+    def program() -> None:
+        roles = {own.data.role: Role("job"), "other": Role("other")}
+        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", roles)
+
+    run(plan, engine, program, preview=False)
+    name = run_name(own)
+    runs = f"{'CronJob' if batch else 'Job'} search/{name}"
+    drain = f"Resource search/{name}/PodDrain"
+    assert drain in engine.after[runs], "what is deleted first is waited for"
+    policies = {one for one in engine.made if one.startswith("NetworkPolicy search/")}
+    account = "ServiceAccount search/scores"
+    assert "NetworkPolicy search/scores" in policies, "its own, and its project's"
+    assert {account, *policies} <= engine.after[drain]
+    assert "Role job" in engine.after[account]
+    assert "Role job" in engine.after[drain], "the role may go where the account stays"
+    assert "Role other" not in engine.after[drain]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any, Final
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from components.order import ROWS, Row
 from components.parts import Part, parts
 from regions.plan import RegionPlan
+from stacks.reviewing.moments import acts_between, side_of
 from stacks.reviewing.transitions import Finding, transitions
 from tests.examples import a_model, a_profile, address, an_offer, planned
 
@@ -212,6 +215,71 @@ def test_policies_stay_until_the_pods_behind_them_have_ended(row: str) -> None:
     empty = planned(profile=PROFILE)
     assert names(a_plan(), empty) == names(a_plan(), nothing()) == set()
     assert names(a_plan(), empty, row) == {"pods without walls"}
+
+
+DRAINS: Final = (
+    "a project's policies, then the drain of its pods",
+    "a model's policies, then the drain of its pods",
+    "a model's account, then the drain of its pods",
+    "the drain of pods, then the pods",
+)
+NIGHTLY: Final = {"schedule": "0 3 * * *"}
+every_batch = pytest.mark.parametrize("batch", [{}, NIGHTLY], ids=["once", "nightly"])
+
+
+def a_job(**batch: Any) -> RegionPlan:
+    """The model as a batch job."""
+    other = a_model(name="ranker", machine_type="cpu.4", image="mlserver")
+    job = a_model(batch={"command": ["score"], **batch})
+    return planned(job, other, profile=PROFILE)
+
+
+def gone(old: RegionPlan, new: RegionPlan) -> set[str]:
+    """The acts of deleting something."""
+    sides = [side_of(plan, parts(plan), MODEL, ROWS) for plan in (old, new)]
+    return {act.id for act in acts_between(*sides) if act.id.startswith("-")}
+
+
+@pytest.mark.parametrize("row", DRAINS)
+@every_batch
+def test_what_a_job_s_pods_need_stays_until_they_have_ended(
+    batch: dict[str, Any], row: str
+) -> None:
+    empty = planned(profile=PROFILE)
+    assert names(a_job(**batch), empty) == names(a_job(**batch), nothing()) == set()
+    assert names(a_job(**batch), empty, row) == {"pods without walls"}
+
+
+def test_a_job_without_a_drain_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.order.GATES", {})
+    assert names(a_job(), nothing()) == {"pods without walls"}
+
+
+@every_batch
+def test_a_job_of_a_new_project_never_runs_without_its_policies(batch: dict[str, Any]) -> None:
+    empty = planned(profile=PROFILE)
+    rows = "a project's policies, then its pods", DRAINS[0]
+    assert names(empty, a_job(**batch)) == set()
+    assert names(empty, a_job(**batch), *rows) == {"pods without walls"}
+
+
+def test_a_job_that_gets_another_run_or_becomes_a_server_keeps_its_policies() -> None:
+    once, again, nightly = a_job(), a_job(retries=1), a_job(**NIGHTLY)
+    for before, after in permutations((once, again, nightly, a_plan(), a_plan(access="public")), 2):
+        assert names(before, after) == set()
+    run = f"search/sentiment-{once.jobs[0].run}"
+    waits = {f"-batch/v1 Job {run}", f"-PodDrain {run}"}
+    assert gone(once, again) == waits, "the next run takes its place, and it is waited for"
+
+
+def test_what_stays_between_two_that_go_keeps_them_in_no_order() -> None:
+    kept = [row for row in ROWS if row.name not in DRAINS[2:]]
+    drain = next(row for row in ROWS if row.name == DRAINS[3])
+    through_account = [*kept, replace(drain, later=("ServiceAccount",))]
+    once, again = a_job(), a_job(retries=1)
+    (finding,) = found(once, again, through_account)
+    assert finding.name == "pods without walls", "the account stays, so the old run may go last"
+    assert found(once, nothing(), through_account) != [], "the account goes before its pods end"
 
 
 def test_the_policy_of_other_ports_stays_until_the_pods_behind_it_have_ended() -> None:
