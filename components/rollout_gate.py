@@ -45,8 +45,15 @@ _AWAY_SECONDS: Final = 30.0
 _REFUSED_SECONDS: Final = 60.0
 _SAY_SECONDS: Final = 10.0
 _NO_FAULTS: Final = "[]"
-_LACKS: Final = {"preemptible": "preempted, or its pool is full", "spot": "no spot capacity"}
-"""What is said of a workload by what it may lack a node for (TrackPlan.interruption)."""
+_FALLS_BACK: Final = "an on-demand node is added after {} s without a spot one"
+_LACKS: Final = {
+    ("preemptible", False): "preempted, or its pool is full",
+    ("preemptible", True): f"preempted, or its pools are full; {_FALLS_BACK}",
+    ("spot", False): "no spot capacity, and it waits for spot nodes alone",
+    ("spot", True): f"no spot capacity and no free on-demand node; {_FALLS_BACK}",
+}
+"""What is said of a workload by what it may lack a node for (TrackPlan.interruption), and whether
+it falls back to on-demand nodes."""
 
 
 Fault = Sequence[str]
@@ -173,8 +180,8 @@ class _Wait:
             since = self._away_since.setdefault(target.id, now)
             if is_late or now - since >= _AWAY_SECONDS:
                 del self.pending[target.id]
-                why = f"{_LACKS[target.may_lack]}: {away}"
-                self._say(f"{target.id} is not there, {why}; it comes back by itself")
+                why = f"{_lack(target)}: {away}; it comes back by itself"
+                self._say(f"{target.id} is not there, {why}")
             return ""
         if broken or is_late:
             return [*(one.why for one in broken or found), "its pods are not ready yet"][0]
@@ -203,6 +210,11 @@ class _Wait:
         served = [p for p in self._projects if p not in self._failed and p not in waiting]
         if self._failed and served:
             yield f"served: {', '.join(map(_of, served))}"
+
+
+def _lack(target: Target) -> str:
+    seconds = target.fallback_seconds
+    return _LACKS[target.may_lack, seconds > 0].format(seconds)
 
 
 def _of(project: str) -> str:

@@ -54,6 +54,7 @@ def _target(server: ServerPlan, track: TrackPlan) -> dict[str, Any]:
         timeout_seconds=track.startup.gate_timeout_seconds,
         project=server.workload.project,
         may_lack="",  # nobody is led to pods that are away, whatever for
+        fallback_seconds=0,
     )
     return asdict(wanted)
 

@@ -150,7 +150,7 @@ def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
     plan = {"share": 1, "candidate": {"targets": [], "version": "new"}, "answers": []}
     target = {"kind": "Deployment", "namespace": "chat", "name": "helper-candidate", "least": 1}
     plan["candidate"]["targets"] = [  # type: ignore[index]
-        {**target, "timeout_seconds": 1, "project": "chat", "may_lack": ""}
+        {**target, "timeout_seconds": 1, "project": "chat", "may_lack": "", "fallback_seconds": 0}
     ]
     plan["stable"] = {"targets": [], "version": "old"}
     gate = _WaitProvider()
