@@ -169,6 +169,7 @@ class Replay:
             timeout_seconds=LIMIT_SECONDS,
             project="",
             may_lack="",
+            fallback_seconds=0,
         )
         return live is not None and is_ready(target, live)
 

@@ -130,11 +130,27 @@ def test_twenty_random_changes_are_what_the_proof_computes(world: World) -> None
     assert stale > PAIRS / 4, "or the looks see nothing"
 
 
+SIX: Final[Fields] = {"scaling": {"min": 6, "max": 6}}
+HELD: Final[Fields] = {"capacity": {"spot": True, "on_demand_base": 2}}
+FALLS: Final[Fields] = {"capacity": {**HELD["capacity"], "spot_fallback": "on_demand"}}
+
+
+@pytest.mark.parametrize("turn", [(HELD, FALLS), (FALLS, HELD)], ids=["on", "off"])
+def test_a_spot_fallback_is_turned_without_losing_a_pod(
+    world: World, turn: tuple[Fields, Fields]
+) -> None:
+    project = f"falls-{turn.index(FALLS)}"
+    old, new = (in_project(project, {**SIX, **fields}) for fields in turn)
+    replay = walked(begun(world, REGION, change(f"{project}/sentiment", old, new, ROWS)),
+                    random.Random(1))  # fmt: skip
+    assert replay.differs == []
+    assert replay.served().pods == 6
+
+
 # -- what the proof warns of: without a row of the order, users meet it ---------------------------
 
 SERVICE: Final = "pods that serve, then the Service to them"
 AWAY: Final = "users away from a candidate, then its pods"
-SIX: Final[Fields] = {"scaling": {"min": 6, "max": 6}}
 
 
 def swapped() -> Fields:

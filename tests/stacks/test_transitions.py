@@ -142,6 +142,29 @@ def test_spot_pods_come_before_on_demand_pods_go() -> None:
     assert "fewer serve" in names(before, after, *rows)
 
 
+@pytest.mark.parametrize("size", [(3, 3), (3, 8), (6, 6), (6, 9)], ids=str)
+@pytest.mark.parametrize("base", [0, 2, 3])
+def test_a_spot_fallback_that_comes_or_goes_takes_no_pod_away(
+    base: int, size: tuple[int, int]
+) -> None:
+    scaling = {"min": size[0], "max": size[1]}
+    spot = {"spot": True, "on_demand_base": base}
+    held = a_plan(scaling=scaling, capacity=spot)
+    falls = a_plan(scaling=scaling, capacity={**spot, "spot_fallback": "on_demand"})
+    demand = a_plan(scaling=scaling)
+    assert (held != falls) == (base < size[1]), "or there are no spot pods"
+    for before, after in permutations((held, falls, demand), 2):
+        assert names(before, after) == set()
+
+
+def test_fewer_on_demand_pods_wait_for_spot_pods_that_may_fall_back_too() -> None:
+    rows = ("spot pods, then fewer on demand", "spot pods, then fewer on demand taken over")
+    scaling = {"min": 6, "max": 8}
+    falls = {"spot": True, "on_demand_base": 2, "spot_fallback": "on_demand"}
+    before, after = a_plan(scaling=scaling), a_plan(scaling=scaling, capacity=falls)
+    assert "fewer serve" in names(before, after, *rows)
+
+
 def test_a_field_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = a_plan(**FIXED), a_plan(scaling={"min": 3, "max": 6})
     assert found(before, after) == []
@@ -307,13 +330,14 @@ def any_spec(dice: random.Random) -> Fields:
     """What a spec can ask for, but for who serves whom."""
     least = dice.randint(1, 4)
     base = dice.randint(-(-least // 2), least)
+    spot = {"spot": True, "on_demand_base": base, "spot_fallback": ("none", "on_demand")[base % 2]}
     return {
         "access": dice.choice(["private", "permissive", "public"]),
         "image": dice.choice(["vllm", "vllm", "text-embeddings-inference", "triton"]),
         "model": dice.choice([address("search", "sentiment", 3), LATER]),
         "scaling": {"min": least, "max": least + dice.choice([0, 0, 3])},
         "env": dice.choice([{}, {"SEED": "7"}]),
-        "capacity": {"spot": True, "on_demand_base": base} if dice.random() < 0.3 else {},
+        "capacity": spot if dice.random() < 0.3 else {},
     }
 
 
