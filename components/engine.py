@@ -61,15 +61,21 @@ _STAYS: Final = Outcome(resource=None, faults=())
 
 
 def _of_gate(gate: Gate, resource: GateResource) -> pulumi.Input[Outcome]:
-    """The outcome of a gate, known once it has acted; a preview takes it that every gate passes."""
+    """The outcome of a gate, known once it has acted; a preview takes it that every gate passes.
+
+    So does an `up --continue-on-error` of a gate that the engine passes over, after a failure
+    before it: the engine passes over all that comes after it too, and would delete what it is not
+    told of.
+    """
     passed = Outcome(resource=resource, faults=())
     if pulumi.runtime.is_dry_run():
         return passed
 
     def judged(fault: str | None) -> Outcome:
-        return Outcome(resource=None, faults=((gate.model, fault),)) if fault else passed
+        failed = fault and not pulumi.contains_unknowns(fault)
+        return Outcome(resource=None, faults=((gate.model, str(fault)),)) if failed else passed
 
-    return resource.fault.apply(judged)
+    return resource.fault.apply(judged, run_with_unknowns=True)
 
 
 def _then(
@@ -152,7 +158,8 @@ def register(
     A resource that fails makes the engine stop all that has not begun, in every project. So a gate
     never fails by itself: it says what it met, whatever comes after it is not registered, which
     leaves it as it is in the region, and the RolloutGate fails in its place after everything else.
-    The engine deletes nothing in an `up` that fails.
+    The engine deletes nothing in an `up` that fails; with `--continue-on-error` it would, and the
+    program fails at its end (see stop_if_incomplete in components.rollout_gate).
     """
     parts = list(parts)
     nouns = {(part.noun, part.name): Noun(part.noun, part.name) for part in parts}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from components.gates.claims import CLAIM, owner, projects_of
 from components.gates.resources import _GateProvider, _WaitProvider
 from components.model_job import run_name
 from components.parts import parts
+from components.rollout_gate import RolloutGate, stop_if_incomplete
 from regions.plan import RegionPlan
 from stacks.program import cluster
 from stacks.recorded import without_trace
@@ -39,11 +41,15 @@ class NoAnswers(mocks.Mocks):
 
 
 class Engine(mocks.MockMonitor):
-    """Makes what it is asked for; gates named in `faults` say that they failed."""
+    """Makes what it is asked for; gates named in `faults` say that they failed.
 
-    def __init__(self, faults: dict[str, str]) -> None:
+    Told to go on, it passes over what is named in `skipped`.
+    """
+
+    def __init__(self, faults: dict[str, str], skipped: Collection[str] = ()) -> None:
         super().__init__(NoAnswers())
         self.faults = faults
+        self.skipped = skipped
         self.made: set[str] = set()
         self.after: dict[str, set[str]] = {}
 
@@ -53,6 +59,9 @@ class Engine(mocks.MockMonitor):
         own = f"{request.type.rpartition(':')[2]} {request.name}"
         self.after[own] = set(map(_shown, request.dependencies))
         answer = resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
+        if request.name in self.skipped:
+            answer.result = resource_pb2.Result.FAIL
+            return answer
         answer.object.CopyFrom(request.object)
         answer.object.update({"fault": self.faults.get(request.name, "")})
         return answer
@@ -90,9 +99,11 @@ def run(plan: RegionPlan, engine: Engine, program: Callable[[], None], *, previe
         runner.run(in_loop(), context=Context())
 
 
-def registered(faults: dict[str, str], *, preview: bool) -> tuple[set[str], list[list[str]]]:
+def registered(
+    faults: dict[str, str], *, preview: bool, skipped: Collection[str] = ()
+) -> tuple[set[str], list[list[str]]]:
     """What the engine was asked to make, and what RolloutGate would be told."""
-    plan, engine = two_models(), Engine(faults)
+    plan, engine = two_models(), Engine(faults, skipped)
     told: list[str] = []
 
     def program() -> None:
@@ -136,6 +147,32 @@ def test_a_name_that_is_anothers_leaves_all_of_its_project_and_nothing_else() ->
     assert len(objects) == of_chat + gates, "every object of it, and its gates"
     assert not any("search" in one.partition(" ")[2] for one in objects)
     assert nouns <= made, "components hold them in the state"
+
+
+def test_what_comes_after_a_gate_that_was_passed_over_stays_in_the_program() -> None:
+    everything, _ = registered({}, preview=False)
+    skipped = {f"chat/helper/{TRAFFIC}", f"chat/{CLAIM}"}
+    made, faults = registered({}, preview=False, skipped=skipped)
+    assert made == everything, "the engine deletes what it is not told of, and passes over the rest"
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("skipped", "preview", "fails"),
+    [((), False, False), (("rollout",), False, True), (("rollout",), True, False)],
+    ids=["passed", "passed over", "preview"],
+)
+def test_a_program_whose_last_gate_has_not_passed_fails(
+    skipped: tuple[str, ...], preview: bool, fails: bool
+) -> None:
+    plan, engine = two_models(), Engine({}, skipped)
+
+    def program() -> None:
+        stop_if_incomplete(RolloutGate([], plan, "kubeconfig", [], "[]"))
+
+    ends = pytest.raises(pulumi.RunError, match="nothing was deleted") if fails else nullcontext()
+    with ends:
+        run(plan, engine, program, preview=preview)
 
 
 def test_a_preview_shows_everything_whatever_a_gate_said_last_time() -> None:
