@@ -62,15 +62,21 @@ _STAYS: Final = Outcome(resource=None, faults=())
 
 
 def _of_gate(gate: Gate, resource: GateResource) -> pulumi.Input[Outcome]:
-    """The outcome of a gate, known once it has acted; a preview takes it that every gate passes."""
+    """The outcome of a gate, known once it has acted; a preview takes it that every gate passes.
+
+    So does an `up --continue-on-error` of a gate that the engine passes over, after a failure
+    before it: the engine passes over all that comes after it too, and would delete what it is not
+    told of.
+    """
     passed = Outcome(resource=resource, faults=())
     if pulumi.runtime.is_dry_run():
         return passed
 
     def judged(fault: str | None) -> Outcome:
-        return Outcome(resource=None, faults=((gate.model, fault),)) if fault else passed
+        failed = fault and not pulumi.contains_unknowns(fault)
+        return Outcome(resource=None, faults=((gate.model, str(fault)),)) if failed else passed
 
-    return resource.fault.apply(judged)
+    return resource.fault.apply(judged, run_with_unknowns=True)
 
 
 def _then(
@@ -123,21 +129,29 @@ class _Region:
     scaled: Collection[Key]
     roles: Mapping[str, pulumi.Resource]
 
-    def outcome(self, step: Step, before: Sequence[Outcome]) -> pulumi.Input[Outcome]:
-        """Register a step, if everything that it comes after went well."""
+    def outcome(
+        self, step: Step, earlier: Sequence[Step], before: Sequence[Outcome]
+    ) -> pulumi.Input[Outcome]:
+        """Register a step, if everything `earlier` went well: `before` are the outcomes.
+
+        It comes after the roles that itself and the accounts before it name: the engine keeps what
+        it deletes in the order of direct dependencies alone, and a role may go where its account
+        stays (ScheduleDeletes in pkg/resource/deploy/step_generator.go of v3.200.0).
+        """
         found = [one.resource for one in before if one.resource is not None]
         if len(found) < len(before):
             return _STAYS
+        named = (self.roles.get(role_named(one.made)) for one in (step, *earlier) if one.made)
+        found += [role for role in named if role is not None]
         noun = self.nouns[step.noun, step.owner]
         if step.gate is not None:
             return _of_gate(step.gate, gate_resource(step.gate, self.cluster, noun, found))
         assert step.made is not None
         ignored = left_alone(step.made, self.scaled)
-        role = self.roles.get(role_named(step.made))
         options = pulumi.ResourceOptions(
             parent=noun,
             provider=self.provider,
-            depends_on=[*found, *([role] if role else [])],
+            depends_on=found,
             ignore_changes=ignored,
         )
         own = pulumi.CustomResource(token(step.made), step.name, dict(step.made), options)
@@ -162,7 +176,8 @@ def register(
     A resource that fails makes the engine stop all that has not begun, in every project. So a gate
     never fails by itself: it says what it met, whatever comes after it is not registered, which
     leaves it as it is in the region, and the RolloutGate fails in its place after everything else.
-    The engine deletes nothing in an `up` that fails.
+    The engine deletes nothing in an `up` that fails; with `--continue-on-error` it would, and the
+    program fails at its end (see stop_if_incomplete in components.rollout_gate).
     """
     parts = list(parts)
     nouns = {(part.noun, part.name): Noun(part.noun, part.name) for part in parts}
@@ -174,7 +189,7 @@ def register(
     for step, earlier in ordered(parts, plan, ROWS):
         own = owner(step.made, projects) if step.made else step.model.partition("/")[0]
         before = [made[one.key] for one in earlier] or [claimed[own]]
-        made[step.key] = _then(before, partial(region.outcome, step))
+        made[step.key] = _then(before, partial(region.outcome, step, earlier))
     for noun in nouns.values():
         noun.register_outputs({})
     last = _looked_through(parts, plan, cluster, list(made.values()))

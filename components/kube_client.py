@@ -17,15 +17,17 @@ _WRITE_SECONDS: Final = 30.0
 _ABSENT, _CONFLICT, _TOO_MANY = 404, 409, 429
 _OURS: Final = "app.kubernetes.io%2Fmanaged-by%3Disoserve"
 _LISTS: Final = {
+    "CronJob": f"/apis/batch/v1/namespaces/{{}}/cronjobs?labelSelector={_OURS}",
     "DaemonSet": f"/apis/apps/v1/namespaces/{{}}/daemonsets?labelSelector={_OURS}",
     "Deployment": f"/apis/apps/v1/namespaces/{{}}/deployments?labelSelector={_OURS}",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "Pod": "/api/v1/namespaces/{}/pods",
 }
 
 Body = Object | list[Object] | None
 """What is sent: an object, the steps of a JSON patch, or nothing."""
 Lister = Callable[[str, str], list[Object]]
-"""(kind, namespace) -> the live objects of ours: Deployment, DaemonSet or Pod."""
+"""(kind, namespace) -> the live objects of a kind of _LISTS."""
 
 
 class ApiError(Exception):
@@ -110,7 +112,8 @@ class KubeClient:
         return self._object("PATCH", where, body, "merge-patch+json")
 
     def listed(self, kind: str, namespace: str) -> list[Object]:
-        """The live objects of a kind of _LISTS: of ours, except for pods."""
+        """The live objects of a kind of _LISTS: of ours, and all pods and Jobs, which
+        controllers make."""
         what = f"list {kind} in {namespace}"
         body = self._body(_LISTS[kind].format(namespace), what)
         try:

@@ -44,12 +44,17 @@ def _job_spec(plan: JobPlan) -> Object:
     }
 
 
+def run_name(plan: JobPlan) -> str:
+    """The name of the CronJob, or of the Job: a Job cannot be changed, so a new one is a run."""
+    return plan.workload.model if plan.schedule else f"{plan.workload.model}-{plan.run}"
+
+
 def _run(plan: JobPlan) -> Object:
-    """The CronJob, or a Job named by its spec: a Job cannot be changed, a new one is a run."""
-    work, spec = plan.workload, _job_spec(plan)
+    """The CronJob, or the Job."""
+    work, name, spec = plan.workload, run_name(plan), _job_spec(plan)
     labels = {**work.labels, LABEL_ROLE: "model-job"}
     if plan.schedule:
-        return head("batch/v1", "CronJob", work.model, work.namespace, labels, {}) | {
+        return head("batch/v1", "CronJob", name, work.namespace, labels, {}) | {
             "spec": {
                 "concurrencyPolicy": "Forbid",
                 "failedJobsHistoryLimit": 3,
@@ -60,7 +65,6 @@ def _run(plan: JobPlan) -> Object:
                 "timeZone": plan.timezone,
             }
         }
-    name = f"{work.model}-{plan.run}"
     del spec["ttlSecondsAfterFinished"]  # a finished run that vanishes would be run again by `up`
     return head("batch/v1", "Job", name, work.namespace, labels, {}) | {"spec": spec}
 

@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from typing import Final
 
 from components.gates.acts import (
+    GATES,
     HANDOVER,
     POD_DRAIN,
     ROUTE_DRAIN,
@@ -20,7 +21,6 @@ from components.gates.acts import (
     SPOT,
     TRAFFIC,
     Gate,
-    gates,
 )
 from components.kube import Object
 from components.model_network import LABEL_VERSION
@@ -196,8 +196,16 @@ ROWS: Final[tuple[Row, ...]] = (
         why=_CLOSED,
     ),
     Row(
+        name="a model's account, then the drain of its pods",
+        later=(POD_DRAIN,),
+        later_scope=_model,
+        earlier="ServiceAccount",
+        earlier_scope=_model,
+        why="pods would end their work without the rights that they began it with",
+    ),
+    Row(
         name="the drain of pods, then the pods",
-        later=("Deployment",),
+        later=("CronJob", "Deployment", "Job"),
         later_scope=_model,
         earlier=POD_DRAIN,
         earlier_scope=_model,
@@ -348,8 +356,9 @@ def _all_steps(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Step]:
     for part in parts:
         for made in part.objects:
             yield Step(noun=part.noun, owner=part.name, model=part.model, made=made, gate=None)
-    for gate in gates(plan):
-        yield Step(noun="ModelServer", owner=gate.model, model=gate.model, made=None, gate=gate)
+    for noun, gates in GATES.items():
+        for gate in gates(plan):
+            yield Step(noun=noun, owner=gate.model, model=gate.model, made=None, gate=gate)
 
 
 Order = list[tuple[Step, tuple[Step, ...]]]

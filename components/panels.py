@@ -15,6 +15,8 @@ METRICS: Final[dict[str, str]] = {
     "envoy_cluster_upstream_rq_xx": "the gateways' Envoys",
     "isoserve_cache_budget_bytes": "the cache agent of each node",
     "isoserve_cache_held_bytes": "the cache agent of each node, by project and model",
+    "isoserve_cache_models": "the cache agent of each node, by state",
+    "isoserve_cache_unknown_projects": "the cache agent of each node",
     "kube_deployment_spec_replicas": "kube-state-metrics",
     "kube_deployment_status_replicas_ready": "kube-state-metrics",
     "kube_node_labels": "kube-state-metrics with nodes=[isoserve.dev/machine-type] allowed",

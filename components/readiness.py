@@ -17,7 +17,8 @@ class Target:
     """A workload that must be ready: at least `least` pods of its newest template.
 
     `project` is whose it is, empty for the region's own. `may_lack` says for what it may be away
-    (`preemptible`, `spot`); empty where it must be there.
+    (`preemptible`, `spot`); empty where it must be there. `fallback_seconds` is above 0 where the
+    node autoscaler adds an on-demand node after so long without a spot one.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Target:
     timeout_seconds: int
     project: str
     may_lack: str
+    fallback_seconds: int
 
     @property
     def id(self) -> str:
@@ -55,6 +57,7 @@ def targets(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Target]:
                     timeout_seconds=limit,
                     project=projects.get(key[0], ""),
                     may_lack=track.interruption if track else "",
+                    fallback_seconds=track.placement.fallback_seconds if track else 0,
                 )
 
 

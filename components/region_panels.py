@@ -1,4 +1,4 @@
-"""What the region's dashboard shows: all models, the pages, the nodes and their GPUs and disks."""
+"""What the region's dashboard shows: all models, the pages, the nodes and their GPUs and caches."""
 
 from __future__ import annotations
 
@@ -54,4 +54,16 @@ def cache_fill() -> Panel:
     return lines("Cache disk filled", "percentunit", (share, "{{node}}"))
 
 
-REGION: Final = (firing, models, nodes, gpus, cache_fill)
+def cache_gaps() -> Panel:
+    """Versions that each node was to hold and could not, and projects whose pods it cannot see."""
+    refused = 'isoserve_cache_models{state="refused"} > 0'
+    unknown = "isoserve_cache_unknown_projects > 0"
+    return lines(
+        "Cache gaps",
+        "short",
+        (refused, "{{node}}: versions refused"),
+        (unknown, "{{node}}: projects whose pods are not known"),
+    )
+
+
+REGION: Final = (firing, models, nodes, gpus, cache_fill, cache_gaps)

@@ -5,10 +5,9 @@ them a second, and keeps its promise: a finished `up` serves, a failed one names
 reason. What stands on capacity that may go, spot nodes or what others leave, may be away: then it
 is named, and `up` ends well.
 
-It is one and not one a project: with `--continue-on-error` the pinned engine (v3.200.0) deletes
-beside what failed and then refuses its own state, and without it a failed resource stops all that
-has not begun; the dynamic host runs four waits at a time. So the one gate waits project by project,
-and fails for the gates before it too (see components.engine.register): nothing depends on it.
+It is one and not one a project: a failed resource makes the engine stop all that has not begun, and
+the dynamic host runs four waits at a time. So the one gate waits project by project, and fails for
+the gates before it too (see components.engine.register): nothing depends on it.
 """
 
 from __future__ import annotations
@@ -45,8 +44,18 @@ _AWAY_SECONDS: Final = 30.0
 _REFUSED_SECONDS: Final = 60.0
 _SAY_SECONDS: Final = 10.0
 _NO_FAULTS: Final = "[]"
-_LACKS: Final = {"preemptible": "preempted, or its pool is full", "spot": "no spot capacity"}
-"""What is said of a workload by what it may lack a node for (TrackPlan.interruption)."""
+_INCOMPLETE: Final = (
+    "what is named above has failed, so nothing was deleted; mend it and run `up` again"
+)
+_FALLS_BACK: Final = "an on-demand node is added after {} s without a spot one"
+_LACKS: Final = {
+    ("preemptible", False): "preempted, or its pool is full",
+    ("preemptible", True): f"preempted, or its pools are full; {_FALLS_BACK}",
+    ("spot", False): "no spot capacity, and it waits for spot nodes alone",
+    ("spot", True): f"no spot capacity and no free on-demand node; {_FALLS_BACK}",
+}
+"""What is said of a workload by what it may lack a node for (TrackPlan.interruption), and whether
+it falls back to on-demand nodes."""
 
 
 Fault = Sequence[str]
@@ -173,8 +182,8 @@ class _Wait:
             since = self._away_since.setdefault(target.id, now)
             if is_late or now - since >= _AWAY_SECONDS:
                 del self.pending[target.id]
-                why = f"{_LACKS[target.may_lack]}: {away}"
-                self._say(f"{target.id} is not there, {why}; it comes back by itself")
+                why = f"{_lack(target)}: {away}; it comes back by itself"
+                self._say(f"{target.id} is not there, {why}")
             return ""
         if broken or is_late:
             return [*(one.why for one in broken or found), "its pods are not ready yet"][0]
@@ -203,6 +212,11 @@ class _Wait:
         served = [p for p in self._projects if p not in self._failed and p not in waiting]
         if self._failed and served:
             yield f"served: {', '.join(map(_of, served))}"
+
+
+def _lack(target: Target) -> str:
+    seconds = target.fallback_seconds
+    return _LACKS[target.may_lack, seconds > 0].format(seconds)
 
 
 def _of(project: str) -> str:
@@ -278,8 +292,11 @@ class _GateProvider(dynamic.ResourceProvider):
 class RolloutGate(dynamic.Resource):
     """Comes last: it depends on everything else, `after`.
 
-    `faults` is a JSON list of what gates before it failed with: each a Fault.
+    `faults` is a JSON list of what gates before it failed with: each a Fault. `digest` stays
+    unknown where it failed, or the engine passed it over since something before it did.
     """
+
+    digest: pulumi.Output[str]
 
     def __init__(
         self,
@@ -300,3 +317,18 @@ class RolloutGate(dynamic.Resource):
         }
         last = pulumi.ResourceOptions(depends_on=after)
         super().__init__(_GateProvider(), "rollout", props, last)
+
+
+def stop_if_incomplete(gate: RolloutGate) -> None:
+    """Fail the program once the gate has not passed.
+
+    An engine that goes on after a failure (`--continue-on-error`) ends with deletions: of what a
+    failed gate has held back, and of what was to go once everything else serves. After a program
+    that failed it deletes nothing (deployment_executor.go of v3.200.0).
+    """
+
+    def judged(digest: str) -> None:
+        if pulumi.contains_unknowns(digest) and not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(_INCOMPLETE)
+
+    gate.digest.apply(judged, run_with_unknowns=True)

@@ -30,7 +30,7 @@ def _live(found: Sequence[Track], services: Sequence[Resource]) -> list[Track]:
 
 def _more_pods(live: Sequence[Track]) -> tuple[str, str]:
     """What gives a model two pods that stay, and the field."""
-    if any(track.may_go and not track.is_spot for track in live):
+    if any(track.gives_way for track in live):
         return "let capacity.priority be standard", "capacity.priority"
     if any(track.is_spot for track in live):
         return "raise capacity.on_demand_base to 2", "capacity.on_demand_base"
@@ -126,10 +126,20 @@ def _spread(estate: Estate) -> Iterator[Fault]:
             yield Fault(track.deployment, what, _UNSET, "")
 
 
+def _more_base(stable: Sequence[Track], least: int) -> tuple[str, str, str]:
+    """What takes too many pods from a model, what keeps them, and the field."""
+    if any(track.gives_way for track in stable):
+        fix = "let capacity.priority be standard, or capacity.spot be false"
+        return "pods of higher rank need its nodes", fix, "capacity.priority"
+    fix = f"raise capacity.on_demand_base to {least}"
+    return "the spot nodes go", fix, "capacity.on_demand_base"
+
+
 @whole("P13", "spot-base")
 def _spot_base(estate: Estate) -> Iterator[Fault]:
     """Beside spot nodes, which a cloud takes back all at once, at least half of a model's least
-    replicas stand on on-demand nodes, and never none."""
+    replicas stand on on-demand nodes, and never none. Preemptible pods are counted as none there
+    too: they give way to others."""
     for name, found in estate.once(by_model).items():
         spec = found[0].model.spec
         stable = [track for track in found if not track.is_candidate]
@@ -139,13 +149,13 @@ def _spot_base(estate: Estate) -> Iterator[Fault]:
         base = sum(
             track.most if spec.scaling.scale_to_zero else track.least
             for track in stable
-            if not track.is_spot
+            if not track.may_go
         )
         least = math.ceil(spec.scaling.min / 2)
         if base < least:
-            what = f"leaves {base} of {name} when the spot nodes go, half its least is {least}"
-            fix = f"raise capacity.on_demand_base to {least}"
-            yield Fault(stable[0].deployment, what, fix, "capacity.on_demand_base")
+            cause, fix, field = _more_base(stable, least)
+            what = f"leaves {base} of {name} when {cause}, half its least is {least}"
+            yield Fault(stable[0].deployment, what, fix, field)
 
 
 RULES: Final[tuple[Rule, ...]] = (

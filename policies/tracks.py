@@ -90,9 +90,14 @@ class Track:
         return self.capacity == "spot"
 
     @property
+    def gives_way(self) -> bool:
+        """Whether its replicas may all be taken for pods of higher rank."""
+        return bool(self.pod.get("priorityClassName") == PREEMPTIBLE)
+
+    @property
     def may_go(self) -> bool:
         """Whether its replicas may all be taken: with their nodes, or for pods of higher rank."""
-        return self.is_spot or self.pod.get("priorityClassName") == PREEMPTIBLE
+        return self.is_spot or self.gives_way
 
 
 def target(scaler: Resource) -> tuple[str, str]:

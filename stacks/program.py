@@ -14,7 +14,7 @@ from components.engine import register
 from components.model_registry.account import Account
 from components.model_registry.engine import ModelRegistry
 from components.parts import parts
-from components.rollout_gate import RolloutGate
+from components.rollout_gate import RolloutGate, stop_if_incomplete
 from components.service_dashboard import dashboard_uid, dashboard_url
 from model_specs.moment import VARIABLE, written
 from regions.plan import AccountPlan, RegionPlan
@@ -117,7 +117,8 @@ def build(plan: RegionPlan, root: Path) -> None:
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
     made = register(rendered, plan, cluster(plan, root), kubeconfig, registry.readers)
-    RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults)
+    gate = RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults)
+    stop_if_incomplete(gate)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])
     pulumi.export("expired", [f"{row.model}: ttl passed on {row.ttl}" for row in plan.expired])

@@ -8,16 +8,17 @@ a change is told from a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from components.gates.drains import Pods
 from components.gates.traffic_shift import Shift
+from components.model_job import run_name
 from components.model_network import server_ports, wall_name
 from components.readiness import Target
 from components.synthetic_probe.answers import Candidate, candidates, version
-from regions.model_plan import ServerPlan, TrackPlan
+from regions.model_plan import JobPlan, ServerPlan, TrackPlan
 from regions.plan import RegionPlan
 
 HANDOVER: Final = "ReplicaHandover"
@@ -27,6 +28,9 @@ SHIFT: Final = "TrafficShift"
 SPOT: Final = "SpotGate"
 TRAFFIC: Final = "TrafficGate"
 ACTS: Final = (HANDOVER, POD_DRAIN, ROUTE_DRAIN, SHIFT, SPOT, TRAFFIC)
+_JOB_GRACE_SECONDS: Final = 30
+"""What a pod gets that asks for nothing (Kubernetes API reference, PodSpec v1,
+terminationGracePeriodSeconds)."""
 Asked = Mapping[str, Any]
 """What a gate is asked: JSON values only."""
 
@@ -50,6 +54,7 @@ def _target(server: ServerPlan, track: TrackPlan) -> dict[str, Any]:
         timeout_seconds=track.startup.gate_timeout_seconds,
         project=server.workload.project,
         may_lack="",  # nobody is led to pods that are away, whatever for
+        fallback_seconds=0,
     )
     return asdict(wanted)
 
@@ -142,14 +147,40 @@ def _drains(server: ServerPlan) -> Iterator[Gate]:
     yield Gate(kind=POD_DRAIN, name=name, model=work.id, asked=asdict(pods))
 
 
-def gates(plan: RegionPlan) -> Iterator[Gate]:
-    """All acts of a region's `up` but the last, the RolloutGate."""
+def _drain_of_job(job: JobPlan) -> Gate:
+    """It waits when it is deleted: where the job goes, or its next run takes its place."""
+    work = job.workload
+    pods = Pods(namespace=work.namespace, labels=work.labels, grace_seconds=_JOB_GRACE_SECONDS)
+    name = f"{work.namespace}/{run_name(job)}"
+    return Gate(kind=POD_DRAIN, name=name, model=work.id, asked=asdict(pods))
+
+
+def _of_servers(plan: RegionPlan) -> Iterator[Gate]:
+    """The acts of `up` for models that answer."""
     for server in plan.servers:
         yield from _drains(server)
         yield from _handovers(server)
         yield from _shift(server)
         yield from _spot(server)
         yield _traffic(server)
+
+
+def _of_jobs(plan: RegionPlan) -> Iterator[Gate]:
+    """The acts of `up` for batch jobs."""
+    yield from map(_drain_of_job, plan.jobs)
+
+
+GATES: Final[dict[str, Callable[[RegionPlan], Iterator[Gate]]]] = {
+    "ModelJob": _of_jobs,
+    "ModelServer": _of_servers,
+}
+"""All acts of a region's `up` but the last, the RolloutGate, by the noun that they belong to."""
+
+
+def gates(plan: RegionPlan) -> Iterator[Gate]:
+    """These acts of all nouns."""
+    for of_noun in GATES.values():
+        yield from of_noun(plan)
 
 
 def _rows(side: Asked) -> list[Target]:

@@ -1,54 +1,74 @@
 """What `up` waits for while it deletes: proxies that follow a route, and pods that end.
 
 The provider does not wait for what it deletes (`pulumi.com/skipAwait`). Without these waits a
-Service would go while the gateway still sends to it, and a pod's NetworkPolicies while it still
-answers its last requests.
+Service would go while the gateway still sends to it, and a pod's NetworkPolicies and role while it
+still answers its last requests, or works on as a job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from components.kube import Object
 from components.kube_client import ApiError, Lister
-from model_specs.names import LABEL_ROLE, LABEL_TRACK
+from model_specs.names import LABEL_ROLE
 
 _PERIOD_SECONDS: Final = 1.0
 _SLACK_SECONDS: Final = 60.0
 """Beyond the grace: the garbage collector comes to the pods of a Deployment that is deleted, and
 the kubelet tells that a pod has ended."""
 _ENDED: Final = frozenset({"Failed", "Succeeded"})
+_MAKERS: Final = {"model-job": ("CronJob", "Job"), "model-server": ("Deployment",)}
+"""What makes the pods of a role, whatever makes others first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pods:
-    """The server pods of one model, and how long each may take to end."""
+    """The pods of one model, and how long each may take to end."""
 
     namespace: str
     labels: dict[str, str]
     grace_seconds: int
 
 
-def leaving(what: Pods, pods: Iterable[Object], deployments: Iterable[Object]) -> Iterator[str]:
-    """The names of pods that end, or shall: their Deployment is gone."""
-    kept = {
-        one["metadata"]["labels"].get(LABEL_TRACK)
-        for one in deployments
-        if _is_of(what, one) and "deletionTimestamp" not in one["metadata"]
-    }
-    for pod in pods:
-        head = pod["metadata"]
-        if not _is_of(what, pod) or pod.get("status", {}).get("phase") in _ENDED:
-            continue
-        if "deletionTimestamp" in head or head["labels"].get(LABEL_TRACK) not in kept:
-            yield str(head["name"])
+_Own = tuple[str, str]
+"""Kind and name, within one namespace."""
 
 
-def _is_of(what: Pods, made: Object) -> bool:
-    labels = made["metadata"].get("labels") or {}
-    return bool(what.labels.items() <= labels.items()) and labels.get(LABEL_ROLE) == "model-server"
+def leaving(what: Pods, lister: Lister) -> Iterator[str]:
+    """The names of pods that end, or shall: what makes them is gone, or about to go.
+
+    Raises ApiError.
+    """
+    found = [pod for pod in lister("Pod", what.namespace) if _runs(what, pod)]
+    kept: set[_Own] = set()
+    for role in {pod["metadata"]["labels"].get(LABEL_ROLE) for pod in found}:
+        for kind in _MAKERS.get(role, ()):
+            makers = lister(kind, what.namespace)
+            kept |= {(kind, str(one["metadata"]["name"])) for one in makers if _stays(one, kept)}
+    for pod in found:
+        if not _stays(pod, kept):
+            yield str(pod["metadata"]["name"])
+
+
+def _runs(what: Pods, pod: Object) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    is_own = what.labels.items() <= labels.items() and labels.get(LABEL_ROLE) in _MAKERS
+    return is_own and pod.get("status", {}).get("phase") not in _ENDED
+
+
+def _stays(made: Object, kept: Collection[_Own]) -> bool:
+    """Whether nobody has deleted it, nor what makes it; what a person made by hand stays."""
+    makers = {_maker(owner) for owner in made["metadata"].get("ownerReferences") or ()}
+    return "deletionTimestamp" not in made["metadata"] and makers <= set(kept)
+
+
+def _maker(owner: Object) -> _Own:
+    """Whom an owner stands for: a ReplicaSet is named after its Deployment, and a hash."""
+    kind, name = str(owner["kind"]), str(owner["name"])
+    return ("Deployment", name.rpartition("-")[0]) if kind == "ReplicaSet" else (kind, name)
 
 
 def await_end(
@@ -64,8 +84,7 @@ def await_end(
     deadline = clock() + what.grace_seconds + _SLACK_SECONDS
     while True:
         try:
-            deployments = lister("Deployment", what.namespace)
-            left = sorted(leaving(what, lister("Pod", what.namespace), deployments))
+            left = sorted(leaving(what, lister))
         except ApiError as error:
             left = [f"the API server does not tell: {error}"]
         if not left:

@@ -24,19 +24,23 @@ from regions.plan import RegionPlan
 LARGEST: Final = 20_000
 SHOWN: Final = frozenset(
     {
-        "BackendTrafficPolicy", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Namespace",
-        "NetworkPolicy", "ScaledObject", "SecurityPolicy", "Service",
+        "BackendTrafficPolicy", "CronJob", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler",
+        "Job", "Namespace", "NetworkPolicy", "ScaledObject", "SecurityPolicy", "Service",
+        "ServiceAccount",
     }
 )  # fmt: skip
-"""Kinds that decide who is answered by what."""
+"""Kinds that decide who is answered by what, and what pods reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One plan's steps of a model and its project by key, with the closure of what is before."""
+    """One plan's steps of a model and its project by key."""
 
     steps: Mapping[str, Step]
+    direct: Mapping[str, frozenset[str]]
+    """What each comes directly after: by that alone the engine orders what it deletes."""
     before: Mapping[str, frozenset[str]]
+    """The closure of it: in that order it makes what it makes."""
     scaled: Mapping[tuple[str, str], int]
     """The least replicas by the Deployment, as namespace and name, that an autoscaler targets."""
 
@@ -63,20 +67,23 @@ def side_of(
 ) -> Side:
     """The model's own steps and its project's."""
     if plan is None:
-        return Side({}, {}, {})
+        return Side({}, {}, {}, {})
     project = model.partition("/")[0]
     servers = tuple(s for s in plan.servers if s.workload.id == model)
-    namespaces = {s.workload.namespace for s in servers} or {project}
+    jobs = tuple(job for job in plan.jobs if job.workload.id == model)
+    works = [server.workload for server in servers] + [job.workload for job in jobs]
+    namespaces = {work.namespace for work in works} or {project}
     mine = [
         part if part.model else replace(part, objects=_within(part, namespaces))
         for part in parts
         if part.model in ("", model)
     ]
-    found: Order = ordered(mine, replace(plan, servers=servers), rows)
+    found: Order = ordered(mine, replace(plan, servers=servers, jobs=jobs), rows)
+    direct: dict[str, frozenset[str]] = {}
     before: dict[str, frozenset[str]] = {}
     for step, earlier in found:
-        keys = {one.key for one in earlier}
-        before[step.key] = frozenset(keys.union(*(before[key] for key in keys)))
+        keys = direct[step.key] = frozenset(one.key for one in earlier)
+        before[step.key] = keys.union(*(before[key] for key in keys))
     steps = {step.key: step for step, _ in found}
     scaled = {
         own: _least(step.made)
@@ -84,7 +91,7 @@ def side_of(
         if step.made is not None
         for own in targeted([step.made])
     }
-    return Side(steps, before, scaled)
+    return Side(steps, direct, before, scaled)
 
 
 def _least(scaler: Object) -> int:
@@ -144,7 +151,7 @@ def acts_between(old: Side, new: Side) -> list[Act]:
     made = frozenset(act.id for act in acts)
     gone = [key for key, step in old.steps.items() if key not in new.steps and _is_about(step)]
     for key in gone:
-        later = frozenset(f"-{other}" for other in gone if key in old.before[other])
+        later = frozenset(f"-{other}" for other in gone if key in old.direct[other])
         step = old.steps[key]
         acts.append(Act(f"-{key}", f"{step.kind} {step.name} is deleted", made | later))
     known = {act.id for act in acts}

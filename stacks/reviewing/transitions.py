@@ -17,7 +17,7 @@ from typing import Any, Final
 from components.gates.acts import HANDOVER, POD_DRAIN, takes
 from components.kube import Object
 from components.model_network import LABEL_VERSION
-from components.order import ROWS, Row
+from components.order import ROWS, WORKLOADS, Row, Step
 from components.ownership import left_alone, targeted
 from components.parts import Part, parts
 from regions.plan import RegionPlan
@@ -38,6 +38,7 @@ CROWDED, FEWER, UNSEEN = "no room side by side", "fewer serve", "orders not look
 ACCEPTABLE: Final = frozenset({FEWER, UNSEEN})
 """Findings that a person may accept, in an incident for example: users are still served. So are
 they where it is CROWDED, which stacks.reviewing.side_by_side finds."""
+_RUNS: Final = ("CronJob", "Job")
 _DEFAULT_REPLICAS: Final = 1
 """What the API server sets where a manifest has none."""
 
@@ -205,17 +206,25 @@ class Users:
             and {"Egress", "Ingress"} <= set(made["spec"].get("policyTypes", ()))
             for made in at.objects.values()
         )
-        return bool(self._deployments(at)) and not closed
+        runs = any(made["kind"] in _RUNS for made in at.objects.values())
+        return (runs or bool(self._deployments(at))) and not closed
 
     def is_left_to_drain(self, at: Moment) -> bool:
-        """Whether pods may still end while a policy around them is gone, or nobody waits for it."""
+        """Whether pods may still end though their account or a policy around them is gone, or
+        nobody waits for their end."""
         gone = [(key, step) for key, step in self.old.steps.items() if key not in self.new.steps]
         waits = {f"-{key}" for key, step in gone if step.kind == POD_DRAIN}
-        own = {f"-{k}" for k, step in gone if step.kind == "Deployment" and step.model == self.name}
-        policies = {f"-{key}" for key, step in gone if step.kind == "NetworkPolicy"}
-        if waits <= at.done:
-            return bool(waits) and not own <= at.done
-        return bool(policies & at.done)
+        own = {f"-{k}" for k, step in gone if step.kind in WORKLOADS and step.model == self.name}
+        needed = {f"-{key}" for key, step in gone if _needed(step, self.name)}
+        if waits and waits <= at.done:
+            return not own <= at.done
+        is_over = not any(step.model == self.name for step in self.new.steps.values())
+        return bool(needed & at.done) and (bool(waits) or (bool(own) and is_over))
+
+
+def _needed(step: Step, model: str) -> bool:
+    """Whether a model's pods need it until they have ended: a policy, or their account."""
+    return step.kind == "NetworkPolicy" or (step.kind == "ServiceAccount" and step.model == model)
 
 
 def _role(made: Object) -> str:
@@ -283,7 +292,7 @@ def _open(model: Users, at: Moment, first: Moment, last: Moment) -> str:
     if model.is_open(at) and not model.is_open(first) and not model.is_open(last):
         return "its pods may run while no policy of the project closes them"
     if model.is_left_to_drain(at):
-        return "its pods may still end while a policy around them is gone already"
+        return "its pods may still end while their account or a policy around them is gone already"
     return ""
 
 
@@ -320,8 +329,9 @@ def _only(plan: RegionPlan | None, models: set[str]) -> tuple[RegionPlan | None,
     """A plan with these models alone, and what is made of it."""
     if plan is None:
         return None, ()
-    few = tuple(server for server in plan.servers if server.workload.id in models)
-    plan = replace(plan, servers=few, jobs=(), caches=(), pools=())
+    servers = tuple(server for server in plan.servers if server.workload.id in models)
+    jobs = tuple(job for job in plan.jobs if job.workload.id in models)
+    plan = replace(plan, servers=servers, jobs=jobs, caches=(), pools=())
     return plan, list(parts(plan))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from components.gates.acts import HANDOVER, TRAFFIC
 from components.gates.claims import CLAIM, owner, projects_of
 from components.gates.foreign_fields import FOREIGN
 from components.gates.resources import _GateProvider, _WaitProvider
+from components.model_job import run_name
 from components.parts import parts
+from components.rollout_gate import RolloutGate, stop_if_incomplete
 from regions.plan import RegionPlan
 from stacks.program import cluster
 from stacks.recorded import without_trace
@@ -39,11 +42,15 @@ class NoAnswers(mocks.Mocks):
 
 
 class Engine(mocks.MockMonitor):
-    """Makes what it is asked for; gates named in `faults` say that they failed."""
+    """Makes what it is asked for; gates named in `faults` say that they failed.
 
-    def __init__(self, faults: dict[str, str]) -> None:
+    Told to go on, it passes over what is named in `skipped`.
+    """
+
+    def __init__(self, faults: dict[str, str], skipped: Collection[str] = ()) -> None:
         super().__init__(NoAnswers())
         self.faults = faults
+        self.skipped = skipped
         self.made: set[str] = set()
         self.after: dict[str, set[str]] = {}
 
@@ -51,11 +58,20 @@ class Engine(mocks.MockMonitor):
         self.made.add(f"{request.type.rpartition(':')[2]} {request.name}")
         urn = self.make_urn("", request.type, request.name)
         own = f"{request.type.rpartition(':')[2]} {request.name}"
-        self.after[own] = {one.rpartition("::")[2] for one in request.dependencies}
+        self.after[own] = set(map(_shown, request.dependencies))
         answer = resource_pb2.RegisterResourceResponse(urn=urn, id=request.name)
+        if request.name in self.skipped:
+            answer.result = resource_pb2.Result.FAIL
+            return answer
         answer.object.CopyFrom(request.object)
         answer.object.update({"fault": self.faults.get(request.name, "")})
         return answer
+
+
+def _shown(urn: str) -> str:
+    """Kind and name of an URN."""
+    *_, kind, name = urn.split("::")
+    return f"{kind.rpartition(':')[2]} {name}"
 
 
 def two_models() -> RegionPlan:
@@ -84,9 +100,11 @@ def run(plan: RegionPlan, engine: Engine, program: Callable[[], None], *, previe
         runner.run(in_loop(), context=Context())
 
 
-def registered(faults: dict[str, str], *, preview: bool) -> tuple[set[str], list[list[str]]]:
+def registered(
+    faults: dict[str, str], *, preview: bool, skipped: Collection[str] = ()
+) -> tuple[set[str], list[list[str]]]:
     """What the engine was asked to make, and what RolloutGate would be told."""
-    plan, engine = two_models(), Engine(faults)
+    plan, engine = two_models(), Engine(faults, skipped)
     told: list[str] = []
 
     def program() -> None:
@@ -132,6 +150,32 @@ def test_a_name_that_is_anothers_leaves_all_of_its_project_and_nothing_else() ->
     assert nouns <= made, "components hold them in the state"
 
 
+def test_what_comes_after_a_gate_that_was_passed_over_stays_in_the_program() -> None:
+    everything, _ = registered({}, preview=False)
+    skipped = {f"chat/helper/{TRAFFIC}", f"chat/{CLAIM}"}
+    made, faults = registered({}, preview=False, skipped=skipped)
+    assert made == everything, "the engine deletes what it is not told of, and passes over the rest"
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("skipped", "preview", "fails"),
+    [((), False, False), (("rollout",), False, True), (("rollout",), True, False)],
+    ids=["passed", "passed over", "preview"],
+)
+def test_a_program_whose_last_gate_has_not_passed_fails(
+    skipped: tuple[str, ...], preview: bool, fails: bool
+) -> None:
+    plan, engine = two_models(), Engine({}, skipped)
+
+    def program() -> None:
+        stop_if_incomplete(RolloutGate([], plan, "kubeconfig", [], "[]"))
+
+    ends = pytest.raises(pulumi.RunError, match="nothing was deleted") if fails else nullcontext()
+    with ends:
+        run(plan, engine, program, preview=preview)
+
+
 def test_a_preview_shows_everything_whatever_a_gate_said_last_time() -> None:
     everything, _ = registered({}, preview=True)
     made, faults = registered({f"chat/helper/{TRAFFIC}": "no pod serves"}, preview=True)
@@ -144,7 +188,7 @@ def test_a_gate_that_failed_outputs_why_and_counts_as_never_asked(
     plan = {"share": 1, "candidate": {"targets": [], "version": "new"}, "answers": []}
     target = {"kind": "Deployment", "namespace": "chat", "name": "helper-candidate", "least": 1}
     plan["candidate"]["targets"] = [  # type: ignore[index]
-        {**target, "timeout_seconds": 1, "project": "chat", "may_lack": ""}
+        {**target, "timeout_seconds": 1, "project": "chat", "may_lack": "", "fallback_seconds": 0}
     ]
     plan["stable"] = {"targets": [], "version": "old"}
     gate = _WaitProvider()
@@ -186,6 +230,35 @@ def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:
 
     run(plan, engine, program, preview=False)
     account = engine.after["ServiceAccount search/sentiment"]
-    assert "reader-search" in account, "a pod that starts before it would have no role for ever"
-    assert "other" not in account
-    assert "search/sentiment" in engine.after["Deployment search/sentiment"], "its account"
+    assert "Role reader-search" in account, "a pod that starts earlier has no role for ever"
+    assert "Role other" not in account
+    deployment = engine.after["Deployment search/sentiment"]
+    assert {"Role reader-search", "ServiceAccount search/sentiment"} <= deployment
+
+
+@pytest.mark.parametrize("batch", [{}, {"schedule": "0 3 * * *"}], ids=["Job", "CronJob"])
+def test_all_that_a_job_s_pods_need_goes_after_them(batch: dict[str, str]) -> None:
+    fields = {"command": ["score"], "input": "pairs", **batch}
+    job = a_model("search", "scores", batch=fields)
+    plan, engine = (
+        planned(job, profile=a_profile(machines={"gpu.l4.1": an_offer(9, 9)})),
+        Engine({}),
+    )
+    own = plan.jobs[0]
+
+    def program() -> None:
+        roles = {own.data.role: Role("job"), "other": Role("other")}
+        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", roles)
+
+    run(plan, engine, program, preview=False)
+    name = run_name(own)
+    runs = f"{'CronJob' if batch else 'Job'} search/{name}"
+    drain = f"Resource search/{name}/PodDrain"
+    assert drain in engine.after[runs], "what is deleted first is waited for"
+    policies = {one for one in engine.made if one.startswith("NetworkPolicy search/")}
+    account = "ServiceAccount search/scores"
+    assert "NetworkPolicy search/scores" in policies, "its own, and its project's"
+    assert {account, *policies} <= engine.after[drain]
+    assert "Role job" in engine.after[account]
+    assert "Role job" in engine.after[drain], "the role may go where the account stays"
+    assert "Role other" not in engine.after[drain]

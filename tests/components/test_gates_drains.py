@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from components.gates.drains import Pods, await_end, leaving
 from components.kube import Object
-from components.kube_client import ApiError
-from model_specs.names import LABEL_MODEL, LABEL_ROLE, LABEL_TRACK
+from components.kube_client import ApiError, Lister
+from model_specs.names import LABEL_MODEL, LABEL_ROLE
 
 WHAT = Pods(namespace="search", labels={LABEL_MODEL: "sentiment"}, grace_seconds=40)
-SERVER = {LABEL_MODEL: "sentiment", LABEL_ROLE: "model-server", LABEL_TRACK: "stable"}
-DEPLOYMENT: Object = {"metadata": {"labels": SERVER, "name": "sentiment"}}
+SERVER, JOB = "model-server", "model-job"
+DEPLOYMENT: Object = {"metadata": {"name": "sentiment"}}
+
+
+def live(name: str, *, by: str = "", ends: bool = False, **other: Any) -> Object:
+    """An object, `by` the kind and name that own it."""
+    head: Object = {"name": name}
+    if by:
+        kind, _, owner = by.partition(" ")
+        head["ownerReferences"] = [{"kind": kind, "name": owner}]
+    if ends:
+        head["deletionTimestamp"] = "2026-11-28T12:00:00Z"
+    return {"metadata": head, **other}
 
 
 def a_pod(
-    name: str, label: str = "", value: str = "", *, ends: bool = False, phase: str = "Running"
+    name: str,
+    role: str = SERVER,
+    *,
+    by: str = "ReplicaSet sentiment-5d9f",
+    model: str = "sentiment",
+    ends: bool = False,
+    phase: str = "Running",
 ) -> Object:
-    """A server pod of the model, with one of its labels changed."""
-    head: Object = {"labels": SERVER | ({label: value} if label else {}), "name": name}
-    if ends:
-        head["deletionTimestamp"] = "2026-11-28T12:00:00Z"
-    return {"metadata": head, "status": {"phase": phase}}
+    """A pod of the model."""
+    made = live(name, by=by, ends=ends, status={"phase": phase})
+    made["metadata"]["labels"] = {LABEL_MODEL: model, LABEL_ROLE: role}
+    return made
+
+
+def there(**kinds: list[Object]) -> Lister:
+    """An API server that has these objects."""
+    return lambda kind, namespace: kinds.get(kind, [])
 
 
 class Watch:
@@ -34,21 +57,49 @@ class Watch:
 
 def test_pods_leave_that_end_or_have_no_deployment() -> None:
     pods = [a_pod("stays"), a_pod("ends", ends=True), a_pod("over", ends=True, phase="Failed")]
-    assert list(leaving(WHAT, pods, [DEPLOYMENT])) == ["ends"]
-    assert list(leaving(WHAT, pods, [])) == ["stays", "ends"], "the collector has yet to come"
-    candidate = a_pod("new", LABEL_TRACK, "candidate")
-    assert list(leaving(WHAT, [candidate], [DEPLOYMENT])) == ["new"], "its own Deployment is gone"
-    ends: Object = {"metadata": {**DEPLOYMENT["metadata"], "deletionTimestamp": "now"}}
-    assert list(leaving(WHAT, [a_pod("stays")], [ends])) == ["stays"]
+    assert list(leaving(WHAT, there(Pod=pods, Deployment=[DEPLOYMENT]))) == ["ends"]
+    assert list(leaving(WHAT, there(Pod=pods))) == ["stays", "ends"], (
+        "the collector has yet to come"
+    )
+    candidate = a_pod("new", by="ReplicaSet sentiment-candidate-77c4")
+    kept = there(Pod=[candidate], Deployment=[DEPLOYMENT])
+    assert list(leaving(WHAT, kept)) == ["new"], "its own Deployment is gone"
+    gone = live("sentiment", ends=True)
+    assert list(leaving(WHAT, there(Pod=[a_pod("stays")], Deployment=[gone]))) == ["stays"]
 
 
-def test_pods_of_other_models_and_of_jobs_are_nobody_s_business() -> None:
+def test_pods_of_a_run_leave_when_the_next_one_has_taken_its_place() -> None:
+    pods = [a_pod("old", JOB, by="Job sentiment-1"), a_pod("new", JOB, by="Job sentiment-2")]
+    jobs = [live("sentiment-2")]
+    assert list(leaving(WHAT, there(Pod=pods, Job=jobs))) == ["old"]
+    jobs += [live("sentiment-1", ends=True)]
+    assert list(leaving(WHAT, there(Pod=pods, Job=jobs))) == ["old"], "its Job waits for it"
+    over = a_pod("over", JOB, by="Job sentiment-1", phase="Succeeded")
+    assert list(leaving(WHAT, there(Pod=[over]))) == [], "it reaches nothing any more"
+
+
+def test_pods_of_a_schedule_leave_with_it_before_the_collector_has_come_to_their_jobs() -> None:
+    pods = [a_pod("runs", JOB, by="Job sentiment-29")]
+    jobs = [live("sentiment-29", by="CronJob sentiment")]
+    assert list(leaving(WHAT, there(Pod=pods, Job=jobs, CronJob=[live("sentiment")]))) == []
+    assert list(leaving(WHAT, there(Pod=pods, Job=jobs))) == ["runs"]
+    by_hand = there(Pod=pods, Job=[live("sentiment-29")])
+    assert list(leaving(WHAT, by_hand)) == [], "a Job that a person has made stays"
+
+
+def test_a_server_that_becomes_a_job_drains_and_its_job_runs_on() -> None:
+    pods = [a_pod("server"), a_pod("job", JOB, by="Job sentiment-1")]
+    assert list(leaving(WHAT, there(Pod=pods, Job=[live("sentiment-1")]))) == ["server"]
+    assert list(leaving(WHAT, there(Pod=pods, Deployment=[DEPLOYMENT]))) == ["job"], "and back"
+
+
+def test_pods_of_other_models_and_of_other_roles_are_nobody_s_business() -> None:
     others = [
-        a_pod("other", LABEL_MODEL, "ranker", ends=True),
-        a_pod("job", LABEL_ROLE, "job", ends=True),
-        {"metadata": {"deletionTimestamp": "now", "name": "bare"}},
+        a_pod("other", model="ranker", ends=True),
+        a_pod("probe", "prober", ends=True),
+        live("bare", ends=True),
     ]
-    assert list(leaving(WHAT, others, [])) == []
+    assert list(leaving(WHAT, there(Pod=others))) == []
 
 
 def test_it_waits_until_they_are_gone_through_an_api_server_that_is_away() -> None:
@@ -65,7 +116,7 @@ def test_it_waits_until_they_are_gone_through_an_api_server_that_is_away() -> No
 
 def test_a_pod_on_a_lost_node_holds_up_nobody_and_is_named() -> None:
     watch, told = Watch(), list[str]()
-    pods = {"Pod": [a_pod("lost", ends=True)], "Deployment": []}
-    await_end(WHAT, lambda kind, _: pods[kind], lambda: watch.now, watch.sleep, told.append)
+    lister = there(Pod=[a_pod("lost", ends=True)])
+    await_end(WHAT, lister, lambda: watch.now, watch.sleep, told.append)
     assert watch.now >= WHAT.grace_seconds, "it had its grace"
     assert "lost" in told[0]

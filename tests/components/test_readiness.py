@@ -11,10 +11,20 @@ from components.kube import Object
 from components.parts import parts
 from components.readiness import Target, digest, is_ready, targets
 from regions.plan import RegionPlan
-from tests.examples import REGIONS, identity, objects_of, parts_of, plan_of
+from tests.examples import (
+    REGIONS,
+    a_model,
+    a_profile,
+    an_offer,
+    identity,
+    objects_of,
+    parts_of,
+    plan_of,
+    planned,
+)
 
-SERVER = Target("Deployment", "search", "sentiment", 2, 600, "search", "")
-AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "")
+SERVER = Target("Deployment", "search", "sentiment", 2, 600, "search", "", 0)
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "", 0)
 
 
 def live(generation: int = 3, **status: Any) -> Object:
@@ -51,9 +61,10 @@ def test_a_server_has_the_time_and_the_least_of_its_plan(region: str) -> None:
             target = found[server.workload.namespace, track.name]
             assert target.least == track.scaler.min
             assert target.timeout_seconds == track.startup.gate_timeout_seconds
-            assert (target.project, target.may_lack) == (
+            assert (target.project, target.may_lack, target.fallback_seconds) == (
                 server.workload.project,
                 track.interruption,
+                track.placement.fallback_seconds,
             )
             assert target.timeout_seconds > track.startup.progress_deadline_seconds, (
                 "the Deployment's own reason comes first"
@@ -73,7 +84,7 @@ def test_what_is_no_projects_belongs_to_the_region() -> None:
     found = {t.name: t for t in targets(parts_of("us-east-1"), plan_of("us-east-1"))}
     agents = [t for name, t in found.items() if name.startswith("cache-")]
     assert agents
-    assert {(t.project, t.may_lack) for t in agents} == {("", "")}
+    assert {(t.project, t.may_lack, t.fallback_seconds) for t in agents} == {("", "", 0)}
 
 
 def test_a_model_on_spot_nodes_may_lack_them_and_its_base_may_not() -> None:
@@ -84,6 +95,14 @@ def test_a_model_on_spot_nodes_may_lack_them_and_its_base_may_not() -> None:
     }
     assert spot["helper-spot"] == "spot"
     assert spot["helper"] == ""
+
+
+def test_a_fallback_s_wait_is_told_of_the_pods_that_fall_back() -> None:
+    falls = {"spot": True, "spot_fallback": "on_demand"}
+    model = a_model(scaling={"min": 2, "max": 4}, capacity=falls)
+    plan = planned(model, profile=a_profile(machines={"gpu.l4.1": an_offer(20, 20)}))
+    waits = {t.name: t.fallback_seconds for t in targets(parts(plan), plan) if t.project}
+    assert (waits["sentiment"], waits["sentiment-spot"]) == (0, 900), "as the profile says"
 
 
 def with_track(plan: RegionPlan, **over: Any) -> RegionPlan:

@@ -13,10 +13,10 @@ from components.kube_client import ApiError
 from components.readiness import Target
 from components.rollout_gate import Fault, GateError, wait
 
-ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "")
-TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "")
-OTHER = Target("Deployment", "chat", "helper", 1, 600, "chat", "")
-AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "")
+ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "", 0)
+TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "", 0)
+OTHER = Target("Deployment", "chat", "helper", 1, 600, "chat", "", 0)
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "", 0)
 Script = Callable[[float, str, str], list[Object]]
 
 
@@ -349,12 +349,30 @@ def away(pods: list[Object]) -> Script:
 
 
 @pytest.mark.parametrize(
-    ("lack", "words"),
-    [("spot", "no spot capacity"), ("preemptible", "preempted, or its pool is full")],
+    ("lack", "seconds", "words"),
+    [
+        ("spot", 0, "no spot capacity, and it waits for spot nodes alone"),
+        (
+            "spot",
+            900,
+            "no spot capacity and no free on-demand node; "
+            "an on-demand node is added after 900 s without a spot one",
+        ),
+        ("preemptible", 0, "preempted, or its pool is full"),
+        (
+            "preemptible",
+            900,
+            "preempted, or its pools are full; "
+            "an on-demand node is added after 900 s without a spot one",
+        ),
+    ],
+    ids=["spot", "spot that falls back", "preemptible", "both"],
 )
-def test_what_has_no_node_and_may_lack_one_is_named_and_fails_nobody(lack: str, words: str) -> None:
+def test_what_has_no_node_and_may_lack_one_is_named_and_fails_nobody(
+    lack: str, seconds: int, words: str
+) -> None:
     world = World(away([unplaced_pod("sentiment")]))
-    world.run(replace(ONE, may_lack=lack))
+    world.run(replace(ONE, may_lack=lack, fallback_seconds=seconds))
     assert 30 <= world.waited <= 45, "long enough to be no passing queue, short for all others"
     (said,) = world.said
     assert said.startswith(f"Deployment search/sentiment is not there, {words}: pod sentiment-")

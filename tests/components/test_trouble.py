@@ -11,8 +11,8 @@ from components.kube import Object
 from components.readiness import Target
 from components.trouble import Trouble, troubles
 
-SERVER = Target("Deployment", "search", "sentiment", 2, 600, "search", "")
-AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "")
+SERVER = Target("Deployment", "search", "sentiment", 2, 600, "search", "", 0)
+AGENT = Target("DaemonSet", "isoserve-cache", "cache-gpu-l4-1", 1, 600, "", "", 0)
 
 
 def told(target: Target, pods: Iterable[Object], *conditions: Object) -> list[Trouble]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from components.kube import Object
 from regions.sandbox.kube import Cluster
 from tests.engine.hand_edits import BAD, UNPINNED, Edit
 from tests.engine.lone_server import lone_server
+from tests.engine.site import until
 from tests.engine.world import path_of
 from tests.examples import Identity, by_identity, identity, objects_of, of_kind
 
@@ -22,15 +22,7 @@ REGION: Final = "sandbox-aws"
 POLICY: Final = "ValidatingAdmissionPolicy"
 APPLY: Final = "fieldManager=isoserve&force=true&fieldValidation=Strict"
 BEFORE: Final = Identity("Deployment", "search", "from-before")
-LIMIT_SECONDS: Final = 30
 OBJECTS: Final = by_identity(objects_of(REGION))
-
-
-def until(what: str, look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not look():
-        assert time.monotonic() < deadline, f"{what}: not within {LIMIT_SECONDS} s"
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from components.kube import Object
-from tests.engine.guarded_server import OBJECTS, POLICY, Server, from_before, until
+from tests.engine.guarded_server import OBJECTS, POLICY, Server, from_before
 from tests.engine.hand_edits import BAD, HARMLESS, UNPINNED, Edit
+from tests.engine.site import until
 from tests.engine.world import path_of
 from tests.examples import Identity, identity, of_kind
 from tests.model_specs import schedules

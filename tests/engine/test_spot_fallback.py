@@ -6,8 +6,7 @@ node autoscaler runs: the nodes it would add are made by the test.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -16,8 +15,8 @@ from components.kube import Object
 from model_specs.load import Model
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
 from regions.sandbox.kube import Cluster
-from tests.engine.guarded_server import LIMIT_SECONDS
 from tests.engine.lone_server import lone_server
+from tests.engine.site import until
 from tests.engine.world import path_of
 from tests.examples import a_model, a_profile, an_offer, planned, rendered
 
@@ -90,13 +89,6 @@ def is_refused(cluster: Cluster, model: Model) -> bool:
     """Whether the scheduler has looked at the model's pod and found no node."""
     told: list[Any] = [c for p in pods(cluster, model) for c in p["status"].get("conditions", ())]
     return any(c["type"] == "PodScheduled" and c.get("reason") == "Unschedulable" for c in told)
-
-
-def until(what: str, look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not look():
-        assert time.monotonic() < deadline, f"{what}: not within {LIMIT_SECONDS} s"
-        time.sleep(0.2)
 
 
 def test_without_spot_nodes_only_who_falls_back_runs(cluster: Cluster) -> None:

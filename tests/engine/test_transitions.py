@@ -19,17 +19,20 @@ from typing import Any, Final
 import pytest
 
 from components.gates.acts import HANDOVER, SHIFT, SPOT, gives_back, shifts, takes
+from components.kube import Object
 from components.order import ROWS
 from components.parts import parts
 from regions.plan import RegionPlan
 from regions.sandbox.nodes import reconcile
 from stacks.reviewing.moments import acts_between, asked
 from stacks.reviewing.transitions import transitions
+from tests.engine.load import watching
 from tests.engine.lone_server import lone_server
-from tests.engine.replay import Change, Replay, Served, begun, change, wait, walked
+from tests.engine.replay import Change, Replay, Served, begun, change, walked
+from tests.engine.site import name_of, until
 from tests.engine.world import World, path_of
-from tests.examples import a_model, a_profile, planned
-from tests.stacks.test_transitions import NEXT, ROOM, pull_requests
+from tests.examples import a_model, a_profile, planned, template
+from tests.stacks.test_transitions import NEXT, ROOM, every_batch, pull_requests
 
 pytestmark = pytest.mark.engine
 
@@ -127,11 +130,27 @@ def test_twenty_random_changes_are_what_the_proof_computes(world: World) -> None
     assert stale > PAIRS / 4, "or the looks see nothing"
 
 
+SIX: Final[Fields] = {"scaling": {"min": 6, "max": 6}}
+HELD: Final[Fields] = {"capacity": {"spot": True, "on_demand_base": 2}}
+FALLS: Final[Fields] = {"capacity": {**HELD["capacity"], "spot_fallback": "on_demand"}}
+
+
+@pytest.mark.parametrize("turn", [(HELD, FALLS), (FALLS, HELD)], ids=["on", "off"])
+def test_a_spot_fallback_is_turned_without_losing_a_pod(
+    world: World, turn: tuple[Fields, Fields]
+) -> None:
+    project = f"falls-{turn.index(FALLS)}"
+    old, new = (in_project(project, {**SIX, **fields}) for fields in turn)
+    replay = walked(begun(world, REGION, change(f"{project}/sentiment", old, new, ROWS)),
+                    random.Random(1))  # fmt: skip
+    assert replay.differs == []
+    assert replay.served().pods == 6
+
+
 # -- what the proof warns of: without a row of the order, users meet it ---------------------------
 
 SERVICE: Final = "pods that serve, then the Service to them"
 AWAY: Final = "users away from a candidate, then its pods"
-SIX: Final[Fields] = {"scaling": {"min": 6, "max": 6}}
 
 
 def swapped() -> Fields:
@@ -195,7 +214,124 @@ def test_what_the_proof_warns_of_shows(world: World, warned: Warned) -> None:
     first = replay.served()
     for act in acts_between(replay.what.old, replay.what.new):
         if act.label in finding.order:
-            wait(act.label, partial(replay.may_come, act))
+            until(act.label, partial(replay.may_come, act))
             replay.do(act)
-    wait(warned.finding, lambda: warned.shows(first, replay.served()))
+    until(warned.finding, lambda: warned.shows(first, replay.served()))
     assert finding.order, "the order that leads there was taken, act by act"
+
+
+# -- a job's pods end before what they run by ------------------------------------------------------
+
+HOLD: Final = "isoserve.dev/test"
+"""A pod that ends stays until this finalizer is taken from it, as one does that works on."""
+ENOUGH_LOOKS: Final = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job on its way out, whose pod neither starts nor ends by itself."""
+
+    replay: Replay
+
+    @property
+    def space(self) -> str:
+        """The project's part of the API."""
+        return self.replay.what.model.partition("/")[0]
+
+    def start(self) -> None:
+        """A pod of it is there; a schedule's run is begun as `kubectl create job --from` does."""
+        made = self.made()
+        if made["kind"] == "CronJob":
+            owner = {field: made[field] for field in ("apiVersion", "kind")}
+            uid = self.get(path_of(made))["metadata"]["uid"]
+            owner |= {"name": name_of(made), "uid": uid}
+            head = {"name": "begun", "namespace": self.space, "ownerReferences": [owner]}
+            job = {**made["spec"]["jobTemplate"], "apiVersion": "batch/v1", "kind": "Job"}
+            path = f"/apis/batch/v1/namespaces/{self.space}/jobs"
+            begun = {**job, "metadata": {**job["metadata"], **head}}
+            self.replay.cluster.send("POST", path, begun, "application/json")
+        until("its pod is there", self.pods)
+
+    def made(self) -> Object:
+        """The Job or CronJob, as the old plan renders it."""
+        steps = self.replay.what.old.steps.values()
+        (found,) = [s.made for s in steps if s.made is not None and s.kind in ("CronJob", "Job")]
+        return found
+
+    def get(self, path: str) -> Object:
+        """What is at a path."""
+        found = self.replay.cluster.get(path)
+        assert found is not None, path
+        return found
+
+    def pods(self) -> list[Object]:
+        """Its pods, those that end too."""
+        query = "labelSelector=isoserve.dev%2Frole%3Dmodel-job"
+        found: list[Object] = self.get(f"/api/v1/namespaces/{self.space}/pods?{query}")["items"]
+        return found
+
+    def lacks(self) -> set[str]:
+        """What its pod needs and is gone, while the pod is there."""
+        needed = [
+            step.made
+            for step in self.replay.what.old.steps.values()
+            if step.made is not None
+            and (step.kind == "NetworkPolicy" or (step.kind == "ServiceAccount" and step.model))
+        ]
+        gone = {made["kind"] for made in needed if self.replay.cluster.get(path_of(made)) is None}
+        return gone if self.pods() else set()
+
+    def release(self) -> None:
+        """Let the pods end."""
+        for pod in self.pods():
+            path = f"/api/v1/namespaces/{self.space}/pods/{name_of(pod)}"
+            patch = {"metadata": {"finalizers": None}}
+            self.replay.cluster.send("PATCH", path, patch, "application/merge-patch+json")
+
+
+def a_run(world: World, project: str, batch: Fields) -> Run:
+    """A job whose project is to be removed, with a pod that is at work."""
+    fields = {"batch": {"command": ["score"], **batch}}
+    old, new = in_project(project, fields), planned(profile=PROFILE)
+    what = change(f"{project}/sentiment", old, new, ROWS)
+    for step in what.old.steps.values():
+        if step.made is not None and step.kind in ("CronJob", "Job"):
+            head = template(step.made)["metadata"]
+            head["finalizers"] = [HOLD]
+            head["annotations"]["isoserve.dev/sandbox-fail"] = "Held"
+    run = Run(begun(world, REGION, what))
+    run.start()
+    return run
+
+
+@every_batch
+def test_a_job_s_pod_has_ended_before_what_it_runs_by_is_deleted(
+    world: World, batch: Fields
+) -> None:
+    run = a_run(world, f"drained-{len(batch)}", batch)
+    looks = list[None]()
+
+    def look() -> set[str]:
+        ending = [pod for pod in run.pods() if "deletionTimestamp" in pod["metadata"]]
+        looks.extend([None] * bool(ending))
+        lacking = run.lacks()
+        if len(looks) >= ENOUGH_LOOKS:
+            run.release()
+        return lacking
+
+    with watching(look) as seen:
+        assert walked(run.replay, random.Random(1)).differs == []
+    assert len(looks) >= ENOUGH_LOOKS, "its pod was seen to end"
+    assert not set().union(*seen), "and had all it needs till then"
+    assert run.pods() == []
+
+
+@every_batch
+def test_without_a_drain_it_would_work_on_without_them(
+    world: World, batch: Fields, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.order.GATES", {})
+    run = a_run(world, f"left-{len(batch)}", batch)
+    walked(run.replay, random.Random(1))
+    assert run.lacks() == {"NetworkPolicy", "ServiceAccount"}
+    run.release()

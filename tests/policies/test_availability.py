@@ -10,6 +10,7 @@ import pytest
 from model_specs.schema import Scaling, Slo
 from policies.availability import RULES
 from policies.judge import judge
+from policies.tracks import PREEMPTIBLE
 from tests.policies.cases import (
     GONE,
     Case,
@@ -166,6 +167,17 @@ def test_half_of_the_least_stands_on_demand() -> None:
     assert "leaves 1 of chat/helper when the spot nodes go, half its least is 2" in (
         finding.place.message
     )
+
+
+def test_a_base_that_gives_way_to_others_is_none() -> None:
+    preempted = setting("spec template spec priorityClassName", PREEMPTIBLE)
+    both = [changed(named(name), preempted) for name in (BASE, "Deployment chat/helper-spot")]
+    (finding,) = said(SPOT, *both)
+    says = "leaves 0 of chat/helper when pods of higher rank need its nodes, half its least is 1"
+    assert says in finding.place.message
+    assert "let capacity.priority be standard" in finding.place.message
+    assert finding.place.path == "capacity.priority"
+    assert said(SPOT, changed(named(SERVER), preempted)) == [], "P13 is about spot nodes alone"
 
 
 def test_a_model_that_may_sleep_is_judged_awake() -> None:

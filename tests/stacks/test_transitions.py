@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any, Final
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from components.order import ROWS, Row
 from components.parts import Part, parts
 from regions.plan import RegionPlan
+from stacks.reviewing.moments import acts_between, side_of
 from stacks.reviewing.transitions import Finding, transitions
 from tests.examples import a_model, a_profile, address, an_offer, planned
 
@@ -139,6 +142,29 @@ def test_spot_pods_come_before_on_demand_pods_go() -> None:
     assert "fewer serve" in names(before, after, *rows)
 
 
+@pytest.mark.parametrize("size", [(3, 3), (3, 8), (6, 6), (6, 9)], ids=str)
+@pytest.mark.parametrize("base", [0, 2, 3])
+def test_a_spot_fallback_that_comes_or_goes_takes_no_pod_away(
+    base: int, size: tuple[int, int]
+) -> None:
+    scaling = {"min": size[0], "max": size[1]}
+    spot = {"spot": True, "on_demand_base": base}
+    held = a_plan(scaling=scaling, capacity=spot)
+    falls = a_plan(scaling=scaling, capacity={**spot, "spot_fallback": "on_demand"})
+    demand = a_plan(scaling=scaling)
+    assert (held != falls) == (base < size[1]), "or there are no spot pods"
+    for before, after in permutations((held, falls, demand), 2):
+        assert names(before, after) == set()
+
+
+def test_fewer_on_demand_pods_wait_for_spot_pods_that_may_fall_back_too() -> None:
+    rows = ("spot pods, then fewer on demand", "spot pods, then fewer on demand taken over")
+    scaling = {"min": 6, "max": 8}
+    falls = {"spot": True, "on_demand_base": 2, "spot_fallback": "on_demand"}
+    before, after = a_plan(scaling=scaling), a_plan(scaling=scaling, capacity=falls)
+    assert "fewer serve" in names(before, after, *rows)
+
+
 def test_a_field_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = a_plan(**FIXED), a_plan(scaling={"min": 3, "max": 6})
     assert found(before, after) == []
@@ -214,6 +240,71 @@ def test_policies_stay_until_the_pods_behind_them_have_ended(row: str) -> None:
     assert names(a_plan(), empty, row) == {"pods without walls"}
 
 
+DRAINS: Final = (
+    "a project's policies, then the drain of its pods",
+    "a model's policies, then the drain of its pods",
+    "a model's account, then the drain of its pods",
+    "the drain of pods, then the pods",
+)
+NIGHTLY: Final = {"schedule": "0 3 * * *"}
+every_batch = pytest.mark.parametrize("batch", [{}, NIGHTLY], ids=["once", "nightly"])
+
+
+def a_job(**batch: Any) -> RegionPlan:
+    """The model as a batch job."""
+    other = a_model(name="ranker", machine_type="cpu.4", image="mlserver")
+    job = a_model(batch={"command": ["score"], **batch})
+    return planned(job, other, profile=PROFILE)
+
+
+def gone(old: RegionPlan, new: RegionPlan) -> set[str]:
+    """The acts of deleting something."""
+    sides = [side_of(plan, parts(plan), MODEL, ROWS) for plan in (old, new)]
+    return {act.id for act in acts_between(*sides) if act.id.startswith("-")}
+
+
+@pytest.mark.parametrize("row", DRAINS)
+@every_batch
+def test_what_a_job_s_pods_need_stays_until_they_have_ended(
+    batch: dict[str, Any], row: str
+) -> None:
+    empty = planned(profile=PROFILE)
+    assert names(a_job(**batch), empty) == names(a_job(**batch), nothing()) == set()
+    assert names(a_job(**batch), empty, row) == {"pods without walls"}
+
+
+def test_a_job_without_a_drain_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.order.GATES", {})
+    assert names(a_job(), nothing()) == {"pods without walls"}
+
+
+@every_batch
+def test_a_job_of_a_new_project_never_runs_without_its_policies(batch: dict[str, Any]) -> None:
+    empty = planned(profile=PROFILE)
+    rows = "a project's policies, then its pods", DRAINS[0]
+    assert names(empty, a_job(**batch)) == set()
+    assert names(empty, a_job(**batch), *rows) == {"pods without walls"}
+
+
+def test_a_job_that_gets_another_run_or_becomes_a_server_keeps_its_policies() -> None:
+    once, again, nightly = a_job(), a_job(retries=1), a_job(**NIGHTLY)
+    for before, after in permutations((once, again, nightly, a_plan(), a_plan(access="public")), 2):
+        assert names(before, after) == set()
+    run = f"search/sentiment-{once.jobs[0].run}"
+    waits = {f"-batch/v1 Job {run}", f"-PodDrain {run}"}
+    assert gone(once, again) == waits, "the next run takes its place, and it is waited for"
+
+
+def test_what_stays_between_two_that_go_keeps_them_in_no_order() -> None:
+    kept = [row for row in ROWS if row.name not in DRAINS[2:]]
+    drain = next(row for row in ROWS if row.name == DRAINS[3])
+    through_account = [*kept, replace(drain, later=("ServiceAccount",))]
+    once, again = a_job(), a_job(retries=1)
+    (finding,) = found(once, again, through_account)
+    assert finding.name == "pods without walls", "the account stays, so the old run may go last"
+    assert found(once, nothing(), through_account) != [], "the account goes before its pods end"
+
+
 def test_the_policy_of_other_ports_stays_until_the_pods_behind_it_have_ended() -> None:
     before, after = a_plan(image="vllm"), a_plan(image="text-embeddings-inference")
     row = "a model's policies, then the drain of its pods"
@@ -239,13 +330,14 @@ def any_spec(dice: random.Random) -> Fields:
     """What a spec can ask for, but for who serves whom."""
     least = dice.randint(1, 4)
     base = dice.randint(-(-least // 2), least)
+    spot = {"spot": True, "on_demand_base": base, "spot_fallback": ("none", "on_demand")[base % 2]}
     return {
         "access": dice.choice(["private", "permissive", "public"]),
         "image": dice.choice(["vllm", "vllm", "text-embeddings-inference", "triton"]),
         "model": dice.choice([address("search", "sentiment", 3), LATER]),
         "scaling": {"min": least, "max": least + dice.choice([0, 0, 3])},
         "env": dice.choice([{}, {"SEED": "7"}]),
-        "capacity": {"spot": True, "on_demand_base": base} if dice.random() < 0.3 else {},
+        "capacity": spot if dice.random() < 0.3 else {},
     }
 
 
