@@ -67,9 +67,10 @@ def _places(plan: RegionPlan) -> dict[str, str]:
         "provider": f"'{plan.provider}'",
         "registry": str([*plan.registry.ports]),
         "addresses": str([*plan.registry.addresses]),
+        # Lists of texts: CEL takes no lists of values of several kinds.
         "reachable": str(
             [
-                f"{place}:{call.port}"
+                [f"{place}:{call.port}", *map("=".join, call.pods)]
                 for call in plan.reachable
                 for place in (call.networks or (call.namespace,))
             ]

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "96da3b7ffce734fe4a9429def1272676201bb5bd1860b9d7bca8c79525367b6e",
+        "039e50424f0eacfd5fadbeeb879b835497a646ecb2f7b88cdca30e2cede70aeb",
     ),
     "isoserve-gpu-shape": (
         "P17",

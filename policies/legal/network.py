@@ -32,6 +32,7 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
+from regions.reachable import Reachable
 
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
@@ -100,6 +101,12 @@ def _to_registry(subject: Subject) -> list[Plain]:
     return found
 
 
+def _pods_of(row: Reachable) -> Plain:
+    """The pods of a Service that a profile lists."""
+    chosen: Plain = {"podSelector": {"matchLabels": row.pods}} if row.pods else {}
+    return {**namespace_named(row.namespace), **chosen}
+
+
 def called_ways(facts: Facts, model: Model) -> list[Plain]:
     """The ways out to what a spec calls, as the profile lists it."""
     listed = {(one.target, one.port): one for one in facts.profile.reachable}
@@ -107,7 +114,7 @@ def called_ways(facts: Facts, model: Model) -> list[Plain]:
     return [
         {
             "ports": tcp(row.port),
-            "to": blocks(row.networks) or [namespace_named(row.namespace)],
+            "to": blocks(row.networks) or [_pods_of(row)],
         }
         for row in rows
         if row is not None

@@ -356,7 +356,7 @@ def places(subject: Subject) -> dict[str, str]:
         "addresses": str([*profile.registry.addresses]),
         "reachable": str(
             [
-                f"{place}:{one.port}"
+                [f"{place}:{one.port}", *(f"{key}={one.pods[key]}" for key in sorted(one.pods))]
                 for one in profile.reachable
                 for place in (one.networks or (one.namespace,))
             ]
