@@ -78,4 +78,8 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
         "P21",
         "f673dcc5a3602da5620d405f99d8fbbd9fb23a0a1391ec210fb482c8ba5ca5d6",
     ),
+    "isoserve-weights-read-only": (
+        "P21",
+        "a1e4d9bbe81bcf6dfbfbe85c1cdf03772f209bf17a1920d2073a4021d4e801c9",
+    ),
 }

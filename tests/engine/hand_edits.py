@@ -96,6 +96,29 @@ _AGENTS: Final = {
     "namespace": "isoserve-cache",
 }
 
+_PINNED: Final = "registry.example.com/own/tool@sha256:" + "a" * 64
+_CLAIM: Final = {"claimName": "models-gpu-l4-1"}
+_SIDECAR: Final = {
+    "image": _PINNED,
+    "name": "writer",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+    "volumeMounts": [{"mountPath": "/data", "name": "models"}],
+}
+_BY_HAND: Final = {
+    "automountServiceAccountToken": False,
+    "containers": [_SIDECAR],
+    "securityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "volumes": [{"name": "models", "persistentVolumeClaim": {**_CLAIM, "readOnly": True}}],
+}
+
 _PODS: Final = (
     *_edits(
         "pss-restricted",
@@ -133,6 +156,27 @@ _PODS: Final = (
         "isoserve-cache",
         "cache-gpu-l4-1",
         {f"{_MAIN}/image": UNPINNED},
+    ),
+    *_edits(
+        "weights-read-only",
+        *_SENTIMENT,
+        {f"{_MAIN}/volumeMounts/0/readOnly": False},
+        {f"{_MAIN}/volumeMounts/0/readOnly": GONE},
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/all", "name": "models"}},
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/../models", "name": "tmp"}},
+        {f"{_POD}/volumes/0/persistentVolumeClaim/readOnly": False},
+        {f"{_POD}/volumes/-": {"name": "mine", "persistentVolumeClaim": _CLAIM}},
+        {f"{_POD}/initContainers/0/volumeMounts/0/readOnly": False},
+        {f"{_POD}/initContainers/-": _SIDECAR},
+        {f"{_POD}/containers/-": _SIDECAR},
+        {"/metadata/name": "mine", "/apiVersion": "v1", "/kind": "Pod", "/spec": _BY_HAND},
+    ),
+    *_edits(
+        "weights-read-only",
+        "CronJob",
+        "search",
+        "nightly-index",
+        {f"{_NIGHTLY}/containers/0/volumeMounts/0/readOnly": False},
     ),
     *_edits(
         "gpu-shape",
@@ -442,6 +486,11 @@ HARMLESS: Final = (
     *_edits("", "Deployment", "search", "prober", {"/spec/replicas": 0}),
     *_edits("", *_SENTIMENT, {f"{_MAIN}/args/-": "--seed=7"}),
     *_edits("", "Namespace", "", "search", {f"{_LABELS}/example.com~1cost-centre": "4711"}),
+    *_edits(
+        "",
+        *_SENTIMENT,
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/look", "name": "models", "readOnly": True}},
+    ),
     *_edits("", "Service", "search", "sentiment", {"/spec/sessionAffinity": "ClientIP"}),
     *_edits("", "PodDisruptionBudget", "search", "sentiment", {"/spec/maxUnavailable": 2}),
     *_edits("", "ScaledObject", "search", "sentiment", {"/spec/maxReplicaCount": 1}),
