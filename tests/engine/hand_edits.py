@@ -86,6 +86,7 @@ _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
 _CALLEES: Final = "/spec/egress/0/to"
 _EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+_NAME: Final = "app.kubernetes.io/name"
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
 _AWAY: Final = {"externalName": "example.com", "type": "ExternalName"}
@@ -243,6 +244,10 @@ _WALLS: Final = (
         {"/spec/egress/1/ports/0/endPort": 65535},
         {"/spec/egress/1/to/-": {"namespaceSelector": _named("monitoring")}},
         {"/spec/egress/1/to/-": {"ipBlock": {"cidr": "10.0.0.0/8"}}},
+        {"/spec/egress/1/to/0/podSelector": GONE},
+        {"/spec/egress/1/to/0/podSelector": {}},
+        {"/spec/egress/1/to/0/podSelector/matchLabels": {_NAME: "admin"}},
+        {"/spec/egress/1/to/0/namespaceSelector": GONE},
     ),
     *_edits(
         "egress-allow-list",

@@ -242,7 +242,7 @@ def test_all_rules_agree_to_known_networks_and_to_what_is_listed() -> None:
     known = facts()
     registry = known.profile.registry.model_copy(update={"addresses": ("10.0.8.0/24",)})
     (vectors,) = known.profile.reachable
-    rows = (vectors.model_copy(update={"pods": {"app": "vectors"}}), *LISTED.reachable)
+    rows = (vectors.model_copy(update={"pods": {"app": "v", "tier": "a"}}), *LISTED.reachable)
     profile = known.profile.model_copy(update={"registry": registry, "reachable": rows})
     told = replace(known, profile=profile)
     plan = resolve(known.specs, profile, known.region)
