@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "039e50424f0eacfd5fadbeeb879b835497a646ecb2f7b88cdca30e2cede70aeb",
+        "ecc19947b1553cfd656449cd034f0621d7405e57cdbfefd190843d2c0002c15b",
     ),
     "isoserve-gpu-shape": (
         "P17",

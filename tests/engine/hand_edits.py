@@ -86,6 +86,8 @@ _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
 _CALLEES: Final = "/spec/egress/0/to"
 _EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+_OUTSIDE: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
+_TO_REGISTRY: Final = {"ports": [{"port": 443, "protocol": "TCP"}]}
 _NAME: Final = "app.kubernetes.io/name"
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
@@ -242,6 +244,7 @@ _WALLS: Final = (
         {"/spec/egress/1/to": GONE},
         {"/spec/egress/1/ports/0/port": 22},
         {"/spec/egress/1/ports/0/endPort": 65535},
+        {"/spec/egress/1/ports/0/protocol": "UDP"},
         {"/spec/egress/1/to/-": {"namespaceSelector": _named("monitoring")}},
         {"/spec/egress/1/to/-": {"ipBlock": {"cidr": "10.0.0.0/8"}}},
         {"/spec/egress/1/to/0/podSelector": GONE},
@@ -255,6 +258,35 @@ _WALLS: Final = (
         "search",
         "default-deny",
         {"/spec/egress/0/ports/0/port": 8080},
+        {"/spec/egress/-": {"ports": [{"port": 443, "protocol": "TCP"}]}},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "default-deny",
+        {
+            "/metadata/name": "mine",
+            "/spec": {"egress": [_TO_REGISTRY], "podSelector": {}, "policyTypes": ["Egress"]},
+        },
+        {
+            "/metadata/name": "mine",
+            "/spec": {
+                "egress": [_TO_REGISTRY],
+                "podSelector": {"matchLabels": {"isoserve.dev/model": "embedder"}},
+                "policyTypes": ["Egress"],
+            },
+        },
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "nightly-index",
+        {"/metadata/name": "nightly-index-more"},
+        {"/metadata/name": "nightly-index--more"},
+        {"/spec/podSelector/matchLabels/isoserve.dev~1model": "embedder"},
+        judge="",
     ),
     *_edits(
         "egress-allow-list",
@@ -289,6 +321,10 @@ _WALLS: Final = (
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_EVERYWHERE]}},
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": "::/0"}}]}},
         {"/spec/egress/-": {}},
+        {"/spec/egress/-": {"ports": [{"port": 22}], "to": [_OUTSIDE]}},
+        {"/spec/egress/-": {"to": [_OUTSIDE]}},
+        {"/spec/egress/1/to/-": {"namespaceSelector": _named("search")}},
+        {"/spec/egress/1/to/-": {"namespaceSelector": {}}},
     ),
     *_edits(
         "rbac-least",
