@@ -32,7 +32,6 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
-from regions.reachable import Reachable
 
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
@@ -101,10 +100,10 @@ def _to_registry(subject: Subject) -> list[Plain]:
     return found
 
 
-def _pods_of(row: Reachable) -> Plain:
+def _pods_of(namespace: str, labels: dict[str, str]) -> Plain:
     """The pods of a Service that a profile lists."""
-    chosen: Plain = {"podSelector": {"matchLabels": row.pods}} if row.pods else {}
-    return {**namespace_named(row.namespace), **chosen}
+    chosen: Plain = {"podSelector": {"matchLabels": labels}} if labels else {}
+    return {**namespace_named(namespace), **chosen}
 
 
 def called_ways(facts: Facts, model: Model) -> list[Plain]:
@@ -114,7 +113,7 @@ def called_ways(facts: Facts, model: Model) -> list[Plain]:
     return [
         {
             "ports": tcp(row.port),
-            "to": blocks(row.networks) or [_pods_of(row)],
+            "to": blocks(row.networks) or [_pods_of(row.namespace, row.pods)],
         }
         for row in rows
         if row is not None
