@@ -107,6 +107,6 @@ def platform_of(name: str, here: Mapping[str, str]) -> str:
     """The same for namespaces that a project cannot have by its name, or would hardly choose."""
     if name.split("-")[0] in RESERVED:
         return "which is the platform's or the cluster's own"
-    if name.endswith(_OF_OPERATORS):
-        return f"which ends in {_OF_OPERATORS}, as those of operators do"
-    return owner_of(name, here)
+    known = owner_of(name, here)
+    operators = f"which ends in {_OF_OPERATORS}, as those of operators do"
+    return known or (operators if name.endswith(_OF_OPERATORS) else "")

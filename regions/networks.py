@@ -158,5 +158,7 @@ def check_network(text: str, whose: str) -> str:
     """`text` itself, a network of `whose` servers. Raises PydanticCustomError where it is not."""
     fault = _fault(read_network(text))
     if fault:
-        raise refuse("E301", f"networks of {whose}, got {shown(text)}: {fault}; name theirs alone")
+        raise refuse(
+            "E301", f"networks are of {whose} alone, got {shown(text)}: {fault}; name that host's"
+        )
     return text

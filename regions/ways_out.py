@@ -59,7 +59,7 @@ def _places(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:
         field = "host" if row.host else "service"
         whose = _owner(row, ground)
         if whose:
-            why = f"what models call is nobody's of the platform, got {shown(row.target)}, {whose}"
+            why = f"what models call is no part of the platform, got {shown(row.target)}, {whose}"
             yield (_OF_CODE, index, field), "E371", f"{why}; remove it"
 
 
@@ -107,7 +107,11 @@ def _shared(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:
             within = ground.is_store_within and whose == (_OF_PLATFORM, _OF_STORE)
             if whose in _CURES and not within:
                 got = f"got {shown(second[1])} beside {shown(first[1])} of {dotted(first[0])}"
-                yield second[0], "E371", f"networks of nothing else, {got}; {_CURES[whose]}"
+                yield (
+                    second[0],
+                    "E371",
+                    f"a network is one way out and nothing else, {got}; {_CURES[whose]}",
+                )
 
 
 def _whose(named: _Named) -> str:
