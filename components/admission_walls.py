@@ -121,8 +121,9 @@ _AT: Final = (
 # it, and be refused by the one before, which is in force for another second. So a wall by hand may
 # lead a model to what its region lists; the policies' rule of this name and drift detection see it.
 _TO_CALLED: Final = (
-    "(variables.model && e.?to.orValue([]).size() > 0 && e.to.all(t, variables.reachable.exists(r,"
-    f" r.all(x, x in [{_AT}] + {_CHOSEN}.map(k, k + '=' + {_CHOSEN}[k])))))"
+    "(variables.model && e.?to.orValue([]).size() > 0 && e.to.all(t,"
+    f" variables.reachable[?{_AT}].orValue([]).exists(r,"
+    f" r.all(x, x in {_CHOSEN}.map(k, k + '=' + {_CHOSEN}[k])))))"
 )
 _OUTWARD: Final = Row(
     rule="P28",
@@ -164,7 +165,8 @@ _OUTWARD: Final = Row(
         Check(
             holds="variables.rules.all(e, e.?to.orValue([]).all(t, !has(t.ipBlock)"
             " || t.ipBlock.cidr in variables.addresses"
-            " || variables.reachable.exists(r, r[0].startsWith(t.ipBlock.cidr + ':'))"
+            " || e.?ports.orValue([]).exists(p,"
+            " t.ipBlock.cidr + ':' + string(p.?port.orValue(0)) in variables.reachable)"
             f" || {_HOLES}[t.ipBlock.cidr.contains(':') ? 'v6' : 'v4']"
             ".all(h, h in t.ipBlock.?except.orValue([]))))"
             " && variables.rules.all(e, e.?to.orValue([]).size() > 0 || !(variables.prober"

@@ -14,7 +14,9 @@ from regions.offers import LABEL_KEY, LABEL_VALUE
 
 _MOST_NETWORKS: Final = 64
 _NETWORK: Final = AfterValidator(partial(check_network, whose="reachable.host"))
-_MOST_LABELS: Final = 8
+_MOST_LABELS: Final = 3
+"""As many as Services select by. The admission guard has all rows in one expression, of 100,000
+characters at most: 64 rows with 3 labels of 380, and all networks, are fewer."""
 
 
 class Reachable(Call):

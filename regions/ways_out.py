@@ -9,6 +9,7 @@ from typing import Final
 
 from model_specs.errors import dotted, shown
 from regions.namespaces import platform_of
+from regions.networks import MOST_NETWORKS
 from regions.reachable import Reachable
 
 Where = tuple[str | int, ...]
@@ -48,6 +49,10 @@ class Ground:
 
 def misled(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:
     """Ways out to what no model's own code, or no reader of the registry, may be let out to."""
+    networks = sum(len(row.networks) for row in rows)
+    if networks > MOST_NETWORKS:
+        why = f"the admission guard holds {MOST_NETWORKS} networks of all rows, got {networks}"
+        yield (_OF_CODE,), "E371", f"{why}; name wider ones, or fewer hosts"
     yield from _places(rows, ground)
     yield from _repeated(rows)
     yield from dict.fromkeys(_shared(rows, ground))

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "ecc19947b1553cfd656449cd034f0621d7405e57cdbfefd190843d2c0002c15b",
+        "4b3c25298de5808af3f220730f9d9cd55965b052a72df64b32be41bdb5db4bc5",
     ),
     "isoserve-gpu-shape": (
         "P17",

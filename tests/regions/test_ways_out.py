@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.admission_guard import objects
 from model_specs.errors import SpecError, SpecErrors
+from regions.calls import way
 from regions.namespaces import TAKEN
+from regions.networks import MOST_NETWORKS
 from regions.profile import load_profile
+from regions.reachable import Reachable
 from regions.resolve import resolve
-from tests.examples import a_model, a_profile, a_tree
+from tests.examples import a_model, a_profile, a_tree, plan_of
 from tests.regions.test_profile import values_of, written
 
 HOST = {"host": "features.example.com", "port": 8443, "networks": ["10.1.2.0/28"]}
@@ -194,15 +199,33 @@ def test_another_port_of_the_same_network_is_another_way_out(tmp_path: Path) -> 
     assert said_of(tmp_path, HOST, db, registry__addresses=HOST["networks"]) == []
 
 
-def test_a_full_profile_is_judged_in_one_pass(tmp_path: Path) -> None:
+def test_no_more_is_listed_than_the_admission_guard_holds(tmp_path: Path) -> None:
+    each = range(MOST_NETWORKS // 64)
     rows = [
-        {
-            "host": f"h{n}.example.com",
-            "port": 443,
-            "networks": [f"10.{n}.{m}.0/24" for m in range(64)],
-        }
+        {"host": f"h{n}.example.com", "port": 443, "networks": [f"10.{n}.{m}.0/24" for m in each]}
         for n in range(64)
     ]
     assert said_of(tmp_path, *rows) == []
-    (error,) = said_of(tmp_path, *rows, {**HOST, "networks": ["10.99.0.0/16"]})
-    assert error.path == "reachable", "no more of them than a person reads"
+    one_more = {**HOST, "networks": ["10.99.0.0/16"]}
+    (error,) = said_of(tmp_path, *rows, one_more)
+    assert error.path == "reachable"
+    nine = {**HOST, "networks": [f"10.99.{n}.0/24" for n in range(9)]}
+    (error,) = said_of(tmp_path, *rows[:62], nine)
+    assert "got 257" in error.message
+
+
+def test_the_fullest_guard_is_as_long_as_the_api_server_takes() -> None:
+    labels = {f"{'d' * 63}.{'d' * 63}.{'d' * 63}.{'d' * 61}/{n}{'k' * 62}": "v" * 63 for n in "abc"}
+    service = {"service": f"{'s' * 63}.{'n' * 63}", "port": 65_535, "pods": labels}
+    row = Reachable.model_validate_json(json.dumps(service))
+    call = way(row)
+    services = [replace(call, namespace=f"{n:063}") for n in range(64)]
+    networks = tuple(f"2001:db8:aaaa:bbbb:cccc:dddd:aa{n:02x}:0/112" for n in range(MOST_NETWORKS))
+    host = replace(call, namespace="", pods=(), networks=networks)
+    plan = replace(plan_of("sandbox-aws"), reachable=(*services, host))
+    texts = [
+        variable["expression"]
+        for policy in objects(plan)
+        for variable in policy["spec"].get("variables", ())
+    ]
+    assert max(map(len, texts)) < 100_000, "a longer expression is refused in the middle of an `up`"
