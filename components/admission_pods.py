@@ -107,7 +107,9 @@ ROWS: Final[tuple[Row, ...]] = (
         variables={
             "pod": _POD["pod"],
             "weights": "variables.pod.?volumes.orValue([]).filter(v,"
-            " has(v.persistentVolumeClaim) || v.name == 'models').map(v, v.name)",
+            " has(v.persistentVolumeClaim) || v.name == 'models' || (v.name != 'tmp'"
+            f" && variables.pod.?initContainers.orValue([]).exists(c, {_DOWNLOADS}"
+            " && c.?volumeMounts.orValue([]).exists(m, m.name == v.name)))).map(v, v.name)",
             "others": "variables.pod.containers + variables.pod.?ephemeralContainers.orValue([])",
         },
         checks=(

@@ -162,13 +162,15 @@ def _writes_weights(workload: Resource) -> Iterator[str]:
     for name, claim in claims.items():
         if claim.get("readOnly") is not True:
             yield f"takes claim {claim.get('claimName')} as volume {name} to write"
-    first = pod(workload).get("initContainers") or ()
+    first = [one for one in pod(workload).get("initContainers") or () if _downloads(one)]
+    brought = {mount.get("name") for one in first for mount in one.get("volumeMounts") or ()}
+    weights = {*claims, "models", *(brought - {"tmp"})}
     for one in containers(workload):
-        if any(one is init for init in first) and _downloads(one):
+        if any(one is download for download in first):
             continue
         for mount in one.get("volumeMounts") or ():
             path, volume = str(mount.get("mountPath")), mount.get("name")
-            near = volume in claims or volume == "models" or path == "/" or _MODELS in path
+            near = volume in weights or path == "/" or _MODELS in path
             if near and mount.get("readOnly") is not True:
                 yield f"container {one.get('name')} could write {path}, from volume {volume}"
 

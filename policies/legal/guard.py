@@ -80,6 +80,6 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-weights-read-only": (
         "P21",
-        "a1e4d9bbe81bcf6dfbfbe85c1cdf03772f209bf17a1920d2073a4021d4e801c9",
+        "ee4b37b0ad32562efec68a562c6d256591459dbc1711bd561680f904d31b91ea",
     ),
 }

@@ -122,6 +122,20 @@ _BY_HAND: Final = {
     "volumes": [{"name": "models", "persistentVolumeClaim": {**_CLAIM, "readOnly": True}}],
 }
 
+_DOWNLOADS: Final = {
+    **_BY_HAND,
+    "containers": [{**_SIDECAR, "volumeMounts": [{"mountPath": "/data", "name": "brought"}]}],
+    "initContainers": [
+        {
+            **_SIDECAR,
+            "args": ["pull", "--root", "/data"],
+            "name": "model",
+            "volumeMounts": [{"mountPath": "/data", "name": "brought"}],
+        }
+    ],
+    "volumes": [{"emptyDir": {}, "name": "brought"}],
+}
+
 _PODS: Final = (
     *_edits(
         "pss-restricted",
@@ -173,6 +187,7 @@ _PODS: Final = (
         {f"{_POD}/initContainers/-": _SIDECAR},
         {f"{_POD}/containers/-": _SIDECAR},
         {"/metadata/name": "mine", "/apiVersion": "v1", "/kind": "Pod", "/spec": _BY_HAND},
+        {"/metadata/name": "mine", "/apiVersion": "v1", "/kind": "Pod", "/spec": _DOWNLOADS},
     ),
     *_edits(
         "weights-read-only",
