@@ -60,6 +60,20 @@ def _validation(check: Check) -> Object:
     return {"expression": check.holds, "message": text}
 
 
+def _reachable(plan: RegionPlan) -> dict[str, list[list[str]]]:
+    """By place and port that models may call, the labels that choose the pods of each row there.
+
+    A map, in which CEL finds a place at the cost of one step however many there are: a request may
+    cost so much only.
+    """
+    found: dict[str, list[list[str]]] = {}
+    for call in plan.reachable:
+        for place in call.networks or (call.namespace,):
+            labels = ["=".join(label) for label in call.pods]
+            found.setdefault(f"{place}:{call.port}", []).append(labels)
+    return found
+
+
 def _places(plan: RegionPlan) -> dict[str, str]:
     """CEL variables: what differs from region to region."""
     return {
@@ -67,14 +81,8 @@ def _places(plan: RegionPlan) -> dict[str, str]:
         "provider": f"'{plan.provider}'",
         "registry": str([*plan.registry.ports]),
         "addresses": str([*plan.registry.addresses]),
-        "reachable": str(
-            [
-                f"{place}:{call.port}"
-                for call in plan.reachable
-                for place in (call.networks or (call.namespace,))
-            ]
-        ),
         "hosts": str([*plan.image_hosts]),
+        "reachable": str(_reachable(plan)),
         "proxies": str([*plan.proxy_namespaces]),
         "scraper": f"'{plan.prometheus.namespace}'",
     }

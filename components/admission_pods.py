@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.admission_row import ANY, SPACES, Check, Row, kinds
+from components.admission_row import ANY, OF_A_PROJECT, SPACES, Check, Row, kinds
 from components.kube import Object
 from components.model_cache.volumes import ROOT
 from model_specs.names import CACHE_NAMESPACE, LABEL_MACHINE
+from model_specs.runtimes import MODEL_PATH
 
 _WORKLOADS: Final = (
     kinds("", "v1", "pods", "pods/ephemeralcontainers"),
@@ -39,6 +40,16 @@ def _row(rule: str, name: str, namespaces: Object, *checks: Check) -> Row:
 
 _IMAGE: Final = "^[a-z0-9][a-z0-9.:-]*(/[a-z0-9][a-z0-9._-]*)+@sha256:[0-9a-f]{64}$"
 
+# What downloads a model writes its files, once and before all others start.
+_DOWNLOADS: Final = (
+    "c.name == 'model' && !has(c.command) && c.?args.orValue([]).size() > 0 && c.args[0] == 'pull'"
+)
+_MODELS: Final = MODEL_PATH.rpartition("/")[0]
+_READS: Final = (
+    "c.?volumeMounts.orValue([]).all(m, m.?readOnly.orValue(false)"
+    " || !(m.name in variables.weights || m.mountPath == '/'"
+    f" || m.mountPath.contains('{_MODELS}')))"
+)
 _VOLUMES: Final = (
     "['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'image', 'name',"
     " 'persistentVolumeClaim', 'projected', 'secret']"
@@ -100,6 +111,36 @@ ROWS: Final[tuple[Row, ...]] = (
             " variables.hosts.exists(h, c.?image.orValue('').startsWith(h + '/')))",
             fault="an image comes from a registry that the region's profile does not list",
             cure="mirror it to one of its image_hosts",
+        ),
+    ),
+    Row(
+        rule="P21",
+        name="weights-read-only",
+        namespaces=OF_A_PROJECT,
+        objects=ANY,
+        kinds=_WORKLOADS,
+        judged="spec",
+        variables={
+            "pod": _POD["pod"],
+            "weights": "variables.pod.?volumes.orValue([]).filter(v,"
+            " has(v.persistentVolumeClaim) || v.name == 'models' || (v.name != 'tmp'"
+            f" && variables.pod.?initContainers.orValue([]).exists(c, {_DOWNLOADS}"
+            " && c.?volumeMounts.orValue([]).exists(m, m.name == v.name)))).map(v, v.name)",
+            "others": "variables.pod.containers + variables.pod.?ephemeralContainers.orValue([])",
+        },
+        checks=(
+            Check(
+                holds="variables.pod.?volumes.orValue([]).all(v, !has(v.persistentVolumeClaim)"
+                " || v.persistentVolumeClaim.?readOnly.orValue(false))",
+                fault="a pod would write what other pods serve",
+                cure="a node's copy of a model is mounted to be read",
+            ),
+            Check(
+                holds=f"variables.others.all(c, {_READS})"
+                f" && variables.pod.?initContainers.orValue([]).all(c, ({_DOWNLOADS}) || {_READS})",
+                fault="a container would change the model's files",
+                cure="only the download writes them, and /tmp is for all else",
+            ),
         ),
     ),
     # That a GPU's request equals its limit, the API server asks by itself.

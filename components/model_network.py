@@ -51,8 +51,12 @@ def wall_name(work: WorkloadPlan, ports: set[int]) -> str:
 
 
 def way_to(call: CallPlan) -> Object:
-    """The way out to a Service's pods or to a host's networks, at one port."""
-    there = blocks(call.networks) or [namespace_named(call.namespace)]
+    """The way out to a Service's pods or to a host's networks, at one port.
+
+    Where the profile names no labels of the pods, these are all of the Service's namespace.
+    """
+    chosen = {"podSelector": {"matchLabels": dict(call.pods)}} if call.pods else {}
+    there = blocks(call.networks) or [{**namespace_named(call.namespace), **chosen}]
     return {"ports": tcp(call.port), "to": there}
 
 

@@ -2,26 +2,87 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from model_specs.errors import refuse_all
+from model_specs.errors import refuse, refuse_all, shown
 from model_specs.part import Part
 
+_LONGEST: Final = 253
+"""Characters of a name of the DNS (RFC 1035, section 2.3.4)."""
 _LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST: Final = rf"^({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?$"
-"""A name and no address: its last label begins with a letter (RFC 3696, section 2)."""
-_SERVICE: Final = rf"^{_LABEL}\.{_LABEL}$"
+_HOST: Final = re.compile(rf"(?:{_LABEL}\.)+[a-z]{{2,63}}")
+"""Two labels or more in lower case, the last one letters alone, as those of the internet are (RFC
+3696, section 2): no address in any spelling, and each host in one."""
+_ENCODED: Final = re.compile(r"(?:^|\.)[a-z0-9]{2}--")
+"""A label of other letters than it shows, of which two look alike to who reviews (RFC 5891)."""
+_SERVICE: Final = rf"^[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?\.{_LABEL}$"
+"""A Service's name begins with a letter (RFC 1035), which no address does."""
+
+NOT_OUTSIDE: Final[dict[str, str]] = {
+    "alt": "RFC 9476",
+    "arpa": "RFC 3172",
+    "cluster": "a Service, by the cluster's domain",
+    "corp": "RFC 6762, appendix G; ICANN's board, 2018-02-04",
+    "example": "RFC 6761",
+    "home": "RFC 6762, appendix G; ICANN's board, 2018-02-04",
+    "internal": "ICANN's board, 2024-07-29; clouds' metadata",
+    "intranet": "RFC 6762, appendix G",
+    "invalid": "RFC 6761",
+    "lan": "RFC 6762, appendix G",
+    "local": "RFC 6762; the cluster's domain",
+    "localdomain": "a Linux machine's own hosts file",
+    "localhost": "RFC 6761",
+    "mail": "ICANN's board, 2018-02-04",
+    "onion": "RFC 7686",
+    "pod": "a pod (kubernetes.io, DNS for Services and Pods)",
+    "private": "RFC 6762, appendix G",
+    "svc": "a Service (kubernetes.io, DNS for Services and Pods)",
+    "test": "RFC 6761",
+}
+"""Last labels that no host of the internet has, and whose they are. Source of the registered ones:
+iana.org/assignments/special-use-domain-names; all read 2026-11-29."""
+_METADATA: Final = ("metadata.goog", "metadata.packet.net", "metadata.platformequinix.com",
+                    "metadata.tencentyun.com")  # fmt: skip
+"""Where clouds answer their nodes, of names that hosts of the internet might have. Sources: Google
+Cloud's, Equinix Metal's and Tencent Cloud's pages on instance metadata, read 2026-11-29."""
+
+
+def _check_host(host: str) -> str:
+    """`host` itself. Raises PydanticCustomError where it is no name of a host outside."""
+    cure = "write a full name in lower case, e.g. features.example.com"
+    if len(host) > _LONGEST or not _HOST.fullmatch(host):
+        raise refuse("E301", f"no name of a host outside the cluster, got {shown(host)}; {cure}")
+    if _ENCODED.search(host):
+        raise refuse("E301", f"a name that reads as it is, got {shown(host)}; {cure}")
+    last = host.rpartition(".")[2]
+    if last in NOT_OUTSIDE:
+        why = f"no host outside the cluster ends in .{last} ({NOT_OUTSIDE[last]})"
+        say = "name a Service by `service`, and a host as the internet knows it"
+        raise refuse("E301", f"{why}, got {shown(host)}; {say}")
+    if host in _METADATA:
+        raise refuse("E301", f"a cloud's nodes get their credentials there, got {host}; remove it")
+    return host
+
+
+Host = Annotated[
+    str,
+    AfterValidator(_check_host),
+    WithJsonSchema({"type": "string", "pattern": f"^{_HOST.pattern}$", "maxLength": _LONGEST}),
+]
+"""The name of a host outside the cluster."""
 
 
 class Call(Part):
     """A host or a Service, at one port."""
 
-    host: Annotated[str, Field(pattern=_HOST, max_length=253)] | None = None
+    host: Host | None = None
     """A host outside the cluster, e.g. features.example.com."""
     service: Annotated[str, Field(pattern=_SERVICE)] | None = None
-    """A Service of the cluster, as NAME.NAMESPACE."""
+    """A Service of the cluster, as NAME.NAMESPACE; what of its namespace is reached with it, the
+    region's profile says."""
     port: Annotated[int, Field(ge=1, le=65_535)]
     """The TCP port; of a Service, its pods' own, since network policies see that one."""
 

@@ -359,9 +359,10 @@ class ModelSpec(Part):
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields that are right alone and wrong together."""
         mounts = [secret.mount for secret in self.secrets]
-        for index in repeated([(call.target, call.port) for call in self.calls]):
-            got = shown(f"{self.calls[index].target}:{self.calls[index].port}")
-            yield ("calls", index), "E301", f"it is there already, got {got}; name it once"
+        called = [f"{call.target}:{call.port}" for call in self.calls]
+        for index in repeated(called):
+            got = f"got {shown(called[index])} of calls[{called.index(called[index])}] again"
+            yield ("calls", index), "E301", f"a call is named once, {got}; remove one"
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why

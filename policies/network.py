@@ -131,6 +131,8 @@ def _to_known(rule: Block, facts: Facts) -> bool:
 
 
 def _to_registry(policy: Resource, rule: Block, facts: Facts) -> bool:
+    if policy.namespace != CACHE_NAMESPACE and policy.model not in facts.models:
+        return False
     # An agent writes Events, at the ports of API servers and of the Service before them.
     registry = _registry_ports(facts)
     allowed = registry | _API if policy.namespace == CACHE_NAMESPACE else registry

@@ -10,7 +10,7 @@ from model_specs.names import CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPA
 from policies.entrances import ROUTES
 from policies.facts import Facts
 from policies.gateways import HOSTS, is_ours
-from policies.pods import pod
+from policies.pods import containers, pod
 from policies.resources import Resource
 from policies.rights import is_agents
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
@@ -20,6 +20,8 @@ Block = Mapping[str, Any]
 _PLATFORM: Final = frozenset({CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE})
 _ROLE: Final = "eks.amazonaws.com/role-arn"
 _CACHE_ROOT: Final = "/var/lib/isoserve"
+_MODELS: Final = "/models"
+"""Below it all containers of a model find its files."""
 _NOT_IN_NAMESPACES: Final = frozenset({
     "ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", "PriorityClass",
     "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
@@ -152,6 +154,41 @@ def _tenant_volumes(estate: Estate) -> Iterator[Fault]:
                 yield Fault(workload, f"mounts claim {label}, which nobody makes", fix, "cache")
 
 
+def _writes_weights(workload: Resource) -> Iterator[str]:
+    """What of a pod could change the files of a model: its own, or those of other pods."""
+    volumes = pod(workload).get("volumes") or ()
+    claims = {one["name"]: one["persistentVolumeClaim"] for one in volumes
+              if "persistentVolumeClaim" in one}  # fmt: skip
+    for name, claim in claims.items():
+        if claim.get("readOnly") is not True:
+            yield f"takes claim {claim.get('claimName')} as volume {name} to write"
+    first = [one for one in pod(workload).get("initContainers") or () if _downloads(one)]
+    brought = {mount.get("name") for one in first for mount in one.get("volumeMounts") or ()}
+    weights = {*claims, "models", *(brought - {"tmp"})}
+    for one in containers(workload):
+        if any(one is download for download in first):
+            continue
+        for mount in one.get("volumeMounts") or ():
+            path, volume = str(mount.get("mountPath")), mount.get("name")
+            near = volume in weights or path == "/" or _MODELS in path
+            if near and mount.get("readOnly") is not True:
+                yield f"container {one.get('name')} could write {path}, from volume {volume}"
+
+
+def _downloads(container: Block) -> bool:
+    """Whether a container is the download, which writes the files once, before all others start."""
+    known = container.get("name") == "model" and not container.get("command")
+    return known and [*(container.get("args") or ())][:1] == ["pull"]
+
+
+@each("P21", "weights-read-only", *WORKLOADS)
+def _weights_read_only(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """In a project's pods only the download writes a model's files. All others mount them to be
+    read, and claims of a node's copy, which other pods serve too, are taken to be read."""
+    for what in _writes_weights(resource) if resource.namespace in facts.projects else ():
+        yield Fault(resource, what, "mount a model's files readOnly, and write to /tmp", "")
+
+
 @each("P21", "tenant-roles", "ServiceAccount")
 def _tenant_roles(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """On AWS a project's pods read the registry as that project, or as a job with data of its own,
@@ -196,6 +233,7 @@ def _route_own_name(resource: Resource, facts: Facts) -> Iterator[Fault]:
 RULES: Final[tuple[Rule, ...]] = (
     _tenant_isolation,
     _tenant_volumes,
+    _weights_read_only,
     _tenant_roles,
     _route_own_name,
 )

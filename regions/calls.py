@@ -14,7 +14,11 @@ from regions.reachable import Reachable
 def way(listed: Reachable) -> CallPlan:
     """The way out that a row of the profile stands for."""
     return CallPlan(
-        name=listed.target, namespace=listed.namespace, networks=listed.networks, port=listed.port
+        name=listed.target,
+        namespace=listed.namespace,
+        pods=tuple(sorted(listed.pods.items())),
+        networks=listed.networks,
+        port=listed.port,
     )
 
 

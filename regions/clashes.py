@@ -55,7 +55,12 @@ def _of_platform(specs: Specs, profile: RegionProfile) -> Iterator[SpecError]:
             message = f"{PROBER} is the project's own prober, got {model.name!r}; rename the file"
             yield model.source.error((), "E314", message)
     for project in specs.projects.values():
-        owner = owner_of(project.name, profile)
+        owner = owner_of(project.name, profile.inhabited)
         if owner:
             message = f"a project has a namespace of its own, got {project.name!r}, {owner}"
             yield project.source.error((), "E314", f"{message}; rename the folder")
+        for index, row in enumerate(profile.reachable):
+            if row.namespace == project.name:
+                message = f"the region's profile opens it to all models, got reachable[{index}]"
+                cure = "take that out, since models are called by share_with, or rename the folder"
+                yield project.source.error((), "E315", f"{message}; {cure}")

@@ -243,11 +243,13 @@ class SecretPlan:
 class CallPlan:
     """A way out for a model's own code: a Service's namespace, or a host's networks (CIDRs).
 
-    `name` is the host, or the Service as NAME.NAMESPACE; `port` is TCP, of the pods.
+    `name` is the host, or the Service as NAME.NAMESPACE; `pods` are the labels of the pods that
+    are reached there, every one where they are empty; `port` is TCP, of the pods.
     """
 
     name: str
     namespace: str
+    pods: tuple[tuple[str, str], ...]
     networks: tuple[str, ...]
     port: int
 

@@ -6,12 +6,11 @@ add-on's pods these stop the add-on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from regions.profile import RegionProfile
-from regions.urls import service_namespace
+from model_specs.names import RESERVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +57,9 @@ TAKEN: Final[dict[str, Owner]] = {
         name="the local path provisioner", source="rancher/local-path-provisioner: README.md"
     ),
     "longhorn-system": Owner(name="Longhorn", source="longhorn.io/docs: deploy/install"),
+    "monitoring": Owner(
+        name="Prometheus", source="prometheus-operator/kube-prometheus: manifests/setup"
+    ),
     "metallb-system": Owner(name="MetalLB", source="metallb.io/installation"),
     "node-feature-discovery": Owner(
         name="Node Feature Discovery", source="kubernetes-sigs.github.io/node-feature-discovery"
@@ -86,22 +88,25 @@ PREFIXES: Final[dict[str, Owner]] = {
     "openshift-": Owner(name="OpenShift", source="docs.openshift.com: working with projects"),
 }
 """By beginning: the same."""
+_OF_OPERATORS: Final = "-system"
+"""Source: kubernetes-sigs/kubebuilder, config/default/kustomization.yaml (namespace: NAME-system).
+A project may be named so: it is its own there."""
 
 
-def _of_profile(profile: RegionProfile) -> Iterator[tuple[str, str]]:
-    """The namespaces that a profile names, and who is there."""
-    yield profile.scraper_namespace, "which scrapes metrics and is let in by all models"
-    for namespace in profile.proxy_namespaces:
-        yield namespace, "where the gateways' proxies stand, which all models let in"
-    yield service_namespace(profile.prometheus_url), "where prometheus_url leads"
-    yield service_namespace(profile.registry.endpoint), "where registry.endpoint leads"
-    yield service_namespace(profile.grafana_url), "where grafana_url leads"
+def owner_of(name: str, here: Mapping[str, str]) -> str:
+    """Who lives in the namespace `name`, as a message says it; empty where nobody does.
 
-
-def owner_of(name: str, profile: RegionProfile) -> str:
-    """Who lives in the namespace `name`, as a message says it; empty where nobody does."""
-    here = next((who for namespace, who in _of_profile(profile) if namespace == name), "")
-    if here:
-        return here
+    `here` says so of the namespaces that a region's profile names.
+    """
     owners = [TAKEN.get(name), *(one for word, one in PREFIXES.items() if name.startswith(word))]
-    return next((f"which is of {owner.name}" for owner in owners if owner), "")
+    known = next((f"which is of {owner.name}" for owner in owners if owner), "")
+    return here.get(name, known)
+
+
+def platform_of(name: str, here: Mapping[str, str]) -> str:
+    """The same for namespaces that a project cannot have by its name, or would hardly choose."""
+    if name.split("-")[0] in RESERVED:
+        return "which is the platform's or the cluster's own"
+    known = owner_of(name, here)
+    operators = f"which ends in {_OF_OPERATORS}, as those of operators do"
+    return known or (operators if name.endswith(_OF_OPERATORS) else "")

@@ -11,7 +11,8 @@ from typing import Final
 
 from model_specs.errors import SpecError, shown
 from model_specs.source import Source, Where
-from regions.profile import RegionProfile, Replica
+from regions.profile import RegionProfile
+from regions.registry import Replica
 
 Finding = tuple[str, Where, str]
 """Region, place in its profile, and what is wrong there with what to do."""

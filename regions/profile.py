@@ -10,35 +10,43 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.addresses import PinnedImage, image_host
-from model_specs.errors import SpecError, SpecErrors, nearest, refuse, refuse_all, repeated, shown
+from model_specs.errors import (
+    SpecError,
+    SpecErrors,
+    dotted,
+    nearest,
+    refuse,
+    refuse_all,
+    repeated,
+    shown,
+)
 from model_specs.load import parse_named
-from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME, Name
+from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
 from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, misdirects
 from regions.machines import MACHINES
+from regions.networks import MOST_NETWORKS, check_any_network
 from regions.node_shapes import misfits
 from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
 from regions.profile_files import misnamed, unprintable, unread_profiles
 from regions.reachable import Reachable
+from regions.registry import Registry
 from regions.urls import (
+    address_of,
     check_https,
-    check_network,
     check_page,
     check_url,
-    check_url_if_any,
     host_of,
-    port_of,
     service_namespace,
 )
+from regions.ways_out import Finding, Ground, Where, misled
 
-Finding = tuple[tuple[str | int, ...], str, str]
 Reader = Callable[[str, Source], object]
 """Called with the name of each region and the values of its file, before they are checked."""
 
 _IMAGE_HOST: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$"
-_KEY_ARN: Final = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+)?$"
 _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 MAX_DOMAIN: Final = 253 - len(f"{MAX_NAME * 'm'}--{MAX_NAME * 'p'}.internal.")
 """Gateway API's hostnames have 253 characters, models' longest host among them."""
@@ -48,7 +56,7 @@ _CLUSTER: Final = r"^[0-9A-Za-z][A-Za-z0-9._-]{0,99}$"
 _ISSUER: Final = rf"^({_DNS_LABEL}\.)+{_DNS_LABEL}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*/?$"
 """What follows https:// in the `iss` of service account tokens, which we write before it."""
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_SECRET_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$"
+_MOST_REACHABLE: Final = 64
 _OLDEST_KUBERNETES: Final = 30
 """The minor version, 1.30: the oldest that serves everything we render."""
 
@@ -111,23 +119,6 @@ class NodeAutoscaler(Part):
     then is passed over, and pods that may fall back get a node of the next group."""
 
 
-_BUCKET_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
-_BUCKET_SUFFIXES: Final = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
-"""Source: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
-
-
-def _check_bucket(name: str) -> str:
-    if name.startswith(_BUCKET_PREFIXES) or name.endswith(_BUCKET_SUFFIXES):
-        kept = ", ".join((*_BUCKET_PREFIXES, *_BUCKET_SUFFIXES))
-        raise refuse("E371", f"S3 keeps {kept} for itself, got {shown(name)}; name another")
-    return name
-
-
-Bucket = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"), AfterValidator(_check_bucket)
-]
-
-
 class Cluster(Part):
     """The Kubernetes cluster, which exists before us."""
 
@@ -145,6 +136,12 @@ class Cluster(Part):
     """Per cent of a node's disk that stay free: 5 above the kubelet's highest default threshold,
     imagefs.available<15% (kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction);
     0 where no kubelet evicts."""
+    networks: Annotated[
+        tuple[Annotated[str, AfterValidator(check_any_network)], ...],
+        Field(max_length=MOST_NETWORKS),
+    ] = ()
+    """What pods, Services and the API server have to themselves, as CIDRs: neither `reachable` nor
+    `registry.addresses` of a store outside may hold any of it. Empty where nobody says."""
     node_autoscaler: NodeAutoscaler | None = None
     """What adds nodes for waiting pods, where capacity.spot_fallback may rest on it; null where
     there is none, or its groups are not in the order spot, then on demand."""
@@ -175,43 +172,6 @@ class Account(Part):
     def partition(self) -> Partition:
         """The AWS partition that `region` is in."""
         return partition_of(self.region)
-
-
-class Replica(Part):
-    """A registry bucket in another region that receives every object."""
-
-    region: Name
-    """The region's name."""
-    bucket: Bucket
-    """Its bucket."""
-    key_arn: Annotated[str, Field(pattern=_KEY_ARN)]
-    """Key of that bucket, its stack's output `registry_key_arn`; empty without kms."""
-
-
-class Registry(Part):
-    """The region's model registry."""
-
-    bucket: Bucket
-    """Bucket name, unique in the store."""
-    endpoint: Annotated[str, AfterValidator(check_url_if_any)]
-    """URL of an S3-compatible store as pods see it; empty is AWS S3."""
-    pod_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """Where `endpoint` is a Service of this cluster (NAME.NAMESPACE.svc must say it): the port of
-    the pods behind it, since network policies see that one and not the Service's."""
-    addresses: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
-    """The store's networks, as CIDRs: pods that read the registry then get out to these alone. With
-    roles they are S3's and STS's. Empty: to every address at the store's ports."""
-    credentials_secret: Annotated[str, Field(pattern=_SECRET_NAME)]
-    """Secret by whose access_key_id, secret_access_key and session_token (optional) pods read the
-    registry, one in isoserve-cache and in each project; empty where AWS gives pods roles."""
-    replicate_to: tuple[Replica, ...]
-    """Only the home region has any: where its objects are copied."""
-
-    @property
-    def ports(self) -> tuple[int, ...]:
-        """The TCP ports at which pods reach the store, as network policies see them."""
-        asked = port_of(self.endpoint or "https://s3")
-        return tuple(sorted({asked, *([self.pod_port] if self.pod_port else [])}))
 
 
 class SignIn(Part):
@@ -298,7 +258,7 @@ class RegionProfile(Part):
         tuple[Annotated[str, Field(pattern=_IMAGE_HOST)], ...], AfterValidator(_check_some), Once
     ]
     """The registries whose images may run here: specs', the runtime catalogue's and our own."""
-    reachable: tuple[Reachable, ...] = ()
+    reachable: Annotated[tuple[Reachable, ...], Field(max_length=_MOST_REACHABLE)] = ()
     """What models' own code may call where its spec says so in `calls`. A row comes an `up` before
     the spec that calls it, so that the admission guard knows it by then."""
     agent_image: PinnedImage
@@ -316,6 +276,7 @@ class RegionProfile(Part):
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
+        findings += misled(self.reachable, self._ground())
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
@@ -390,6 +351,45 @@ class RegionProfile(Part):
     def scraper_namespace(self) -> str:
         """The namespace of the Prometheus pods."""
         return self.prometheus_namespace or service_namespace(self.prometheus_url)
+
+    @property
+    def inhabited(self) -> dict[str, str]:
+        """By namespace that the profile names, who lives there, as a message says it."""
+        urls = {
+            "prometheus_url": self.prometheus_url,
+            "registry.endpoint": self.registry.endpoint,
+            "grafana_url": self.grafana_url,
+        }
+        led = {service_namespace(url): f"where {field} leads" for field, url in urls.items()}
+        proxies = "where the gateways' proxies stand, which all models let in"
+        scraper = "which scrapes metrics and is let in by all models"
+        return {
+            **{namespace: why for namespace, why in led.items() if namespace},
+            **dict.fromkeys(self.proxy_namespaces, proxies),
+            self.scraper_namespace: scraper,
+        }
+
+    def _ground(self) -> Ground:
+        registry = self.registry
+        own: dict[Where, str] = {
+            ("prometheus_url",): self.prometheus_url,
+            ("grafana_url",): self.grafana_url,
+        }
+        urls: dict[Where, str] = {("cluster", "jwks_uri"): self.cluster.jwks_uri, **own}
+        networks: dict[Where, str] = {
+            **{where: address_of(url) for where, url in urls.items() if address_of(url)},
+            **{("cluster", "networks", i): one for i, one in enumerate(self.cluster.networks)},
+        }
+        hosts: dict[Where, str] = {**own, ("registry", "endpoint"): registry.endpoint}
+        return Ground(
+            inhabited=self.inhabited,
+            hosts={host_of(url): dotted(where) for where, url in hosts.items() if url},
+            domain=self.domain,
+            networks=networks,
+            addresses=registry.addresses,
+            ports=registry.ports,
+            is_store_within=bool(service_namespace(registry.endpoint)),
+        )
 
     def _unknown_scraper(self) -> Iterator[Finding]:
         if not self.scraper_namespace:

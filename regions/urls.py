@@ -1,4 +1,4 @@
-"""URLs and networks of a profile, and which of them lead to a Service of the cluster."""
+"""URLs of a profile, and which of them lead to a Service of the cluster."""
 
 from __future__ import annotations
 
@@ -23,23 +23,6 @@ _SERVICE: Final = re.compile(
 )
 """A Service, or a pod of a headless one. Source: kubernetes.io, "DNS for Services and Pods"; a
 domain of the cluster other than the default is not told from a host outside."""
-
-_CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
-"""Where a cloud hands out its nodes' credentials to whoever asks."""
-
-
-def check_network(text: str) -> str:
-    """`text` itself. Raises PydanticCustomError where it is no CIDR, or one too wide to trust."""
-    try:
-        network = ip_network(text)
-    except ValueError as error:
-        fault = f"no network, got {shown(text)}: {error}; write e.g. 10.0.8.0/24"
-        raise refuse("E301", fault) from None
-    near = [one for one in _CREDENTIALS if one.version == network.version and one.overlaps(network)]
-    if near:
-        fault = f"{shown(text)} holds {near[0]}, where a cloud hands out credentials"
-        raise refuse("E301", f"{fault}; name the store's own networks")
-    return text
 
 
 def _split(text: str) -> SplitResult:
@@ -97,6 +80,14 @@ def port_of(url: str) -> int:
 def host_of(url: str) -> str:
     """The host of a checked URL; empty for an empty one."""
     return urlsplit(url).hostname or ""
+
+
+def address_of(url: str) -> str:
+    """The one address, as a CIDR, that a checked URL names; empty where it names a host."""
+    try:
+        return str(ip_network(host_of(url)))
+    except ValueError:
+        return ""
 
 
 def service_namespace(url: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "96da3b7ffce734fe4a9429def1272676201bb5bd1860b9d7bca8c79525367b6e",
+        "4b3c25298de5808af3f220730f9d9cd55965b052a72df64b32be41bdb5db4bc5",
     ),
     "isoserve-gpu-shape": (
         "P17",
@@ -81,5 +81,9 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-tenant-volumes": (
         "P21",
         "f673dcc5a3602da5620d405f99d8fbbd9fb23a0a1391ec210fb482c8ba5ca5d6",
+    ),
+    "isoserve-weights-read-only": (
+        "P21",
+        "ee4b37b0ad32562efec68a562c6d256591459dbc1711bd561680f904d31b91ea",
     ),
 }

@@ -100,6 +100,12 @@ def _to_registry(subject: Subject) -> list[Plain]:
     return found
 
 
+def _pods_of(namespace: str, labels: dict[str, str]) -> Plain:
+    """The pods of a Service that a profile lists."""
+    chosen: Plain = {"podSelector": {"matchLabels": labels}} if labels else {}
+    return {**namespace_named(namespace), **chosen}
+
+
 def called_ways(facts: Facts, model: Model) -> list[Plain]:
     """The ways out to what a spec calls, as the profile lists it."""
     listed = {(one.target, one.port): one for one in facts.profile.reachable}
@@ -107,7 +113,7 @@ def called_ways(facts: Facts, model: Model) -> list[Plain]:
     return [
         {
             "ports": tcp(row.port),
-            "to": blocks(row.networks) or [namespace_named(row.namespace)],
+            "to": blocks(row.networks) or [_pods_of(row.namespace, row.pods)],
         }
         for row in rows
         if row is not None

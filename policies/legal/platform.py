@@ -345,6 +345,16 @@ def _of_guard(subject: Subject) -> Plain:
 _GUARD: Final = "admissionregistration.k8s.io/v1"
 
 
+def _reachable(subject: Subject) -> dict[str, list[list[str]]]:
+    """By place and port, the labels of the pods that models may call there."""
+    found: dict[str, list[list[str]]] = {}
+    for one in subject.facts.profile.reachable:
+        for place in one.networks or (one.namespace,):
+            labels = [f"{key}={one.pods[key]}" for key in sorted(one.pods)]
+            found.setdefault(f"{place}:{one.port}", []).append(labels)
+    return found
+
+
 def places(subject: Subject) -> dict[str, str]:
     """The CEL variables of the admission guard that differ from region to region."""
     profile = subject.facts.profile
@@ -355,13 +365,7 @@ def places(subject: Subject) -> dict[str, str]:
         "proxies": str([*profile.proxy_namespaces]),
         "registry": str([*profile.registry.ports]),
         "addresses": str([*profile.registry.addresses]),
-        "reachable": str(
-            [
-                f"{place}:{one.port}"
-                for one in profile.reachable
-                for place in (one.networks or (one.namespace,))
-            ]
-        ),
+        "reachable": str(_reachable(subject)),
         "scraper": f"'{profile.scraper_namespace}'",
     }
 

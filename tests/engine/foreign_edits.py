@@ -190,6 +190,7 @@ _FIELDS: Final = (
     "",  # the prober's replicas: whoever scales by hand
     f"{_IN_MAIN}.args",
     "metadata.labels.example.com/cost-centre",
+    f"{_IN_MAIN}.volumeMounts[mountPath=/tmp/look]",
     "spec.sessionAffinity",
     "spec.maxUnavailable",
     "spec.maxReplicaCount",

@@ -88,6 +88,9 @@ _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
 _CALLEES: Final = "/spec/egress/0/to"
 _EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+_OUTSIDE: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
+_TO_REGISTRY: Final = {"ports": [{"port": 443, "protocol": "TCP"}]}
+_NAME: Final = "app.kubernetes.io/name"
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
 _AWAY: Final = {"externalName": "example.com", "type": "ExternalName"}
@@ -96,6 +99,43 @@ _AGENTS: Final = {
     "kind": "ServiceAccount",
     "name": "cache-agent",
     "namespace": "isoserve-cache",
+}
+
+_PINNED: Final = "registry.example.com/own/tool@sha256:" + "a" * 64
+_CLAIM: Final = {"claimName": "models-gpu-l4-1"}
+_SIDECAR: Final = {
+    "image": _PINNED,
+    "name": "writer",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+    "volumeMounts": [{"mountPath": "/data", "name": "models"}],
+}
+_BY_HAND: Final = {
+    "automountServiceAccountToken": False,
+    "containers": [_SIDECAR],
+    "securityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "volumes": [{"name": "models", "persistentVolumeClaim": {**_CLAIM, "readOnly": True}}],
+}
+
+_DOWNLOADS: Final = {
+    **_BY_HAND,
+    "containers": [{**_SIDECAR, "volumeMounts": [{"mountPath": "/data", "name": "brought"}]}],
+    "initContainers": [
+        {
+            **_SIDECAR,
+            "args": ["pull", "--root", "/data"],
+            "name": "model",
+            "volumeMounts": [{"mountPath": "/data", "name": "brought"}],
+        }
+    ],
+    "volumes": [{"emptyDir": {}, "name": "brought"}],
 }
 
 _PODS: Final = (
@@ -151,6 +191,28 @@ _PODS: Final = (
         "image-digest",
         *_AGENT,
         {f"{_MAIN}/image": UNPINNED},
+    ),
+    *_edits(
+        "weights-read-only",
+        *_SENTIMENT,
+        {f"{_MAIN}/volumeMounts/0/readOnly": False},
+        {f"{_MAIN}/volumeMounts/0/readOnly": GONE},
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/all", "name": "models"}},
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/../models", "name": "tmp"}},
+        {f"{_POD}/volumes/0/persistentVolumeClaim/readOnly": False},
+        {f"{_POD}/volumes/-": {"name": "mine", "persistentVolumeClaim": _CLAIM}},
+        {f"{_POD}/initContainers/0/volumeMounts/0/readOnly": False},
+        {f"{_POD}/initContainers/-": _SIDECAR},
+        {f"{_POD}/containers/-": _SIDECAR},
+        {"/metadata/name": "mine", "/apiVersion": "v1", "/kind": "Pod", "/spec": _BY_HAND},
+        {"/metadata/name": "mine", "/apiVersion": "v1", "/kind": "Pod", "/spec": _DOWNLOADS},
+    ),
+    *_edits(
+        "weights-read-only",
+        "CronJob",
+        "search",
+        "nightly-index",
+        {f"{_NIGHTLY}/containers/0/volumeMounts/0/readOnly": False},
     ),
     *_edits(
         "gpu-shape",
@@ -216,8 +278,13 @@ _WALLS: Final = (
         {"/spec/egress/1/to": GONE},
         {"/spec/egress/1/ports/0/port": 22},
         {"/spec/egress/1/ports/0/endPort": 65535},
+        {"/spec/egress/1/ports/0/protocol": "UDP"},
         {"/spec/egress/1/to/-": {"namespaceSelector": _named("monitoring")}},
         {"/spec/egress/1/to/-": {"ipBlock": {"cidr": "10.0.0.0/8"}}},
+        {"/spec/egress/1/to/0/podSelector": GONE},
+        {"/spec/egress/1/to/0/podSelector": {}},
+        {"/spec/egress/1/to/0/podSelector/matchLabels": {_NAME: "admin"}},
+        {"/spec/egress/1/to/0/namespaceSelector": GONE},
     ),
     *_edits(
         "egress-allow-list",
@@ -225,6 +292,35 @@ _WALLS: Final = (
         "search",
         "default-deny",
         {"/spec/egress/0/ports/0/port": 8080},
+        {"/spec/egress/-": {"ports": [{"port": 443, "protocol": "TCP"}]}},
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "default-deny",
+        {
+            "/metadata/name": "mine",
+            "/spec": {"egress": [_TO_REGISTRY], "podSelector": {}, "policyTypes": ["Egress"]},
+        },
+        {
+            "/metadata/name": "mine",
+            "/spec": {
+                "egress": [_TO_REGISTRY],
+                "podSelector": {"matchLabels": {"isoserve.dev/model": "embedder"}},
+                "policyTypes": ["Egress"],
+            },
+        },
+    ),
+    *_edits(
+        "egress-allow-list",
+        "NetworkPolicy",
+        "search",
+        "nightly-index",
+        {"/metadata/name": "nightly-index-more"},
+        {"/metadata/name": "nightly-index--more"},
+        {"/spec/podSelector/matchLabels/isoserve.dev~1model": "embedder"},
+        judge="",
     ),
     *_edits(
         "egress-allow-list",
@@ -259,6 +355,10 @@ _WALLS: Final = (
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_EVERYWHERE]}},
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": "::/0"}}]}},
         {"/spec/egress/-": {}},
+        {"/spec/egress/-": {"ports": [{"port": 22}], "to": [_OUTSIDE]}},
+        {"/spec/egress/-": {"to": [_OUTSIDE]}},
+        {"/spec/egress/1/to/-": {"namespaceSelector": _named("search")}},
+        {"/spec/egress/1/to/-": {"namespaceSelector": {}}},
     ),
     *_edits(
         "rbac-least",
@@ -504,6 +604,11 @@ HARMLESS: Final = (
     *_edits("", "Deployment", "search", "prober", {"/spec/replicas": 0}),
     *_edits("", *_SENTIMENT, {f"{_MAIN}/args/-": "--seed=7"}),
     *_edits("", "Namespace", "", "search", {f"{_LABELS}/example.com~1cost-centre": "4711"}),
+    *_edits(
+        "",
+        *_SENTIMENT,
+        {f"{_MAIN}/volumeMounts/-": {"mountPath": "/tmp/look", "name": "models", "readOnly": True}},
+    ),
     *_edits("", "Service", "search", "sentiment", {"/spec/sessionAffinity": "ClientIP"}),
     *_edits("", "PodDisruptionBudget", "search", "sentiment", {"/spec/maxUnavailable": 2}),
     *_edits("", "ScaledObject", "search", "sentiment", {"/spec/maxReplicaCount": 1}),

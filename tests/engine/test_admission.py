@@ -101,9 +101,9 @@ def test_scaling_by_hand_passes(server: Server) -> None:
     assert answer.ok, f"autoscalers do the same: {answer.text}"
 
 
-def a_pod(server: Server) -> Object:
+def a_pod(server: Server, model: str = "sentiment") -> Object:
     found = server.cluster.get(
-        "/api/v1/namespaces/search/pods?labelSelector=isoserve.dev/model%3Dsentiment"
+        f"/api/v1/namespaces/search/pods?labelSelector=isoserve.dev/model%3D{model}"
     )
     assert found is not None
     return {"apiVersion": "v1", "kind": "Pod", **found["items"][0]}
@@ -126,6 +126,19 @@ def test_a_pod_takes_no_unpinned_image_however_it_comes(server: Server) -> None:
     pinned = pod["spec"]["containers"][0]["image"]
     answer = server.send("PATCH", f"{path}/ephemeralcontainers", debugging(pinned), form)
     assert answer.ok, f"debugging is no crime: {answer.text}"
+
+
+def test_a_debugging_container_reads_a_models_files_and_writes_none(server: Server) -> None:
+    pod = a_pod(server, "embedder")
+    (container,) = (one["value"][0] for one in debugging(pod["spec"]["containers"][0]["image"]))
+    where, form = f"{path_of(pod)}/ephemeralcontainers", "json-patch+json"
+    for may, mount in ((False, {}), (True, {"readOnly": True})):
+        its = {"mountPath": "/look", "name": "models", **mount}
+        looking = {**container, "name": f"looks-{may}".lower(), "volumeMounts": [its]}
+        patch = [{"op": "add", "path": "/spec/ephemeralContainers", "value": [looking]}]
+        answer = server.send("PATCH", where, patch, form)
+        assert answer.ok is may, answer.text
+        assert may or "isoserve-weights-read-only" in answer.text
 
 
 def test_what_was_there_before_the_guard_can_be_tidied_up(server: Server) -> None:

@@ -55,6 +55,9 @@ SPEAKS: Final[dict[str, Callable[[Rule], list[Finding]]]] = {
         "HTTPRoute chat/helper", "spec rules 0 backendRefs 0 namespace", "search"
     ),
     "tenant-volumes": broken("PersistentVolume chat-models-gpu-l4-1"),
+    "weights-read-only": broken(
+        SERVER, "spec template spec containers 0 volumeMounts 0 readOnly", False
+    ),
     "tenant-roles": broken(
         "ServiceAccount search/embedder",
         "metadata annotations eks.amazonaws.com/role-arn",

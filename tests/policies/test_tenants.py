@@ -22,7 +22,7 @@ from tests.policies.attacks import (
 from tests.policies.cases import Failing
 from tests.policies.estate import said
 
-ISOLATION, VOLUMES, ROLES, HOSTS = RULES
+ISOLATION, VOLUMES, WEIGHTS, ROLES, HOSTS = RULES
 OF_CHAT = {"isoserve.dev/project": "chat"}
 GROUP = "rbac.authorization.k8s.io"
 

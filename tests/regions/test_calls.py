@@ -15,7 +15,7 @@ from model_specs.errors import SpecErrors
 from policies.catalogue import RULES as ALL
 from policies.judge import judge
 from policies.network import RULES
-from policies.resources import of_object
+from policies.resources import Resource, of_object
 from regions.profile import RegionProfile
 from regions.reachable import Reachable
 from regions.resolve import resolve
@@ -33,6 +33,18 @@ AT_SERVICE: Final = [
     {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "feature-store"}}}
 ]
 TO_SERVICE: Final = {"ports": [{"port": 6379, "protocol": "TCP"}], "to": AT_SERVICE}
+
+
+NO_HOSTS: Final = (
+    "redis.feature-store.svc", "redis.feature-store.svc.cluster.local", "redis.feature-store",
+    "x.localhost", "x.internal", "metadata.google.internal", "features", "features.local",
+    "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "1.2.3.4.", "10-0-0-1.search.pod", "x.onion",
+    "x.test", "x.invalid", "x.example", "x.alt", "1.0.0.127.in-addr.arpa", "printer.home.arpa",
+    "db.corp", "db.lan", "xn--fa-hia.de", "fa\u00df.de", "features.example.xn--p1ai", "x.c0m",
+    "FEATURES.example.com", "-a.example.com", "a-.example.com", "a_b.example.com", "a..b.com",
+    "features.example.com:443", "user@example.com", "features.example.com/x", "metadata.goog", "",
+)  # fmt: skip
+"""Names of the cluster or of a machine, addresses in odd spellings, and what no reviewer reads."""
 
 
 def listed(row: dict[str, Any]) -> Reachable:
@@ -58,6 +70,12 @@ def test_a_host_is_its_networks_and_a_service_its_namespace() -> None:
     assert egress(SERVICE) == [TO_SERVICE]
     assert egress(SERVICE, HOST) == [TO_SERVICE, TO_HOST]
     assert egress() == [], "who calls nothing goes nowhere"
+
+
+def test_a_service_whose_pods_are_known_opens_no_others_of_its_namespace() -> None:
+    labels = {"app": "redis", "tier": "front"}
+    (rule,) = egress(SERVICE, profile=listing({**SERVICE, "pods": labels}))
+    assert rule["to"] == [{**AT_SERVICE[0], "podSelector": {"matchLabels": labels}}]
 
 
 def test_a_job_calls_too() -> None:
@@ -112,10 +130,14 @@ def test_a_job_that_calls_what_is_not_listed_is_not_made() -> None:
         {"host": "features.example.com.", "port": 443},
         {"host": "features..example.com", "port": 443},
         {"host": "https://features.example.com", "port": 443},
-        {"host": "a." * 130 + "example", "port": 443},
+        {"host": "a." * 130 + "com", "port": 443},
+        *({"host": host, "port": 443} for host in NO_HOSTS),
         {"service": "redis", "port": 6379},
         {"service": "redis.feature-store.svc", "port": 6379},
         {"service": "*.feature-store", "port": 6379},
+        {"service": "127.1", "port": 6379},
+        {"service": "Redis.feature-store", "port": 6379},
+        {"service": "redis.feature-store.", "port": 6379},
         {"host": "features.example.com", "port": 0},
         {"host": "features.example.com", "port": 65_536},
         {"host": "features.example.com", "port": "https"},
@@ -129,8 +151,12 @@ def test_what_no_policy_can_say_is_refused(call: dict[str, Any]) -> None:
 
 
 def test_the_same_call_twice_is_refused() -> None:
-    with pytest.raises(SpecErrors, match="name it once"):
-        a_model(calls=[HOST, HOST])
+    with pytest.raises(SpecErrors) as refused:
+        a_model(calls=[HOST, SERVICE, HOST])
+    (error,) = refused.value.errors
+    assert error.path == "calls[2]"
+    assert "of calls[0] again" in error.message, "both places are said"
+    assert a_model(calls=[HOST, {**HOST, "port": 443}]), "another port is another call"
 
 
 @pytest.mark.parametrize(
@@ -138,9 +164,9 @@ def test_the_same_call_twice_is_refused() -> None:
     [
         (HOST, "a host has networks"),
         ({**SERVICE, "networks": ["10.0.0.0/24"]}, "a Service none"),
-        ({"service": "kubernetes.default", "port": 443}, "nobody's to call"),
-        ({"service": "kube-dns.kube-system", "port": 53}, "nobody's to call"),
-        ({"service": "agents.isoserve-cache", "port": 9092}, "nobody's to call"),
+        ({**HOST, "networks": NETWORKS, "pods": {"app": "redis"}}, "no pods of the cluster"),
+        ({**SERVICE, "pods": {"app": ""}}, "at least 1 character"),
+        ({**SERVICE, "pods": {"app": "a b"}}, "pattern"),
         ({**HOST, "networks": ["0.0.0.0/0"]}, "credentials"),
         ({**HOST, "networks": ["169.254.169.254/32"]}, "credentials"),
         ({**HOST, "networks": ["features.example.com"]}, "no network"),
@@ -149,6 +175,18 @@ def test_the_same_call_twice_is_refused() -> None:
 def test_what_a_profile_may_not_list(row: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         listed(row)
+
+
+def a_way_out(rule: Any) -> Resource:
+    """A wall of the nightly index with one way out."""
+    labels = {"isoserve.dev/project": "search", "isoserve.dev/model": "nightly-index"}
+    made = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "out", "namespace": "search", "labels": labels},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]},
+    }
+    return of_object(made, "cluster")
 
 
 @pytest.mark.parametrize(
@@ -172,21 +210,39 @@ def test_the_rules_hold_a_way_out_to_the_spec(rule: dict[str, Any], may: bool, w
         specs=replace(known.specs, models=models),
         profile=known.profile.model_copy(update={"reachable": LISTED.reachable}),
     )
-    labels = {"isoserve.dev/project": "search", "isoserve.dev/model": "nightly-index"}
-    made = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "out", "namespace": "search", "labels": labels},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]},
-    }
-    found = judge([of_object(made, "cluster")], told, (EGRESS,), NO_WAIVERS).findings
+    found = judge([a_way_out(rule)], told, (EGRESS,), NO_WAIVERS).findings
     assert (not found) is may, why
+
+
+@pytest.mark.parametrize(
+    ("to", "may"),
+    [
+        ({**AT_SERVICE[0], "podSelector": {"matchLabels": {"app": "redis"}}}, True),
+        (AT_SERVICE[0], False),
+        ({**AT_SERVICE[0], "podSelector": {}}, False),
+        ({**AT_SERVICE[0], "podSelector": {"matchLabels": {"app": "admin"}}}, False),
+    ],
+)
+def test_the_rules_hold_a_way_out_to_the_pods_that_are_listed(to: Any, may: bool) -> None:
+    known = facts()
+    (asks,) = (model for model in known.specs.models if model.id == "search/nightly-index")
+    spec = asks.spec.model_copy(update={"calls": a_model(calls=[SERVICE]).spec.calls})
+    models = tuple(replace(one, spec=spec) if one is asks else one for one in known.specs.models)
+    rows = (listed({**SERVICE, "pods": {"app": "redis"}}),)
+    told = replace(
+        known,
+        specs=replace(known.specs, models=models),
+        profile=known.profile.model_copy(update={"reachable": rows}),
+    )
+    found = judge([a_way_out({**TO_SERVICE, "to": [to]})], told, (EGRESS,), NO_WAIVERS).findings
+    assert (not found) is may
 
 
 def test_all_rules_agree_to_known_networks_and_to_what_is_listed() -> None:
     known = facts()
     registry = known.profile.registry.model_copy(update={"addresses": ("10.0.8.0/24",)})
-    rows = (*known.profile.reachable, *LISTED.reachable)
+    (vectors,) = known.profile.reachable
+    rows = (vectors.model_copy(update={"pods": {"app": "v", "tier": "a"}}), *LISTED.reachable)
     profile = known.profile.model_copy(update={"registry": registry, "reachable": rows})
     told = replace(known, profile=profile)
     plan = resolve(known.specs, profile, known.region)

@@ -1,0 +1,164 @@
+"""The networks that a profile may name as places to go to: those of servers, and no wider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from model_specs.errors import refuse, shown
+
+Network = IPv4Network | IPv6Network
+MOST_NETWORKS: Final = 256
+"""S3 has some 50 in its largest region (AWS' ip-ranges.json, read 2026-11-29)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A block of addresses where servers may be: `widest` is the shortest prefix within it."""
+
+    widest: int
+    why: str
+
+
+_OF_A_VPC: Final = Space(
+    widest=16,
+    why="the widest of a VPC (docs.aws.amazon.com/vpc: vpc-cidr-blocks, read 2026-11-29)",
+)
+_OF_EXAMPLES: Final = Space(widest=24, why="the blocks that examples are written with (RFC 5737)")
+SPACES: Final[dict[str, Space]] = {
+    "10.0.0.0/8": _OF_A_VPC,
+    "172.16.0.0/12": _OF_A_VPC,
+    "192.168.0.0/16": _OF_A_VPC,
+    "192.0.2.0/24": _OF_EXAMPLES,
+    "198.51.100.0/24": _OF_EXAMPLES,
+    "203.0.113.0/24": _OF_EXAMPLES,
+    "0.0.0.0/0": Space(
+        widest=15,
+        why="the widest of S3, 52.216.0.0/15 (AWS' ip-ranges.json, read 2026-11-29)",
+    ),
+    "fc00::/7": Space(widest=48, why="that of a site (RFC 4193, section 3.1)"),
+    "2000::/3": Space(
+        widest=39,
+        why="the widest of S3, 2600:1fa0:4000::/39 (AWS' ip-ranges.json, read 2026-11-29)",
+    ),
+}
+"""By block, narrower ones first; nobody is at those of examples. What is in none is no server's."""
+
+SPECIAL: Final[dict[str, str]] = {
+    "0.0.0.0/8": "this network",
+    "100.64.0.0/10": "shared address space, where clouds and clusters have their own",
+    "127.0.0.0/8": "loopback",
+    "192.0.0.0/24": "IETF protocol assignments",
+    "192.31.196.0/24": "AS112",
+    "192.52.193.0/24": "AMT",
+    "192.88.99.0/24": "6to4 relays",
+    "192.175.48.0/24": "AS112",
+    "198.18.0.0/15": "benchmarking",
+    "224.0.0.0/4": "multicast",
+    "240.0.0.0/4": "reserved",
+    "::/128": "unspecified",
+    "::1/128": "loopback",
+    "::ffff:0:0/96": "IPv4 in other words",
+    "64:ff9b::/96": "IPv4 in other words",
+    "64:ff9b:1::/48": "IPv4 in other words",
+    "100::/64": "discard-only",
+    "100:0:0:1::/64": "dummy",
+    "2001::/23": "IETF protocol assignments",
+    "2002::/16": "IPv4 in other words",
+    "2620:4f:8000::/48": "AS112",
+    "5f00::/16": "segment routing",
+    "ff00::/8": "multicast",
+}
+"""What IANA keeps for special purposes, but for private blocks and those of examples.
+
+Sources: iana.org/assignments, iana-ipv4-special-registry and iana-ipv6-special-registry; multicast:
+ipv4-address-space (224/8 to 239/8), ipv6-address-space; read 2026-11-29."""
+
+METADATA: Final[dict[str, str]] = {
+    "169.254.0.0/16": "most clouds",
+    "fe80::/10": "some clouds",
+    "100.100.100.200/32": "Alibaba Cloud",
+    "168.63.129.16/32": "Azure",
+    "192.0.0.192/32": "Oracle Cloud",
+    "fd00:42::42/128": "Scaleway",
+    "fd00:100::100:200/128": "Alibaba Cloud",
+    "fd00:a9fe:a9fe::1/128": "Akamai's cloud",
+    "fd00:c1::a9fe:a9fe/128": "Oracle Cloud",
+    "fd00:ec2::/32": "AWS",
+    "fd20:ce::254/128": "Google Cloud",
+}
+"""Where clouds answer their nodes, credentials among it: the link-local addresses and their own.
+
+Sources, read 2026-11-29: docs.aws.amazon.com/AWSEC2: instancedata-data-retrieval (the whole block:
+DNS, time and EKS' pod identities are there too); learn.microsoft.com/azure: what-is-ip-address-168-
+63-129-16; canonical/cloud-init, doc/rtd/reference/datasources (scaleway); oracle/oci-python-sdk,
+src/oci/auth/signers; docs.cloud.google.com/compute: metadata (IPv6); of Alibaba's and Akamai's what
+lists against forged requests repeat."""
+
+
+def _table(rows: Iterable[str]) -> tuple[tuple[Network, str], ...]:
+    return tuple((ip_network(row), row) for row in rows)
+
+
+_SPACES: Final = _table(SPACES)
+_SPECIAL: Final = _table(SPECIAL)
+_METADATA: Final = _table(METADATA)
+
+
+def _within(network: Network, block: Network) -> bool:
+    return network.version == block.version and network.subnet_of(block)  # type: ignore[arg-type]
+
+
+def _near(network: Network, rows: Iterable[tuple[Network, str]]) -> Iterator[str]:
+    """The rows that share addresses with a network."""
+    return (
+        row for block, row in rows if block.version == network.version and block.overlaps(network)
+    )
+
+
+def _fault(network: Network) -> str:
+    """Why nobody may get out to a network; empty where it is a server's."""
+    for row in _near(network, _METADATA):
+        return f"it holds {row}, where nodes of {METADATA[row]} get their credentials"
+    for row in _near(network, _SPECIAL):
+        return f"it holds addresses of {row}, {SPECIAL[row]}"
+    home = next((SPACES[row] for block, row in _SPACES if _within(network, block)), None)
+    if home is None:
+        return "no server has such addresses, neither on the internet nor in private"
+    if network.prefixlen < home.widest:
+        return f"it is wider than /{home.widest}, {home.why}"
+    inner = [row for block, row in _SPACES if _within(block, network) and block != network]
+    return f"it reaches into {inner[0]} as well" if inner else ""
+
+
+def read_network(text: str) -> Network:
+    """The network that `text` is, written as network policies write it.
+
+    Raises PydanticCustomError where it is none, or says it in another way.
+    """
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        fault = f"no network, got {shown(text)}: {error}; write e.g. 10.0.8.0/24"
+        raise refuse("E301", fault) from None
+    if str(network) != text or "%" in text:
+        form = f"{str(network.network_address).partition('%')[0]}/{network.prefixlen}"
+        raise refuse("E301", f"a network in its one form, got {shown(text)}; write {form}")
+    return network
+
+
+def check_any_network(text: str) -> str:
+    """`text` itself, a network of any use. Raises PydanticCustomError where it is none."""
+    return str(read_network(text))
+
+
+def check_network(text: str, whose: str) -> str:
+    """`text` itself, a network of `whose` servers. Raises PydanticCustomError where it is not."""
+    fault = _fault(read_network(text))
+    if fault:
+        raise refuse(
+            "E301", f"networks are of {whose} alone, got {shown(text)}: {fault}; name that host's"
+        )
+    return text
