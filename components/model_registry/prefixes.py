@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from components.model_registry import keys
-from components.model_registry.errors import NotFound
+from components.model_registry.errors import Denied, NotFound
 from components.model_registry.manifest import ManifestFile
 from components.model_registry.store import Store
 
@@ -43,7 +43,7 @@ def load(store: Store, project: str, file: ManifestFile) -> Sequence[str]:
         return ()
     try:
         text = store.read(keys.prefixes(project, file.sha256)).decode("ascii", "replace")
-    except NotFound:
+    except (Denied, NotFound):
         return ()
     found = text.split()
     return found if _LINES.fullmatch(text) and len(found) == number(file.size) else ()
