@@ -24,8 +24,9 @@ def is_on(value: Any) -> bool:
 
 
 def statements(document: Any) -> list[Block]:
-    """The statements of a document, none where it is missing. Raises for what is no document."""
-    return [] if document is None else listed(json.loads(document)["Statement"])
+    """The statements of a document, none where it has none. Raises for what is no JSON."""
+    found = {} if document is None else json.loads(document)
+    return listed(found.get("Statement")) if isinstance(found, dict) else []
 
 
 def allowing(document: Any) -> list[Block]:

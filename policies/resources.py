@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT
 
-COMPONENTS: Final = ("isoserve:index:", "pulumi:pulumi:Stack")
-"""How the types of groups and of the stack begin, which make nothing by themselves."""
+STACK: Final = "pulumi:pulumi:Stack"
+"""What the engine makes of the program itself. A StackReference is another thing: it reads."""
+GROUPS: Final = "isoserve:index:"
+"""How the types of groups begin, which make nothing by themselves."""
 _KUBERNETES: Final = "kubernetes:"
 _PATCH: Final = "Patch"
 
@@ -107,12 +109,17 @@ class Resource:
         return f"{self.kind} {self.namespace}/{name}" if self.namespace else f"{self.kind} {name}"
 
 
+def registered(made: Mapping[str, Any]) -> str:
+    """Pulumi's token for what an object says it is."""
+    version = str(made.get("apiVersion"))
+    group = version if "/" in version else f"core/{version}"
+    return f"{_KUBERNETES}{group}:{made.get('kind')}"
+
+
 def of_object(made: Mapping[str, Any], provider: str) -> Resource:
     """A rendered Kubernetes object as the engine would send it to `provider`."""
-    version = made["apiVersion"]
-    group = version if "/" in version else f"core/{version}"
     return Resource(
-        type=f"{_KUBERNETES}{group}:{made['kind']}",
+        type=registered(made),
         name=made["metadata"]["name"],
         values=made,
         protected=False,

@@ -271,7 +271,11 @@ def _copier_faults(statement: Block, facts: Facts) -> Iterator[str]:
 def _bound_faults(
     role: Resource, granted: list[Resource], aliases: list[Any], facts: Facts
 ) -> Iterator[str]:
-    (trust,) = statements(role.values["assumeRolePolicy"])
+    trusts = statements(role.values["assumeRolePolicy"])
+    if len(trusts) != 1:
+        yield f"is trusted by {len(trusts)} statements and not by one"
+        return
+    (trust,) = trusts
     allowed = [one for policy in granted for one in allowing(policy.values["policy"])]
     if trust["Principal"] == _ec2(facts):
         if granted:
@@ -308,7 +312,9 @@ def _bounds(estate: Estate) -> Iterator[Fault]:
             yield Fault(policy, f"is of role {name!r}, which no rule reads", fix, place)
         elif policy.kind == _POLICY:
             granted[name].append(policy)
-        elif statements(roles[name].values["assumeRolePolicy"])[0]["Principal"] != _ec2(facts):
+        elif _ec2(facts) not in (
+            trust.get("Principal") for trust in statements(roles[name].values["assumeRolePolicy"])
+        ):
             yield Fault(policy, f"is attached to {name!r}, no node's", "take it off", place)
     for name, role in roles.items():
         for why in _bound_faults(role, granted[name], aliases, facts):

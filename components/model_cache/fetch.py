@@ -1,9 +1,11 @@
 """Brings content onto a shelf by parallel ranges, digested while it is written.
 
 A partial file is written in order, so its length is how far it has come. What is found is digested
-again before more is fetched; when the end is wrong, what was found may be what is wrong, as after a
-power cut, or what peers gave, and the content is fetched once from its beginning, from the registry
-alone, before that is blamed.
+again before more is fetched. Peers are asked first, and stopped where they are found wrong: at a
+content's end, and before at each PREFIX_BYTES where the registry says what has to be there. What
+came since it was last right is then fetched from the registry. When the end is wrong nevertheless,
+what was found may be what is wrong, as after a power cut, and the content is fetched once from its
+beginning, from the registry alone, before that is blamed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,7 @@ from components.model_registry.checked import check_content
 from components.model_registry.errors import Corrupt
 from components.model_registry.growing import Growing
 from components.model_registry.manifest import ManifestFile
+from components.model_registry.prefixes import PREFIX_BYTES
 
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _OWN: Final = 0o600
@@ -59,27 +63,63 @@ class Fetch:
             os.chmod(partial, _OWN)  # closed already, when we were killed right before the rename
         givers: set[Neighbour] = set()
         try:
-            return _append(file, partial, lambda start: self._source.near(file, start, givers))
+            return self._append(file, partial, lambda grown: self._by_peers(file, grown, givers))
         except Corrupt:
             if not (is_known or givers):
                 raise
         self._source.blame(givers)
         partial.unlink()
-        return _append(file, partial, lambda start: self._source.far(file, start))
+        return self._append(file, partial, lambda grown: None)
 
+    def _by_peers(self, file: ManifestFile, grown: Growing, givers: set[Neighbour]) -> None:
+        """Add what peers give; `givers` are then those who gave what is not yet known to be right.
 
-def _append(file: ManifestFile, path: Path, read: Callable[[int], Iterator[memoryview]]) -> None:
-    """Write what is missing; then it is a file's content, on the disk, and closed to writers."""
-    out = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
-    try:
-        with Growing(out) as grown:
-            for piece in read(grown.size):
+        A peer that is found wrong, here or by another thread, costs PREFIX_BYTES at most.
+        """
+        right: Sequence[str] | None = None
+        with closing(self._source.near(file, grown.size)) as near:
+            for giver, piece in near:
+                givers.add(giver)
                 grown.add(piece)
-        check_content(grown.sha256, file)
-        os.fchmod(out, _READABLE)
-        os.fsync(out)
-    finally:
-        os.close(out)
+                right = self._source.prefixes(file) if right is None else right
+                expected = _expected(file, right, grown.size)
+                if expected and expected == grown.sha256:
+                    givers.clear()
+                    grown.mark()
+                elif expected or self._source.has_lied(giver):  # the latter to another thread
+                    break
+            else:
+                return
+        self._source.blame(givers)
+        givers.clear()
+        grown.rewind()
+
+    def _append(self, file: ManifestFile, path: Path, begin: Callable[[Growing], None]) -> None:
+        """Write what is missing, what `begin` does not from the registry; then it is a file's
+        content, on the disk, and closed to writers."""
+        out = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWN)
+        try:
+            with Growing(out) as grown:
+                begin(grown)
+                for piece in self._source.far(file, grown.size):
+                    grown.add(piece)
+            _close(file, out, grown.sha256)
+        finally:
+            os.close(out)
+
+
+def _expected(file: ManifestFile, right: Sequence[str], size: int) -> str:
+    """The digest of a content's first `size` bytes, empty where nobody says."""
+    if size == file.size:
+        return file.sha256
+    at, rest = divmod(size, PREFIX_BYTES)
+    return right[at - 1] if right and at and not rest else ""
+
+
+def _close(file: ManifestFile, out: int, sha256: str) -> None:
+    check_content(sha256, file)
+    os.fchmod(out, _READABLE)
+    os.fsync(out)
 
 
 def quarantine(shelf: Shelf, sha256: str) -> None:

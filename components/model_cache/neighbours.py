@@ -11,7 +11,8 @@ from typing import Final
 
 REASONS: Final = ("busy", "corrupt", "cut", "denied", "refused", "slow", "strange", "timeout")
 """Why a peer did not give what it was asked for. That it has not got it is no failure."""
-_ALONE_SECONDS: Final[dict[str, float]] = {"busy": 5.0, "corrupt": 600.0}
+LIED: Final = "corrupt"
+_ALONE_SECONDS: Final[dict[str, float]] = {"busy": 5.0, LIED: 600.0}
 _ALONE_OTHERWISE_SECONDS: Final = 60.0
 _LOOK_UP_SECONDS: Final = 30.0
 
@@ -37,6 +38,7 @@ class Neighbours:
         self._found: list[Neighbour] = []
         self._next_look = now()
         self._alone_until: dict[Neighbour, float] = {}
+        self._liar_until: dict[Neighbour, float] = {}
 
     def some(self, most: int) -> list[Neighbour]:
         """At most so many of those that may be asked, by chance: a new model comes everywhere."""
@@ -55,6 +57,15 @@ class Neighbours:
         until = self._now() + _ALONE_SECONDS.get(reason, _ALONE_OTHERWISE_SECONDS)
         with self._lock:
             self._alone_until[one] = max(until, self._alone_until.get(one, until))
+            if reason == LIED:
+                self._liar_until[one] = until
+
+    def has_lied(self, one: Neighbour) -> bool:
+        """Whether it gave wrong bytes a while ago, perhaps to another thread: what it gives now is
+        not worth waiting for."""
+        with self._lock:
+            until = self._liar_until.get(one)
+        return until is not None and self._now() < until
 
     def _looked_up(self) -> list[Neighbour]:
         if not self._name:

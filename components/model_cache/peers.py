@@ -1,7 +1,8 @@
 """Other nodes' agents as a source before the registry: a new model crosses its line once.
 
-Nothing of what they say is believed. What comes is digested as all content is; when the digest is
-wrong, whoever gave any of it is left alone, and the content is fetched from the registry.
+Nothing of what they say is believed. What comes is digested as all content is, and compared at each
+PREFIX_BYTES where the registry has the digests of a content's beginnings; when one is wrong,
+whoever gave any of it since the last right one is left alone, and the rest comes from the registry.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from components.model_cache.asking import PeerError, ask, ask_whole
-from components.model_cache.neighbours import Neighbour, Neighbours
+from components.model_cache.neighbours import LIED, Neighbour, Neighbours
 from components.model_cache.tokens import Tokens
 from components.model_registry import manifest as manifests
 from components.model_registry.manifest import Manifest, ManifestError, ManifestFile
@@ -68,7 +69,11 @@ class Peers:
     def blame(self, givers: Iterable[Neighbour]) -> None:
         """Leave those alone who gave wrong bytes, or may have."""
         for one in givers:
-            self._fail(one, "corrupt")
+            self._fail(one, LIED)
+
+    def has_lied(self, one: Neighbour) -> bool:
+        """Whether it was blamed a while ago."""
+        return self._neighbours.has_lied(one)
 
     def _askable(self, project: str) -> Iterator[tuple[Neighbour, str]]:
         token = self._tokens.of(project)

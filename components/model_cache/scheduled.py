@@ -52,7 +52,8 @@ class Scheduled:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._followed: frozenset[str] = frozenset()
-        self._running: set[str] = set()
+        self._watchers: dict[str, int] = {}
+        self._last_watcher = 0
         self._needs: dict[str, frozenset[tuple[str, str]]] = {}
 
     def needs(self) -> Needs:
@@ -66,41 +67,50 @@ class Scheduled:
             return
         with self._lock:
             self._followed = frozenset(projects)
-            new = self._followed - self._running
-            self._running |= new
-        for project in sorted(new):
-            words = {"target": self._run, "args": (self._where, project), "daemon": True}
-            threading.Thread(name=f"pods {project}", **words).start()  # type: ignore[arg-type]
+            new = sorted(self._followed - self._watchers.keys())
+            for project in new:
+                self._last_watcher += 1
+                self._watchers[project] = self._last_watcher
+            args = [(self._where, project, self._watchers[project]) for project in new]
+        for one in args:
+            threading.Thread(name=f"pods {one[1]}", target=self._run, args=one, daemon=True).start()
 
-    def _run(self, where: ApiServer, project: str) -> None:
+    def _run(self, where: ApiServer, project: str, watcher: int) -> None:
         last = ""
-        while self._goes_on(project):
+        while self._goes_on(project, watcher):
             try:
                 version, pods = _listed(where, project)
                 last = ""
-                self._know(project, pods)
-                while version and self._goes_on(project):
-                    version = self._watch(where, project, version, pods)
+                self._know(project, watcher, pods)
+                while version and self._goes_on(project, watcher):
+                    version = self._watch(where, project, watcher, version, pods)
             except Exception as error:  # whatever it is, what is held stays held
                 if str(error) != last:
                     last = str(error)
                     _log.warning("which pods of %s are on this node is not told: %s", project, last)
                 self._sleep(1.0 + self._chance(_PAUSE_SECONDS))
 
-    def _goes_on(self, project: str) -> bool:
+    def _goes_on(self, project: str, watcher: int) -> bool:
+        """Whether this thread still watches. One that has heard no never hears yes again: if the
+        project is followed anew, another thread does it."""
         with self._lock:
+            if self._watchers.get(project) != watcher:
+                return False
             if project in self._followed:
                 return True
-            self._running.discard(project)
+            del self._watchers[project]
             self._needs.pop(project, None)
             return False
 
-    def _know(self, project: str, pods: Mapping[str, Pod]) -> None:
+    def _know(self, project: str, watcher: int, pods: Mapping[str, Pod]) -> None:
         found = frozenset(need for pod in pods.values() for need in _need(pod))
         with self._lock:
-            self._needs[project] = found
+            if self._watchers.get(project) == watcher:
+                self._needs[project] = found
 
-    def _watch(self, where: ApiServer, project: str, version: str, pods: dict[str, Pod]) -> str:
+    def _watch(
+        self, where: ApiServer, project: str, watcher: int, version: str, pods: dict[str, Pod]
+    ) -> str:
         """Take changes in until the watch ends; the version to go on from, empty to list anew."""
         seconds = _LEAST_WATCH_SECONDS + self._chance(_MORE_WATCH_SECONDS)
         for event in _events(where, project, version, seconds):
@@ -112,8 +122,8 @@ class Scheduled:
                 uid = pod["metadata"]["uid"]
                 pods.pop(uid, None)
                 pods |= {} if kind == "DELETED" else {uid: pod}
-                self._know(project, pods)
-            if not self._goes_on(project):
+                self._know(project, watcher, pods)
+            if not self._goes_on(project, watcher):
                 break
         return version
 

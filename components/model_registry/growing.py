@@ -24,6 +24,7 @@ class Growing:
         self._whole = hashlib.sha256()
         self._digester: ThreadPoolExecutor | None = None
         self.size = 0
+        self.mark()
         while piece := os.read(descriptor, _READ_BYTES):
             self._whole.update(piece)
             self.size += len(piece)
@@ -39,6 +40,17 @@ class Growing:
     def sha256(self) -> str:
         """Of all of it, in hex digits."""
         return self._whole.hexdigest()
+
+    def mark(self) -> None:
+        """What is there now is right: `rewind` comes back to here. At first it is the beginning."""
+        self._marked = self.size, self._whole.copy()
+
+    def rewind(self) -> None:
+        """Forget what came since the mark. Raises OSError."""
+        self.size, whole = self._marked
+        self._whole = whole.copy()
+        os.ftruncate(self._descriptor, self.size)
+        os.lseek(self._descriptor, self.size, os.SEEK_SET)
 
     def add(self, piece: memoryview) -> None:
         """Write a piece at the end, which is nobody's again when this returns. Raises OSError."""

@@ -69,6 +69,11 @@ def blob(project: str, sha256: str) -> str:
     return f"{project}/blobs/sha256/{sha256}"
 
 
+def prefixes(project: str, sha256: str) -> str:
+    """The digests of the beginnings of that content (prefixes.py)."""
+    return f"{project}/prefixes/sha256/{sha256}"
+
+
 def manifest(project: str, digest: str) -> str:
     """The manifest with this digest (`sha256:<hex>`)."""
     return f"{project}/manifests/{digest.replace(':', '/', 1)}"

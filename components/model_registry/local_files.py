@@ -22,6 +22,7 @@ from typing import Final
 from components.model_registry.errors import RegistryError
 from components.model_registry.manifest import ManifestError
 from components.model_registry.paths import PARTIAL, check_path
+from components.model_registry.prefixes import PREFIX_BYTES
 
 Counted = Callable[[int], None]
 """Is told the number of bytes that were dealt with since it was last told."""
@@ -37,6 +38,7 @@ KEPT_BYTES: Final = 256 * 1024
 class LocalFile:
     """One file as it was when it was digested; `crcs` of its parts of `part_bytes` each.
 
+    `prefixes` are the digests of its beginnings, as prefixes.py has them.
     `kept` is all of its content, or empty when it is to be read anew.
     """
 
@@ -46,6 +48,7 @@ class LocalFile:
     sha256: str
     part_bytes: int
     crcs: tuple[int, ...]
+    prefixes: tuple[str, ...]
     seen: tuple[int, ...]
     kept: bytes
 
@@ -128,6 +131,7 @@ def describe(path: str, source: Path, counted: Counted) -> LocalFile:
     """Digest a file in one read; up to KEPT_BYTES are kept."""
     whole = hashlib.sha256()
     crcs: list[int] = []
+    prefixes: list[str] = []
     read = 0
     with open(source, "rb", buffering=0) as file:
         before = os.fstat(file.fileno())
@@ -139,6 +143,8 @@ def describe(path: str, source: Path, counted: Counted) -> LocalFile:
                 crcs.append(0)
             crcs[-1] = zlib.crc32(piece, crcs[-1])
             read += len(piece)
+            if read % PREFIX_BYTES == 0 and read < size:
+                prefixes.append(whole.hexdigest())
             counted(len(piece))
         if read != size or _seen(os.fstat(file.fileno())) != _seen(before):
             raise changed(source)
@@ -149,15 +155,19 @@ def describe(path: str, source: Path, counted: Counted) -> LocalFile:
         sha256=whole.hexdigest(),
         part_bytes=part_bytes,
         crcs=tuple(crcs),
+        prefixes=tuple(prefixes),
         seen=_seen(before),
         kept=kept,
     )
 
 
 def _pieces(file: io.FileIO, part_bytes: int) -> Iterator[memoryview]:
-    """All of a file, each piece within one part; a piece is good till the next one is asked for."""
+    """All of a file, each piece within one part and one prefix; a piece is good till the next one
+    is asked for."""
     buffer = memoryview(bytearray(_READ_BYTES))
     at = 0
-    while length := file.readinto(buffer[: part_bytes - at % part_bytes]):
+    while length := file.readinto(
+        buffer[: min(part_bytes - at % part_bytes, PREFIX_BYTES - at % PREFIX_BYTES)]
+    ):
         yield buffer[:length]
         at += length

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from components.model_registry import keys
+from components.model_registry import keys, prefixes
 from components.model_registry.blobs import Blobs
 from components.model_registry.catalogue import check_free, pointed_to, publish
 from components.model_registry.errors import RegistryError
@@ -101,6 +101,7 @@ class Push:
             self._told("send", file.size)
             return
         sent = self._blobs.add(file, lambda count: self._told("send", count))
+        prefixes.save(self._store, self._address.project, file.sha256, file.prefixes)
         with self._lock:
             self._sent_bytes += sent
 

@@ -9,7 +9,7 @@ import boto3.exceptions
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model_registry import keys
+from components.model_registry import keys, prefixes
 from components.model_registry.catalogue import check_free, publish, read_manifest
 from components.model_registry.checked import Bad, by_content, check_size, each
 from components.model_registry.errors import NotFound
@@ -44,6 +44,8 @@ def share(registry: Registry, source: Address, target: Address, told: Told) -> l
             there = -1
         if there != file.size:
             _copy(registry, keys.blob(source.project, file.sha256), key)
+        found = prefixes.load(store, source.project, file)
+        prefixes.save(store, target.project, file.sha256, found)
         told("copy", file.size)
 
     bad = each(by_content(manifest), copy)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError
 
-from components.model_registry.errors import NotFound, RegistryError
+from components.model_registry.errors import Denied, NotFound, RegistryError
 
 
 @contextmanager
@@ -21,7 +21,9 @@ def telling(where: str, key: str) -> Iterator[None]:
             raise RegistryError(f"{where}: there is no such bucket") from None
         if isinstance(error, FileNotFoundError):
             raise NotFound(f"{where}: there is no {key}") from None
-        raise RegistryError(f"{where}: {key}: {words_of(error)}") from None
+        is_denied = isinstance(error, PermissionDeniedError)
+        kind = Denied if is_denied else RegistryError
+        raise kind(f"{where}: {key}: {words_of(error)}") from None
 
 
 def words_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ from policies.legal import job_pods, model_pods, network, own_pods, platform, to
 from policies.legal.asked import NotAsked
 from policies.legal.aws import AWS
 from policies.legal.shapes import Checker, Deviation, Subject, compiled
-from policies.resources import COMPONENTS, Resource
+from policies.resources import GROUPS, STACK, Resource, registered
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _MODEL, _PROJECT, _PLATFORM, _BOARD = "model", "project", "platform", "board"
@@ -115,11 +115,9 @@ def _place(one: Deviation, resource: Resource) -> str:
 
 
 _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
-_OUR_OWN: Final = (
-    *COMPONENTS, "pulumi:providers:pulumi-python", "pulumi-python:dynamic:Resource",
-)  # fmt: skip
-"""Groups of what is judged, the stack, and the gates of `up` (components.gates), which make nothing
-in a cluster; their code is the program's, which the review has a person read."""
+_OUR_OWN: Final = {STACK, "pulumi:providers:pulumi-python", "pulumi-python:dynamic:Resource"}
+"""The stack and the gates of `up` (components.gates), which make nothing in a cluster; their code
+is the program's, which the review has a person read."""
 
 
 @each("P37", "as-asked", *sorted(_KINDS))
@@ -132,11 +130,20 @@ def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, str(one), fix, _place(one, resource))
 
 
+_PATCHES: Final = {"kubernetes:core/v1:NodePatch": "kubernetes:core/v1:Node"}
+"""What is there before isoserve, which it only labels."""
+
+
 @whole("P37", "known-kinds")
 def _known_kinds(estate: Estate) -> Iterator[Fault]:
-    """Nothing is made of a kind, or by a package, that this program never makes."""
+    """Nothing is made of a kind, or by a package, that this program never makes, and every object
+    is registered as what it says it is: the provider goes by the one, rules by the other."""
     for resource in estate.resources:
-        if resource.kind not in _KINDS and not resource.kind.startswith(_OUR_OWN):
+        token = _PATCHES.get(resource.type, resource.type)
+        if resource.is_object and registered(resource.values) != token:
+            what = f"is registered as {resource.type} and says {registered(resource.values)}"
+            yield Fault(resource, what, "register it as what it is", "")
+        if resource.kind not in _KINDS | _OUR_OWN and not resource.kind.startswith(GROUPS):
             fix = "take it out, or write down what is legal of it first"
             yield Fault(resource, "is of a kind that this program never makes", fix, "")
 

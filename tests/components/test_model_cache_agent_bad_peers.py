@@ -7,15 +7,17 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from components.model_cache import asking
+from components.model_cache import asking, fetch
 from components.model_cache.listen import AddressServer, answering
 from components.model_cache.neighbours import Neighbour, Neighbours
+from components.model_cache.source import PEERS
+from components.model_registry import keys, local_files, prefixes
 from components.model_registry.ranges import RANGE_BYTES
 from tests.cache_node import Node
 from tests.counted_store import Counted, counted_store, sha256
@@ -267,3 +269,127 @@ def test_who_opens_more_connections_than_there_are_threads_is_hung_up_on(
             )
         for one in kept:
             one.close()
+
+
+@pytest.fixture
+def short_prefixes(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Beginnings of a size that a test can afford."""
+    size = 64 * 1024
+    for module in (asking, fetch, local_files, prefixes):
+        monkeypatch.setattr(module, "PREFIX_BYTES", size)
+    return size
+
+
+def saved(store: Counted, project: str, folder: Path, data: bytes) -> None:
+    """What a push puts beside a content."""
+    (folder / "content").write_bytes(data)
+    found = local_files.describe("content", folder / "content", lambda count: None)
+    assert found.prefixes, "or the test proves nothing"
+    prefixes.save(store.store, project, found.sha256, found.prefixes)
+
+
+def starts_of(store: Counted) -> list[int]:
+    """From which byte of a content each question to the registry went on."""
+    return [int(span[6:].split("-")[0] or 0) for _, span in store.blob_reads()]
+
+
+def half_lies(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    _head(handler, len(data))
+    handler.wfile.write(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
+@pytest.mark.parametrize("does", [lies, half_lies])
+def test_a_liar_costs_a_piece_of_a_content_and_not_all_of_it(
+    does: Misbehave, asker: Node, store: Counted, tmp_path: Path, short_prefixes: int
+) -> None:
+    data = content(2_000_000, 8)
+    project = f"piece-{does.__name__.replace('_', '-')}"
+    one = pushed(store, {"w.bin": data}, f"{project}/model:v1")
+    saved(store, project, tmp_path, data)
+    right = 0 if does is lies else len(data) // 2
+    with misbehaving(does, data) as port:
+        asking_of(asker, BAD, port).hold(one)
+    assert asker.files(one) == {"w.bin": data}
+    came = int(asker.metric("peer_bytes_total", project=project))
+    whole = right // short_prefixes * short_prefixes
+    assert whole < came <= whole + short_prefixes, "found at the end of the first wrong piece"
+    assert starts_of(store) == [whole], "what was right stays; the registry gives the rest once"
+    assert asker.metric("peer_failures_total", reason="corrupt") == 1
+
+
+def test_liars_cost_a_piece_of_each_content_that_is_under_way_at_most(
+    asker: Node, store: Counted, tmp_path: Path, short_prefixes: int
+) -> None:
+    files = {f"{n}.bin": content(1_000_000, 20 + n) for n in range(12)}
+    one = pushed(store, files, "many/model:v1")
+    for data in files.values():
+        saved(store, "many", tmp_path, data)
+    with misbehaving(lies, files["0.bin"]) as port:
+        asking_of(asker, BAD, port).hold(one)
+    assert asker.files(one) == files
+    came = int(asker.metric("peer_bytes_total", project="many"))
+    assert 0 < came <= len(files) * short_prefixes, "of twelve million bytes"
+
+
+@pytest.mark.parametrize("wrong", [b"", b"x" * 65, b"0" * 64 + b"\n", b"\xff" * 1000])
+def test_prefixes_that_make_no_sense_are_as_none(
+    wrong: bytes, giver: Node, asker: Node, store: Counted, short_prefixes: int
+) -> None:
+    data = content(300_000, 9)
+    project = f"nonsense-{len(wrong)}"
+    one = pushed(store, {"w.bin": data}, f"{project}/model:v1")
+    store.store.put(keys.prefixes(project, sha256(data)), wrong)
+    with given(giver, one) as port:
+        store.reads.clear()
+        asking_of(asker, GIVER, port).hold(one)
+    assert asker.files(one) == {"w.bin": data}
+    assert store.blob_reads() == [], "the peer was honest"
+
+
+def test_wrong_prefixes_cost_a_way_to_the_registry_and_nothing_else(
+    giver: Node, asker: Node, store: Counted, short_prefixes: int
+) -> None:
+    data = content(300_000, 10)
+    one = pushed(store, {"w.bin": data}, "libel/model:v1")
+    text = f"{'0' * 64}\n" * prefixes.number(len(data))
+    store.store.put(keys.prefixes("libel", sha256(data)), text.encode())
+    with given(giver, one) as port:
+        store.reads.clear()
+        asking_of(asker, GIVER, port).hold(one)
+    assert asker.files(one) == {"w.bin": data}, "the manifest's digest decides"
+    assert len(store.blob_reads()) == 1
+
+
+def test_what_is_under_way_from_a_liar_ends_when_another_thread_finds_it_out(
+    asker: Node, store: Counted
+) -> None:
+    data = content(4_000_000, 11)  # of a push without prefixes
+    one = pushed(store, {"w.bin": data}, "under-way/model:v1")
+
+    def lies_slowly(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        _head(handler, len(data))
+        handler.wfile.write(bytes(1_000_000))
+        handler.wfile.flush()
+        assert found_out.wait(PROTECTION_SECONDS)
+        with suppress(OSError):  # it is hung up on
+            handler.wfile.write(bytes(len(data) - 1_000_000))
+
+    found_out = threading.Event()
+    with misbehaving(lies_slowly, data) as port:
+        asking_of(asker, BAD, port)
+        fetched, came = asker.signs.fetched, 0
+
+        def blamed_by_another(project: str, source: str, count: int) -> None:
+            nonlocal came
+            came += count if source == PEERS else 0
+            if came == 1_000_000:
+                assert asker.peers
+                asker.peers.blame([Neighbour(BAD, port)])
+                found_out.set()
+            fetched(project, source, count)
+
+        asker.signs.fetched = blamed_by_another  # type: ignore[method-assign]
+        asker.hold(one)
+    assert asker.files(one) == {"w.bin": data}
+    assert came == 1_000_000, "not a piece more of it is waited for"
+    assert starts_of(store) == [0]

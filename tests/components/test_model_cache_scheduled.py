@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
@@ -226,3 +228,52 @@ def test_what_is_no_version_is_not_believed(tmp_path: Path, model: str, digest: 
     with an_api(tmp_path) as (api, where):
         api.pods = [a_pod("1", model, digest), a_pod("2", "other", B)]
         assert becomes(watching(where), ("other", B))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turning(ApiServer):
+    """During its first watch the project is left, and followed again when the watch has ended."""
+
+    turns: list[Callable[[], None]]
+    watchers: list[threading.Thread]
+    end: threading.Event
+
+    def open(
+        self, path: str, headers: Mapping[str, str], seconds: float, body: bytes | None = None
+    ) -> Any:
+        return self.answer(path)
+
+    @contextmanager
+    def answer(self, path: str) -> Iterator[Any]:
+        if "watch=1" not in path:
+            yield io.BytesIO(b'{"metadata": {"resourceVersion": "5"}, "items": []}')
+            return
+        self.watchers.append(threading.current_thread())
+        if not self.turns:
+            self.end.wait(LIMIT_SECONDS)
+            yield []
+            return
+        leave, follow = self.turns.pop(), self.turns.pop()
+        leave()
+        try:
+            yield [json.dumps(told("BOOKMARK", {"metadata": {"resourceVersion": "6"}})).encode()]
+        finally:
+            follow()
+
+
+def test_a_project_that_is_followed_again_at_once_is_watched_by_one_thread() -> None:
+    nowhere: Any = {"url": "", "folder": Path(), "node": "node-1"}
+    where = Turning(**nowhere, turns=[], watchers=[], end=threading.Event())
+    pods = Scheduled(where, lambda _: 0.0, lambda _: None)
+    where.turns.extend((lambda: pods.follow(["chat"]), lambda: pods.follow([])))
+    pods.follow(["chat"])
+    try:
+        until(lambda: len(where.watchers) == 2, "it is watched again")
+        first, second = where.watchers
+        until(lambda: not first.is_alive(), "who heard that it is left ends")
+        assert second.is_alive(), "another thread watches, and nobody but it"
+        assert pods.needs() == {"chat": frozenset()}
+    finally:
+        pods.follow([])
+        where.end.set()
+        until(lambda: not any(map(_follows, threading.enumerate())), "all have ended")

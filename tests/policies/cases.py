@@ -7,6 +7,8 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any, Final
 
 from model_specs.load import Specs
@@ -67,7 +69,7 @@ def setting(path: str, value: Any) -> Callable[[Any], None]:
         return _in_document(outer, setting(inner, value))
 
     def change(values: Any) -> None:
-        *steps, last = (int(word) if word.isdigit() else word for word in path.split())
+        *steps, last = _steps(path)
         for step in steps:
             # A block that two places share, as containers do theirs, is changed in one of them.
             inner = values.get(step, {}) if isinstance(step, str) else values[step]
@@ -83,11 +85,15 @@ def setting(path: str, value: Any) -> Callable[[Any], None]:
     return change
 
 
-def _in_document(field: str, change: Callable[[Any], None]) -> Callable[[Any], None]:
+def _steps(path: str) -> list[str | int]:
+    return [int(word) if word.isdigit() else word for word in path.split()]
+
+
+def _in_document(path: str, change: Callable[[Any], None]) -> Callable[[Any], None]:
     def rewrite(values: Any) -> None:
-        document = json.loads(values[field])
+        document = json.loads(reduce(getitem, _steps(path), values))
         change(document)
-        values[field] = json.dumps(document)
+        setting(path, json.dumps(document))(values)
 
     return rewrite
 

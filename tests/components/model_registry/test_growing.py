@@ -63,3 +63,19 @@ def test_a_disk_that_refuses_is_told_at_once(path: Path, length: int) -> None:
             grown.add(memoryview(bytearray(length)))
     finally:
         os.close(readable)
+
+
+def test_what_came_since_the_mark_is_forgotten(path: Path, opened: int) -> None:
+    with Growing(opened) as grown:
+        for _ in range(2):  # as often as need be
+            grown.add(memoryview(b"wrong" * 3 * MIB))
+            grown.rewind()
+            assert path.read_bytes() == b"", "at first the mark is the beginning"
+        grown.add(memoryview(b"right"))
+        grown.mark()
+        grown.add(memoryview(b"wrong"))
+        grown.rewind()
+        assert grown.size == 5
+        grown.add(memoryview(b" and more"))
+    assert path.read_bytes() == b"right and more"
+    assert grown.sha256 == hashlib.sha256(b"right and more").hexdigest()

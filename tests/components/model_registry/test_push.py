@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components.model_registry import keys, part_stream
+from components.model_registry import keys, local_files, part_stream, prefixes
 from components.model_registry.catalogue import move_tag, read_manifest, resolve
 from components.model_registry.errors import RegistryError
 from components.model_registry.keys import address
@@ -34,6 +34,7 @@ from tests.components.model_registry.conftest import (
     keys_of,
     push,
 )
+from tests.counted_store import sha256
 
 V1 = "search/sentiment:v1"
 
@@ -71,6 +72,29 @@ def test_a_blob_that_was_cut_short_is_sent_again(registry: Registry, tmp_path: P
     for path, key in keys_by_path.items():
         body = registry.client.get_object(Bucket=registry.bucket, Key=key)["Body"].read()
         assert body == files[path], "what is published must be whole"
+
+
+def test_a_large_content_has_the_digests_of_its_beginnings_beside_it(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (local_files, prefixes):
+        monkeypatch.setattr(module, "PREFIX_BYTES", 3 * MIB)
+    sizes = {"none.bin": 3 * MIB, "one.bin": 3 * MIB + 1, "many.bin": 17 * MIB + 5}
+    files = {path: os.urandom(size) for path, size in sizes.items()}
+    version = push(registry, files_in(tmp_path, files), V1)
+    found = {f.path: prefixes.load(registry.store, "search", f) for f in version.manifest.files}
+    assert found == {
+        path: [sha256(data[:at]) for at in range(3 * MIB, len(data), 3 * MIB)] or ()
+        for path, data in files.items()
+    }
+    for file in version.manifest.files:
+        registry.client.delete_object(
+            Bucket=registry.bucket, Key=keys.prefixes("search", file.sha256)
+        )
+    assert push(registry, tmp_path, V1).sent_bytes == 0
+    assert {
+        f.path: prefixes.load(registry.store, "search", f) for f in version.manifest.files
+    } == found, "content of an older push gets them too, when it is pushed again"
 
 
 def test_a_push_that_is_repeated_sends_nothing(registry: Registry, tmp_path: Path) -> None:
