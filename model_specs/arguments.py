@@ -39,6 +39,8 @@ SHARED: Final = {
     "-pp": "pipeline",
     "--data-parallel-size": "data",
     "-dp": "data",
+    "--prefill-context-parallel-size": "prefill",
+    "-pcp": "prefill",
 }
 """vLLM's flags that share a model over GPUs; what they say is multiplied. Source:
 vllm/engine/arg_utils.py."""
@@ -150,7 +152,7 @@ def _read(word: str, flags: Flags) -> _Flag:
             name, joined = "--optimization-level", tuple(filter(None, level.groups()))
     if name not in flags.kinds and name[:_SHORT] in flags.kinds and not name.startswith("--"):
         name, joined = name[:_SHORT], (word[_SHORT:].removeprefix("="),)
-    if name not in flags.kinds and flags.abbreviated and name.strip("-"):
+    if name not in flags.kinds and flags.abbreviated and name.startswith("--"):
         meant = [known for known in flags.kinds if known.startswith(name)]
         name = meant[0] if len(meant) == 1 else name
     return _Flag(written, name, key, joined)

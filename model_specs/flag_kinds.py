@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from model_specs.errors import shown
 from model_specs.names import MODEL_PATH, SCRATCH
 
+_SHARED_MEMORY: Final = "/dev/shm"
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?[kKmMgGtT]?|auto|None")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 _LINKED: Final = re.compile(r"[/\\]|\.[A-Za-z_]")
@@ -68,7 +69,8 @@ def _outside_model(value: str) -> str:
 
 
 def _outside_scratch(value: str) -> str:
-    return "" if below(SCRATCH, value) else f"its value is a path in {SCRATCH}"
+    inside = below(SCRATCH, value) or below(_SHARED_MEMORY, value)
+    return "" if inside else f"its value is a path in {SCRATCH}, where nothing is at the start"
 
 
 def _outside_model_relative(value: str) -> str:

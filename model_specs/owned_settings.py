@@ -146,7 +146,9 @@ VLLM: Final = (
         variables=("VLLM_LOGGING_CONFIG_PATH",),
         why="a logging configuration names classes to load; --uvicorn-log-level sets the level",
     ),
-    Setting(flags=("--disable-log-stats",), why=_METRICS),
+    Setting(
+        flags=("--disable-log-stats",), variables=("PROMETHEUS_MULTIPROC_DIR",), why=_METRICS
+    ),
     Setting(
         flags=(
             "--code-revision",
@@ -191,7 +193,17 @@ VLLM: Final = (
             "--enable-elastic-ep",
             "--ray-workers-use-nsight",
         ),
-        variables=("VLLM_DP_*", "VLLM_ELASTIC_EP_*", "VLLM_RAY_*", "RAY_*"),
+        variables=(
+            "LOCAL_RANK",
+            "MASTER_ADDR",
+            "MASTER_PORT",
+            "RANK",
+            "RAY_*",
+            "VLLM_DP_*",
+            "VLLM_ELASTIC_EP_*",
+            "VLLM_RAY_*",
+            "WORLD_SIZE",
+        ),
         why=_NODES,
     ),
     Setting(
@@ -304,6 +316,7 @@ MLSERVER: Final = (
             "MLSERVER_METRICS_ENDPOINT",
             "MLSERVER_METRICS_PORT",
             "MLSERVER_METRICS_REST_SERVER_PREFIX",
+            "PROMETHEUS_MULTIPROC_DIR",
         ),
         why=_METRICS,
     ),

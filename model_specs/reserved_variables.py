@@ -56,11 +56,11 @@ RESERVED: Final = (
     Setting(
         variables=(
             "BUNDLE_*", "CLASSPATH", "CORECLR_*", "DOTNET_ADDITIONAL_DEPS", "DOTNET_SHARED_STORE",
-            "DOTNET_STARTUP_HOOKS", "GEM_*", "IBM_JAVA_OPTIONS", "JAVA_HOME", "JAVA_TOOL_OPTIONS",
-            "JDK_*", "JULIA_*", "LUA_*", "NODE_COMPILE_CACHE", "NODE_OPTIONS", "NODE_PATH",
-            "NODE_REPL_EXTERNAL_MODULE", "NPM_*", "OPENJ9_JAVA_OPTIONS", "PERL5*", "PERLLIB",
-            "PHPRC", "PHP_INI_SCAN_DIR", "RUBY*", "R_ENVIRON*", "R_HOME", "R_LIBS*", "R_PROFILE*",
-            "_JAVA_OPTIONS",
+            "DOTNET_STARTUP_HOOKS", "ERL_*", "GEM_*", "IBM_JAVA_OPTIONS", "JAVA_HOME",
+            "JAVA_TOOL_OPTIONS", "JDK_*", "JULIA_*", "LUA_*", "NODE_COMPILE_CACHE", "NODE_OPTIONS",
+            "NODE_PATH", "NODE_REPL_EXTERNAL_MODULE", "NPM_*", "OPENJ9_JAVA_OPTIONS", "PERL5*",
+            "PERLLIB", "PHPRC", "PHP_INI_SCAN_DIR", "RUBY*", "R_ENVIRON*", "R_HOME", "R_LIBS*",
+            "R_PROFILE*", "TCLLIBPATH", "_JAVA_OPTIONS",
         ),
         why=_LOADED,
     ),
@@ -73,13 +73,16 @@ RESERVED: Final = (
     Setting(
         variables=(
             "CURL_*", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "HTTPLIB2_CA_CERTS",
-            "NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED", "OPENSSL_*",
-            "REQUESTS_CA_BUNDLE", "SSLKEYLOGFILE", "SSL_*", "WEBSOCKET_CLIENT_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS", "NETRC", "NODE_TLS_REJECT_UNAUTHORIZED", "OPENSSL_*",
+            "REQUESTS_CA_BUNDLE", "SSLKEYLOGFILE", "SSL_*", "WGETRC", "WEBSOCKET_CLIENT_CA_BUNDLE",
         ),
         why=_TRUST,
     ),
     Setting(
-        variables=("HF_*", "HUGGINGFACE_*", "HUGGING_FACE_*", "TRANSFORMERS_*"),
+        variables=(
+            "HF_*", "HUGGINGFACE_*", "HUGGING_FACE_*", "SENTENCE_TRANSFORMERS_HOME",
+            "TRANSFORMERS_*",
+        ),
         why="a server loads from its own model's folder, and from no hub",
         but=table(
             (TEXT, "HF_DATASETS_OFFLINE HF_HUB_DISABLE_EXPERIMENTAL_WARNING"
@@ -89,9 +92,12 @@ RESERVED: Final = (
                    " TRANSFORMERS_VERBOSITY"),
             (SCRATCH_FILE, "HF_ASSETS_CACHE HF_DATASETS_CACHE HF_HOME HF_HUB_CACHE"
                            " HF_MODULES_CACHE HF_XET_CACHE HUGGINGFACE_HUB_CACHE"
+                           " SENTENCE_TRANSFORMERS_HOME"
                            " TRANSFORMERS_CACHE"),
         ),
     ),
+    # matplotlib imports what `module://` names.
+    Setting(variables=("MPLBACKEND",), why=_LOADED, but=table((WORD, "MPLBACKEND"))),
     Setting(
         variables=("MPLCONFIGDIR", "TEMP", "TMP", "TMPDIR", "XDG_*"),
         why=_PLATFORM,
@@ -101,11 +107,12 @@ RESERVED: Final = (
 )  # fmt: skip
 
 _NCCL_FREE: Final = """
-NCCL_ALGO NCCL_ASYNC_ERROR_HANDLING NCCL_BLOCKING_WAIT NCCL_BUFFSIZE NCCL_CUMEM_ENABLE
-NCCL_CUMEM_HOST_ENABLE NCCL_DEBUG NCCL_DEBUG_SUBSYS NCCL_GRAPH_MIXING_SUPPORT NCCL_IB_DISABLE
-NCCL_IGNORE_CPU_AFFINITY NCCL_LAUNCH_MODE NCCL_MAX_CTAS NCCL_MAX_NCHANNELS NCCL_MIN_CTAS
-NCCL_MIN_NCHANNELS NCCL_NTHREADS NCCL_NVLS_ENABLE NCCL_P2P_DISABLE NCCL_P2P_LEVEL NCCL_PROTO
-NCCL_SHM_DISABLE NCCL_SOCKET_NTHREADS NCCL_TIMEOUT
+NCCL_ALGO NCCL_ASYNC_ERROR_HANDLING NCCL_BLOCKING_WAIT NCCL_BUFFSIZE NCCL_CROSS_NIC
+NCCL_CUMEM_ENABLE NCCL_CUMEM_HOST_ENABLE NCCL_DEBUG NCCL_DEBUG_SUBSYS NCCL_GRAPH_MIXING_SUPPORT
+NCCL_IB_DISABLE NCCL_IB_HCA NCCL_IGNORE_CPU_AFFINITY NCCL_LAUNCH_MODE NCCL_MAX_CTAS
+NCCL_MAX_NCHANNELS NCCL_MIN_CTAS NCCL_MIN_NCHANNELS NCCL_NET_GDR_LEVEL NCCL_NTHREADS
+NCCL_NVLS_ENABLE NCCL_P2P_DISABLE NCCL_P2P_LEVEL NCCL_PROTO NCCL_SHM_DISABLE NCCL_SOCKET_IFNAME
+NCCL_SOCKET_NTHREADS NCCL_TIMEOUT
 """
 LIBRARIES: Final = (
     Setting(
@@ -164,9 +171,23 @@ LIBRARIES: Final = (
         ),
     ),
     Setting(
-        variables=("LMCACHE_*", "FLASHINFER_*", "MODELSCOPE_*"),
+        variables=(
+            "CUTE_DSL_*", "DG_*", "FLASHINFER_*", "LMCACHE_*", "MODELSCOPE_*", "OUTLINES_CACHE_DIR",
+            "TILELANG_*", "TVM_*",
+        ),
         why=_LOADED,
-        but=table((TEXT, "FLASHINFER_DISABLE_VERSION_CHECK FLASHINFER_LOGLEVEL")),
+        but=table(
+            (TEXT, "FLASHINFER_DISABLE_VERSION_CHECK FLASHINFER_LOGLEVEL"),
+            (SCRATCH_FILE, "DG_CACHE_DIR DG_JIT_CACHE_DIR FLASHINFER_WORKSPACE_BASE"
+                           " OUTLINES_CACHE_DIR"),
+        ),
+    ),
+    Setting(
+        variables=(
+            "CC", "CFLAGS", "COMPILER_PATH", "CPATH", "CPLUS_INCLUDE_PATH", "CXX", "CXXFLAGS",
+            "C_INCLUDE_PATH", "GCC_EXEC_PREFIX", "LDFLAGS", "LIBRARY_PATH", "NVCC_*",
+        ),
+        why="kernels are compiled by it at the start, and then run",
     ),
 )  # fmt: skip
 """Families of the libraries that the servers stand on; a compiled kernel in a cache is code."""

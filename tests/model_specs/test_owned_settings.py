@@ -97,7 +97,8 @@ REFUSED_ENV: Final = {
            "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TRITON_PTXAS_PATH", "NCCL_NET_PLUGIN",
            "NCCL_CONF_FILE", "OMP_TOOL_LIBRARIES", "CUDA_VISIBLE_DEVICES", "CUDA_INJECTION64_PATH",
            "LMCACHE_CONFIG", "TORCH_EXTENSIONS_DIR", "PYTORCH_KERNEL_CACHE_PATH",
-           "S3_ACCESS_KEY_ID"),
+           "S3_ACCESS_KEY_ID", "CC", "NVCC_PREPEND_FLAGS", "OUTLINES_CACHE_DIR", "MASTER_ADDR",
+           "DG_JIT_NVCC_COMPILER", "FLASHINFER_WORKSPACE_BASE", "PROMETHEUS_MULTIPROC_DIR"),
     TRITON: ("AIP_MODE", "AIP_HTTP_PORT", "OTEL_EXPORTER_OTLP_ENDPOINT",
              "TRITON_CLOUD_CREDENTIAL_PATH", "TRITONSERVER_X", "TRITON_CACHE_DIR"),
     MLSERVER: ("MLSERVER_HTTP_PORT", "mlserver_http_port", "MLSERVER_HOST", "MLSERVER_METRICS_PORT",
@@ -188,7 +189,8 @@ TAKEN_ENV: Final = {
 TAKEN_VALUES: Final = {
     VLLM: {"VLLM_CACHE_ROOT": "/tmp/vllm", "VLLM_TUNED_CONFIG_FOLDER": "/models/current/tuned",
            "TRITON_CACHE_DIR": "/tmp/t", "HF_HOME": "/tmp/hub", "VLLM_LOGGING_LEVEL": "DEBUG",
-           "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
+           "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "MPLBACKEND": "Agg",
+           "TMPDIR": "/dev/shm", "NCCL_SOCKET_IFNAME": "eth0"},
     TRITON: {"TRITON_CACHE_DIR": "/tmp/t", "HTTPS_PROXY": "http://proxy.corp:3128"},
     MLSERVER: {"MLSERVER_MODEL_IMPLEMENTATION": "mlserver_sklearn.SKLearnModel",
                "MLSERVER_MODEL_PARAMETERS": '{"version": "v1", "extra": {"threads": 2}}',
@@ -220,7 +222,7 @@ RESERVED_ENV: Final = (
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_PROFILE", "AWS_ENDPOINT_URL",
     "AWS_WEB_IDENTITY_TOKEN_FILE", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_SSL_NO_VERIFY",
     "PIP_INDEX_URL", "NVIDIA_VISIBLE_DEVICES", "HOME", "PATH", "USER", "LOGNAME",
-    "ISOSERVE_INPUT", "TMPDIR", "XDG_CONFIG_HOME",
+    "ISOSERVE_INPUT", "TMPDIR", "NETRC", "MPLBACKEND", "XDG_CONFIG_HOME",
 )  # fmt: skip
 """What of any image is not a spec's, with the value /models/current."""
 FREE_ENV: Final = (
