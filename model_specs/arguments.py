@@ -159,7 +159,7 @@ def _read(word: str, flags: Flags) -> _Flag:
 
 
 def _nested(key: str, value: str) -> str:
-    """The JSON that `--flag.key value` is put together to."""
+    """The JSON that `--flag.key value` is put together to; empty if it is deeper than any."""
     found: Any
     if key.endswith("+"):
         key, found = key[:-1], value.split(",")
@@ -170,7 +170,10 @@ def _nested(key: str, value: str) -> str:
             found = value
     for part in reversed(key.split(".")):
         found = {part: found}
-    return json.dumps(found)
+    try:
+        return json.dumps(found)
+    except RecursionError:
+        return ""
 
 
 def _wrong(flag: _Flag, kind: Kind, values: Sequence[str]) -> str:
@@ -209,22 +212,23 @@ def misused(
             index = behind
             continue
         flag = _read(word, flags)
-        got = shown(flag.written)
         kind = None if _taken(flag, flags, owner) else flags.kinds.get(flag.name)
         if kind is None:
             index = behind
-            if why := owner(flag_of(word)):
-                yield here, f"{why}, got {got}; remove it"
-            else:
-                hint = nearest(flag.name, flags.kinds, _LISTED)
-                yield here, f"no flag that a spec gives {server}, got {got}; {hint}"
+            cure = "remove it"
+            if not (why := owner(flag_of(word))):
+                why = f"no flag that a spec gives {server}"
+                alike = [known for known in flags.kinds if known[:2] == flag.name[:2]]
+                cure = nearest(flag.name, alike, _LISTED)
+            yield here, f"{why}, got {shown(flag.written)}; {cure}"
             continue
         room = 0 if flag.joined else _MOST[kind.takes]
         index = min(behind, here + 1 + room)
         values = (*flag.joined, *args[here + 1 : index])
         if why := _wrong(flag, kind, values):
             said = f"{flag.written} {' '.join(values)}".strip()
-            yield here, f"{why}, got {shown(said)}; write another, or remove {flag.written}"
+            cure = "write it alone" if kind.takes == "none" else "write another"
+            yield here, f"{why}, got {shown(said)}; {cure}, or remove {flag.written}"
 
 
 def _taken(flag: _Flag, flags: Flags, owner: Callable[[str], str]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from model_specs.errors import shown
+from model_specs.errors import nearest, shown
 from model_specs.names import MODEL_PATH, SCRATCH
 
 _SHARED_MEMORY: Final = "/dev/shm"
@@ -171,7 +171,8 @@ def json_keys(keys: str, paths: str = "") -> Kind:
                 if not isinstance(held, str) or not below(MODEL_PATH, held):
                     return f"{shown(key)} in it is a path in {MODEL_PATH}"
             elif key not in plain:
-                return f"a spec writes {', '.join(sorted(plain | inside))} in it, not {shown(key)}"
+                hint = nearest(key, plain | inside, "leave it out")
+                return f"{shown(key)} in it is none that a spec writes ({hint})"
             elif any(
                 isinstance(one, str) and _LINKED.search(one) for _, one in _leaves({key: held})
             ):

@@ -170,13 +170,13 @@ TRITON: Final = Flags(
         # Another cache is a library, or a server elsewhere.
         (matching(r"local,size=[0-9]+", "local,size=BYTES"), "cache-config"),
         # Of all settings of backends those that name no file: others load libraries.
-        (matching(r"(,default-max-batch-size|python,(shm-default-byte-size|shm-growth-byte-size"
+        (matching(r"(default-max-batch-size|python,(shm-default-byte-size|shm-growth-byte-size"
                   r"|stub-timeout-seconds|grpc-timeout-milliseconds)"
                   r"|tensorrt,(coalesce-request-input|execution-policy)"
                   r"|onnxruntime,(default-max-batch-size|enable-global-threadpool"
                   r"|intra_op_thread_count|inter_op_thread_count))=\w+",
-                  "of the python backend shm-default-byte-size, shm-growth-byte-size or its"
-                  " timeouts, or another number"), "backend-config"),
+                  "one of the settings that name no file, e.g. python,shm-default-byte-size=N"),
+         "backend-config"),
         lead="--",
     ),
     abbreviated=True,

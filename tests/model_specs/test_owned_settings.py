@@ -70,7 +70,8 @@ REFUSED_ARGS: Final = {
         "--repoagent-directory=/x", "--cache-directory=/x", "--cache-dir=/x",
         "--model-repository=/x",
         "--backend-config=python,python-runtime=/x", "--backend-config=tensorrt,plugins=/x.so",
-        "--backend-config=tensorflow,op-library=/x", "--backend-config=x", "--backend-config",
+        "--backend-config=tensorflow,op-library=/x", "--backend-config=x",
+        "--backend-config=,default-max-batch-size=4", "--backend-config",
         "--cache-config=redis,host=x", "--repository-poll-secs=1", "--trace-file=/x",
         "--log-file=/models/current/x", "--grpc-use-ssl=true", "--grpc-server-key=/x",
         "--grpc-restricted-protocol=health:k=v", "--allow-client-shm=true",
@@ -162,7 +163,7 @@ TAKEN_ARGS: Final = {
         "--cache-config=local,size=1048576", "--rate-limit=execution_count", "--id=here",
         "--model-load-thread-count=8", "--pinned-memory-pool-byte-size=0", "--exit-on-error=true",
         "--strict-model-config=true", "--grpc-keepalive-time=1000", "--model-namespacing=true",
-        "--log-verbose", "1", "--log-v=1", "--backend-config", ",default-max-batch-size=4",
+        "--log-verbose", "1", "--log-v=1", "--backend-config", "default-max-batch-size=4",
         "--cuda-memory-pool-byte-size=0:67108864", "--rate-limit-resource=R1:4:0",
         "--host-policy=gpu_0,numa-node=0", "--disable-auto-complete-config", "--log-format=ISO8601",
     ),
@@ -368,6 +369,11 @@ def test_a_message_says_what_is_wrong_what_was_got_and_what_to_do() -> None:
         "did you mean --max-model-len?",
         "--tokenizer=evil/x": "its value is a path in /models/current, got '--tokenizer evil/x'; "
         "write another, or remove --tokenizer",
+        "--enforce-eager=true": "it takes no value, got '--enforce-eager true'; "
+        "write it alone, or remove --enforce-eager",
+        "--pooler-config.pooling_typ=LAST": "'pooling_typ' in it is none that a spec writes "
+        "(did you mean pooling_type?), got '--pooler-config.pooling_typ LAST'; "
+        "write another, or remove --pooler-config.pooling_typ",
         "--worker-cls=x": "it has the server run code or read libraries that nobody has pinned, "
         "got '--worker-cls'; remove it",
     }
@@ -385,6 +391,13 @@ def test_a_flags_values_are_read_as_its_server_reads_them() -> None:
         ("E343", "args[1]"),
     ], "what begins like a flag is one"
     assert codes(args=["--no-such", "1", "2", "--seed", "1"]) == [("E343", "args[0]")], "told once"
+
+
+def test_json_of_any_depth_is_refused_without_a_traceback() -> None:
+    for deep in ("[" * 2_000 + "]" * 2_000, '{"a":' * 600 + "1" + "}" * 600):
+        for word in (f"--hf-overrides={deep}", f"--hf-overrides.a={deep}", f"-cc={deep}"):
+            codes(args=[word])
+    assert codes(args=["--speculative-config" + ".a" * 2_000 + "=1"]) == [("E343", "args[0]")]
 
 
 def test_thousands_of_unknown_settings_are_told_only_at_their_beginning() -> None:
