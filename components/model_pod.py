@@ -12,8 +12,8 @@ from components.kube import (
     tolerations,
 )
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
-from model_specs.names import DOMAIN
-from model_specs.runtimes import MODEL_PATH, SCRATCH, USER_NAME
+from model_specs.names import DOMAIN, MODEL_PATH, SCRATCH
+from model_specs.runtimes import USER_NAME
 from regions.model_plan import ContainerPlan, PlacementPlan, WeightsPlan, WorkloadPlan
 
 _SHARED_MEMORY_GIB: Final = 8

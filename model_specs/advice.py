@@ -9,7 +9,8 @@ from typing import Final
 from model_specs.errors import SpecError
 from model_specs.load import Model, Specs
 from model_specs.moment import written
-from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime
+from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from model_specs.schema import TTL_NOTICE
 
 OWN_IMAGE, NOT_PROBED, TTL = "W403", "W404", "W405"

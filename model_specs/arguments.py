@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from model_specs.errors import refuse, shown
+from model_specs.errors import nearest, refuse, shown
+from model_specs.flag_kinds import Kind
+from model_specs.server_flags import Flags
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -24,6 +28,10 @@ _SHORTEST: Final = len("--trust")
 """Argument parsers take the beginning of a flag for the flag."""
 _SHORT: Final = len("-p")
 """A flag of one letter, which may have its value behind it."""
+_NEGATIVE: Final = re.compile(r"-[0-9]*\.?[0-9]+")
+"""A value that begins like a flag; argparse takes it where no flag is a number."""
+_LEVEL: Final = re.compile(r"-O=?([0-9]*)")
+"""vLLM's `-O3` for `--optimization-level 3`."""
 SHARED: Final = {
     "--tensor-parallel-size": "tensor",
     "-tp": "tensor",
@@ -31,14 +39,16 @@ SHARED: Final = {
     "-pp": "pipeline",
     "--data-parallel-size": "data",
     "-dp": "data",
+    "--prefill-context-parallel-size": "prefill",
+    "-pcp": "prefill",
 }
 """vLLM's flags that share a model over GPUs; what they say is multiplied. Source:
 vllm/engine/arg_utils.py."""
 
 
 def flag_of(word: str) -> str:
-    """The flag in an argument; vLLM takes `_` for `-` in one."""
-    return word.partition("=")[0].replace("_", "-")
+    """The flag in an argument; vLLM takes `_` for `-` in one, and `--flag.key` for a part of it."""
+    return word.partition("=")[0].partition(".")[0].replace("_", "-")
 
 
 def sets(flag: str, own: str) -> bool:
@@ -115,3 +125,113 @@ def shared_sizes(args: Sequence[str], gpus: int) -> dict[str, int]:
 def gpus_shared(args: Sequence[str], gpus: int) -> int:
     """How many GPUs the arguments share a model over, where `gpus` is what they do unasked."""
     return math.prod(shared_sizes(args, gpus).values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    """A flag as it was written, its name written whole, its JSON key, and what is joined to it."""
+
+    written: str
+    name: str
+    key: str
+    joined: tuple[str, ...]
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and not _NEGATIVE.fullmatch(word)
+
+
+def _read(word: str, flags: Flags) -> _Flag:
+    """The flag in `word` as the server's parser reads it; a name that is not known stays."""
+    written, equals, value = word.partition("=")
+    name, key, joined = written, "", (value,) if equals else ()
+    if flags.is_vllms:
+        name, _, key = written.partition(".")
+        name = name.replace("_", "-")
+        if level := _LEVEL.fullmatch(word):
+            name, joined = "--optimization-level", tuple(filter(None, level.groups()))
+    if name not in flags.kinds and name[:_SHORT] in flags.kinds and not name.startswith("--"):
+        name, joined = name[:_SHORT], (word[_SHORT:].removeprefix("="),)
+    if name not in flags.kinds and flags.abbreviated and name.startswith("--"):
+        meant = [known for known in flags.kinds if known.startswith(name)]
+        name = meant[0] if len(meant) == 1 else name
+    return _Flag(written, name, key, joined)
+
+
+def _nested(key: str, value: str) -> str:
+    """The JSON that `--flag.key value` is put together to; empty if it is deeper than any."""
+    found: Any
+    if key.endswith("+"):
+        key, found = key[:-1], value.split(",")
+    else:
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            found = value
+    for part in reversed(key.split(".")):
+        found = {part: found}
+    try:
+        return json.dumps(found)
+    except RecursionError:
+        return ""
+
+
+def _wrong(flag: _Flag, kind: Kind, values: Sequence[str]) -> str:
+    """What is wrong with the values that a flag was given; empty if nothing."""
+    if kind.takes == "none":
+        return "it takes no value" if values or flag.key else ""
+    if not values and kind.takes != "may":
+        return "it needs a value, as the next item or behind ="
+    if flag.key and not kind.is_json:
+        return "its value has no parts"
+    whole = [_nested(flag.key, value) for value in values] if flag.key else values
+    return next((why for why in map(kind.wrong, whole) if why), "")
+
+
+_LISTED: Final = "remove it, or take one of model_specs/server_flags.py"
+_MOST: Final = {"none": 0, "may": 1, "one": 1, "many": 1_000}
+"""How many of the words that follow it a flag may take."""
+
+
+def misused(
+    args: Sequence[str], flags: Flags, owner: Callable[[str], str], server: str
+) -> Iterator[tuple[int, str]]:
+    """Arguments that a spec may not give the server that reads them by `flags`, and why.
+
+    `owner` says why a flag is not a spec's, or nothing; `server` is the name in messages. What
+    follows such a flag, or one that nobody knows, is taken for its values.
+    """
+    index = 0
+    while index < len(args):
+        word, here = args[index], index
+        behind = index + 1
+        while behind < len(args) and not _is_flag(args[behind]):
+            behind += 1
+        if not _is_flag(word):
+            yield here, f"it stands behind no flag that takes it, got {shown(word)}; remove it"
+            index = behind
+            continue
+        flag = _read(word, flags)
+        kind = None if _taken(flag, flags, owner) else flags.kinds.get(flag.name)
+        if kind is None:
+            index = behind
+            cure = "remove it"
+            if not (why := owner(flag_of(word))):
+                why = f"no flag that a spec gives {server}"
+                alike = [known for known in flags.kinds if known[:2] == flag.name[:2]]
+                cure = nearest(flag.name, alike, _LISTED)
+            yield here, f"{why}, got {shown(flag.written)}; {cure}"
+            continue
+        room = 0 if flag.joined else _MOST[kind.takes]
+        index = min(behind, here + 1 + room)
+        values = (*flag.joined, *args[here + 1 : index])
+        if why := _wrong(flag, kind, values):
+            said = f"{flag.written} {' '.join(values)}".strip()
+            cure = "write it alone" if kind.takes == "none" else "write another"
+            yield here, f"{why}, got {shown(said)}; {cure}, or remove {flag.written}"
+
+
+def _taken(flag: _Flag, flags: Flags, owner: Callable[[str], str]) -> bool:
+    """Whether the flag, unless it is written whole, may be one that is not a spec's."""
+    whole = flag_of(flag.written) == flag.name
+    return not whole and bool(owner(flag_of(flag.written)))

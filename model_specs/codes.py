@@ -116,11 +116,11 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "`secrets`.",
     ),
     "E342": (
-        "An environment variable has an illegal name, or one that the platform sets.",
-        "Use letters, digits and _, and no name or prefix that the message names.",
+        "An environment variable is not a spec's: the platform, a loader or an SDK reads it.",
+        "Remove it, or give it a name of letters, digits and _, or a value, as the message says.",
     ),
     "E343": (
-        "An argument would not arrive as written, is refused, or is set by the platform.",
+        "An argument would not arrive as written, or is none that a spec gives this runtime.",
         "Do what the message says; arguments are a list that no shell reads.",
     ),
     "E351": (

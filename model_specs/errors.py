@@ -86,12 +86,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The hint for a name that is not known: the nearest known one, else all of them."""
+def nearest(word: str, known: Iterable[str], unlike: str = "") -> str:
+    """The hint for a name that is not known: the nearest known one, else `unlike`, or all."""
     names = sorted(known)
     close = difflib.get_close_matches(word[:_MOST_SHOWN], names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
+    if unlike:
+        return unlike
     more = ", ..." if len(names) > _MOST_NAMES else ""
     return f"use one of {', '.join(names[:_MOST_NAMES])}{more}"
 

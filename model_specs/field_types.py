@@ -13,12 +13,12 @@ from model_specs.arguments import DIRECTION, check_argument
 from model_specs.cron import check_cron
 from model_specs.errors import nearest, refuse, refuse_all, repeated, shown
 from model_specs.names import Name
+from model_specs.reserved_variables import RESERVED
+from model_specs.setting import refusal_of_variable
 
 _ZONES: Final = frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
 """The same on every machine: the system's own database has names such as localtime."""
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_RESERVED_ENV = ("HF_HUB_OFFLINE", "HOME", "LOGNAME", "PATH", "USER")
-_RESERVED_PREFIXES = ("AWS_", "ISOSERVE_", "LD_", "NVIDIA_")
 _GROUPS_OF_OTHERS: Final = ("system:", "kubeadm:", "eks:", "aws:", "amazon:", "iam:")
 """Kubernetes' own (kubeadm's administrators are one), and those that EKS keeps from access entries
 (docs.aws.amazon.com/eks/latest/userguide/access-policies.html), read without regard to case."""
@@ -36,20 +36,21 @@ def _check_env(name: str) -> str:
         raise refuse(
             "E342", f"not an environment name, got {shown(name)}; use letters, digits and _"
         )
-    if name in _RESERVED_ENV or name.startswith(_RESERVED_PREFIXES):
-        why = (
-            f"the platform sets {', '.join(_RESERVED_ENV)} and all that starts with "
-            f"{', '.join(_RESERVED_PREFIXES)}"
-        )
-        raise refuse("E342", f"{why}, got {shown(name)}; choose another name")
+    if why := refusal_of_variable(RESERVED, name, None):
+        raise refuse("E342", why)
     return name
 
 
 def _check_environment(env: dict[str, str]) -> dict[str, str]:
-    """Values that would not arrive as written. Sources: MAX_ARG_STRLEN in Linux' binfmts.h, which
-    counts NAME=VALUE and a NUL; Kubernetes' third_party/forked/golang/expansion."""
+    """Names that others read, and values that would not arrive as written.
+
+    Sources: MAX_ARG_STRLEN in Linux' binfmts.h, which counts NAME=VALUE and a NUL; Kubernetes'
+    third_party/forked/golang/expansion.
+    """
     findings = []
     for name, value in env.items():
+        if why := refusal_of_variable(RESERVED, name, value):
+            findings.append(((name,), "E342", why))
         size = len(f"{name}={value}".encode(errors="surrogatepass")) + 1
         if "\0" in value:
             why = f"no program takes a NUL in a variable, got {shown(value)}; leave it out"

@@ -35,6 +35,10 @@ CACHE_ACCOUNT: Final = "cache-agent"
 PROBER: Final = "prober"
 DATA: Final = "_datasets"
 """The folder of the registry's bucket below which projects keep their data; no project's name."""
+MODEL_PATH: Final = "/models/current"
+"""Where every container finds the model's files, whatever way they came."""
+SCRATCH: Final = "/tmp"
+"""The one directory of a model's container that it may write to, besides /dev/shm."""
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "isoserve"}
 
 # A route's host is `<model>--<project>.<domain>`, one DNS label of 63 characters; the longest

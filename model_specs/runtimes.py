@@ -9,19 +9,22 @@ them on 2026-11-28.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import SHARED, flag_of, sets, shares
+from model_specs.arguments import SHARED, misused, sets, shares
+from model_specs.errors import shown
 from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
-from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM, Setting
+from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
+from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
+from model_specs.server_flags import TRITON as TRITON_FLAGS
+from model_specs.server_flags import VLLM as VLLM_FLAGS
+from model_specs.server_flags import Flags
+from model_specs.setting import Setting, refusal_of_variable
 
-MODEL_PATH: Final = "/models/current"
-"""Where every container finds the model's files, whatever way they came."""
-SCRATCH: Final = "/tmp"
-"""The one directory of a model's container that it may write to, besides /dev/shm."""
 USER_NAME: Final = "isoserve"
 """The user's name in the environment: the uid stands in no image's /etc/passwd."""
 SERVER_UID: Final = 10001
@@ -47,7 +50,8 @@ class Runtime:
     `upstream` is the image and version that the row was written for. `command` replaces the image's
     entrypoint and `args` follow it; an empty `command` or `working_dir` keeps the image's own.
     `aliases` are other flags, short ones too, for what `args` sets, and `owned` what else a spec
-    does not set. A program without `takes_args` refuses to start with any of the spec's own. With
+    does not set; `flags` is all that it may give in `args`, None for a program that refuses to
+    start with any, or of which nobody knows (`takes_args`). With
     `needs_gpu` the server cannot start on a machine without a GPU. `kv_cache` is how it divides GPU
     memory, where it keeps keys and values of the tokens it has seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
@@ -71,6 +75,7 @@ class Runtime:
     args: Callable[[Launch], tuple[str, ...]]
     aliases: tuple[str, ...]
     owned: tuple[Setting, ...]
+    flags: Flags | None
     takes_args: bool
     needs_gpu: bool
     kv_cache: KvCache | None
@@ -153,6 +158,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             # The flags that share a model pass where they are written whole, and count.
             aliases=("--model", *SHARED),
             owned=VLLM,
+            flags=VLLM_FLAGS,
             takes_args=True,
             needs_gpu=True,
             kv_cache=VLLM_CACHE,
@@ -184,6 +190,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "args": "issue 34730: --shutdown-timeout is in v0.18.0 and later",
                 "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
                 "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
+                "flags": "vllm/engine/arg_utils.py; entrypoints/openai/cli_args.py; config/",
                 "health": "vllm/entrypoints/openai/api_server.py: GET /health",
                 "kv_cache": "vllm/config/cache.py, v1/kv_cache_interface.py; logs: issue 10511",
                 "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
@@ -207,6 +214,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_triton_args,
             aliases=("--model-store",),
             owned=TRITON,
+            flags=TRITON_FLAGS,
             takes_args=True,
             needs_gpu=False,
             kv_cache=None,
@@ -232,6 +240,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "args": "src/command_line_parser.cc",
                 "command": "build.py: ENTRYPOINT /opt/nvidia/nvidia_entrypoint.sh",
                 "env": "none of its own; the XDG base directory specification",
+                "flags": "src/command_line_parser.cc; docs of the backends for --backend-config",
                 "health": "docs/protocol: KServe v2 health endpoints",
                 "kv_cache": "none of its own: a backend has its own, told by the model's files",
                 "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
@@ -253,6 +262,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_mlserver_args,
             aliases=(),
             owned=MLSERVER,
+            flags=None,
             takes_args=False,
             needs_gpu=False,
             kv_cache=None,
@@ -287,6 +297,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "args": "mlserver/cli/main.py: mlserver start FOLDER",
                 "command": "Dockerfile: CMD `mlserver start` after its conda environment",
                 "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
+                "flags": "mlserver/cli/main.py: `start` takes one folder, no options",
                 "health": "openapi/dataplane.json: KServe v2 health endpoints",
                 "kv_cache": "none of its own: its runtimes keep nothing between requests",
                 "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
@@ -311,6 +322,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
             args=_embeddings_args,
             aliases=("-p",),
             owned=EMBEDDINGS,
+            flags=EMBEDDINGS_FLAGS,
             takes_args=True,
             needs_gpu=True,
             kv_cache=None,
@@ -336,6 +348,7 @@ RUNTIMES: Final[dict[str, Runtime]] = {
                 "args": "router/src/main.rs",
                 "command": "Dockerfile-cuda-all: ENTRYPOINT ./entrypoint.sh, in /; matrix.json",
                 "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
+                "flags": "router/src/main.rs",
                 "health": "router/src/http/server.rs: GET /health",
                 "kv_cache": "README.md: embeddings, rerankers and classifiers, none generates",
                 "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
@@ -359,6 +372,7 @@ CUSTOM: Final = Runtime(
     args=_no_args,
     aliases=(),
     owned=(),
+    flags=None,
     takes_args=True,
     needs_gpu=False,
     kv_cache=None,
@@ -413,14 +427,32 @@ def own_flags(runtime: Runtime) -> frozenset[str]:
     return frozenset((*flags, *runtime.aliases))
 
 
-def refusal_of_argument(runtime: Runtime, word: str) -> str:
-    """Why a spec does not give `runtime` the argument `word`; empty where it may."""
+def misused_arguments(runtime: Runtime, args: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Arguments that a spec may not give `runtime`: which, and the message."""
     if not runtime.takes_args:
-        return f"{runtime.name} takes no arguments; write its variables in `env`"
-    flag = flag_of(word)
+        why = f"{runtime.name} takes no arguments; write its variables in `env`"
+        yield from ((n, f"{why}, got {shown(word)}; remove it") for n, word in enumerate(args))
+    elif runtime.flags:
+        server = f"{runtime.name} ({runtime.upstream.rpartition(':')[2]})"
+        yield from misused(args, runtime.flags, lambda flag: _owner(runtime, flag), server)
+
+
+def misused_variables(runtime: Runtime, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Variables that a spec may not give `runtime`, or not with their values: which, and why."""
+    twins = runtime.flags.kinds if runtime.flags and runtime.flags.has_twins else {}
+    for name, value in env.items():
+        why = refusal_of_variable(runtime.owned, name, value)
+        kind = twins.get(f"--{name.lower().replace('_', '-')}")
+        wrong = kind.wrong(value) if kind and not why else ""
+        if why or wrong:
+            yield name, why or f"{wrong}, got {shown(value)}; write another, or remove it"
+
+
+def _owner(runtime: Runtime, flag: str) -> str:
+    """Why a spec does not give `runtime` a flag; empty where nobody else sets it."""
     own = own_flags(runtime)
     # How a model is shared over GPUs a spec may say itself, with the flag written whole.
-    if not (flag in own and shares(word)) and any(sets(flag, one) for one in own):
+    if not (flag in own and shares(flag)) and any(sets(flag, one) for one in own):
         return "the platform sets this flag itself"
     return next(
         (one.why for one in runtime.owned if any(sets(flag, known) for known in one.flags)), ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -34,9 +35,9 @@ from model_specs.field_types import (
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
-from model_specs.owned_settings import refusal_of_variable
 from model_specs.part import Part
-from model_specs.runtimes import RUNTIMES, Runtime, refusal_of_argument
+from model_specs.runtimes import RUNTIMES, Runtime, misused_arguments, misused_variables
+from model_specs.source import MAX_ERRORS
 
 MAX_TTL: Final = timedelta(days=731)
 """What shall stay for longer needs no `ttl`."""
@@ -50,6 +51,8 @@ PAGE_SECONDS: Final = 10
 
 _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
+_MOST_FINDINGS: Final = MAX_ERRORS + 1
+"""Nobody is told more, and each takes a look at a long list of names."""
 _MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
 
@@ -341,9 +344,9 @@ class ModelSpec(Part):
     regions: Regions = ()
     """Where it is served: `all`, or a list of region names; without it everywhere."""
     env: Env = Field(default={})
-    """Environment variables of the server; no secrets."""
+    """Environment variables of the server; no secrets, and none that a loader or an SDK reads."""
     args: tuple[Argument, ...] = ()
-    """Further arguments of the runtime."""
+    """Further arguments; of a runtime those of a closed list (model_specs/server_flags.py)."""
     secrets: Annotated[tuple[Secret, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Secrets mounted as files."""
     calls: Annotated[tuple[Call, ...], Field(max_length=_MOST_ITEMS)] = ()
@@ -353,7 +356,7 @@ class ModelSpec(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse_all([*self._contradictions(), *self._owned()])
+        refuse_all([*self._contradictions(), *islice(self._owned(), _MOST_FINDINGS)])
         return self
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -385,16 +388,13 @@ class ModelSpec(Part):
         """Arguments and variables that would move what the platform sets of either version."""
         for where, args in self.arguments.items():
             runtime = self._runtime_of(where[:-1])
-            for index, word in enumerate(args if runtime else ()):
-                if runtime and (why := refusal_of_argument(runtime, word)):
-                    flag = shown(word.partition("=")[0])
-                    yield (*where, index), "E343", f"{why}, got {flag}; remove it"
+            for index, why in misused_arguments(runtime, args) if runtime else ():
+                yield (*where, index), "E343", why
         # A job runs a command of its own, so that its variables are its own too.
         for place, where, env in () if self.batch else self._environments():
             runtime = self._runtime_of(place)
-            for name in env if runtime else ():
-                if runtime and (why := refusal_of_variable(runtime.owned, name)):
-                    yield (*where, name), "E342", f"{why}, got {shown(name)}; remove it"
+            for name, why in misused_variables(runtime, env) if runtime else ():
+                yield (*where, name), "E342", why
 
     def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
         """The catalogue's row of the version whose fields are at `place`; None for others' images.

@@ -32,6 +32,7 @@ _STORED_BYTES: Final = {
 _FLOATS: Final = ("F64", "F32", "F16", "BF16")
 _DTYPE_BYTES: Final = {"float": 4.0, "float32": 4.0}
 """vLLM's `--dtype`: all others have two bytes, `auto` too, which loads float32 as 16 bits."""
+_EXPERTS: Final = ("--enable-expert-parallel", "-ep")
 _NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgtKMGT]?)")
 _POWERS: Final = {letter: power for power, letter in enumerate("kmgt", start=1)}
 UNPROVED: Final = "W407"
@@ -154,7 +155,7 @@ def gpu_memory(machine: MachineType, facts: ModelFacts, flags: Flags) -> GpuMemo
     engine = flags.engine
     sizes = shared_sizes(flags.args, max(machine.gpus, 1))
     parts = max(sizes["tensor"], 1) * max(sizes.get("pipeline", 1), 1)
-    if any(flag.startswith("--enable-expert-parallel") for flag in flags.args):
+    if any(flag_of(word) in _EXPERTS for word in flags.args):
         parts *= max(sizes.get("data", 1), 1)  # experts are not copied; how many there are is open
     told = number_of(flags.word("share"))
     share = machine.gpu_usable_gib * _GIB * (engine.gpu_share if told is None else min(told, 1.0))

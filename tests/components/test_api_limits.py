@@ -27,7 +27,7 @@ SHAPES: Final[dict[str, dict[str, Any]]] = {
     "once": {"batch": {"command": ["score"]}},
     "variables": {"env": {f"V{n}": "$" * 150 for n in range(1000)}},
     "secrets": {"secrets": [{"name": f"s{n}", "mount": f"/secrets/s{n}"} for n in range(100)]},
-    "arguments": {"args": ["$" * 4000] * 60},
+    "arguments": {"args": ["--chat-template", "{" + "$" * 4000] * 60},
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.kube import Object
 from components.model_pod import container, pod, resources
-from model_specs.runtimes import MODEL_PATH
+from model_specs.names import MODEL_PATH
 from regions.model_plan import SecretPlan, WeightsPlan
 from tests.builders import DIGEST, a_container, a_placement, a_track, a_workload
 

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from components.kube import Object
-from model_specs.runtimes import MODEL_PATH, RUNTIMES
+from model_specs.names import MODEL_PATH
+from model_specs.runtimes import RUNTIMES
 from regions.sandbox import servers
 from regions.sandbox.process_node.container import Running, User
 from regions.sandbox.processes import free_ports

@@ -62,7 +62,7 @@ def _blocked(root: Path) -> None:
     """Another bucket, and words that would like to be markup."""
     _edit(root / "regions/us-east-1.yaml", "bucket: example-models-us-east-1", "bucket: another")
     embedder = root / "model_specs/search/embedder.yaml"
-    embedder.write_text(embedder.read_text() + "args: ['--note=@all | <b>x</b>']\n")
+    embedder.write_text(embedder.read_text() + "args: ['--default-prompt=@all | <b>x</b>']\n")
 
 
 def _previews(folder: Path) -> list[Path]:

@@ -115,7 +115,8 @@ def _secrets(root: Path) -> None:
         f"{_GOOD}env:\n  DIGEST: sha256:{'0123456789abcdef' * 4}\n  OPENAI_API_KEY: EMPTY\n"
         f"  REVISION: {'0123456789abcdef0123' * 2}\n  EOS_TOKEN: </s>\n"
         f"  PASSWORD_FILE: /secrets/db/password\n  DB_PASSWORD: /secrets/db/password\n"
-        f"args: [--tokenizer, Qwen/Qwen2-72B-Instruct-GPTQ-Int4]\n"
+        f"  BASE: Qwen/Qwen2-72B-Instruct-GPTQ-Int4\n"
+        f'args: [--default-chat-template-kwargs, \'{{"base": "Qwen/Qwen2-72B-GPTQ-Int4"}}\']\n'
         f"probe:\n  request:\n    path: /v1/completions\n"
         f"    body: {{image: 'data:image/png;base64,{random}', raw: {random}}}\n"
     )

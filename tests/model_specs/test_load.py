@@ -161,7 +161,8 @@ def test_a_variable_that_only_looks_like_the_platforms_is_the_teams_own(name: st
     ],
 )
 def test_a_value_may_be_any_text(value: str) -> None:
-    assert a_model(args=["--given", value, f"--also={value}"]).spec.args[1:] == (
+    mine = f"registry.example.com/mine@sha256:{'0' * 64}"
+    assert a_model(image=mine, args=["--given", value, f"--also={value}"]).spec.args[1:] == (
         value,
         f"--also={value}",
     ), "chat templates and JSON have lines, and no shell reads them"

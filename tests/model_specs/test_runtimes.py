@@ -13,7 +13,8 @@ import pytest
 from components.kube import Object
 from model_specs.arguments import sets
 from model_specs.errors import SpecErrors
-from model_specs.runtimes import CUSTOM, MODEL_PATH, RUNTIMES, SCRATCH, Runtime, load
+from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime, load
 from regions.sandbox.process_node.container import User
 from tests.examples import a_model, of_kind, planned, rendered, template
 from tests.promtool import check_value
@@ -26,6 +27,7 @@ FACTS: Final = frozenset(
         "args",
         "command",
         "env",
+        "flags",
         "health",
         "kv_cache",
         "metrics",
@@ -175,18 +177,16 @@ TAKEN: Final = {
 FREE: Final = {
     "vllm": (
         "--max-model-len=9",
-        "--port-range",
         "-tp=1",
         "--tensor-parallel-size=1",
         "-O3",
-        "-",
         "-pp=1",
         "--data-parallel-size=1",
         "--data-parallel-size-local=1",
     ),
-    "triton": ("--http-thread-count=9", "--model-namespacing=true", "-p9", "--"),
+    "triton": ("--http-thread-count=9", "--model-namespacing=true"),
     "mlserver": (),
-    "text-embeddings-inference": ("--pooling=cls", "-", "--", "9"),
+    "text-embeddings-inference": ("--pooling=cls", "--json-output"),
 }
 """Arguments that the platform leaves to the spec."""
 

@@ -96,6 +96,17 @@ def test_gpus_share_the_weights(args: tuple[str, ...], left: float) -> None:
     assert (gib(found.weights), gib(found.left)) == (3.74, left)
 
 
+@pytest.mark.parametrize("flag", ["-ep", "--enable-expert-parallel", "--enable_expert_parallel"])
+def test_experts_are_spread_over_replicas_however_it_is_written(flag: str) -> None:
+    found = gpu_memory(MACHINES["gpu.l4.4"], LLAMA, Flags(("-dp", "4", "-tp", "1", flag), VLLM))
+    assert gib(found.weights) == 3.74, "a fourth of the 14.96"
+
+
+def test_a_part_of_the_overrides_is_as_good_as_all_of_them() -> None:
+    for args in (("--hf-overrides", '{"a": 1}'), ("--hf_overrides.a", "1"), ("--hf-o.a=1",)):
+        assert Flags(args, VLLM).remade(), f"vLLM goes by another geometry with {args}"
+
+
 def test_replicas_within_a_machine_hold_all_of_the_weights() -> None:
     args = ("-dp", "4", "-tp", "1")
     assert gib(gpu_memory(MACHINES["gpu.l4.4"], LLAMA, Flags(args, VLLM)).weights) == 14.96

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -353,20 +353,28 @@ def test_a_shadow_gets_copies_and_answers_nobody() -> None:
     assert server.live_role == "stable"
 
 
+OF_THE_TEAM: Final[dict[str, tuple[str, ...]]] = {
+    "mlserver": (),
+    "text-embeddings-inference": ("--json-output",),
+    "triton": ("--id=own",),
+}
+"""Arguments that a spec may give a runtime; of others `--seed=7`."""
+
+
 @pytest.mark.parametrize("other", sorted({*RUNTIMES, OWN_IMAGE} - {"triton"}))
 def test_a_candidate_answers_where_its_own_runtime_does(other: str) -> None:
     runtime, theirs = RUNTIMES.get(other, CUSTOM), RUNTIMES["triton"]
-    own = ("--its-own",) if runtime.takes_args else ()
+    own = OF_THE_TEAM.get(other, ("--seed=7",))
     rollout = a_rollout("canary", candidate={"image": other, "args": list(own)})
-    model = a_model(image="triton", args=["--own"], access="permissive", rollout=rollout)
+    model = a_model(image="triton", args=["--id=own"], access="permissive", rollout=rollout)
     stable, candidate = the_server(model).tracks
     assert (stable.listen.port, candidate.listen.port) == (theirs.port, runtime.port)
     assert candidate.listen.ready_path == runtime.ready_path, "or it would never be ready"
     assert candidate.listen.metrics_port == runtime.metrics_port, "or nobody would read it"
     assert candidate.drain.shutdown_seconds == runtime.shutdown_seconds
-    assert stable.container.args[-1] == "--own"
+    assert stable.container.args[-1] == "--id=own"
     assert not own or candidate.container.args[-1:] == own
-    assert "--own" not in candidate.container.args, "they are another program's"
+    assert "--id=own" not in candidate.container.args, "they are another program's"
 
 
 def test_a_candidate_of_the_same_runtime_keeps_what_it_does_not_say() -> None:
@@ -402,7 +410,7 @@ def test_the_names_of_a_models_deployments_are_its_own() -> None:
 
 @pytest.mark.parametrize("name", sorted(RUNTIMES))
 def test_a_runtime_is_its_pinned_image_with_its_arguments(name: str) -> None:
-    more = ("--more",) if RUNTIMES[name].takes_args else ()
+    more = OF_THE_TEAM.get(name, ("--seed=7",))
     track = the_track(a_model(image=name, args=list(more)))
     assert track.container.image == RUNTIMES[name].image
     assert "@sha256:" in track.container.image, "a tag can be moved under a running rollout"

@@ -317,7 +317,10 @@ def test_only_the_asked_regions_are_reviewed(isoserve: Isoserve, repo: Path) -> 
 
 
 def test_words_of_a_spec_cannot_speak_in_the_comment(isoserve: Isoserve, repo: Path) -> None:
-    words = "['@everyone <img src=x> | **b**', '</details><!-- isoserve review -->']"
+    words = (
+        "[--allowed-origins, '@everyone <img src=x> | **b**', "
+        "--allowed-headers, '</details><!-- isoserve review -->']"
+    )
     add(repo / SENTIMENT, f'env: {{NOTE: "@all </details>"}}\nargs: {words}\n')
     text = isoserve("review").out
     assert verdict(text) != "BLOCKED", "the loader takes these words"
