@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
 from model_specs.errors import SpecError
@@ -93,21 +94,33 @@ def judge_whole(
             yield from _guarded(rule, partial(rule.judge_whole, estate), _EVERYTHING, facts)
 
 
-def judge(
-    resources: Sequence[Resource], facts: Facts, rules: Sequence[Rule], waivers: Waivers
-) -> Verdict:
-    """Everything the rules say of one region, sorted by place."""
+def findings_of(
+    resources: Sequence[Resource], facts: Facts, rules: Sequence[Rule]
+) -> list[Finding]:
+    """Everything the rules say of one region, sorted by place, whatever is excepted."""
     by_kind = {kind: [r for r in rules if kind in r.kinds] for kind in {r.kind for r in resources}}
     said: list[Finding] = []
     for resource in resources:
         said += judge_one(resource, facts, by_kind[resource.kind])
     said += judge_whole(resources, facts, rules)
+    return sorted(set(said))
+
+
+def excepted(said: Iterable[Finding], waivers: Waivers, today: date) -> Verdict:
+    """What findings come to under the exceptions that are in force on a day."""
     findings: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
-    for finding in sorted(set(said)):
-        row = waivers.holds(finding.rule, finding.resource, facts.today)
+    for finding in said:
+        row = waivers.holds(finding.rule, finding.resource, today)
         if row is None:
             findings.append(finding)
         else:
             waived.append((finding, row))
     return Verdict(tuple(findings), tuple(waived))
+
+
+def judge(
+    resources: Sequence[Resource], facts: Facts, rules: Sequence[Rule], waivers: Waivers
+) -> Verdict:
+    """Everything the rules say of one region, sorted by place."""
+    return excepted(findings_of(resources, facts, rules), waivers, facts.today)

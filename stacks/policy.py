@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from components.parts import Part, parts
 from model_specs.errors import SpecError
 from policies.catalogue import RULES
 from policies.facts import facts_of
-from policies.judge import Finding, Verdict, judge
+from policies.judge import Finding, Verdict, excepted, findings_of
 from policies.resources import Resource, of_object
 from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
+from stacks.beside import Shared, shared
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
 from stacks.places import directories, project_root
 from stacks.tree import Tree, moment_of, read_tree
+
+_BESIDE_FROM: Final = 300
+"""Models by regions, from which on a second process saves more than it costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,46 +50,113 @@ class Judgement:
         return bool(self.faults) or any(verdict.blocks for verdict in self.verdicts.values())
 
 
-def resources(
-    plan: RegionPlan, root: Path, rendered: Iterable[Part] | None = None
-) -> list[Resource]:
-    """Everything `up` would make of a region, as rules see it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionFindings:
+    """What the rules say of one region, whatever is excepted; `recorded` are the region's
+    providers and AWS resources."""
 
-    `root` is the project's, `rendered` are the plan's Kubernetes parts where they are known.
-    """
+    resources: int
+    said: list[Finding]
+    recorded: list[Resource]
+
+
+Judged = Shared[RegionFindings]
+"""Findings by region, as two processes find them."""
+
+
+def without_models(plan: RegionPlan) -> RegionPlan:
+    """A plan with all that its providers and AWS resources follow from, and no more."""
+    return replace(
+        plan,
+        projects=(),
+        caches=(),
+        gateways=(),
+        servers=(),
+        jobs=(),
+        probers=(),
+        expired=(),
+        downgrades=(),
+        gaps=(),
+    )
+
+
+def recorded_of(plan: RegionPlan, root: Path) -> list[Resource]:
+    """A region's providers and AWS resources; `root` is the project's."""
     # It loads the engine's packages, which takes longer than all else: only who judges pays.
     from stacks.recorded import recorded
 
-    known = parts(plan) if rendered is None else rendered
-    objects = [of_object(made, "cluster") for part in known for made in part.objects]
-    return [*recorded(plan, root), *objects]
+    return recorded(without_models(plan), root)
 
 
-def judged(
+def recorded_like(
+    plan: RegionPlan, other: RegionPlan | None, recorded: list[Resource]
+) -> list[Resource]:
+    """The same as `recorded_of`, taken from what was `recorded` of another plan where the two are
+    alike in all that it follows from. Texts are compared because == takes true for 1."""
+    if other is not None and repr(without_models(plan)) == repr(without_models(other)):
+        return recorded
+    return recorded_of(plan, project_root())
+
+
+def resources(plan: RegionPlan, root: Path) -> list[Resource]:
+    """Everything `up` would make of a region, as rules see it; `root` is the project's."""
+    return [*recorded_of(plan, root), *rendered_of(parts(plan))]
+
+
+def rendered_of(rendered: Iterable[Part]) -> list[Resource]:
+    """Kubernetes parts as rules see them."""
+    return [of_object(made, "cluster") for part in rendered for made in part.objects]
+
+
+def region_findings(
+    tree: Tree, plan: RegionPlan, rendered: Iterable[Part], regions: Path, today: date
+) -> RegionFindings:
+    """Judge one plan of `tree` with its parts; `regions` is the directory of its profiles."""
+    facts = facts_of(tree.specs, tree.profiles[plan.region], regions, plan.region, today)
+    recorded = recorded_of(plan, project_root())
+    found = [*recorded, *rendered_of(rendered)]
+    said = findings_of(found, facts, RULES)
+    return RegionFindings(resources=len(found), said=said, recorded=recorded)
+
+
+@contextmanager
+def judging(
     tree: Tree,
-    parted: Iterable[tuple[RegionPlan, Iterable[Part]]],
+    plans: Mapping[str, RegionPlan],
+    rendered: Callable[[str], Iterable[Part]],
     regions: Path,
+    today: date,
+) -> Iterator[Judged]:
+    """Judge plans of `tree` by region, in a second process too where that is quicker.
+
+    `rendered` gives a region's parts, `regions` is the directory of the tree's profiles.
+    """
+    models, cores = len(tree.specs.models), len(os.sched_getaffinity(0))
+
+    def one(region: str) -> RegionFindings:
+        return region_findings(tree, plans[region], rendered(region), regions, today)
+
+    beside = len(plans) > 1 and cores > 1 and models * len(plans) >= _BESIDE_FROM
+    with shared([*plans], one, beside=beside) as found:
+        yield found
+
+
+def judgement(
+    found: Mapping[str, RegionFindings],
     waivers: Waivers,
     today: date,
     *,
     whole_tree: bool,
 ) -> Judgement:
-    """Judge plans of `tree` with their parts; `regions` is the directory of its profiles.
+    """What is found in regions under the exceptions.
 
     Only with the whole tree is it known which exceptions nothing needs.
     """
-    verdicts: dict[str, Verdict] = {}
-    number = 0
-    for plan, rendered in parted:
-        profile = tree.profiles[plan.region]
-        facts = facts_of(tree.specs, profile, regions, plan.region, today)
-        found = resources(plan, project_root(), rendered)
-        number += len(found)
-        verdicts[plan.region] = judge(found, facts, RULES, waivers)
+    verdicts = {region: excepted(one.said, waivers, today) for region, one in found.items()}
     faults = waivers.faults((rule.name for rule in RULES), today)
     used = [row for one in verdicts.values() for _, row in one.waived]
     return Judgement(
-        resources=number,
+        resources=sum(one.resources for one in found.values()),
         verdicts=verdicts,
         faults=tuple(sorted(faults)),
         unneeded=tuple(sorted(waivers.unused(used))) if whole_tree else (),
@@ -126,8 +199,10 @@ def run(args: Namespace) -> Outcome:
     at = moment_of(args)
     tree, today = read_tree(specs, regions, args.region).wanted_at(at), at.date()
     waivers = read_waivers(waivers_file())
-    parted = ((plan, parts(plan)) for plan in tree.plans())
-    found = judged(tree, parted, regions, waivers, today, whole_tree=not args.region)
+    plans = {plan.region: plan for plan in tree.plans()}
+    parted = {region: parts(plan) for region, plan in plans.items()}
+    with judging(tree, plans, parted.__getitem__, regions, today) as judged:
+        found = judgement(judged.results(), waivers, today, whole_tree=not args.region)
     waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]
     data = {
         "rules": len(RULES),

@@ -22,8 +22,8 @@ from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.places import directories
 from stacks.reviewing.comment import comment
 from stacks.reviewing.data import data
-from stacks.reviewing.seen import see
-from stacks.reviewing.sides import read_sides
+from stacks.reviewing.seen import made, see
+from stacks.reviewing.sides import read_sides, read_work
 from stacks.reviewing.verdict import IS_BLOCKED, Review, review
 from stacks.tree import moment_of
 
@@ -35,8 +35,11 @@ def reviewed(args: Namespace, at: datetime) -> Review:
     """
     specs, regions = directories(args)
     with TemporaryDirectory(prefix="isoserve-") as scratch:
-        sides = read_sides(args.base, specs, regions, args.region, at, Path(scratch))
-        return review(see(args, sides, (specs, regions), at, Path(scratch)))
+        work = read_work(specs, regions, args.region, at)
+        files = Path(scratch)
+        with made(work, (specs, regions), at.date()) as ours:
+            sides = read_sides(work, args.base, specs, regions, args.region, at, files)
+            return review(see(args, sides, ours, at, files))
 
 
 def run(args: Namespace) -> Outcome:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.kube import Object
-from components.parts import Part
+from components.parts import Part, parts
 from policies.resources import Resource
 from policies.waivers import Waiver
 from stacks.compare import Key
@@ -26,7 +26,7 @@ from stacks.diff import grouped
 from stacks.history import changed_files, unpacked
 from stacks.other_program import Refused, of_row, to_row
 from stacks.places import project_root
-from stacks.policy import resources
+from stacks.policy import RegionFindings, recorded_like, rendered_of
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import DELETE, REPLACE, STATEFUL, UPDATE, Step, step_of
 
@@ -200,17 +200,29 @@ def _question(
     }
 
 
+def _rendered_here(
+    sides: Sides, region: str, judged: Mapping[str, RegionFindings]
+) -> list[Resource]:
+    """What the work tree's program makes of the base's plan of a region."""
+    plan, work = sides.base.plans[region], sides.work.plans.get(region)
+    known = judged[region].recorded if work else []
+    own = recorded_like(plan, work, known)
+    return [*own, *rendered_of(parts(plan))]
+
+
 def program(
     revision: str,
     sides: Sides,
     places: tuple[Path, Path],
     rendered: Mapping[str, Sequence[Part]],
+    judged: Mapping[str, RegionFindings],
     at: datetime,
     scratch: Path,
     waivers: tuple[Waiver, ...],
 ) -> Program:
     """What changes of the program. `places` are the directories of specs and profiles, `rendered`
-    the work tree's Kubernetes parts by region, `waivers` those that the base does not have.
+    the work tree's Kubernetes parts by region, `judged` what was found of it, `waivers` those that
+    the base does not have.
 
     Raises InputErrors when there is no such revision.
     """
@@ -220,12 +232,15 @@ def program(
         return Program(
             files=files, upgrades=(), refused=(), not_run="", is_asked=False, waivers=waivers
         )
-    root, tree = project_root(), unpacked(revision, places[0], scratch / "program")
-    made = {r: resources(plan, root, rendered[r]) for r, plan in sides.work.plans.items()}
+    tree = unpacked(revision, places[0], scratch / "program")
+    made = {
+        region: [*judged[region].recorded, *rendered_of(rendered[region])]
+        for region in sides.work.plans
+    }
     specs, regions = (tree / place.resolve().relative_to(top) for place in places)
     said, not_run = _asked(tree, _question(sides, places, (specs, regions), made, at))
     before = {region: [*map(of_row, rows)] for region, rows in said.get("rendered", {}).items()}
-    after = {region: resources(sides.base.plans[region], root) for region in before}
+    after = {region: _rendered_here(sides, region, judged) for region in before}
     return Program(
         files=files,
         upgrades=tuple(_upgrades(before, after)),

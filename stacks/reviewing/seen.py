@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +16,14 @@ from stacks import parity
 from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
 from stacks.parity import Difference
-from stacks.policy import Judgement, judged, waivers_file
+from stacks.policy import (
+    Judged,
+    Judgement,
+    RegionFindings,
+    judgement,
+    judging,
+    waivers_file,
+)
 from stacks.preview_gate import Asked, Refusal, refusals
 from stacks.reviewing import effects, room, wishes
 from stacks.reviewing.effects import Effects
@@ -93,6 +100,10 @@ class Seen:
         return frozenset(touched | {wish.id for wish in self.models})
 
 
+Rendered = Mapping[str, list[Part]]
+"""The work tree's Kubernetes parts by region."""
+
+
 def _uses(side: Side) -> dict[str, list[Use]]:
     if side.tree is None:
         return {}
@@ -118,7 +129,7 @@ def _waivers(revision: str, regions: Path, scratch: Path) -> Waivers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
+class _Said:
     """What the rules say, where the exceptions can be read, and which of them are new."""
 
     judgement: Judgement | None
@@ -129,27 +140,50 @@ class _Judged:
 def _judgement(
     args: Namespace,
     work: Side,
-    rendered: Mapping[str, list[Part]],
+    found: Mapping[str, RegionFindings],
     regions: Path,
     today: date,
     scratch: Path,
-) -> _Judged:
+) -> _Said:
     """What the rules say of the regions that have a plan."""
     try:
         waivers = _waivers(args.base, regions, scratch)
-        judgement = None
-        if work.tree is not None and work.plans:
-            whole = not args.region and set(work.plans) == set(work.tree.profiles)
-            parted = ((plan, rendered[region]) for region, plan in work.plans.items())
-            judgement = judged(work.tree, parted, regions, waivers, today, whole_tree=whole)
-        return _Judged(judgement=judgement, faults=(), new=waivers.new)
+        if work.tree is None or not found:
+            return _Said(judgement=None, faults=(), new=waivers.new)
+        whole = not args.region and set(work.plans) == set(work.tree.profiles)
+        said = judgement(found, waivers, today, whole_tree=whole)
+        return _Said(judgement=said, faults=(), new=waivers.new)
     except InputErrors:
         raise
     except SpecErrors as refused:
-        return _Judged(judgement=None, faults=refused.errors, new=())
+        return _Said(judgement=None, faults=refused.errors, new=())
 
 
-def _parity(work: Side, rendered: Mapping[str, list[Part]]) -> Parity | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What is made of the work tree alone, while the base is still unread.
+
+    `places` are the directories of its specs and profiles, `rendered` the Kubernetes parts of each
+    region, each rendered once, `judged` what the rules say, where a region is planned.
+    """
+
+    places: tuple[Path, Path]
+    rendered: Rendered
+    judged: Judged | None
+
+
+@contextmanager
+def made(work: Side, places: tuple[Path, Path], today: date) -> Iterator[Made]:
+    """Render the work tree, and begin to judge it: the rules take longest of all."""
+    rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
+    if work.tree is None or not work.plans:
+        yield Made(places=places, rendered=rendered, judged=None)
+        return
+    with judging(work.tree, work.plans, rendered.__getitem__, places[1], today) as judged:
+        yield Made(places=places, rendered=rendered, judged=judged)
+
+
+def _parity(work: Side, rendered: Rendered) -> Parity | None:
     if work.tree is None or not work.plans:
         return None
     profiles = work.tree.profiles
@@ -184,22 +218,21 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
-def see(
-    args: Namespace, sides: Sides, places: tuple[Path, Path], at: datetime, scratch: Path
-) -> Seen:
+def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) -> Seen:
     """Compare the sides in every way, and read the previews.
 
-    `places` are the directories of specs and profiles, `scratch` one for files of the base.
+    `scratch` is a directory for files of the base.
     """
-    _, regions = places
+    rendered, regions = made.rendered, made.places[1]
     work, tree = sides.work, sides.work.tree
-    rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
     found = steps(sides, rendered)
     # A preview shows what time takes away, too; whoever wrote the ttl has asked for that.
     passed = steps(unexpired(sides), rendered) if args.preview else []
-    said = _judgement(args, work, rendered, regions, at.date(), scratch)
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
+    alike = _parity(work, rendered)
+    findings = made.judged.results() if made.judged else {}
+    said = _judgement(args, work, findings, regions, at.date(), scratch)
     return Seen(
         revision=args.base,
         at=at,
@@ -217,7 +250,7 @@ def see(
         waves=waves(args.base, regions),
         transitions=[*all_transitions(sides, found), *side_by_side(sides)],
         judgement=said.judgement,
-        parity=_parity(work, rendered),
+        parity=alike,
         previews=_previews(args.preview, [*found, *passed]),
-        program=program(args.base, sides, places, rendered, at, scratch, said.new),
+        program=program(args.base, sides, made.places, rendered, findings, at, scratch, said.new),
     )

@@ -82,7 +82,11 @@ def _refused(errors: SpecErrors) -> Side:
     return Side(tree=None, plans={}, errors=errors.errors)
 
 
-def _work(specs: Path, regions: Path, wanted: list[str], at: datetime) -> Side:
+def read_work(specs: Path, regions: Path, wanted: list[str], at: datetime) -> Side:
+    """Read and plan the work tree for the moment `at`; what is refused is kept as its errors.
+
+    Raises InputErrors when there is no such region.
+    """
     try:
         return _planned(read_tree(specs, regions, wanted).wanted_at(at))
     except InputErrors:  # a region that is not there is a slip on the command line
@@ -111,13 +115,18 @@ def _base(
 
 
 def read_sides(
-    revision: str, specs: Path, regions: Path, wanted: list[str], at: datetime, scratch: Path
+    work: Side,
+    revision: str,
+    specs: Path,
+    regions: Path,
+    wanted: list[str],
+    at: datetime,
+    scratch: Path,
 ) -> Sides:
-    """Read and plan both for the moment `at`; what is refused is kept as errors of its side.
+    """Read and plan a revision beside the work tree, for the same moment `at`.
 
-    Raises InputErrors when there is no such revision or region.
+    Raises InputErrors when there is no such revision.
     """
-    work = _work(specs, regions, wanted, at)
     base = _base(revision, specs, regions, wanted, at, scratch, work.models.values())
     known = {*base.plans, *(work.tree.profiles if work.tree else ())}
     return Sides(base=base, work=work, regions=tuple(sorted(known)))

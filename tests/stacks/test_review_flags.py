@@ -17,7 +17,7 @@ from stacks.review import reviewed
 from stacks.reviewing import fixed_fields, steps
 from stacks.reviewing.risks import APPROVAL, BLOCKED, NOTE, RISKS, Flag
 from stacks.reviewing.seen import asked
-from stacks.reviewing.sides import read_sides, unexpired
+from stacks.reviewing.sides import read_sides, read_work, unexpired
 from tests.stacks.conftest import ROOT, edit, git
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -346,7 +346,9 @@ def test_what_time_takes_away_is_asked_for_in_a_preview(repo: Path) -> None:
     git(repo, "commit", "-qam", "expired")
     kind = "kubernetes:core/v1:PersistentVolumeClaim"
     claim = PreviewStep("delete", kind, "vision/models-gpu-l4-1", False)
-    sides = read_sides("HEAD", repo / "model_specs", repo / "regions", [], AT, repo / "scratch")
+    specs, regions = repo / "model_specs", repo / "regions"
+    work = read_work(specs, regions, [], AT)
+    sides = read_sides(work, "HEAD", specs, regions, [], AT, repo / "scratch")
     after = {region: [*parts(plan)] for region, plan in sides.work.plans.items()}
     wanted = asked(steps.steps(unexpired(sides), after), "us-east-1")
     (refusal,) = refusals([claim], wanted)

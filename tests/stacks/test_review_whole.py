@@ -66,7 +66,8 @@ def test_a_model_of_the_base_is_taken_over_only_with_its_text(repo: Path, tmp_pa
     edit(repo / _HELPER, "machine_type:", "# a line more\nmachine_type:")
     specs, regions = repo / "model_specs", repo / "regions"
     at = datetime(2026, 11, 22, tzinfo=UTC)
-    found = sides.read_sides("HEAD", specs, regions, [], at, tmp_path / "scratch")
+    ours = sides.read_work(specs, regions, [], at)
+    found = sides.read_sides(ours, "HEAD", specs, regions, [], at, tmp_path / "scratch")
     base, work = found.base.models, found.work.models
     alike = {name for name, model in base.items() if model is work[name]}
     assert {*base} - alike == {"chat/helper"}, "another text is read, as its lines are others"

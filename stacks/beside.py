@@ -1,0 +1,105 @@
+"""Does a piece of work for each of several names, in a second process as well as in this one.
+
+Both processes take the next name from one pipe, so that neither waits while a name is left. What a
+name gives is the same in either process. What cannot be sent from one to the other, or was lost
+with a process that the kernel ended, is done again in this one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Generic, TypeVar
+
+DoneT = TypeVar("DoneT")
+Attempt = tuple[DoneT | None, Exception | None]
+_BYTES: Final = 2
+"""Of a name's place in the pipe, which holds 32,768 of them; a read of so few is not divided."""
+
+
+def _attempt(work: Callable[[str], DoneT], name: str) -> Attempt[DoneT]:
+    try:
+        return work(name), None
+    except Exception as error:
+        return None, error
+
+
+class Shared(Generic[DoneT]):
+    """Work that is done once for each name, by this process or by one beside it."""
+
+    def __init__(self, names: Sequence[str], work: Callable[[str], DoneT]) -> None:
+        self._names = names
+        self._work = work
+        self._process: Any = None
+        self._answer: Any = None
+        self._waiting, put = os.pipe()
+        os.write(put, b"".join(at.to_bytes(_BYTES, "big") for at in range(len(names))))
+        os.close(put)
+
+    def _done_here(self) -> dict[str, Attempt[DoneT]]:
+        """What names give that neither process has taken, till none is left."""
+        found = {}
+        while place := os.read(self._waiting, _BYTES):
+            name = self._names[int.from_bytes(place, "big")]
+            found[name] = _attempt(self._work, name)
+        return found
+
+    def _run(self, answer: Any) -> None:
+        """What the process beside does from its start to its end."""
+        # An interrupt reaches every process; only the first may speak about it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(Exception):
+            answer.send(self._done_here())
+
+    def start(self) -> None:
+        """Start the process beside, which finds everything in the memory that it begins with."""
+        # It takes 20 ms to import, which small trees do not need.
+        from multiprocessing import get_context
+
+        fork = get_context("fork")
+        self._answer, answer = fork.Pipe(duplex=False)
+        self._process = fork.Process(target=self._run, args=(answer,), daemon=True)
+        self._process.start()
+        answer.close()
+
+    def results(self) -> dict[str, DoneT]:
+        """What every name gives, in the order of the names. To be asked for once.
+
+        Raises what the work raised, for the first name for which it did.
+        """
+        done = self._done_here()
+        if self._answer is not None:
+            with suppress(Exception):
+                done |= self._answer.recv()
+        found: dict[str, DoneT] = {}
+        for name in self._names:
+            result, error = done[name] if name in done else _attempt(self._work, name)
+            if error is not None:
+                raise error
+            found[name] = result  # type: ignore[assignment]
+        return found
+
+    def close(self) -> None:
+        """End the process beside, if it is still there."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._answer.close()
+        os.close(self._waiting)
+
+
+@contextmanager
+def shared(
+    names: Sequence[str], work: Callable[[str], DoneT], *, beside: bool
+) -> Iterator[Shared[DoneT]]:
+    """Work for each name. With `beside` it begins at once in a second process, while this one does
+    something else; without, when its results are asked for."""
+    found = Shared(names, work)
+    try:
+        if beside:
+            found.start()
+        yield found
+    finally:
+        found.close()
