@@ -11,8 +11,7 @@ from typing import Final
 from components.admission_row import ANY, OF_A_PROJECT, SPACES, Check, Row, kinds
 from components.kube import Object
 from components.model_cache.volumes import ROOT
-from model_specs.names import CACHE_NAMESPACE, LABEL_MACHINE
-from model_specs.runtimes import MODEL_PATH
+from model_specs.names import CACHE_NAMESPACE, LABEL_MACHINE, MODEL_PATH
 
 _WORKLOADS: Final = (
     kinds("", "v1", "pods", "pods/ephemeralcontainers"),

@@ -110,13 +110,12 @@ def _looked_through(
 ) -> Iterator[pulumi.Input[Outcome]]:
     """The outcome of each gate on what others have set: they come last, also where a gate before
     them failed, for what others have set stays wrong."""
+
+    def look(gate: Gate, outcomes: Sequence[Outcome]) -> pulumi.Input[Outcome]:
+        return _of_gate(gate, gate_resource(gate, cluster, None, _resources(outcomes)))
+
     for gate in foreign_fields(parts, plan):
-
-        def then(outcomes: Sequence[Outcome], gate: Gate = gate) -> pulumi.Input[Outcome]:
-            found = _resources(outcomes)
-            return _of_gate(gate, gate_resource(gate, cluster, None, found))
-
-        yield _then(made, then)
+        yield _then(made, partial(look, gate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -397,12 +397,11 @@ def _used(specs: Specs, region: str, workloads: Iterable[WorkloadPlan]) -> list[
     return sorted({work.project for work in workloads} | expired)
 
 
+_Parts = tuple[list[ServerPlan], list[JobPlan], tuple[CachePlan, ...]]
+
+
 def _plan(
-    specs: Specs,
-    profile: RegionProfile,
-    region: str,
-    abilities: Abilities,
-    parts: tuple[list[ServerPlan], list[JobPlan], tuple[CachePlan, ...]],
+    specs: Specs, profile: RegionProfile, region: str, abilities: Abilities, parts: _Parts
 ) -> RegionPlan:
     """All parts together, in their fixed order."""
     servers, jobs, caches = parts
