@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.calls import Call
+from model_specs.contradictions import candidate_as_it_is, limit_of_the_prober
 from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
@@ -49,8 +50,6 @@ PAGE_SECONDS: Final = 10
 
 
 _CANDIDATE: Final = ("rollout", "candidate")
-_PROBES_SHARE: Final = 4
-"""So many times its own questions a prober must be let through: others call meanwhile."""
 _MOST_ITEMS: Final = 100
 _MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
@@ -384,8 +383,9 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from self._uncounted_answers()
         yield from self._foreign_args()
-        yield from self._limit_on_the_prober()
-        yield from self._same_candidate()
+        often = self.probe.interval_seconds
+        yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
+        yield from candidate_as_it_is(self.rollout.candidate, self)
 
     def _owned(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Arguments and variables that would move what the platform sets of either version."""
@@ -425,26 +425,6 @@ class ModelSpec(Part):
         if "right_answers" in self.rollout.model_fields_set and not asked:
             why = "it counts a candidate's answers to probe.request; write both, or leave it out"
             yield ("rollout", "right_answers"), "E353", why
-
-    def _limit_on_the_prober(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """A limit by which the gateway refuses the prober, which then calls people for ever."""
-        enough = math.ceil(_PROBES_SHARE * 60 / self.probe.interval_seconds)
-        if self.access != "private" and self.requests_per_minute < enough:
-            why = f"a probe every {self.probe.interval_seconds} s must be a quarter of it at most"
-            cure = f"write {enough} or more, or raise probe.interval_seconds"
-            got = f"got {self.requests_per_minute}"
-            yield ("requests_per_minute",), "E353", f"{why}, {got}; {cure}"
-
-    def _same_candidate(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """A candidate that is what serves: its rollout would prove nothing and take its GPUs."""
-        candidate = self.rollout.candidate
-        if candidate is None:
-            return
-        fields = {name: getattr(candidate, name) for name in Candidate.model_fields}
-        if all(value is None or value == getattr(self, name) for name, value in fields.items()):
-            named = " and ".join(name for name, value in fields.items() if value is not None)
-            why = f"the candidate is what serves already, got the same {named}"
-            yield _CANDIDATE, "E353", f"{why}; change it, or remove the rollout"
 
     def _not_of_batch(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields of a server, which a job would ignore."""
