@@ -89,7 +89,9 @@ class Call(Part):
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if (self.host is None) == (self.service is None):
-            refuse_all([(("host",), "E301", "name a host or a service, and not both")])
+            got = "both" if self.host else "neither"
+            message = f"a call goes to a host or to a service, got {got}; name one"
+            refuse_all([(("host",), "E301", message)])
         return self
 
     @property

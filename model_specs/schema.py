@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.calls import Call
+from model_specs.contradictions import candidate_as_it_is, limit_of_the_prober
 from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
@@ -369,6 +370,9 @@ class ModelSpec(Part):
         for index in repeated(mounts):
             why = f"two secrets at one place, got {mounts[index]}; mount one elsewhere"
             yield ("secrets", index, "mount"), "E353", why
+        for index in repeated([secret.name for secret in self.secrets]):
+            why = f"one secret at two places, got {shown(self.secrets[index].name)}; mount it once"
+            yield ("secrets", index, "name"), "E353", why
         if self.capacity.spot_fallback != "none" and not self.capacity.spot:
             why = "pods of spot nodes fall back, and spot is false; write spot: true, or none"
             yield ("capacity", "spot_fallback"), "E353", why
@@ -383,6 +387,9 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from self._uncounted_answers()
         yield from self._foreign_args()
+        often = self.probe.interval_seconds
+        yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
+        yield from candidate_as_it_is(self.rollout.candidate, self)
 
     def _owned(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Arguments and variables that would move what the platform sets of either version."""

@@ -40,6 +40,13 @@ def startup(runtime: Runtime, machine: MachineType, model_bytes: int) -> Startup
     )
 
 
+def arrival_seconds(machine: MachineType, model_bytes: int) -> int:
+    """What may pass before a job's program has its model: fetched to the node and loaded."""
+    mib = model_bytes / _MIB
+    rates = (machine.fetch_mib_per_second, machine.load_mib_per_second)
+    return math.ceil(_SAFETY * sum(mib / rate for rate in rates))
+
+
 def drain(runtime: Runtime) -> DrainPlan:
     """How long a pod of `runtime` may take to go; the grace exceeds the sum of the parts."""
     return DrainPlan(

@@ -126,5 +126,8 @@ class Offer(Part):
         if bool(self.instance_types) == bool(self.node_names):
             raise refuse("E371", "an offer has either instance_types or node_names; write one")
         if self.node_names and (self.on_demand.max != len(self.node_names) or self.spot.max):
-            raise refuse("E371", "listed nodes are all on-demand: on_demand.max is their number")
+            number = f"{len(self.node_names)} nodes are listed, which are all on-demand"
+            got = f"got on_demand.max {self.on_demand.max} and spot.max {self.spot.max}"
+            message = f"{number}, {got}; write {len(self.node_names)} and 0"
+            raise refuse("E371", message)
         return self

@@ -21,6 +21,7 @@ from regions.caches import caches as caches_of
 from regions.caches import held
 from regions.calls import way
 from regions.clashes import clashes
+from regions.clocks import arrival_seconds
 from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
@@ -46,7 +47,7 @@ from regions.pools import demand, fallen, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
 from regions.servers import job as job_of
 from regions.servers import reader_role, server
-from regions.tracks import versions
+from regions.tracks import version, versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
 _PRIORITIES: Final = (
@@ -120,6 +121,20 @@ def _holds_pods(abilities: Abilities, offer: Offer, model: Model) -> None:
         abilities.lack(model.id, "batch.parallelism", "E302", reason)
 
 
+def _has_time(specs: Specs, abilities: Abilities, model: Model) -> None:
+    """Record that a job's run would be given up before it has its model."""
+    batch = model.spec.batch
+    assert batch is not None, "the caller has looked"
+    what = version(specs, model.spec, None)
+    needed = arrival_seconds(MACHINES[model.spec.machine_type], what.bytes)
+    if batch.deadline_seconds <= needed:
+        reason = (
+            f"{what.bytes / 1024**3:.1f} GiB may take {needed} s to come and to load, and a run "
+            f"is given up after {batch.deadline_seconds} s; raise it"
+        )
+        abilities.lack(model.id, "batch.deadline_seconds", "E302", reason)
+
+
 def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model) -> None:
     """Record what of the model's machine this region lacks."""
     wish = model.spec.machine_type
@@ -128,7 +143,11 @@ def _fits(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mod
         reason = f"region {abilities.region} has no {wish}; {nearest(wish, profile.machines)}"
         abilities.lack(model.id, "machine_type", "E333", reason)
         return
-    (_holds_replicas if model.spec.batch is None else _holds_pods)(abilities, offer, model)
+    if model.spec.batch is None:
+        _holds_replicas(abilities, offer, model)
+    else:
+        _holds_pods(abilities, offer, model)
+        _has_time(specs, abilities, model)
     for role, what in versions(specs, model.spec).items():
         host = image_host(what.image)
         if host not in profile.image_hosts:

@@ -101,7 +101,12 @@ def _check(path: str, source: Path, directory: Path, homes: tuple[Path, ...]) ->
         check_path(path)
         kind = source.stat().st_mode
     except (ManifestError, UnicodeEncodeError) as error:
-        raise RegistryError(f"{directory}: a file cannot have this path, {error}") from None
+        why = f"a file cannot have this path, {error}; rename it"
+        raise RegistryError(f"{directory}: {why}") from None
+    except OSError:
+        if not source.is_symlink():
+            raise
+        raise RegistryError(f"{source} links to what cannot be read; remove it") from None
     if not stat.S_ISREG(kind):
         raise RegistryError(f"{source} is no regular file; remove it")
     if source.is_symlink() and not any(map(source.resolve().is_relative_to, homes)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -116,7 +117,8 @@ def _waivers(revision: str, regions: Path, scratch: Path) -> Waivers:
 
     Raises SpecErrors where they are refused.
     """
-    path, top = waivers_file().resolve(), top_of(regions)
+    # realpath, since resolve raises for a link to itself, which is then refused as not readable.
+    path, top = Path(os.path.realpath(waivers_file())), top_of(regions)
     found = read_waivers(path)
     if not path.is_relative_to(top):  # they are not what is under review
         return found

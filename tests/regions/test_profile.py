@@ -109,7 +109,7 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
      "E371", "machines.cpu.4", "node min is above max, got 21 over 20"),
     ("listed nodes and their number", "sandbox-onprem",
      lambda v: v["machines"]["cpu.4"]["on_demand"].update(max=3),
-     "E371", "machines.cpu.4", "on_demand.max is their number"),
+     "E371", "machines.cpu.4", " nodes are listed, which are all on-demand"),
     ("spot on own metal", "sandbox-onprem",
      lambda v: v["machines"]["cpu.4"]["spot"].update(max=1),
      "E371", "machines.cpu.4", "all on-demand"),

@@ -368,7 +368,10 @@ def edited(dice: random.Random, fields: Fields) -> Fields:
     if what == "further" and rollout.get("step", 0) < last:
         return {**fields, "rollout": {**rollout, "step": rollout["step"] + 1}}
     if what == "back" and rollout.get("step", 0):
-        candidate = {**rollout["candidate"], "model": dice.choice([NEXT, LATER])}
+        model = dice.choice([NEXT, LATER])
+        if model == fields["model"]:  # what serves is no candidate
+            model = NEXT
+        candidate = {**rollout["candidate"], "model": model}
         return {**fields, "rollout": {**rollout, "candidate": candidate, "step": 0}}
     return bare
 

@@ -337,6 +337,24 @@ def test_a_link_out_of_the_directory_is_not_published(tmp_path: Path, home: str)
         list(find(tmp_path / home))
 
 
+@pytest.mark.parametrize("target", ["nowhere", "w.bin", "/nonexistent/w.bin"])
+def test_a_link_to_nothing_is_told_by_its_name(tmp_path: Path, target: str) -> None:
+    files_in(tmp_path, {"config.json": b"{}"})
+    (tmp_path / "w.bin").symlink_to(target)
+    with pytest.raises(RegistryError, match=r"w\.bin links to what cannot be read; remove it"):
+        list(find(tmp_path))
+
+
+@pytest.mark.parametrize("blobs", ["/", "../.."])
+def test_a_cache_s_blobs_that_are_a_link_are_no_way_out(tmp_path: Path, blobs: str) -> None:
+    hub, model = tmp_path / "models--org--name", tmp_path / "models--org--name/snapshots/9f0c"
+    files_in(tmp_path, {"credentials": b"key", "models--org--name/snapshots/9f0c/c.json": b"{}"})
+    (hub / "blobs").symlink_to(blobs)
+    (model / "w.bin").symlink_to(f"../../blobs/{(tmp_path / 'credentials').relative_to('/')}")
+    with pytest.raises(RegistryError, match="links"):
+        list(find(model))
+
+
 def test_a_pipe_is_no_part_of_a_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RegistryError, match="no regular file"):
