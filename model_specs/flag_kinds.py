@@ -32,6 +32,11 @@ _FOREIGN_KEY: Final = re.compile(
 )
 """Keys of a configuration by which transformers and others load code, files or another model."""
 
+_ELSEWHERE: Final = re.compile(
+    r"(?s)[/~]|\.\.?/|.*://|(?!(application|audio|image|text|video)/)[\w.-]+/[\w./-]+\Z", re.ASCII
+)
+"""A path, a URL, or a name of a model on a hub, which a media type is not."""
+
 
 def below(folder: str, value: str) -> bool:
     """Whether `value` is `folder` or a path in it, written without a way out of it."""
@@ -138,8 +143,8 @@ def _foreign(whole: Any) -> str:
     for key, value in _leaves(whole):
         if _FOREIGN_KEY.fullmatch(key):
             return f"{shown(key)} in it would load other code, files or another model"
-        if isinstance(value, str) and ("://" in value or value.startswith(("/", "~", "../"))):
-            return f"{shown(key)} in it names a file or a place outside"
+        if isinstance(value, str) and _ELSEWHERE.match(value):
+            return f"{shown(key)} in it names a file, a model or a place outside"
     return ""
 
 
