@@ -20,17 +20,18 @@ from pulumi_policy import (  # noqa: E402
 from pulumi_policy.proxy import UnknownValueError  # noqa: E402
 
 from model_specs.moment import moment  # noqa: E402
-from policies.pack import Court, plain  # noqa: E402
+from policies.pack import BRIDGED, Court, plain  # noqa: E402
 from policies.resources import Resource  # noqa: E402
 
 COURT = Court(ROOT, moment(""))
 
 
 def _resource(args: ResourceValidationArgs) -> Resource:
+    is_bridged = args.resource_type.startswith(BRIDGED)
     return Resource(
         type=args.resource_type,
         name=args.name,
-        values=plain(args.props, UnknownValueError, ""),
+        values=plain(args.props, UnknownValueError, "", is_bridged=is_bridged),
         protected=args.opts.protect,
         provider=args.provider.name if args.provider else "",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,27 +16,30 @@ from policies.resources import Resource, Unknown
 from policies.waivers import Waivers, read_waivers
 
 _DEFAULTS: Final = "__defaults"
+BRIDGED: Final = ("aws:", "pulumi:providers:aws")
+"""How the types of the one bridged provider in use begin, and its own."""
 
 
-def plain(value: Any, not_known: type[Exception], path: str) -> Any:
+def plain(value: Any, not_known: type[Exception], path: str, *, is_bridged: bool) -> Any:
     """The engine's values as plain ones.
 
     A mapping or list raises `not_known` for what only exists later: that becomes an Unknown. The
     protocol carries whole numbers as floats. What a bridged provider filled in by itself, as its
-    `__defaults` says (pulumi-terraform-bridge, pkg/tfbridge/schema.go), nobody asked for.
+    `__defaults` says (pulumi-terraform-bridge, pkg/tfbridge/schema.go), nobody asked for. Where no
+    bridge writes it (`is_bridged`), a program may have, to hide a field: there it is a field.
     """
+    down = partial(_item, value, not_known=not_known, is_bridged=is_bridged)
     if isinstance(value, Mapping):
-        filled = {_DEFAULTS, *value.get(_DEFAULTS, ())}
-        kept = [key for key in value if key not in filled]
-        return {key: _item(value, key, not_known, f"{path}.{key}") for key in kept}
+        filled = {_DEFAULTS, *value.get(_DEFAULTS, ())} if is_bridged else set()
+        return {key: down(key, path=f"{path}.{key}") for key in value if key not in filled}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_item(value, at, not_known, f"{path}[{at}]") for at in range(len(value))]
+        return [down(at, path=f"{path}[{at}]") for at in range(len(value))]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _item(holder: Any, key: Any, not_known: type[Exception], path: str) -> Any:
+def _item(holder: Any, key: Any, *, not_known: type[Exception], path: str, is_bridged: bool) -> Any:
     try:
-        return plain(holder[key], not_known, path)
+        return plain(holder[key], not_known, path, is_bridged=is_bridged)
     except not_known:
         return Unknown(path.lstrip("."))
 

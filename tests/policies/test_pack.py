@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from policies.pack import Court, plain, region_of
+from policies.pack import BRIDGED, Court, plain, region_of
 from policies.resources import Unknown
 from tests.examples import ROOT
 from tests.policies.estate import TODAY, changed, good, named
@@ -52,20 +52,33 @@ def broken() -> Any:
 
 def test_whole_numbers_come_back_as_such() -> None:
     shown = Shown({"replicas": 2.0, "share": 0.5, "name": "a", "on": True, "ports": [80.0]})
-    assert plain(shown, NotYet, "") == {
+    assert plain(shown, NotYet, "", is_bridged=True) == {
         "replicas": 2, "share": 0.5, "name": "a", "on": True, "ports": [80]
     }  # fmt: skip
-    assert isinstance(plain(shown, NotYet, "")["replicas"], int)
-    assert plain(shown, NotYet, "")["on"] is True
+    assert isinstance(plain(shown, NotYet, "", is_bridged=True)["replicas"], int)
+    assert plain(shown, NotYet, "", is_bridged=True)["on"] is True
 
 
 def test_what_a_provider_filled_in_by_itself_is_nobodys_wish() -> None:
     shown = Shown({"bucket": "models", "forceDestroy": False, "__defaults": ["forceDestroy"]})
-    assert plain(Shown({"rule": shown}), NotYet, "") == {"rule": {"bucket": "models"}}
+    assert plain(Shown({"rule": shown}), NotYet, "", is_bridged=True) == {
+        "rule": {"bucket": "models"}
+    }
+
+
+def test_a_program_hides_no_field_of_an_object_as_one_that_was_filled_in() -> None:
+    server = named("Deployment search/sentiment")
+    inputs = dict(server.values)
+    inputs["spec"] = Shown({**inputs["spec"], "paused": True, "__defaults": ["paused"]})
+    found = plain(Shown(inputs), NotYet, "", is_bridged=server.type.startswith(BRIDGED))
+    hidden = changed(server, lambda values: values.update(found))
+    said = "\n".join(Court(ROOT, AT).one(URN, hidden))
+    assert "paused" in said
+    assert "__defaults" in said
 
 
 def test_what_is_not_known_yet_is_kept_as_such() -> None:
-    found = plain(Shown({"rule": Shown({"key": NotYet})}), NotYet, "")
+    found = plain(Shown({"rule": Shown({"key": NotYet})}), NotYet, "", is_bridged=True)
     assert type(found["rule"]["key"]) is Unknown
     assert isinstance(found, dict), "rules see plain values"
     assert isinstance([found], Sequence)
