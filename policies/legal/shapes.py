@@ -206,7 +206,8 @@ def _items(shapes: Sequence[Any]) -> Checker:
             return [Deviation((), f"has {got}, legal are {len(checkers)}")]
         found: Found = []
         for at, (inner, checker) in enumerate(zip(value, checkers, strict=True)):
-            found += _within(at, checker(inner, subject))
+            if wrong := checker(inner, subject):
+                found += _within(at, wrong)
         return found
 
     return check
@@ -220,7 +221,8 @@ def _each(shape: Any) -> Checker:
             return [Deviation((), f"is {_said(value)}, legal is a list")]
         found: Found = []
         for at, inner in enumerate(value):
-            found += _within(at, checker(inner, subject))
+            if wrong := checker(inner, subject):
+                found += _within(at, wrong)
         return found
 
     return check
@@ -234,7 +236,8 @@ def _map(shape: Any) -> Checker:
             return [Deviation((), f"is {_said(value)}, legal is a block")]
         found: Found = []
         for key, inner in value.items():
-            found += _within(key, checker(inner, subject))
+            if wrong := checker(inner, subject):
+                found += _within(key, wrong)
         return found
 
     return check
