@@ -42,12 +42,12 @@ NOT_OUTSIDE: Final[dict[str, str]] = {
     "svc": "a Service (kubernetes.io, DNS for Services and Pods)",
     "test": "RFC 6761",
 }
-"""Last labels that no host of the internet has, and whose they are. Source of the registered ones:
-iana.org/assignments/special-use-domain-names; all read 2026-11-29."""
+"""Last labels that no host of the internet has, and whose they are."""
 _METADATA: Final = ("metadata.goog", "metadata.packet.net", "metadata.platformequinix.com",
                     "metadata.tencentyun.com")  # fmt: skip
 """Where clouds answer their nodes, of names that hosts of the internet might have. Sources: Google
-Cloud's, Equinix Metal's and Tencent Cloud's pages on instance metadata, read 2026-11-29."""
+Cloud's, Equinix Metal's and Tencent Cloud's pages on instance metadata, as public repositories
+quote them."""
 
 
 def _check_host(host: str) -> str:

@@ -11,7 +11,7 @@ from model_specs.errors import refuse, shown
 
 Network = IPv4Network | IPv6Network
 MOST_NETWORKS: Final = 256
-"""S3 has some 50 in its largest region (AWS' ip-ranges.json, read 2026-11-29)."""
+"""S3 has some 50 in its largest region (AWS' ip-ranges.json, as repositories hold copies of it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Space:
 
 _OF_A_VPC: Final = Space(
     widest=16,
-    why="the widest of a VPC (docs.aws.amazon.com/vpc: vpc-cidr-blocks, read 2026-11-29)",
+    why="the widest of a VPC (EC2 API, CreateVpc: the largest has a /16 netmask)",
 )
 _OF_EXAMPLES: Final = Space(widest=24, why="the blocks that examples are written with (RFC 5737)")
 SPACES: Final[dict[str, Space]] = {
@@ -36,12 +36,12 @@ SPACES: Final[dict[str, Space]] = {
     "203.0.113.0/24": _OF_EXAMPLES,
     "0.0.0.0/0": Space(
         widest=15,
-        why="the widest of S3, 52.216.0.0/15 (AWS' ip-ranges.json, read 2026-11-29)",
+        why="the widest of S3, 52.216.0.0/15 (copies of AWS' ip-ranges.json)",
     ),
     "fc00::/7": Space(widest=48, why="that of a site (RFC 4193, section 3.1)"),
     "2000::/3": Space(
         widest=39,
-        why="the widest of S3, 2600:1fa0:4000::/39 (AWS' ip-ranges.json, read 2026-11-29)",
+        why="the widest of S3, 2600:1fa0:4000::/39 (copies of AWS' ip-ranges.json)",
     ),
 }
 """By block, narrower ones first; nobody is at those of examples. What is in none is no server's."""
@@ -73,8 +73,9 @@ SPECIAL: Final[dict[str, str]] = {
 }
 """What IANA keeps for special purposes, but for private blocks and those of examples.
 
-Sources: iana.org/assignments, iana-ipv4-special-registry and iana-ipv6-special-registry; multicast:
-ipv4-address-space (224/8 to 239/8), ipv6-address-space; read 2026-11-29."""
+Sources: the registries of RFC 6890 (iana-ipv4-special-registry, iana-ipv6-special-registry), whose
+pages were not at hand: their rows as resolvers and request filters in public repositories repeat
+them; multicast: RFC 5771 and RFC 4291."""
 
 METADATA: Final[dict[str, str]] = {
     "169.254.0.0/16": "most clouds",
@@ -91,11 +92,11 @@ METADATA: Final[dict[str, str]] = {
 }
 """Where clouds answer their nodes, credentials among it: the link-local addresses and their own.
 
-Sources, read 2026-11-29: docs.aws.amazon.com/AWSEC2: instancedata-data-retrieval (the whole block:
-DNS, time and EKS' pod identities are there too); learn.microsoft.com/azure: what-is-ip-address-168-
-63-129-16; canonical/cloud-init, doc/rtd/reference/datasources (scaleway); oracle/oci-python-sdk,
-src/oci/auth/signers; docs.cloud.google.com/compute: metadata (IPv6); of Alibaba's and Akamai's what
-lists against forged requests repeat."""
+Sources, as public repositories quote them: docs.aws.amazon.com/AWSEC2: instancedata-data-retrieval
+(the whole block: DNS, time and EKS' pod identities are there too); learn.microsoft.com/azure:
+what-is-ip-address-168-63-129-16; canonical/cloud-init, doc/rtd/reference/datasources (scaleway);
+oracle/oci-python-sdk, src/oci/auth/signers; docs.cloud.google.com/compute: metadata (IPv6); of
+Alibaba's and Akamai's what lists against forged requests repeat."""
 
 
 def _table(rows: Iterable[str]) -> tuple[tuple[Network, str], ...]:
