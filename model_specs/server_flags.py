@@ -1,8 +1,9 @@
 """The flags that a spec may give each server of the catalogue; whatever is not here is refused.
 
-Read in the sources that the runtimes' rows name under `flags` (model_specs.runtimes), in the
-versions that they name as `upstream`. A flag that the server has and that is not here is in
-`owned_settings`, with the reason.
+vLLM's were read in the wheel of the version that its row names as `upstream`, Triton's
+(src/command_line_parser.cc) and text-embeddings-inference's (router/src/main.rs) in the newest
+stored copy of their repositories, which may be a little older or younger than the image. A flag
+that the server has and that is not here is in `owned_settings`, with the reason.
 """
 
 from __future__ import annotations
