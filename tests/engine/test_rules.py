@@ -153,7 +153,8 @@ def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
     assert mended.returncode == 0, mended.stdout[-2000:]
     assert script(world, "drift", "sandbox-aws").returncode == 0, "`up --refresh` takes it back"
     policies = {one["metadata"]["name"]: one for one in cluster.session.get(guard).json()["items"]}
-    assert "matchConditions" not in policies["isoserve-rbac-least"]["spec"]
+    conditions = policies["isoserve-rbac-least"]["spec"]["matchConditions"]
+    assert [one["name"] for one in conditions] == ["changed"], "ours, and no other"
     assert "isoserve-pdb-sane" in policies
 
 
