@@ -56,6 +56,11 @@ gate = RolloutGate(rendered, plan, told["kubeconfig"], made.resources, made.faul
 if told["careful"]:
     stop_if_incomplete(gate)
 '''
+TOOLS: Final = """
+from regions.sandbox import toolchain
+toolchain.prepare(print, own_clusters=True)
+"""
+"""Makes the engine and its plugins, which no other test may have made before."""
 ALL: Final = (("chat", "helper"), ("search", "ranker"), ("search", "sentiment"))
 FEWER: Final = ALL[:1] + ALL[2:]
 
@@ -125,6 +130,8 @@ class Stack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Both projects serve."""
     with lone_server(tmp_path_factory.mktemp("refused") / "tree", REGION) as world:
+        tools = world.run(sys.executable, "-c", TOOLS)
+        assert tools.returncode == 0, tools.stderr[-3000:]
         reconcile(world.cluster(REGION), [group("on_demand", 4)], {})
         made = Stack(world)
         for folder in (made.folder, made.folder / "home", made.folder / "state"):
