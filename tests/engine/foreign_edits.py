@@ -33,6 +33,20 @@ _IN_MAIN: Final = f"{_IN_POD}.containers[name=model-server]"
 _RESTART: Final = "kubectl.kubernetes.io/restartedAt"
 _AT: Final = "2026-11-29T00:00:00Z"
 _VOLUME: Final = {"emptyDir": {}, "name": "more"}
+_SIDECAR: Final = {
+    "image": f"registry.example.com/own/proxy@sha256:{'a' * 64}",
+    "name": "proxy",
+    "resources": {
+        "limits": {"cpu": "100m", "ephemeral-storage": "1Gi", "memory": "64Mi"},
+        "requests": {"cpu": "100m", "ephemeral-storage": "1Gi", "memory": "64Mi"},
+    },
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    },
+}
+"""It meets every rule of security, and would sit beside the model in its network."""
 _ALIAS: Final = {"hostnames": ["store.example.com"], "ip": "203.0.113.7"}
 _EVERYTHING: Final = {
     "apiGroups": ["*"],
@@ -49,6 +63,7 @@ _PODS: Final = (
         "search",
         "sentiment",
         (f"{_IN_MAIN}.env[name=DEBUG]", {f"{_MAIN}/env/-": {"name": "DEBUG", "value": "1"}}),
+        (f"{_IN_POD}.containers[name=proxy]", {f"{_POD}/containers/-": _SIDECAR}),
         (f"{_IN_POD}.volumes[name=more]", {f"{_POD}/volumes/-": _VOLUME}),
         (
             f"{_IN_MAIN}.volumeMounts[mountPath=/more]",
