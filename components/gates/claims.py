@@ -19,8 +19,8 @@ from model_specs.names import ANNOTATION_REGION
 from regions.plan import RegionPlan
 
 CLAIM: Final = "NameClaim"
-_REGION: Final = "isoserve"
-"""The region's own claim; no project may be called so (model_specs.names.RESERVED)."""
+REGION: Final = "isoserve"
+"""Names the region's own gate; no project may be called so (model_specs.names.RESERVED)."""
 JOINED: Final = "Node"
 """Made by machines that join; we only ever apply fields of ours to them."""
 Get = Callable[[str], Object | None]
@@ -60,7 +60,7 @@ def claims(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
         found[owner(made, projects)].append((made["apiVersion"], made["kind"], space, name))
     for project, names in found.items():
         asked = {"names": sorted(names), "region": plan.region}
-        yield Gate(kind=CLAIM, name=project or _REGION, model=project, asked=asked)
+        yield Gate(kind=CLAIM, name=project or REGION, model=project, asked=asked)
 
 
 def unclaimed(olds: Asked, news: Asked) -> list[Name]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from components.gates.acts import Asked, Gate
-from components.gates.claims import JOINED, folder, is_ours, projects_of
+from components.gates.claims import JOINED, REGION, folder, is_ours, projects_of
 from components.gates.handover import Api as Patches
 from components.gates.handover import disown
 from components.kube import FIELD_MANAGER, Object
@@ -30,8 +30,6 @@ from components.parts import Part
 from regions.plan import RegionPlan
 
 FOREIGN: Final = "ForeignFields"
-_REGION: Final = "isoserve"
-"""The region's own gate; no project may be called so (model_specs.names.RESERVED)."""
 _TRIES: Final = 5
 """Of one object, where somebody writes between the look and the change."""
 Fields = Mapping[str, Any]
@@ -298,25 +296,28 @@ def foreign_fields(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
         sent = [{"left_alone": left_alone(one, scaled), "object": one} for one in objects]
         lists = {_list(one): one["kind"] for one in objects}
         asked = {"lists": lists, "objects": packed(sent), "region": plan.region}
-        yield Gate(kind=FOREIGN, name=project or _REGION, model=project, asked=asked)
+        yield Gate(kind=FOREIGN, name=project or REGION, model=project, asked=asked)
 
 
-def _drifted(api: Api, asked: Asked) -> Iterator[tuple[str, str, Object]]:
-    """Path, kind and live object of each object of ours in which something is foreign: one question
-    for each kind and namespace."""
+_Drifted = tuple[str, str, Object, dict[Steps, list[str]]]
+"""Path, kind and live object of an object of ours, and what is foreign in it."""
+
+
+def _drifted(api: Api, asked: Asked) -> Iterator[_Drifted]:
+    """Each object in which something is foreign: one question for each kind and namespace."""
     for where, kind in asked.get("lists", {}).items():
         for live in (api.get(where) or {}).get("items", ()):
-            if is_ours(live, asked["region"]) and foreign(live, kind):
-                yield f"{where}/{_name(live)}", kind, live
+            if is_ours(live, asked["region"]) and (fields := foreign(live, kind)):
+                yield f"{where}/{_name(live)}", kind, live, fields
 
 
 def look(api: Api, asked: Asked) -> list[str]:
     """Each foreign field in words: object, path, and who has set it."""
     found = []
-    for _, kind, live in _drifted(api, asked):
+    for _, kind, live, fields in _drifted(api, asked):
         space = live["metadata"].get("namespace", "")
         what = f"{kind} {space}/{_name(live)}" if space else f"{kind} {_name(live)}"
-        for path, managers in foreign(live, kind).items():
+        for path, managers in fields.items():
             found.append(f"{what}: {in_words(path)} was set by {', '.join(sorted(managers))}")
     return sorted(found)
 
@@ -345,7 +346,7 @@ def take_back(api: Api, asked: Asked) -> None:
     wanted: dict[str, Object] = {}
     for row in unpacked(asked["objects"]):
         wanted[f"{_list(row['object'])}/{_name(row['object'])}"] = row
-    for path, kind, live in list(_drifted(api, asked)):
+    for path, kind, live, _ in list(_drifted(api, asked)):
         if path in wanted:
             row = wanted[path]
             api.apply(path, _sent(row["object"], row["left_alone"], live))
