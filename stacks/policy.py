@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from components.parts import Part, parts
+from components.parts import Part, facts, parts
 from model_specs.errors import SpecError
 from policies.catalogue import RULES
 from policies.facts import facts_of
@@ -66,18 +66,7 @@ Judged = Shared[RegionFindings]
 
 def without_models(plan: RegionPlan) -> RegionPlan:
     """A plan with all that its providers and AWS resources follow from, and no more."""
-    return replace(
-        plan,
-        projects=(),
-        caches=(),
-        gateways=(),
-        servers=(),
-        jobs=(),
-        probers=(),
-        expired=(),
-        downgrades=(),
-        gaps=(),
-    )
+    return replace(facts(plan), pools=plan.pools, gateways=(), expired=())
 
 
 def recorded_of(plan: RegionPlan, root: Path) -> list[Resource]:
@@ -112,10 +101,10 @@ def region_findings(
     tree: Tree, plan: RegionPlan, rendered: Iterable[Part], regions: Path, today: date
 ) -> RegionFindings:
     """Judge one plan of `tree` with its parts; `regions` is the directory of its profiles."""
-    facts = facts_of(tree.specs, tree.profiles[plan.region], regions, plan.region, today)
+    known = facts_of(tree.specs, tree.profiles[plan.region], regions, plan.region, today)
     recorded = recorded_of(plan, project_root())
     found = [*recorded, *rendered_of(rendered)]
-    said = findings_of(found, facts, RULES)
+    said = findings_of(found, known, RULES)
     return RegionFindings(resources=len(found), said=said, recorded=recorded)
 
 
