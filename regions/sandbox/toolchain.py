@@ -15,98 +15,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from regions.sandbox.builds import (
+    BENCH,
+    CONTROL_PLANE,
+    ENGINE,
+    JUDGES,
+    KUBERNETES_PLUGIN,
+    KUBERNETES_PROVIDER,
+    KWOK,
+    NODE,
+    Build,
+)
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import BIN, BUILD, LOG, PLUGINS, TOOLCHAIN, write_atomically
 
 OLDEST_PULUMI: Final = (3, 200, 0)
-_KUBERNETES_PROVIDER: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _PULUMI_SDK: Final = "github.com/pulumi/pulumi/sdk/v3"
 _LANGUAGE_SCRIPTS: Final = (
     "python/cmd/pulumi-language-python-exec",
     "python/dist/pulumi-analyzer-policy-python",
     "python/dist/pulumi-resource-pulumi-python",
 )
-_CONTROL_PLANE_NAMES: Final = (
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-)
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """One `go build`: what it makes of which module folder, and how long that takes."""
-
-    name: str
-    module: str
-    package: str
-    version_flags: tuple[str, ...]
-    makes: tuple[str, ...]
-    typical_minutes: int
-
-    @property
-    def ldflags(self) -> str:
-        """The linker's flags: no debug tables, and the version the program reports."""
-        return " ".join(("-s -w", *(f"-X {flag}" for flag in self.version_flags)))
-
-
-_ENGINE: Final = Build(
-    name="pulumi",
-    module="pulumi",
-    package="tool",
-    version_flags=("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.200.0",),
-    makes=("pulumi", "pulumi-language-python"),
-    typical_minutes=4,
-)
-_KUBERNETES_PLUGIN: Final = Build(
-    name="pulumi-resource-kubernetes",
-    module="kubernetes-provider",
-    package=".",
-    version_flags=(f"{_KUBERNETES_PROVIDER}/pkg/version.Version=4.25.0",),
-    makes=("pulumi-resource-kubernetes",),
-    typical_minutes=13,
-)
-_CONTROL_PLANE: Final = Build(
-    name="kube-control-plane",
-    module="control-plane",
-    package=".",
-    version_flags=(
-        "k8s.io/component-base/version.gitVersion=v1.36.1",
-        "k8s.io/component-base/version.gitMajor=1",
-        "k8s.io/component-base/version.gitMinor=36",
-    ),
-    makes=("kube-control-plane",),
-    typical_minutes=7,
-)
-_KWOK: Final = Build(
-    name="kwok",
-    module="control-plane",
-    package="tool",
-    version_flags=(),
-    makes=("kwok",),
-    typical_minutes=2,
-)
-
-_JUDGES: Final = Build(
-    name="judges",
-    module="judges",
-    package="tool",
-    version_flags=(),
-    makes=("actionlint", "kube-score", "kubeconform"),
-    typical_minutes=2,
-)
-_BENCH: Final = Build(
-    name="bench",
-    module="bench",
-    package="tool",
-    version_flags=(),
-    makes=("versitygw",),
-    typical_minutes=2,
-)
-_FOR_JUDGES: Final = (_JUDGES, _CONTROL_PLANE, _KWOK)
+_FOR_JUDGES: Final = (JUDGES, CONTROL_PLANE, KWOK)
 _CURE: Final = (
     "Install Go 1.26 or newer and run this again, or install pulumi (3.200 or newer) with its "
     "`kubernetes` plugin and name existing clusters by `--kubeconfig REGION=PATH`."
@@ -138,10 +72,10 @@ def prepare(say: Say, *, own_clusters: bool) -> Toolchain:
     """
     user_pulumi, user_plugin = _find_users()
     wanted = [
-        *([] if user_pulumi else [_ENGINE]),
-        *([_KWOK] if not own_clusters or has_go() else []),
-        *([] if own_clusters else [_CONTROL_PLANE]),
-        *([] if user_plugin else [_KUBERNETES_PLUGIN]),
+        *([] if user_pulumi else [ENGINE]),
+        *([KWOK] if not own_clusters or has_go() else []),
+        *([] if own_clusters else [CONTROL_PLANE]),
+        *([] if user_plugin else [KUBERNETES_PLUGIN]),
     ]
     _make(wanted, _CURE, say)
     _complete(wanted)
@@ -151,7 +85,7 @@ def prepare(say: Say, *, own_clusters: bool) -> Toolchain:
 
 def has_judges() -> bool:
     """Whether the tests' third-party judges are there: their programs, and a real API server."""
-    linked = all((BIN / name).exists() for name in _CONTROL_PLANE_NAMES)
+    linked = all((BIN / name).exists() for name in CONTROL_PLANE.names)
     return linked and all(map(is_current, _FOR_JUDGES))
 
 
@@ -161,7 +95,17 @@ def prepare_judges(say: Say) -> None:
     Raises SandboxError when something must be built and there is no Go, or a build fails.
     """
     _make(_FOR_JUDGES, _CURE_OF_TESTS, say)
-    _complete([_CONTROL_PLANE])
+    _complete([CONTROL_PLANE])
+
+
+def prepare_node(say: Say) -> None:
+    """Build what a real node lacks: all of it is needed on the machine that the node is.
+
+    Raises SandboxError when something must be built and there is no Go, or a build fails.
+    """
+    wanted = (CONTROL_PLANE, *NODE)
+    _make(wanted, _CURE_OF_TESTS, say)
+    _complete(list(wanted))
 
 
 def prepare_bench(say: Say) -> Path:
@@ -169,7 +113,7 @@ def prepare_bench(say: Say) -> Path:
 
     Raises SandboxError when it must be built and there is no Go, or the build fails.
     """
-    _make((_BENCH,), _CURE_OF_TESTS, say)
+    _make((BENCH,), _CURE_OF_TESTS, say)
     return BIN / "versitygw"
 
 
@@ -204,12 +148,12 @@ def _toolchain(user_pulumi: Path | None, user_plugin: Path | None) -> Toolchain:
 
 
 def _complete(wanted: list[Build]) -> None:
-    if _ENGINE in wanted:
+    if ENGINE in wanted:
         _copy_language_scripts()
-    if _CONTROL_PLANE in wanted:
-        for name in _CONTROL_PLANE_NAMES:
+    for build in wanted:
+        for name in build.names:
             if not (BIN / name).is_symlink():
-                (BIN / name).symlink_to("kube-control-plane")
+                (BIN / name).symlink_to(build.name)
 
 
 def find_user_pulumi() -> Path | None:
@@ -267,7 +211,7 @@ def _output(argv: list[str]) -> str:
 def stamp_of(build: Build) -> str:
     """What the built programs depend on, as one hash."""
     folder = TOOLCHAIN / build.module
-    digest = hashlib.sha256(build.ldflags.encode())
+    digest = hashlib.sha256(f"{build.ldflags} {build.tags} {build.static}".encode())
     for name in ("go.mod", "go.sum", "main.go"):
         if (folder / name).exists():
             digest.update((folder / name).read_bytes())
@@ -303,7 +247,8 @@ def _build(build: Build, say: Say) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     target = f"{partial}/{build.name}" if build.package == "." else f"{partial}/"
-    _go(["build", "-trimpath", "-ldflags", build.ldflags, "-o", target, build.package], source)
+    flags = ["-trimpath", "-tags", ",".join(build.tags), "-ldflags", build.ldflags]
+    _go(["build", *flags, "-o", target, build.package], source, static=build.static)
     for name in build.makes:
         (partial / name).replace(BIN / name)
     shutil.rmtree(partial)
@@ -313,14 +258,14 @@ def _build(build: Build, say: Say) -> None:
 
 def _source_folder(build: Build) -> Path:
     source = TOOLCHAIN / build.module
-    if build is not _KUBERNETES_PLUGIN:
+    if build is not KUBERNETES_PLUGIN:
         return source
     # The provider embeds two files of its own module; a copy keeps them out of the repository.
     copy = BUILD / build.module
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(source, copy)
     for name in ("schema.json", "terraform-mapping.json"):
-        origin = module_folder(source, _KUBERNETES_PROVIDER) / "cmd/pulumi-resource-kubernetes"
+        origin = module_folder(source, KUBERNETES_PROVIDER) / "cmd/pulumi-resource-kubernetes"
         (copy / name).write_bytes((origin / name).read_bytes())
     return copy
 
@@ -341,8 +286,10 @@ def module_folder(module: Path, path: str) -> Path:
     return Path(_go(["list", "-m", "-f", "{{.Dir}}", path], module).strip())
 
 
-def _go(arguments: list[str], folder: Path) -> str:
+def _go(arguments: list[str], folder: Path, *, static: bool = False) -> str:
     env = os.environ | {"GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    if static:
+        env["CGO_ENABLED"] = "0"
     done = subprocess.run(
         ["go", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regions.sandbox import clusters, control_plane, crds, lifecycle, toolchain
+from regions.sandbox import builds, clusters, control_plane, crds, lifecycle, toolchain
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import read_kubeconfig
 
@@ -68,7 +68,7 @@ def test_the_judges_are_built_for_their_own_tests_only(folders: Path) -> None:
 
 
 def test_a_build_of_other_sources_is_not_current(folders: Path) -> None:
-    build = toolchain._KWOK
+    build = builds.KWOK
     a_program(folders / "bin" / "kwok")
     assert not toolchain.is_current(build), "without a stamp nobody knows its sources"
     (folders / "bin" / "kwok.stamp").write_text(toolchain.stamp_of(build))

@@ -1,0 +1,164 @@
+"""What is built from Go modules, a row each: its module, its flags, its usual time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KUBERNETES_PROVIDER: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One `go build`: what it makes of which module folder, and how long that takes."""
+
+    name: str
+    module: str
+    package: str
+    version_flags: tuple[str, ...]
+    makes: tuple[str, ...]
+    typical_minutes: int
+    names: tuple[str, ...] = ()
+    """What the one program of a build is called by, where it is several by its name."""
+    tags: tuple[str, ...] = ()
+    static: bool = False
+    """Without the C library: a program that is an image's only file."""
+
+    @property
+    def ldflags(self) -> str:
+        """The linker's flags: no debug tables, and the version the program reports."""
+        return " ".join(("-s -w", *(f"-X {flag}" for flag in self.version_flags)))
+
+
+ENGINE: Final = Build(
+    name="pulumi",
+    module="pulumi",
+    package="tool",
+    version_flags=("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.200.0",),
+    makes=("pulumi", "pulumi-language-python"),
+    typical_minutes=4,
+)
+KUBERNETES_PLUGIN: Final = Build(
+    name="pulumi-resource-kubernetes",
+    module="kubernetes-provider",
+    package=".",
+    version_flags=(f"{KUBERNETES_PROVIDER}/pkg/version.Version=4.25.0",),
+    makes=("pulumi-resource-kubernetes",),
+    typical_minutes=13,
+)
+CONTROL_PLANE: Final = Build(
+    name="kube-control-plane",
+    module="control-plane",
+    package=".",
+    version_flags=(
+        "k8s.io/component-base/version.gitVersion=v1.36.1",
+        "k8s.io/component-base/version.gitMajor=1",
+        "k8s.io/component-base/version.gitMinor=36",
+    ),
+    makes=("kube-control-plane",),
+    names=(
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubelet",
+    ),
+    typical_minutes=9,
+)
+KWOK: Final = Build(
+    name="kwok",
+    module="control-plane",
+    package="tool",
+    version_flags=(),
+    makes=("kwok",),
+    typical_minutes=2,
+)
+
+JUDGES: Final = Build(
+    name="judges",
+    module="judges",
+    package="tool",
+    version_flags=(),
+    makes=("actionlint", "kube-score", "kubeconform"),
+    typical_minutes=2,
+)
+BENCH: Final = Build(
+    name="bench",
+    module="bench",
+    package="tool",
+    version_flags=(),
+    makes=("versitygw",),
+    typical_minutes=2,
+)
+
+CONTAINERD: Final = Build(
+    name="containerd",
+    module="containerd",
+    package="tool",
+    version_flags=(),
+    makes=("containerd", "containerd-shim-runc-v2"),
+    typical_minutes=3,
+)
+RUNC: Final = Build(
+    name="runc",
+    module="runc",
+    package="tool",
+    version_flags=(),
+    makes=("runc",),
+    # Without it every pod whose seccomp profile is RuntimeDefault is refused.
+    tags=("seccomp",),
+    typical_minutes=1,
+)
+CNI: Final = Build(
+    name="cni",
+    module="cni",
+    package="tool",
+    version_flags=(),
+    makes=("bridge", "host-local", "loopback", "portmap"),
+    typical_minutes=1,
+)
+KUBE_ROUTER: Final = Build(
+    name="kube-router",
+    module="kube-router",
+    package="tool",
+    version_flags=(),
+    makes=("kube-router",),
+    typical_minutes=3,
+)
+COREDNS: Final = Build(
+    name="coredns",
+    module="coredns",
+    package="tool",
+    version_flags=(),
+    makes=("coredns",),
+    static=True,
+    typical_minutes=2,
+)
+REGISTRY: Final = Build(
+    name="registry",
+    module="registry",
+    package="tool",
+    version_flags=(),
+    makes=("registry",),
+    typical_minutes=1,
+)
+CRANE: Final = Build(
+    name="crane",
+    module="crane",
+    package="tool",
+    version_flags=(),
+    makes=("crane",),
+    typical_minutes=1,
+)
+PAUSE: Final = Build(
+    name="pause",
+    module="pause",
+    package=".",
+    version_flags=(),
+    makes=("pause",),
+    static=True,
+    typical_minutes=1,
+)
+NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE)
+"""What a real node has beside the parts of Kubernetes itself."""
