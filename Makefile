@@ -8,7 +8,7 @@ PINS := .isoserve/pins/venv
 PINS_PINS := regions/sandbox/toolchain/pins/requirements.txt
 ARGS ?=
 
-.PHONY: up down test unit judge engine check bench golden pins setup
+.PHONY: up down packages test unit judge engine check bench golden pins setup
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@echo "venv  installing the pinned packages"
@@ -35,6 +35,11 @@ up: setup
 
 down: setup
 	@$(RUN) -m regions.sandbox down
+
+# Debian's packages that real machines need; asks for nothing where all are there.
+packages: setup
+	@missing="$$($(RUN) -m regions.sandbox.node.packages)"; \
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
 
 test: unit judge engine
 

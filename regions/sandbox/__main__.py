@@ -15,6 +15,7 @@ from regions.sandbox import clusters, curl, engine, lifecycle, servers, status, 
 from regions.sandbox.console import OUT, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import REGIONS
+from regions.sandbox.node import images, packages
 
 INTERRUPTED = 130
 
@@ -92,6 +93,9 @@ def _build(_options: argparse.Namespace) -> int:
     with lifecycle.alone(), step("sandbox", "toolchain") as running:
         running.note = f"pulumi {toolchain.prepare(running.say, own_clusters=False).pulumi}"
         servers.ensure(running.say)
+        packages.require()
+        toolchain.prepare_node(running.say)
+        images.base(running.say)
     return 0
 
 

@@ -1,4 +1,8 @@
-"""One region's own API server with its store, controllers, scheduler and simulated kubelets."""
+"""One region's own API server with its store, controllers, scheduler and simulated kubelets.
+
+Where they listen and what they show each other is a `Place`: the host's loopback, or a network
+namespace with real machines beside it (node/region.py).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,30 +43,64 @@ _EC_KEY_TAIL: Final = bytes.fromhex("a00a06082a8648ce3d030107")
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-def start(region: str) -> Cluster:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the parts listen, the words before their commands, and further arguments by part."""
+
+    region: str
+    address: str
+    ports: Mapping[str, int]
+    authority: Path
+    """The certificate by which clients know the API server; it may come with the server."""
+    service_range: str
+    enter: tuple[str, ...] = ()
+    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The API server's address."""
+        return f"https://{self.address}:{self.ports['kube-apiserver']}"
+
+
+def on_loopback(region: str) -> Place:
+    """The place of a region whose nodes are all stand-ins."""
+    chosen = ports()
+    folder = certificates_of(region)
+    return Place(
+        region=region,
+        address="127.0.0.1",
+        ports={part: chosen[f"{region}.{part}"] for part in ("etcd", "etcd-peer", PARTS[1])},
+        authority=folder / "apiserver.crt",
+        service_range=_SERVICE_RANGE,
+        arguments={PARTS[1]: (f"--cert-dir={folder}", "--authorization-mode=RBAC")},
+    )
+
+
+def start(place: Place) -> Cluster:
     """Start what doesn't run yet, wait until the API is ready, write the kubeconfig.
 
     Raises SandboxError with the end of the log when a part stops or isn't ready in time.
     """
+    region = place.region
     home = region_home(region)
     certificates_of(region).mkdir(parents=True, exist_ok=True)
     token = _token(home / "token")
     _write_token_table(home / "tokens.csv", token)
     _write_signing_key(home / "service-account.key")
-    _start_part(region, "etcd")
-    _start_part(region, "kube-apiserver")
-    certificate = _wait_for(region, certificates_of(region) / "apiserver.crt")
-    _write_kubeconfig(region, token, certificate)
+    _start_part(place, "etcd")
+    _start_part(place, "kube-apiserver")
+    certificate = _wait_for(region, place.authority)
+    _write_kubeconfig(place, token, certificate)
     cluster = connect(region, kubeconfig_of(region))
     _wait_until_ready(region, cluster)
     for part in PARTS[2:]:
-        _start_part(region, part)
+        _start_part(place, part)
     return cluster
 
 
 def start_simulation(region: str) -> None:
     """Start only what lets simulated nodes live, beside an existing cluster's own control plane."""
-    _start_part(region, "kwok")
+    processes.start(f"{region}.kwok", [str(BIN / "kwok"), *_kwok(region)])
 
 
 def stop(region: str) -> int:
@@ -70,17 +109,17 @@ def stop(region: str) -> int:
     return sum(processes.stop(f"{region}.{part}") for part in reversed(PARTS))
 
 
-def _start_part(region: str, part: str) -> None:
-    arguments = _ARGUMENTS[part](region)
-    processes.start(f"{region}.{part}", [str(BIN / part), *arguments])
+def _start_part(place: Place, part: str) -> None:
+    own = place.arguments.get(part, ())
+    argv = [*place.enter, str(BIN / part), *_ARGUMENTS[part](place), *own]
+    processes.start(f"{place.region}.{part}", argv)
 
 
-def _etcd(region: str) -> list[str]:
-    chosen = ports()
-    client = f"http://127.0.0.1:{chosen[f'{region}.etcd']}"
-    peer = f"http://127.0.0.1:{chosen[f'{region}.etcd-peer']}"
+def _etcd(place: Place) -> list[str]:
+    client = f"http://127.0.0.1:{place.ports['etcd']}"
+    peer = f"http://127.0.0.1:{place.ports['etcd-peer']}"
     return [
-        f"--data-dir={region_home(region) / 'etcd'}",
+        f"--data-dir={region_home(place.region) / 'etcd'}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
@@ -91,39 +130,38 @@ def _etcd(region: str) -> list[str]:
     ]
 
 
-def _apiserver(region: str) -> list[str]:
-    home, chosen = region_home(region), ports()
+def _apiserver(place: Place) -> list[str]:
+    home = region_home(place.region)
     key = home / "service-account.key"
     return [
-        f"--etcd-servers=http://127.0.0.1:{chosen[f'{region}.etcd']}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={chosen[f'{region}.kube-apiserver']}",
-        f"--cert-dir={certificates_of(region)}",
+        f"--etcd-servers=http://127.0.0.1:{place.ports['etcd']}",
+        f"--bind-address={place.address}",
+        f"--secure-port={place.ports['kube-apiserver']}",
         "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-signing-key-file={key}",
         f"--service-account-key-file={key}",
-        f"--service-cluster-ip-range={_SERVICE_RANGE}",
+        f"--service-cluster-ip-range={place.service_range}",
         f"--token-auth-file={home / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
         "--allow-privileged=true",
     ]
 
 
-def _controller_manager(region: str) -> list[str]:
+def _controller_manager(place: Place) -> list[str]:
+    key = region_home(place.region) / "service-account.key"
     return [
-        f"--kubeconfig={kubeconfig_of(region)}",
-        f"--service-account-private-key-file={region_home(region) / 'service-account.key'}",
+        f"--kubeconfig={kubeconfig_of(place.region)}",
+        f"--service-account-private-key-file={key}",
         "--leader-elect=false",
-        # No cloud and no pod network here: nobody would answer these two.
+        # No cloud, and pod networks are the machines' own: nobody would answer these two.
         "--controllers=*,-node-ipam-controller,-node-route-controller",
         "--secure-port=0",
         *_CLIENT_RATE,
     ]
 
 
-def _scheduler(region: str) -> list[str]:
-    config = f"--kubeconfig={kubeconfig_of(region)}"
+def _scheduler(place: Place) -> list[str]:
+    config = f"--kubeconfig={kubeconfig_of(place.region)}"
     return [config, "--leader-elect=false", "--secure-port=0", *_CLIENT_RATE]
 
 
@@ -137,12 +175,12 @@ def _kwok(region: str) -> list[str]:
     ]
 
 
-_ARGUMENTS: Final[dict[str, Callable[[str], list[str]]]] = {
+_ARGUMENTS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "etcd": _etcd,
     "kube-apiserver": _apiserver,
     "kube-controller-manager": _controller_manager,
     "kube-scheduler": _scheduler,
-    "kwok": _kwok,
+    "kwok": lambda place: _kwok(place.region),
 }
 
 
@@ -166,9 +204,9 @@ def _write_signing_key(path: Path) -> None:
     write_atomically(path, pem, mode=0o600)
 
 
-def _write_kubeconfig(region: str, token: str, certificate: str) -> None:
+def _write_kubeconfig(place: Place, token: str, certificate: str) -> None:
+    region = place.region
     authority = base64.b64encode(certificate.encode()).decode()
-    server = f"https://127.0.0.1:{ports()[f'{region}.kube-apiserver']}"
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -176,7 +214,7 @@ def _write_kubeconfig(region: str, token: str, certificate: str) -> None:
         "clusters": [
             {
                 "name": region,
-                "cluster": {"server": server, "certificate-authority-data": authority},
+                "cluster": {"server": place.url, "certificate-authority-data": authority},
             }
         ],
         "users": [{"name": region, "user": {"token": token}}],

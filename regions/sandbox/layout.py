@@ -26,6 +26,8 @@ LOCK_FILE: Final = HOME / "lock"
 TOOLCHAIN: Final = ROOT / "regions" / "sandbox" / "toolchain"
 SERVERS: Final = (HOME / "servers").resolve()
 """The virtual environment of the model servers; copies of a tree may share one by a link."""
+LAYERS: Final = (HOME / "layers").resolve()
+"""Image layers that take long to make; copies of a tree may share them by a link too."""
 
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 AWS_REGIONS: Final = ("sandbox-aws",)

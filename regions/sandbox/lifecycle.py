@@ -129,7 +129,7 @@ def _start_object_store(regions: Sequence[str]) -> None:
 def _cluster(region: str, kubeconfigs: Kubeconfigs, adopted: set[str]) -> Cluster:
     with step(region, "control plane") as running:
         if region not in adopted:
-            cluster = control_plane.start(region)
+            cluster = control_plane.start(control_plane.on_loopback(region))
         elif region in kubeconfigs:
             cluster = clusters.adopt(region, *kubeconfigs[region])
         else:

@@ -14,7 +14,7 @@ from tests.engine.world import World, copy_tree
 _START: Final = """
 from regions.sandbox import control_plane, ports
 ports.choose_ports(anything_runs=False)
-control_plane.start("{}")
+control_plane.start(control_plane.on_loopback("{}"))
 """
 _STOP: Final = "from regions.sandbox import control_plane; control_plane.stop('{}')"
 

@@ -29,7 +29,7 @@ from regions.sandbox.networks import choose_networks
 from regions.sandbox.ports import choose_ports
 choose_ports(anything_runs=False)
 choose_networks(anything_runs=False)
-control_plane.start("sandbox-aws")
+control_plane.start(control_plane.on_loopback("sandbox-aws"))
 """
 STOP: Final = "from regions.sandbox import control_plane; control_plane.stop('sandbox-aws')"
 

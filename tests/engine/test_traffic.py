@@ -31,14 +31,14 @@ import sys
 from regions.sandbox import control_plane, networks, ports, processes
 ports.choose_ports(anything_runs=False)
 networks.choose_networks(anything_runs=False)
-control_plane.start("{REGION}")
+control_plane.start(control_plane.on_loopback("{REGION}"))
 argv = [sys.executable, "-m", "regions.sandbox.traffic", "{REGION}"]
 processes.start("{REGION}.traffic", argv, processes.python_env())
 """
 RESTART: Final = f"""
 from regions.sandbox import control_plane, processes
 processes.stop("{REGION}.kube-apiserver")
-control_plane.start("{REGION}")
+control_plane.start(control_plane.on_loopback("{REGION}"))
 """
 STOP: Final = f"""
 from regions.sandbox import control_plane, processes

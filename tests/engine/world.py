@@ -23,7 +23,7 @@ from regions.sandbox.kube import Cluster, connect
 from tests.tracked import ROOT, copy_tracked
 
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
-_KEPT: Final = ("bin", "servers", "venv")
+_KEPT: Final = ("bin", "layers", "servers", "venv")
 _PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
     "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
     "SecurityPolicy": "securitypolicies",

@@ -36,7 +36,7 @@ REGION: Final = "sandbox-aws"
 START: Final = (
     "from regions.sandbox import control_plane, ports;"
     "ports.choose_ports(anything_runs=False);"
-    f"control_plane.start('{REGION}')"
+    f"control_plane.start(control_plane.on_loopback('{REGION}'))"
 )
 FIXTURES: Final = "k8s.io/pod-security-admission"
 PATHS: Final = {

@@ -1,0 +1,128 @@
+"""The region's own certificate authority, and a certificate for every part that speaks to another.
+
+Kept as files, since all of Kubernetes' parts read files; who has the authority's key is the region.
+The names and groups are those that Kubernetes itself gives rights to (its documentation, "PKI
+certificates and requirements", read 2026-11).
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from regions.sandbox.layout import write_atomically
+
+_LIFE: Final = datetime.timedelta(days=365)
+_SKEW: Final = datetime.timedelta(minutes=5)
+_USES: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Where a certificate and its key lie."""
+
+    folder: Path
+    name: str
+
+    @property
+    def certificate(self) -> Path:
+        """The PEM file of the certificate."""
+        return self.folder / f"{self.name}.crt"
+
+    @property
+    def key(self) -> Path:
+        """The PEM file of the key, readable by its owner alone."""
+        return self.folder / f"{self.name}.key"
+
+    def exists(self) -> bool:
+        """Whether both are there; the certificate is written last."""
+        return self.certificate.exists()
+
+
+def authority(folder: Path) -> Pair:
+    """The region's authority, made where there is none."""
+    pair = Pair(folder, "authority")
+    if not pair.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("isoserve sandbox", "")
+        made = _builder(name, name, key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        _write(pair, key, made.sign(key, hashes.SHA256()))
+    return pair
+
+
+def issue(signer: Pair, name: str, user: str, group: str, reached_at: tuple[str, ...]) -> Pair:
+    """A certificate for `user` in `group` that also serves at the addresses and names.
+
+    An existing one is kept, unless it is of other addresses: those of a region may change.
+    """
+    pair = Pair(signer.folder, name)
+    if not (pair.exists() and _places_of(pair) == set(reached_at)):
+        root = x509.load_pem_x509_certificate(signer.certificate.read_bytes())
+        root_key = serialization.load_pem_private_key(signer.key.read_bytes(), password=None)
+        assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = _builder(_name(user, group), root.subject, key)
+        made = made.add_extension(x509.ExtendedKeyUsage(_USES), critical=False)
+        if reached_at:
+            places = x509.SubjectAlternativeName([_place(one) for one in reached_at])
+            made = made.add_extension(places, critical=False)
+        _write(pair, key, made.sign(root_key, hashes.SHA256()))
+    return pair
+
+
+def _places_of(pair: Pair) -> set[str]:
+    made = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+    try:
+        places = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    return {str(place.value) for place in places}
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + _LIFE)
+    )
+
+
+def _name(user: str, group: str) -> x509.Name:
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+    if group:
+        names.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+    return x509.Name(names)
+
+
+def _place(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _write(pair: Pair, key: ec.EllipticCurvePrivateKey, made: x509.Certificate) -> None:
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    write_atomically(pair.key, secret.decode(), mode=0o600)
+    write_atomically(pair.certificate, made.public_bytes(serialization.Encoding.PEM).decode())

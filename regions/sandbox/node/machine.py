@@ -1,0 +1,256 @@
+"""A real machine of a region: kubelet, containerd with runc, CNI, kube-proxy and kube-router.
+
+All of them run in a network namespace (network.py) and in a PID and mount namespace of their own:
+the machine is one process of the host (init.py), and all that runs on it ends with that process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from regions.sandbox import processes
+from regions.sandbox.layout import BIN, LOG, region_home, write_atomically
+from regions.sandbox.node import cgroups
+from regions.sandbox.node.certificates import Pair, issue
+from regions.sandbox.node.network import (
+    DNS_SERVICE,
+    POD_RANGE,
+    Network,
+    enter,
+    make_machine,
+    processes_in,
+)
+
+PAUSE_IMAGE: Final = "isoserve.dev/pause:1"
+REGISTRY_PORT: Final = 5000
+CLUSTER_DOMAIN: Final = "cluster.local"
+_END_SECONDS: Final = 10.0
+_SOCKET: Final = "/run/containerd/containerd.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What one machine is called, and what its kubelet says of it when it joins."""
+
+    region: str
+    index: int
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    eviction: Mapping[str, str] = field(default_factory=lambda: {"memory.available": "100Mi"})
+    """The kubelet's hard thresholds."""
+
+    @property
+    def daemon(self) -> str:
+        """The name of its process 1."""
+        return f"{self.region}.machine-{self.index}"
+
+    @property
+    def home(self) -> Path:
+        """Everything that is on it: its /var, the images, the files of its programs."""
+        return region_home(self.region) / "machines" / self.name
+
+
+def start(machine: Machine, network: Network, signer: Pair, api_url: str) -> bool:
+    """Start the machine, unless it runs; whether it was started.
+
+    Raises SandboxError where this user may not, or a program is missing.
+    """
+    if processes.is_running(machine.daemon):
+        return False
+    stop(machine, network)
+    make_machine(network, machine.index)
+    cgroups.make(network.machine_namespace(machine.index))
+    plan = _furnish(machine, network, signer, api_url)
+    command = (sys.executable, "-I", "-S", str(Path(__file__).with_name("init.py")), str(plan))
+    unshare = ("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc")
+    inside = enter(network.machine_namespace(machine.index))
+    processes.start(machine.daemon, [*inside, *unshare, *command])
+    return True
+
+
+def stop(machine: Machine, network: Network) -> bool:
+    """End everything on the machine, which the disk survives; whether it ran."""
+    # Process 1 dies with the one that made its namespace, which hears no other signal.
+    ran = processes.stop(machine.daemon, grace_seconds=0)
+    space = network.machine_namespace(machine.index)
+    _end_rest(space)
+    cgroups.remove(space)
+    return ran
+
+
+def _end_rest(namespace: str) -> None:
+    """What a machine leaves when it is killed ends by the kernel's hand; see to it that it has."""
+    deadline = time.monotonic() + _END_SECONDS
+    while (left := processes_in(namespace)) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _furnish(machine: Machine, network: Network, signer: Pair, api_url: str) -> Path:
+    home, logs = machine.home, LOG
+    for folder in (home / "var", home / "cni", home / "containerd", logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    address = network.machine_address(machine.index)
+    own = issue(
+        signer,
+        f"kubelet-{machine.index}",
+        f"system:node:{machine.name}",
+        "system:nodes",
+        (address, machine.name),
+    )
+    configs = {
+        "containerd.toml": _containerd(home, network),
+        "certs.d/_default/hosts.toml": _mirror(network),
+        "cni/10-pods.conflist": json.dumps(_pod_network(home, network.pod_range(machine.index))),
+        "kubelet.yaml": yaml.safe_dump(_kubelet(machine, network, signer, own)),
+        "resolv.conf": "",
+    }
+    for user in ("kubelet", "kube-proxy", "kube-router"):
+        pair = own if user == "kubelet" else issue(signer, user, f"system:{user}", "", ())
+        configs[f"{user}.kubeconfig"] = json.dumps(_kubeconfig(api_url, signer, pair))
+    for name, text in configs.items():
+        write_atomically(home / name, text)
+    rows = [
+        {"name": name, "command": words, "log": str(logs / f"{machine.daemon}.{name}.log")}
+        for name, words in _programs(machine, address).items()
+    ]
+    plan = home / "init.json"
+    write_atomically(plan, json.dumps({"var": str(home / "var"), "programs": rows}, indent=2))
+    return plan
+
+
+def _programs(machine: Machine, address: str) -> dict[str, list[str]]:
+    home = machine.home
+    labels = ",".join(f"{name}={value}" for name, value in machine.labels.items())
+    return {
+        "containerd": [str(BIN / "containerd"), f"--config={home / 'containerd.toml'}"],
+        "kubelet": [
+            str(BIN / "kubelet"),
+            f"--config={home / 'kubelet.yaml'}",
+            f"--kubeconfig={home / 'kubelet.kubeconfig'}",
+            f"--hostname-override={machine.name}",
+            f"--node-ip={address}",
+            f"--node-labels={labels}",
+        ],
+        "kube-proxy": [
+            str(BIN / "kube-proxy"),
+            f"--kubeconfig={home / 'kube-proxy.kubeconfig'}",
+            f"--hostname-override={machine.name}",
+            "--proxy-mode=nftables",
+            f"--cluster-cidr={POD_RANGE}",
+            # The host's own limits of connection tracking are not a machine's to change.
+            "--conntrack-max-per-core=0",
+            "--conntrack-tcp-timeout-established=0s",
+            "--conntrack-tcp-timeout-close-wait=0s",
+        ],
+        "kube-router": [
+            str(BIN / "kube-router"),
+            f"--kubeconfig={home / 'kube-router.kubeconfig'}",
+            f"--hostname-override={machine.name}",
+            "--run-firewall=true",
+            "--run-router=false",
+            "--run-service-proxy=false",
+        ],
+    }
+
+
+def _containerd(home: Path, network: Network) -> str:
+    return f"""version = 3
+root = "{home / "containerd"}"
+state = "/run/containerd"
+[grpc]
+  address = "{_SOCKET}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "{home / "certs.d"}"
+[plugins."io.containerd.cri.v1.runtime"]
+  # Root without CAP_SYS_RESOURCE, as in many containers, may not lower it.
+  restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["{BIN}"]
+  conf_dir = "{home / "cni"}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  BinaryName = "{BIN / "runc"}"
+  SystemdCgroup = false
+"""
+
+
+def _mirror(network: Network) -> str:
+    """Every image comes from the sandbox's own registry, whatever host its name has."""
+    server = f"http://{network.host_address}:{REGISTRY_PORT}"
+    return f'server = "{server}"\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n'
+
+
+def _pod_network(home: Path, pods: str) -> dict[str, Any]:
+    bridge = {
+        "type": "bridge",
+        "bridge": "pods",
+        "isGateway": True,
+        "hairpinMode": True,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/run/cni",
+            "ranges": [[{"subnet": pods}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge, ports]}
+
+
+def _kubelet(machine: Machine, network: Network, signer: Pair, own: Pair) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "containerRuntimeEndpoint": f"unix://{_SOCKET}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{network.machine_namespace(machine.index)}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "tlsCertFile": str(own.certificate),
+        "tlsPrivateKeyFile": str(own.key),
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(signer.certificate)},
+        },
+        "authorization": {"mode": "Webhook"},
+        "clusterDomain": CLUSTER_DOMAIN,
+        "clusterDNS": [DNS_SERVICE],
+        # The region has names of its own only; what the host asks is none of its business.
+        "resolvConf": str(machine.home / "resolv.conf"),
+        "enforceNodeAllocatable": ["pods"],
+        "evictionHard": dict(machine.eviction),
+        "imageGCHighThresholdPercent": 100,
+        "serializeImagePulls": False,
+        "shutdownGracePeriod": "0s",
+    }
+
+
+def _kubeconfig(url: str, signer: Pair, pair: Pair) -> dict[str, Any]:
+    cluster = {"server": url, "certificate-authority": str(signer.certificate)}
+    user = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "machine",
+        "clusters": [{"name": "machine", "cluster": cluster}],
+        "users": [{"name": "machine", "user": user}],
+        "contexts": [{"name": "machine", "context": {"cluster": "machine", "user": "machine"}}],
+    }

@@ -1,0 +1,194 @@
+"""The network of one region: a namespace for its control plane, and one for each of its machines.
+
+A region has a number N that no other region of this host has, and all of its addresses follow:
+
+    198.18.N.1         the host, seen from the region
+    198.18.N.2         the region's API server
+    198.19.N.1         the router of its machines, in the region's namespace
+    198.19.N.(10+K)    machine K
+    10.244.K.0/24      the pods of machine K: the same in every region, and never seen outside
+    10.96.0.0/16       Services: the same in every region
+
+RFC 2544 keeps 198.18.0.0/15 for tests of networks between devices. Of the host's own network only a
+veth pair and a route to the machines are new, both named after the region's number.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from regions.sandbox.errors import SandboxError
+
+NUMBERS: Final = range(1, 255)
+POD_RANGE: Final = "10.244.0.0/16"
+SERVICE_RANGE: Final = "10.96.0.0/16"
+API_SERVICE: Final = "10.96.0.1"
+DNS_SERVICE: Final = "10.96.0.10"
+_NAMESPACES: Final = Path("/run/netns")
+_FORWARD: Final = "echo 1 >/proc/sys/net/ipv4/ip_forward"
+_BRIDGE: Final = "machines"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The names and addresses of the region with a number of `NUMBERS`."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The region's namespace, and the host's end of the veth pair."""
+        return f"isoserve-{self.number}"
+
+    @property
+    def host_address(self) -> str:
+        """The host, seen from the region."""
+        return f"198.18.{self.number}.1"
+
+    @property
+    def api_address(self) -> str:
+        """Where the API server listens."""
+        return f"198.18.{self.number}.2"
+
+    @property
+    def machine_range(self) -> str:
+        """The network of the machines: the host has a route to it."""
+        return f"198.19.{self.number}.0/24"
+
+    @property
+    def router_address(self) -> str:
+        """The machines' way to each other's pods, the API server and the host."""
+        return f"198.19.{self.number}.1"
+
+    def machine_namespace(self, index: int) -> str:
+        """The namespace of machine `index`, counted from 1."""
+        return f"{self.name}-{index}"
+
+    def machine_address(self, index: int) -> str:
+        """The address of machine `index`."""
+        return f"198.19.{self.number}.{10 + index}"
+
+    def pod_range(self, index: int) -> str:
+        """The pods of machine `index`."""
+        return f"10.244.{index}.0/24"
+
+
+def enter(namespace: str) -> tuple[str, ...]:
+    """The words before a command that is to run in the namespace.
+
+    Not `ip netns exec`: that mounts /sys anew, which hides the control groups.
+    """
+    return ("nsenter", f"--net={_NAMESPACES / namespace}", "--")
+
+
+def make_region(network: Network) -> bool:
+    """Make the region's namespace, unless it stands whole; whether it is new.
+
+    Raises SandboxError where this user may not.
+    """
+    if _stands(network.name, _BRIDGE):
+        return False
+    remove(network, ())
+    inside = ("ip", "-n", network.name)
+    _run(
+        ("ip", "netns", "add", network.name),
+        ("ip", "link", "add", network.name, "type", "veth", "peer", "eth0", "netns", network.name),
+        ("ip", "address", "add", f"{network.host_address}/24", "dev", network.name),
+        ("ip", "link", "set", network.name, "up"),
+        (*inside, "link", "set", "lo", "up"),
+        (*inside, "address", "add", f"{network.api_address}/24", "dev", "eth0"),
+        (*inside, "link", "set", "eth0", "up"),
+        # No default route: the host answers at its own address, and nothing lies behind it.
+        (*enter(network.name), "sh", "-c", _FORWARD),
+        ("ip", "route", "add", network.machine_range, "via", network.api_address),
+        # Last: what stands without it was cut short by a kill.
+        (*inside, "link", "add", _BRIDGE, "type", "bridge"),
+        (*inside, "address", "add", f"{network.router_address}/24", "dev", _BRIDGE),
+        (*inside, "link", "set", _BRIDGE, "up"),
+    )
+    return True
+
+
+def make_machine(network: Network, index: int) -> bool:
+    """Make the namespace of a machine of the region, unless it stands whole; whether it is new."""
+    own, port = network.machine_namespace(index), f"machine-{index}"
+    if _stands(own, "eth0"):
+        return False
+    _remove_namespace(own)
+    inside, region = ("ip", "-n", own), ("ip", "-n", network.name)
+    address = network.machine_address(index)
+    _run(
+        ("ip", "netns", "add", own),
+        (*inside, "link", "set", "lo", "up"),
+        (*enter(own), "sh", "-c", _FORWARD),
+        (*enter(own), "nft", _leaving_as(address)),
+        (*region, "link", "add", port, "type", "veth", "peer", "eth0", "netns", own),
+        (*region, "link", "set", port, "master", _BRIDGE, "up"),
+        (*inside, "address", "add", f"{address}/24", "dev", "eth0"),
+        (*inside, "link", "set", "eth0", "up"),
+        (*inside, "route", "add", "default", "via", network.router_address),
+        (*region, "route", "replace", network.pod_range(index), "via", address),
+    )
+    return True
+
+
+def remove(network: Network, machines: Iterable[int]) -> int:
+    """Remove the region's and the machines' namespaces, the veth pair and the route; how many were.
+
+    The processes in them must have ended: a namespace lives as long as one of them.
+    """
+    spaces = (*map(network.machine_namespace, machines), network.name)
+    # The route goes with the host's end of the pair, and the pair with either of its ends.
+    _try("ip", "link", "delete", network.name)
+    return sum(map(_remove_namespace, spaces))
+
+
+def used_numbers() -> set[int]:
+    """The numbers of the regions that stand on this host, whoever's they are."""
+    names = (path.name for path in _NAMESPACES.glob("isoserve-*"))
+    return {int(n) for name in names if (n := name.removeprefix("isoserve-")).isdecimal()}
+
+
+def processes_in(namespace: str) -> list[int]:
+    """The processes of the namespace, by the host's ids."""
+    told = _try("ip", "netns", "pids", namespace)
+    return [int(word) for word in told.stdout.split()]
+
+
+def _leaving_as(address: str) -> str:
+    """Pods leave the region under the machine's address, and speak to each other under their own.
+
+    The API server and the machines' own network count as outside, as on a machine of a data centre.
+    """
+    chain = "ip machine leaving"
+    return (
+        "add table ip machine; "
+        f"add chain {chain} {{ type nat hook postrouting priority srcnat; }}; "
+        f"add rule {chain} ip saddr {POD_RANGE} ip daddr != {POD_RANGE} snat to {address}"
+    )
+
+
+def _stands(namespace: str, interface: str) -> bool:
+    if not (_NAMESPACES / namespace).exists():
+        return False
+    told = _try("ip", "-n", namespace, "-brief", "address", "show", "dev", interface, "up")
+    return told.returncode == 0 and "/24" in told.stdout
+
+
+def _remove_namespace(name: str) -> bool:
+    return _try("ip", "netns", "delete", name).returncode == 0
+
+
+def _try(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def _run(*commands: Sequence[str]) -> None:
+    for command in commands:
+        done = _try(*command)
+        if done.returncode:
+            raise SandboxError(f"`{' '.join(command)}` was refused: {done.stderr.strip()}")

@@ -1,0 +1,196 @@
+"""One region with two real machines and no Pulumi, from a copy of the tree; and its pods."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from components.kube import Object
+from regions.sandbox.kube import Cluster
+from tests.engine.world import World, copy_tree
+
+REGION: Final = "sandbox-onprem"
+MACHINES: Final = ("machine-1", "machine-2")
+PYTHON_IMAGE: Final = "isoserve.dev/python:1"
+T = TypeVar("T")
+_MACHINES: Final = """
+from regions.sandbox.node.machine import Machine
+LABELS = {{"isoserve.dev/sandbox-machine": "true"}}
+MACHINES = [
+    Machine(region="{region}", index=index, name=f"machine-{{index}}", labels=LABELS)
+    for index in (1, 2)
+]
+"""
+_START: Final = (
+    _MACHINES
+    + """
+from regions.sandbox import toolchain
+from regions.sandbox.node import region
+toolchain.prepare_node(print)
+region.start("{region}", MACHINES, print)
+"""
+)
+_STOP: Final = (
+    _MACHINES
+    + """
+from regions.sandbox.node import region
+region.stop("{region}", MACHINES)
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RealRegion:
+    """A region whose machines are real."""
+
+    world: World
+    name: str
+
+    @property
+    def cluster(self) -> Cluster:
+        """Its API server."""
+        return self.world.cluster(self.name)
+
+    @property
+    def number(self) -> int:
+        """The number that its namespaces and addresses have."""
+        return int((self.home / "network").read_text())
+
+    @property
+    def home(self) -> Path:
+        """Its folder."""
+        return self.world.root / ".isoserve" / self.name
+
+    def start(self) -> str:
+        """Bring it up, or what is missing of it."""
+        return self._run(_START)
+
+    def stop(self) -> str:
+        """Take it down."""
+        return self._run(_STOP)
+
+    def _run(self, program: str) -> str:
+        done = self.world.run(sys.executable, "-c", program.format(region=self.name))
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def make(self, plural: str, made: Object) -> None:
+        """Apply an object of a namespace, or a namespace."""
+        metadata = made["metadata"]
+        space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+        group = made["apiVersion"]
+        base = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        self.cluster.apply(f"{base}{space}/{plural}/{metadata['name']}", made)
+
+    def pod(self, namespace: str, name: str) -> Object:
+        """A pod as it is."""
+        found = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        assert found is not None, f"{namespace}/{name} was made"
+        return found
+
+    def run(self, namespace: str, name: str, program: str, **fields: Any) -> None:
+        """Make a pod of a tenant that runs a Python program; `fields` go into its spec."""
+        self.make("pods", python_pod(namespace, name, program, **fields))
+
+    def running(self, namespace: str, name: str) -> Object:
+        """The pod, once it is ready."""
+
+        def ready() -> Object | None:
+            pod = self.pod(namespace, name)
+            conditions = pod["status"].get("conditions", ())
+            is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+            return pod if is_ready else None
+
+        return eventually(ready, f"{namespace}/{name} is ready", seconds=60)
+
+    def log(self, namespace: str, name: str) -> str:
+        """What `kubectl logs` prints."""
+        cluster = self.cluster
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
+        answer = cluster.session.get(cluster.url + path, timeout=30)
+        return answer.text if answer.ok else ""
+
+    def said(self, namespace: str, name: str) -> Any:
+        """The one line of JSON that a pod printed before it ended."""
+
+        def ended() -> str | None:
+            phase = self.pod(namespace, name)["status"]["phase"]
+            return self.log(namespace, name) if phase in ("Succeeded", "Failed") else None
+
+        text = eventually(ended, f"{namespace}/{name} has ended", seconds=60)
+        return json.loads(text.splitlines()[-1])
+
+
+def python_pod(namespace: str, name: str, program: str, **fields: Any) -> Object:
+    """A pod that Pod Security's `restricted` admits: one container, which runs the program."""
+    container = {
+        "name": "main",
+        "image": PYTHON_IMAGE,
+        "args": ["-u", "-c", program],
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "32Mi"},
+            "limits": {"memory": "64Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        **fields.pop("container", {}),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "labels": {"app": name}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "runAsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+            **fields,
+        },
+    }
+
+
+def eventually(look: Callable[[], T | None], what: str, *, seconds: float) -> T:
+    """What `look` sees, once it sees something."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()) is None:
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
+        time.sleep(0.1)
+    return seen
+
+
+@contextmanager
+def real_region(root: Path) -> Iterator[RealRegion]:
+    """The region, up; a tenant's namespace in it held to `restricted`."""
+    region = RealRegion(copy_tree(root), REGION)
+    try:
+        region.start()
+        for name in ("search", "chat"):
+            region.make("namespaces", namespace(name))
+        yield region
+    finally:
+        region.stop()
+
+
+def namespace(name: str) -> Object:
+    """A tenant's namespace as isoserve renders it, as far as pods are concerned."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    }

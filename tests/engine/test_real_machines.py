@@ -1,0 +1,302 @@
+"""Pods on real machines: what runs, who reaches whom, what a machine survives, what it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from regions.sandbox.kube import own_session
+from regions.sandbox.node.network import Network, processes_in
+from tests.engine.real_region import MACHINES, RealRegion, eventually, real_region
+
+pytestmark = pytest.mark.engine
+
+_SELF: Final = """
+import json, os
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+try:
+    open("/written", "w"); written = True
+except OSError:
+    written = False
+print(json.dumps({
+    "uid": os.getuid(),
+    "seccomp": status["Seccomp"].strip(),
+    "capabilities": status["CapEff"].strip(),
+    "no new privileges": status["NoNewPrivs"].strip(),
+    "written": written,
+}))
+"""
+_SERVER: Final = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        self.wfile.write(self.client_address[0].encode())
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
+_READY: Final = {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1}
+_ASK: Final = """
+import json, os, time, urllib.request
+deadline = time.monotonic() + {patience_seconds}
+while True:
+    try:
+        said = urllib.request.urlopen("{url}", timeout=2).read().decode()
+        break
+    except OSError as reason:
+        said = f"refused: {{reason}}"
+    if time.monotonic() > deadline:
+        break
+    time.sleep(0.2)
+print(json.dumps({{"said": said, "own": os.environ["OWN"]}}))
+"""
+_OWN: Final = {"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
+    with real_region(tmp_path_factory.mktemp("real") / "tree") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(region: RealRegion) -> str:
+    """A server of the project `search` on the first machine, and the address of its Service."""
+    region.run(
+        "search",
+        "server",
+        _SERVER,
+        nodeName=MACHINES[0],
+        container={"readinessProbe": _READY},
+        restartPolicy="Always",
+    )
+    ports = [{"port": 80, "targetPort": 8000}]
+    region.make(
+        "services",
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": "search", "name": "server"},
+            "spec": {"selector": {"app": "server"}, "ports": ports},
+        },
+    )
+    region.running("search", "server")
+    return "http://server.search.svc.cluster.local"
+
+
+def asked(
+    region: RealRegion,
+    namespace: str,
+    name: str,
+    url: str,
+    machine: str,
+    *,
+    patience_seconds: int = 20,
+) -> dict[str, Any]:
+    """What a pod on the machine is told by the address, and which address it has itself.
+
+    It asks again while nobody answers: Services and policies reach a machine a moment later.
+    """
+    program = _ASK.format(url=url, patience_seconds=patience_seconds)
+    region.run(namespace, name, program, nodeName=machine, container={"env": [_OWN]})
+    said: dict[str, Any] = region.said(namespace, name)
+    return said
+
+
+def test_a_tenants_pod_has_no_more_than_its_spec_gives(region: RealRegion) -> None:
+    region.run("search", "self", _SELF)
+    assert region.said("search", "self") == {
+        "uid": 10001,
+        "seccomp": "2",
+        "capabilities": "0000000000000000",
+        "no new privileges": "1",
+        "written": False,
+    }, "the kernel holds what the spec says, no imitation of ours"
+
+
+def test_a_container_over_its_memory_limit_is_ended_by_the_kernel(region: RealRegion) -> None:
+    region.run("search", "greedy", "held = [bytearray(b'x' * (1 << 20)) for _ in range(200)]")
+
+    def ended() -> dict[str, Any] | None:
+        statuses = region.pod("search", "greedy")["status"].get("containerStatuses") or [{}]
+        found: dict[str, Any] | None = statuses[0].get("state", {}).get("terminated")
+        return found
+
+    state = eventually(ended, "the container has ended", seconds=60)
+    assert (state["reason"], state["exitCode"]) == ("OOMKilled", 137), "64Mi is its limit"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_service_answers_by_its_name_on_every_machine(
+    region: RealRegion, server: str, machine: str
+) -> None:
+    told = asked(region, "search", f"asks-{machine}", server, machine)
+    assert told["said"] == told["own"], "policies judge by the caller's own address: none is hidden"
+
+
+def test_a_network_policy_refuses_at_once_and_lets_in_whom_it_names(
+    region: RealRegion, server: str
+) -> None:
+    before = asked(region, "chat", "before", server, MACHINES[1])
+    assert before["said"] == before["own"], "without a policy everybody is let in"
+    allowed = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "search"}}}
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": "search", "name": "own-project"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [allowed]}]},
+    }
+    region.make("networkpolicies", policy)
+    try:
+
+        def refused() -> dict[str, Any] | None:
+            region.cluster.delete("/api/v1/namespaces/chat/pods/other")
+            eventually(
+                lambda: region.cluster.get("/api/v1/namespaces/chat/pods/other") is None or None,
+                "the last pod of that name is gone",
+                seconds=30,
+            )
+            told = asked(region, "chat", "other", server, MACHINES[1], patience_seconds=0)
+            return told if told["said"].startswith("refused") else None
+
+        assert eventually(refused, "another project is refused", seconds=30)
+        for machine in MACHINES:
+            own = asked(region, "search", f"own-{machine}", server, machine)
+            assert own["said"] == own["own"], f"the project's own pods reach it from {machine}"
+    finally:
+        path = "/apis/networking.k8s.io/v1/namespaces/search/networkpolicies/own-project"
+        region.cluster.delete(path)
+
+
+def test_a_command_runs_in_a_container_from_outside(region: RealRegion, server: str) -> None:
+    from kubernetes import client, config
+    from kubernetes.stream import stream
+
+    with config.new_client_from_config(str(region.home / "kubeconfig")) as api:
+        session = stream(
+            client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+            "server",
+            "search",
+            command=["/bin/cat", "/etc/hostname"],
+            stdout=True,
+            stderr=True,
+            stdin=False,
+            tty=False,
+            _preload_content=False,
+        )
+        session.run_forever(timeout=20)
+        printed = session.read_stdout()
+        session.sock.shutdown()  # its own close leaves the socket open when the other end was first
+    assert printed.strip() == "server", "`kubectl exec` goes through API server and kubelet"
+
+
+def test_a_token_of_nobody_learns_nothing_from_a_kubelet(region: RealRegion, server: str) -> None:
+    network = Network(region.number)
+    address = f"https://{network.machine_address(1)}:10250/pods"
+    with own_session() as session:
+        session.verify = str(region.home / "certs" / "authority.crt")
+        assert session.get(address, timeout=10).status_code == 401, "a kubelet asks who is there"
+
+
+def test_a_killed_kubelet_comes_back_and_its_pods_never_notice(
+    region: RealRegion, server: str
+) -> None:
+    before = region.running("search", "server")["status"]["containerStatuses"][0]["containerID"]
+    (old,) = programs_of(region, 1, "kubelet")
+    os.kill(old, signal.SIGKILL)
+
+    def replaced() -> int | None:
+        return next((pid for pid in programs_of(region, 1, "kubelet") if pid != old), None)
+
+    assert eventually(replaced, "the kubelet was started again", seconds=30)
+    told = asked(region, "search", "after-kubelet", server, MACHINES[0])
+    assert told["said"] == told["own"], "new pods start there"
+    after = region.running("search", "server")["status"]["containerStatuses"][0]["containerID"]
+    assert after == before, "containers are not the kubelet's children"
+
+
+def test_a_killed_machine_leaves_no_process_and_starts_again_with_its_pods(
+    region: RealRegion, server: str
+) -> None:
+    namespace = Network(region.number).machine_namespace(1)
+    started = region.running("search", "server")["status"]["containerStatuses"][0]["restartCount"]
+    (first,) = programs_of(region, 1, "init.py")
+    os.kill(first, signal.SIGKILL)
+    assert eventually(
+        lambda: not processes_in(namespace) or None, "all of it has ended", seconds=20
+    ), "the kernel ends a PID namespace with its first process"
+    region.start()
+
+    def restarted() -> bool | None:
+        status = region.pod("search", "server")["status"]["containerStatuses"][0]
+        return (status["restartCount"] > started and status["ready"]) or None
+
+    assert eventually(restarted, "the pod runs again on its machine", seconds=60)
+    told = asked(region, "search", "after-machine", server, MACHINES[1])
+    assert told["said"] == told["own"], "its Service leads to it again"
+
+
+def test_a_region_sees_the_host_by_one_address_and_nothing_behind_it(region: RealRegion) -> None:
+    network = Network(region.number)
+    program = """
+import json, socket
+def way(host, port):
+    try:
+        socket.create_connection((host, port), 2).close()
+        return "open"
+    except OSError as reason:
+        return type(reason).__name__
+print(json.dumps([way(host, port) for host, port in {asked}]))
+"""
+    beyond = (f"198.18.{network.number % 254 + 1}.2", 6443)
+    places = [(network.host_address, 5000), beyond, ("127.0.0.1", 5000)]
+    region.run("search", "looks", program.format(asked=places))
+    registry, other_region, loopback = region.said("search", "looks")
+    assert registry == "open", "images come from the host's registry"
+    assert other_region == "OSError", "there is no route to another region"
+    assert loopback == "ConnectionRefusedError", "a pod's loopback is its own"
+
+
+def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(tmp_path: Path) -> None:
+    with real_region(tmp_path / "tree") as made:
+        made.run("search", "server", _SERVER)
+        made.running("search", "server")
+        network = Network(made.number)
+        names = [network.name, *(network.machine_namespace(index) for index in (1, 2))]
+        for pid in [pid for name in names for pid in processes_in(name)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    left = {
+        "namespaces": [name for name in names if Path("/run/netns", name).exists()],
+        "links": [name for name in names if Path("/sys/class/net", name).exists()],
+        "routes": [line for line in printed("ip", "route") if network.machine_range in line],
+        "control groups": [one for name in names for one in Path("/sys/fs/cgroup").rglob(name)],
+        "mounts": [one for one in printed("cat", "/proc/mounts") if str(tmp_path) in one],
+        "processes": made.world.processes(),
+    }
+    assert not any(left.values()), f"a laptop is as it was: {left}"
+
+
+def programs_of(region: RealRegion, index: int, name: str) -> list[int]:
+    """The machine's processes whose command names the program, by the host's ids."""
+    found = []
+    for pid in processes_in(Network(region.number).machine_namespace(index)):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if (
+            any(word.endswith(f"/{name}".encode()) for word in words[:5])
+            and b"unshare" not in words
+        ):
+            found.append(pid)
+    return found
+
+
+def printed(*argv: str) -> list[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -1,0 +1,116 @@
+"""A region's real machines, as far as files go: addresses, certificates, who restarts what."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from regions.sandbox.errors import SandboxError
+from regions.sandbox.node import certificates, machine, packages
+from regions.sandbox.node.network import API_SERVICE, DNS_SERVICE, NUMBERS, SERVICE_RANGE, Network
+
+TESTS_OF_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
+
+
+def test_every_address_of_a_region_is_kept_for_tests_of_networks() -> None:
+    for number in NUMBERS:
+        network = Network(number)
+        own = (network.host_address, network.api_address, network.router_address)
+        for text in (*own, *map(network.machine_address, (1, 244))):
+            assert ipaddress.ip_address(text) in TESTS_OF_NETWORKS, "RFC 2544: nobody's own network"
+
+
+def test_two_regions_share_no_name_and_no_address_of_the_host() -> None:
+    for what in ("name", "host_address", "api_address", "machine_range", "router_address"):
+        assert len({getattr(Network(number), what) for number in NUMBERS}) == len(NUMBERS)
+
+
+def test_the_names_of_links_fit_what_linux_allows() -> None:
+    assert all(len(Network(number).name) <= 15 for number in NUMBERS), "IFNAMSIZ is 16 with its end"
+
+
+def test_fixed_services_lie_in_the_range_of_services() -> None:
+    services = ipaddress.ip_network(SERVICE_RANGE)
+    assert {ipaddress.ip_address(one) in services for one in (API_SERVICE, DNS_SERVICE)} == {True}
+
+
+def test_a_certificate_says_who_it_is_for_and_is_signed_by_the_region(tmp_path: Path) -> None:
+    signer = certificates.authority(tmp_path)
+    pair = certificates.issue(
+        signer, "kubelet-1", "system:node:a", "system:nodes", ("198.19.1.11", "a")
+    )
+    made = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+    root = x509.load_pem_x509_certificate(signer.certificate.read_bytes())
+    key = root.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    made.verify_directly_issued_by(root)
+    assert made.subject.rfc4514_string() == "O=system:nodes,CN=system:node:a", "Node authorization"
+    places = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert places.get_values_for_type(x509.DNSName) == ["a"]
+    assert [str(one) for one in places.get_values_for_type(x509.IPAddress)] == ["198.19.1.11"]
+    assert pair.key.stat().st_mode & 0o077 == 0, "a key is its owner's alone"
+
+
+def test_a_second_start_keeps_the_certificates_of_the_first(tmp_path: Path) -> None:
+    first = certificates.authority(tmp_path).certificate.read_bytes()
+    assert certificates.authority(tmp_path).certificate.read_bytes() == first, "who trusts it stays"
+
+
+def test_a_region_at_another_address_gets_another_certificate(tmp_path: Path) -> None:
+    signer = certificates.authority(tmp_path)
+
+    def issued(address: str) -> bytes:
+        pair = certificates.issue(signer, "apiserver", "kube-apiserver", "", (address,))
+        return pair.certificate.read_bytes()
+
+    first = issued("198.18.1.2")
+    assert issued("198.18.1.2") == first, "clients keep their connections"
+    assert issued("198.18.2.2") != first, "the number of a region is chosen anew after `down`"
+
+
+def test_machines_have_one_way_to_images(tmp_path: Path) -> None:
+    told = machine._mirror(Network(7))
+    assert told.count("http://198.18.7.1:5000") == 2, "as server, and as host: no other is asked"
+
+
+def test_a_host_that_lacks_programs_is_told_all_packages_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packages, "_SYSTEM_FOLDERS", "")
+    monkeypatch.setattr(shutil, "which", lambda name, path="": None if name in "nft ip" else name)
+    monkeypatch.setattr(packages, "FILES", {})
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(SandboxError, match=r"need root: .*`apt-get install iproute2 nftables`"):
+        packages.require()
+
+
+def test_what_ends_is_started_again_and_keeps_its_log(tmp_path: Path) -> None:
+    init = Path(machine.__file__).with_name("init.py")
+    rows = [
+        {
+            "name": "short",
+            "command": ["/bin/sh", "-c", "echo came"],
+            "log": str(tmp_path / "short.log"),
+        }
+    ]
+    program = (
+        f"import runpy, json; init = runpy.run_path({str(init)!r}); "
+        f"init['_keep_alive'](json.loads({json.dumps(rows)!r}))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        deadline = time.monotonic() + 20
+        log = tmp_path / "short.log"
+        while not (log.exists() and log.read_text().count("came") >= 2):
+            assert time.monotonic() < deadline, "it ended, and came back a second later"
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
