@@ -8,7 +8,7 @@ PINS := .isoserve/pins/venv
 PINS_PINS := regions/sandbox/toolchain/pins/requirements.txt
 ARGS ?=
 
-.PHONY: up down packages test unit judge engine check bench golden pins setup
+.PHONY: up down packages test unit judge engine check bench golden images pins setup
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@echo "venv  installing the pinned packages"
@@ -66,6 +66,10 @@ check: setup
 
 bench: setup
 	$(RUN) -m tests.bench $(ARGS)
+
+# Builds every image of ours by buildah, podman or docker: ARGS="--base IMAGE@sha256:... --registry HOST/PATH".
+images: setup
+	@$(RUN) -m stacks.images $(ARGS)
 
 golden: setup
 	$(RUN) -m tests.golden

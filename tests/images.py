@@ -25,6 +25,10 @@ def check_image(dockerfile: Path, module: str, scratch: Path) -> None:
     """The files that `dockerfile` copies and the packages it pins are just those of `module`."""
     text = dockerfile.read_text()
     copied = re.findall(r"components/\S+\.py\b", text)
+    context = Path(f"{dockerfile}.dockerignore").read_text().split()
+    given = [pattern.removeprefix("!") for pattern in context if pattern.startswith("!")]
+    for name in re.findall(r"(?:components|regions)/\S+\.py\b|requirements\.txt", text):
+        assert any(Path(name).match(pattern) for pattern in given), f"no build could copy {name}"
     for name in copied:
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, scratch / name)

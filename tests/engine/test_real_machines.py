@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +16,7 @@ import pytest
 from regions.sandbox.kube import own_session
 from regions.sandbox.node.network import Network, processes_in
 from tests.engine.real_region import MACHINES, RealRegion, eventually, real_region
+from tests.examples import ROOT
 
 pytestmark = pytest.mark.engine
 
@@ -240,6 +243,51 @@ def test_a_killed_machine_leaves_no_process_and_starts_again_with_its_pods(
     assert eventually(restarted, "the pod runs again on its machine", seconds=60)
     told = asked(region, "search", "after-machine", server, MACHINES[1])
     assert told["said"] == told["own"], "its Service leads to it again"
+
+
+@pytest.fixture(scope="module")
+def our_images(region: RealRegion, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Our own images, built twice over the base of the sandbox: their addresses in its registry."""
+    registry = f"{Network(region.number).host_address}:5000"
+    folder = tmp_path_factory.mktemp("buildah")
+    storage = folder / "storage.conf"
+    places = f'graphroot = "{folder / "images"}"\nrunroot = "{folder / "run"}"\n'
+    storage.write_text(f'[storage]\ndriver = "overlay"\n{places}')
+    crane = region.world.root / ".isoserve" / "bin" / "crane"
+    (digest,) = printed(str(crane), "digest", "--insecure", f"{registry}/python:1")
+    words = (sys.executable, "-m", "stacks.images", "--base", f"{registry}/python@{digest}")
+    target = ("--registry", f"{registry}/isoserve", "--plain-http", "--json", "--builder=buildah")
+    env = os.environ | {"CONTAINERS_STORAGE_CONF": str(storage), "NO_PROXY": "*"}
+    made = []
+    for _ in range(2):
+        done = subprocess.run(
+            [*words, *target], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        made.append(json.loads(done.stdout))
+    assert made[0] == made[1], "the same tree over the same base gives the same digests"
+    answer: dict[str, str] = made[0]
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("image", "asks_for"),
+    [
+        ("prober", "prober: /etc/prober/config.json"),
+        ("cache-agent", "the following arguments are required: VERB"),
+    ],
+)
+def test_our_own_images_start_as_restricted_pods(
+    region: RealRegion, our_images: dict[str, str], image: str, asks_for: str
+) -> None:
+    path = our_images[image].partition("/")[2]
+    region.run("search", image, "", container={"image": f"registry.example.com/{path}", "args": []})
+    eventually(
+        lambda: region.pod("search", image)["status"]["phase"] == "Failed" or None,
+        "it ended: nobody gave it a configuration",
+        seconds=60,
+    )
+    assert asks_for in region.log("search", image), "all that the program imports is in its image"
 
 
 def test_a_region_sees_the_host_by_one_address_and_nothing_behind_it(region: RealRegion) -> None:

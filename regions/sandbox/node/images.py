@@ -28,7 +28,7 @@ from regions.sandbox.toolchain import Say
 IMAGES: Final = HOME / "images"
 COREDNS_IMAGE: Final = "isoserve.dev/coredns:1"
 PYTHON_IMAGE: Final = "isoserve.dev/python:1"
-BASE_PACKAGES: Final = ("python3", "ca-certificates")
+BASE_PACKAGES: Final = ("ca-certificates", "python-is-python3", "python3", "python3-pip")
 _RELEASE: Final = "bookworm"
 _EPOCH: Final = "1767225600"  # 2026-01-01: the time of every file of a layer
 _BASE_TIMEOUT_SECONDS: Final = 600
@@ -78,7 +78,7 @@ def push_all(network: Network, say: Say) -> dict[str, str]:
     made = (
         Image(PAUSE_IMAGE, _layer_of(BIN / "pause"), ("/pause",), "65535:65535"),
         Image(COREDNS_IMAGE, _layer_of(BIN / "coredns"), ("/coredns",), "65532:65532"),
-        Image(PYTHON_IMAGE, base(say), ("/usr/bin/python3",), "10001:10001"),
+        Image(PYTHON_IMAGE, base(say), ("/usr/bin/python3",), "0:0"),
     )
     return {image.name: push(image, network) for image in made}
 
@@ -98,7 +98,7 @@ def push(image: Image, network: Network) -> str:
 
 def base(say: Say) -> Path:
     """The file system of a small Debian with Python, as a layer; made once for these packages."""
-    layer = LAYERS / f"debian-{_RELEASE}-{'-'.join(BASE_PACKAGES)}.tar"
+    layer = LAYERS / f"debian-{_RELEASE}-{'-'.join(sorted(BASE_PACKAGES))}.tar"
     if layer.exists():
         return layer
     if not shutil.which("mmdebstrap"):
@@ -107,7 +107,13 @@ def base(say: Say) -> Path:
     LAYERS.mkdir(parents=True, exist_ok=True)
     partial = layer.with_suffix(".part.tar")
     words = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}")
-    _run([*words, _RELEASE, str(partial)], {"SOURCE_DATE_EPOCH": _EPOCH}, _BASE_TIMEOUT_SECONDS)
+    # An image is nobody's system: `pip` may install into it, as into the images of python.org.
+    managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
+    _run(
+        [*words, managed, _RELEASE, str(partial)],
+        {"SOURCE_DATE_EPOCH": _EPOCH},
+        _BASE_TIMEOUT_SECONDS,
+    )
     partial.rename(layer)
     return layer
 

@@ -11,6 +11,7 @@ from typing import Final
 from regions.sandbox.errors import SandboxError
 
 PROGRAMS: Final[Mapping[str, str]] = {
+    "buildah": "buildah",
     "ip": "iproute2",
     "ipset": "ipset",
     "iptables": "iptables",
