@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from kubernetes import client, config
+from kubernetes.stream import stream
+
 from components.kube import Object
 from regions.sandbox.kube import Cluster
 from tests.engine.world import World, copy_tree
@@ -115,6 +118,25 @@ class RealRegion:
         path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
         answer = cluster.session.get(cluster.url + path, timeout=30)
         return answer.text if answer.ok else ""
+
+    def execute(self, namespace: str, name: str, *command: str) -> str:
+        """What a command prints in the pod's container, as by `kubectl exec`."""
+        with config.new_client_from_config(str(self.home / "kubeconfig")) as api:
+            session = stream(
+                client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+                name,
+                namespace,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                stdin=False,
+                tty=False,
+                _preload_content=False,
+            )
+            session.run_forever(timeout=60)
+            told: str = session.read_stdout()
+            session.sock.shutdown()  # its own close leaves the socket open when the other was first
+        return told
 
     def said(self, namespace: str, name: str) -> Any:
         """The one line of JSON that a pod printed before it ended."""
