@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,11 +11,13 @@ from pathlib import Path
 
 from components.parts import Part, parts
 from model_specs.errors import SpecError, SpecErrors
-from policies.waivers import Waiver, Waivers, read_waivers
+from model_specs.source import Source
+from policies.waivers import Waivers, read_waivers
 from stacks import parity
 from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
 from stacks.parity import Difference
+from stacks.places import project_root
 from stacks.policy import (
     Judged,
     Judgement,
@@ -30,7 +31,7 @@ from stacks.reviewing import effects, room, wishes
 from stacks.reviewing.effects import Effects
 from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
-from stacks.reviewing.program import Program, program
+from stacks.reviewing.program import Judge, Program, program
 from stacks.reviewing.room import Row
 from stacks.reviewing.side_by_side import side_by_side
 from stacks.reviewing.sides import Side, Sides, unexpired
@@ -117,8 +118,8 @@ def _waivers(revision: str, regions: Path, scratch: Path) -> Waivers:
 
     Raises SpecErrors where they are refused.
     """
-    # realpath, since resolve raises for a link to itself, which is then refused as not readable.
-    path, top = Path(os.path.realpath(waivers_file())), top_of(regions)
+    # The path as it is written: what a link leads to may have come in as no exception at all.
+    path, top = project_root().resolve() / "policies" / waivers_file().name, top_of(regions)
     found = read_waivers(path)
     if not path.is_relative_to(top):  # they are not what is under review
         return found
@@ -136,7 +137,7 @@ class _Said:
 
     judgement: Judgement | None
     faults: tuple[SpecError, ...]
-    new: tuple[Waiver, ...]
+    waivers: Waivers
 
 
 def _judgement(
@@ -151,14 +152,15 @@ def _judgement(
     try:
         waivers = _waivers(args.base, regions, scratch)
         if work.tree is None or not found:
-            return _Said(judgement=None, faults=(), new=waivers.new)
+            return _Said(judgement=None, faults=(), waivers=waivers)
         whole = not args.region and set(work.plans) == set(work.tree.profiles)
         said = judgement(found, waivers, today, whole_tree=whole)
-        return _Said(judgement=said, faults=(), new=waivers.new)
+        return _Said(judgement=said, faults=(), waivers=waivers)
     except InputErrors:
         raise
     except SpecErrors as refused:
-        return _Said(judgement=None, faults=refused.errors, new=())
+        none = Waivers(Source(waivers_file().name), ())
+        return _Said(judgement=None, faults=refused.errors, waivers=none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +222,12 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
-def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) -> Seen:
+def see(
+    args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path, judge: Judge
+) -> Seen:
     """Compare the sides in every way, and read the previews.
 
-    `scratch` is a directory for files of the base.
+    `scratch` is a directory for files of the base, `judge` whose program this is.
     """
     rendered, regions = made.rendered, made.places[1]
     work, tree = sides.work, sides.work.tree
@@ -235,11 +239,13 @@ def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) 
     alike = _parity(work, rendered)
     findings = made.judged.results() if made.judged else {}
     said = _judgement(args, work, findings, regions, at.date(), scratch)
+    change = program(args.base, sides, made.places, findings, at, said.waivers, judge)
+    refused = () if change.reads_more else work.errors
     return Seen(
         revision=args.base,
         at=at,
         sides=sides,
-        errors=tuple(sorted({*work.errors, *said.faults})),
+        errors=tuple(sorted({*refused, *said.faults})),
         steps=found,
         before=before,
         after=after,
@@ -254,5 +260,5 @@ def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) 
         judgement=said.judgement,
         parity=alike,
         previews=_previews(args.preview, [*found, *passed]),
-        program=program(args.base, sides, made.places, rendered, findings, at, scratch, said.new),
+        program=change,
     )

@@ -268,7 +268,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "prober": (prober, "region entrusted", APPROVAL, "prober_image"),
     "context": (context, "region entrusted", APPROVAL, "cluster.context"),
     "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
-    "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
+    "unknown": (unknown_program, "program not known", APPROVAL, "was not asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
     "calls": (first_call, "way out opened", APPROVAL, "to vectors.feature-store on 6334/TCP"),
     "output": (other_output, "data access widened", APPROVAL, "write _datasets/search/index/v2/"),
@@ -298,8 +298,9 @@ def test_every_risk_has_a_case() -> None:
         "exceptions change",  # tests/stacks/test_review.py
         "fewer serve on the way",
         "program upgrade",  # tests/stacks/test_review_program.py
-        "refused by the base's rules",
+        "changed program refused",
         "replacement while serving",
+        "callers' quota raised",  # tests/stacks/test_review_verdicts.py
         "ttl passed earlier",
     }
     assert {risk.name for risk in RISKS} == tested | elsewhere, "an untested flag is a rumour"

@@ -1,0 +1,76 @@
+"""Has the base's own program review a change that reaches the program.
+
+A change may rewrite the review as well as the rules. So the program of the work tree hands the
+question over, before it looks at anything, to that of the base, unpacked beside it and run in a
+process of its own (`python -m stacks.reviewing.by_base`: the question by stdin, the answer by
+stdout, both JSON). Whoever must not trust even this file starts the base's `isoserve` in the work
+tree, as .github/workflows/review.yml does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from stacks.history import changed_files, linked, unpacked
+from stacks.outcome import Outcome
+from stacks.places import project_root
+from stacks.reviewing.program import Judge, answer_of, makes_objects, program_files
+
+_MODULE: Final = "stacks.reviewing.by_base"
+_KEPT: Final = ("PATH", "HOME", "TMPDIR")
+"""What git needs; nothing that holds a credential."""
+
+
+def _own(top: Path) -> Path:
+    """Where in the repository the project stands that has a program."""
+    root = project_root().resolve()
+    return root.relative_to(top) if root.is_relative_to(top) else Path()
+
+
+def handed_over(args: Namespace, at: datetime, specs: Path, scratch: Path) -> Outcome | Judge:
+    """The base's own review, or why this program must write it. `scratch` is for files of the base.
+
+    Raises InputErrors when there is no such revision.
+    """
+    top, changed = changed_files(args.base, specs)
+    # Python is named here too: what is program is decided by a file that may have changed itself.
+    code = any(path.endswith(".py") and not path.startswith("tests/") for path in changed)
+    if not code and not makes_objects(program_files(changed, linked(top))):
+        return Judge(top=top, base=None)
+    tree = unpacked(args.base, specs, scratch / "program")
+    question = {
+        "base": args.base,
+        "specs": args.specs and str(args.specs),
+        "regions": args.regions and str(args.regions),
+        "region": args.region,
+        "preview": [str(path) for path in args.preview],
+        "json": args.json,
+        "at": at.isoformat(),
+        "top": str(top),
+        "tree": str(tree),
+    }
+    said, reason = answer_of(tree / _own(top), "the base's", _MODULE, question, Path.cwd(), _KEPT)
+    if reason:
+        return Judge(top=top, base=None, reason=reason)
+    return Outcome(data=said["data"], text=said["text"], code=said["code"])
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """The review that the question asks for."""
+    from stacks.review import outcome  # it hands over to this module
+
+    paths = {name: question[name] and Path(question[name]) for name in ("specs", "regions")}
+    previews = [Path(path) for path in question["preview"]]
+    args = Namespace(**{**question, **paths, "preview": previews})
+    judge = Judge(top=Path(question["top"]), base=Path(question["tree"]))
+    said = outcome(args, datetime.fromisoformat(question["at"]), judge)
+    return {"data": said.data, "text": [*said.text], "code": said.code}
+
+
+if __name__ == "__main__":
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)
