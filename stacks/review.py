@@ -13,10 +13,13 @@ change weakens the rules and the review that it is held to (stacks.reviewing.by_
 
 from __future__ import annotations
 
+import json
+import sys
 from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from stacks.history import top_of
 from stacks.outcome import FINDINGS, OK, Outcome
@@ -63,3 +66,17 @@ def run(args: Namespace) -> Outcome:
     with TemporaryDirectory(prefix="isoserve-") as scratch:
         said = handed_over(args, at, specs, Path(scratch))
     return outcome(args, at, said) if isinstance(said, Judge) else said
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """The review that another tree's program asks this one for (stacks.reviewing.by_base)."""
+    paths = {name: question[name] and Path(question[name]) for name in ("specs", "regions")}
+    previews = [Path(path) for path in question["preview"]]
+    args = Namespace(**{**question, **paths, "preview": previews})
+    judge = Judge(top=Path(question["top"]), base=Path(question["tree"]))
+    said = outcome(args, datetime.fromisoformat(question["at"]), judge)
+    return {"data": said.data, "text": [*said.text], "code": said.code}
+
+
+if __name__ == "__main__":
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)

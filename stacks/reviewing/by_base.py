@@ -2,26 +2,24 @@
 
 A change may rewrite the review as well as the rules. So the program of the work tree hands the
 question over, before it looks at anything, to that of the base, unpacked beside it and run in a
-process of its own (`python -m stacks.reviewing.by_base`: the question by stdin, the answer by
-stdout, both JSON). Whoever must not trust even this file starts the base's `isoserve` in the work
-tree, as .github/workflows/review.yml does.
+process of its own (`python -m stacks.review`: the question by stdin, the answer by stdout, both
+JSON). Whoever must not trust even this file starts the base's `isoserve` in the work tree, as
+.github/workflows/review.yml does.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from stacks.history import changed_files, linked, unpacked
 from stacks.outcome import Outcome
 from stacks.places import project_root
 from stacks.reviewing.program import Judge, answer_of, makes_objects, program_files
 
-_MODULE: Final = "stacks.reviewing.by_base"
+_MODULE: Final = "stacks.review"
 _KEPT: Final = ("PATH", "HOME", "TMPDIR")
 """What git needs; nothing that holds a credential."""
 
@@ -58,19 +56,3 @@ def handed_over(args: Namespace, at: datetime, specs: Path, scratch: Path) -> Ou
     if reason:
         return Judge(top=top, base=None, reason=reason)
     return Outcome(data=said["data"], text=said["text"], code=said["code"])
-
-
-def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """The review that the question asks for."""
-    from stacks.review import outcome  # it hands over to this module
-
-    paths = {name: question[name] and Path(question[name]) for name in ("specs", "regions")}
-    previews = [Path(path) for path in question["preview"]]
-    args = Namespace(**{**question, **paths, "preview": previews})
-    judge = Judge(top=Path(question["top"]), base=Path(question["tree"]))
-    said = outcome(args, datetime.fromisoformat(question["at"]), judge)
-    return {"data": said.data, "text": [*said.text], "code": said.code}
-
-
-if __name__ == "__main__":
-    json.dump(answer(json.load(sys.stdin)), sys.stdout)
