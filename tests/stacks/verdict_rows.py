@@ -51,7 +51,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "tls_secret", "other", REGION),
         (USE1, "gateways", {"internal": {"annotations": {"example.com/side": "outside"}}}, REGION),
         (USE1, "gateways", {"public": {"annotations": {"example.com/side": "inside"}}}, REGION),
-        (USE1, "proxy_namespaces", ["default"], REGION),
+        (USE1, "proxy_namespaces", ["elsewhere"], REGION),
         (USE1, "cluster networks", ["10.0.0.0/8"], REGION),
         (USE1, "cluster disk_free_percent", 0, REGION),
         (USE1, "cluster node_autoscaler", {"provision_timeout_seconds": 60}, REGION),
