@@ -21,13 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stacks.history import top_of
 from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.places import directories
 from stacks.reviewing.by_base import handed_over
 from stacks.reviewing.comment import comment
 from stacks.reviewing.data import data
-from stacks.reviewing.program import Judge
+from stacks.reviewing.program import Judge, judge_of
 from stacks.reviewing.seen import made, see
 from stacks.reviewing.sides import read_sides, read_work
 from stacks.reviewing.verdict import IS_BLOCKED, Review, review
@@ -45,7 +44,7 @@ def reviewed(args: Namespace, at: datetime, judge: Judge | None = None) -> Revie
         files = Path(scratch)
         with made(work, (specs, regions), at.date()) as ours:
             sides = read_sides(work, args.base, specs, regions, args.region, at, files)
-            known = judge or Judge(top=top_of(specs), base=None)
+            known = judge or judge_of(args.base, specs)
             return review(see(args, sides, ours, at, files, known))
 
 
@@ -73,7 +72,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     paths = {name: question[name] and Path(question[name]) for name in ("specs", "regions")}
     previews = [Path(path) for path in question["preview"]]
     args = Namespace(**{**question, **paths, "preview": previews})
-    judge = Judge(top=Path(question["top"]), base=Path(question["tree"]))
+    judge = judge_of(args.base, directories(args)[0], Path(question["tree"]))
     said = outcome(args, datetime.fromisoformat(question["at"]), judge)
     return {"data": said.data, "text": [*said.text], "code": said.code}
 

@@ -10,14 +10,15 @@ JSON). Whoever must not trust even this file starts the base's `isoserve` in the
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from stacks.history import changed_files, linked, unpacked
+from stacks.history import unpacked
 from stacks.outcome import Outcome
 from stacks.places import project_root
-from stacks.reviewing.program import Judge, answer_of, makes_objects, program_files
+from stacks.reviewing.program import Judge, answer_of, judge_of, makes_objects
 
 _MODULE: Final = "stacks.review"
 _KEPT: Final = ("PATH", "HOME", "TMPDIR")
@@ -35,11 +36,11 @@ def handed_over(args: Namespace, at: datetime, specs: Path, scratch: Path) -> Ou
 
     Raises InputErrors when there is no such revision.
     """
-    top, changed = changed_files(args.base, specs)
+    judge = judge_of(args.base, specs)
     # Python is named here too: what is program is decided by a file that may have changed itself.
-    code = any(path.endswith(".py") and not path.startswith("tests/") for path in changed)
-    if not code and not makes_objects(program_files(changed, linked(top))):
-        return Judge(top=top, base=None)
+    code = any(path.endswith(".py") and not path.startswith("tests/") for path in judge.changed)
+    if not code and not makes_objects(judge.files):
+        return judge
     tree = unpacked(args.base, specs, scratch / "program")
     question = {
         "base": args.base,
@@ -49,10 +50,10 @@ def handed_over(args: Namespace, at: datetime, specs: Path, scratch: Path) -> Ou
         "preview": [str(path) for path in args.preview],
         "json": args.json,
         "at": at.isoformat(),
-        "top": str(top),
         "tree": str(tree),
     }
-    said, reason = answer_of(tree / _own(top), "the base's", _MODULE, question, Path.cwd(), _KEPT)
+    own = tree / _own(judge.top)
+    said, reason = answer_of(own, "the base's", _MODULE, question, Path.cwd(), _KEPT)
     if reason:
-        return Judge(top=top, base=None, reason=reason)
+        return replace(judge, reason=reason)
     return Outcome(data=said["data"], text=said["text"], code=said["code"])

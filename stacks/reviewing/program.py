@@ -76,6 +76,10 @@ class Judge:
     """The top of the repository under review."""
     base: Path | None
     """All that the base held, where its program is this one."""
+    changed: tuple[str, ...]
+    """Every file that the change reaches."""
+    files: tuple[tuple[str, str], ...]
+    """Those of the program, each with what it decides."""
     reason: str = "the base's program was not asked"
     """Why it is not, where a change of the program would need it."""
 
@@ -138,6 +142,14 @@ def program_files(paths: Iterable[str], linked: Iterable[str] = ()) -> tuple[tup
 def makes_objects(files: Iterable[tuple[str, str]]) -> bool:
     """Whether some of the program's files make or judge objects, or the review itself."""
     return not all(_matches(path, _NO_OBJECTS) for path, _ in files)
+
+
+def judge_of(revision: str, specs: Path, base: Path | None = None) -> Judge:
+    """This program as the judge, and what changes; `base` is all that the base held, where it is
+    the base's. Raises InputErrors when there is no such revision."""
+    top, changed = changed_files(revision, specs)
+    files = program_files(changed, linked(top))
+    return Judge(top=top, base=base, changed=changed, files=files)
 
 
 def _packages(tree: Path) -> bytes:
@@ -282,7 +294,6 @@ def _unknown(said: Mapping[str, Any], sides: Sides) -> str:
 
 
 def program(
-    revision: str,
     sides: Sides,
     places: tuple[Path, Path],
     judged: Mapping[str, RegionFindings],
@@ -291,12 +302,8 @@ def program(
     judge: Judge,
 ) -> Program:
     """What changes of the program. `places` are the directories of specs and profiles, `judged`
-    what was found of the work tree's, `judge` whose program this is.
-
-    Raises InputErrors when there is no such revision.
-    """
-    top, changed = changed_files(revision, places[0])
-    files = program_files(changed, linked(top))
+    what was found of the work tree's, `judge` whose program this is."""
+    files = judge.files
     said: dict[str, Any] = {}
     is_asked, not_run = makes_objects(files), ""
     if is_asked and judge.base is None:

@@ -239,7 +239,7 @@ def see(
     alike = _parity(work, rendered)
     findings = made.judged.results() if made.judged else {}
     said = _judgement(args, work, findings, regions, at.date(), scratch)
-    change = program(args.base, sides, made.places, findings, at, said.waivers, judge)
+    change = program(sides, made.places, findings, at, said.waivers, judge)
     refused = () if change.reads_more else work.errors
     return Seen(
         revision=args.base,
