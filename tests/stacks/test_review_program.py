@@ -103,6 +103,25 @@ def test_who_starts_the_base_needs_to_trust_nothing_of_the_change(
     assert len(flagged(found, "program changes")) == 3
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("{}", "failed"),
+        ('{"rendered": {"base": {}, "work": {}}, "refused": [], "unread": {}}', "does not render"),
+    ],
+)
+def test_a_program_that_does_not_say_what_it_makes_is_not_known(
+    project: Path, tmp_path: Path, told: str, reason: str
+) -> None:
+    base = tmp_path / "base"
+    git(project, "worktree", "add", "--detach", str(base), "HEAD")
+    (project / "stacks/other_program.py").write_text(f"print({told!r})\n")
+    code, found = review(project, by=base)
+    git(project, "worktree", "remove", "--force", str(base))
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert reason in found["program"]["not_run"]
+
+
 def test_what_only_the_changed_program_reads_needs_a_person(project: Path) -> None:
     edit(
         project / "model_specs/schema.py",
