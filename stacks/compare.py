@@ -18,6 +18,9 @@ class Absent:
     def __repr__(self) -> str:
         return "(absent)"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # the one that there is, in every process
+
 
 ABSENT: Final = Absent()
 NAMES: Final = ("name", "id", "address")
@@ -110,6 +113,12 @@ def _json(text: Any) -> Any:
     return ABSENT
 
 
+def bytes_of(made: Object) -> bytes:
+    """An object as bytes that two have alike when they are the same value (see `same`)."""
+    # The second format has neither references nor interned strings: equal values, equal bytes.
+    return marshal.dumps(made, 2)
+
+
 def same(old: Object | Absent, new: Object | Absent) -> bool:
     """Whether two objects are the same value, types and order included; unlike ==, 1 is not true.
 
@@ -119,8 +128,7 @@ def same(old: Object | Absent, new: Object | Absent) -> bool:
         return True
     if isinstance(old, Absent) or isinstance(new, Absent):
         return False
-    # The second format has neither references nor interned strings: equal values, equal bytes.
-    return marshal.dumps(old, 2) == marshal.dumps(new, 2)
+    return bytes_of(old) == bytes_of(new)
 
 
 def _is_equal(old: Any, new: Any) -> bool:

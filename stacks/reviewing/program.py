@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -214,15 +214,15 @@ def program(
     revision: str,
     sides: Sides,
     places: tuple[Path, Path],
-    rendered: Mapping[str, Sequence[Part]],
+    rendered: Callable[[str], Sequence[Part]],
     judged: Mapping[str, RegionFindings],
     at: datetime,
     scratch: Path,
     waivers: tuple[Waiver, ...],
 ) -> Program:
     """What changes of the program. `places` are the directories of specs and profiles, `rendered`
-    the work tree's Kubernetes parts by region, `judged` what was found of it, `waivers` those that
-    the base does not have.
+    gives the work tree's Kubernetes parts of a region, `judged` what was found of it, `waivers`
+    those that the base does not have.
 
     Raises InputErrors when there is no such revision.
     """
@@ -234,7 +234,7 @@ def program(
         )
     tree = unpacked(revision, places[0], scratch / "program")
     made = {
-        region: [*judged[region].recorded, *rendered_of(rendered[region])]
+        region: [*judged[region].recorded, *rendered_of(rendered(region))]
         for region in sides.work.plans
     }
     specs, regions = (tree / place.resolve().relative_to(top) for place in places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,8 +71,8 @@ def step_of(edit: Edit) -> Step:
     )
 
 
-def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
-    """All that happens between the sides. `rendered` are the work tree's Kubernetes parts.
+def steps(sides: Sides, rendered: Callable[[str], list[Part]]) -> list[Step]:
+    """All that happens between the sides. `rendered` gives the work tree's Kubernetes parts.
 
     Objects are a function of the plan, so what is planned alike is not rendered again.
     """
@@ -82,7 +82,7 @@ def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
             old, new = sides.base.plans.get(region), sides.work.plans.get(region)
             if old == new:
                 continue
-            after = rendered.get(region, [])
+            after = rendered(region)
             before = parts_like(old, new, after) if old and new else parts(old) if old else ()
             yield (
                 region,
