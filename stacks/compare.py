@@ -113,12 +113,6 @@ def _json(text: Any) -> Any:
     return ABSENT
 
 
-def bytes_of(made: Object) -> bytes:
-    """An object as bytes that two have alike when they are the same value (see `same`)."""
-    # The second format has neither references nor interned strings: equal values, equal bytes.
-    return marshal.dumps(made, 2)
-
-
 def same(old: Object | Absent, new: Object | Absent) -> bool:
     """Whether two objects are the same value, types and order included; unlike ==, 1 is not true.
 
@@ -128,7 +122,8 @@ def same(old: Object | Absent, new: Object | Absent) -> bool:
         return True
     if isinstance(old, Absent) or isinstance(new, Absent):
         return False
-    return bytes_of(old) == bytes_of(new)
+    # The second format has neither references nor interned strings: equal values, equal bytes.
+    return old == new and marshal.dumps(old, 2) == marshal.dumps(new, 2)
 
 
 def _is_equal(old: Any, new: Any) -> bool:

@@ -11,14 +11,13 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from components.kube import Object
 from components.parts import Part, parts
 from regions.plan import RegionPlan
 from regions.profile import RegionProfile
-from stacks.compare import ABSENT, NAMES, Absent, Change, Key, bytes_of, changes, keyed, shown
+from stacks.compare import ABSENT, NAMES, Absent, Change, Key, changes, keyed, same, shown
 from stacks.declared import declared
 from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.tree import moment_of, tree_of
@@ -34,18 +33,13 @@ _JSON: Final = ("{", "[")
 """How a text begins that may be JSON (stacks.compare)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
     """One region as rendered: its plan, its profile's values by name, its objects."""
 
     plan: RegionPlan
     values: dict[str, str]
     objects: dict[Key, Object]
-
-    @cached_property
-    def as_bytes(self) -> dict[Key, bytes]:
-        """The objects as bytes, for the region that all others are held against."""
-        return {key: bytes_of(made) for key, made in self.objects.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +169,8 @@ def _rows(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool
     places = _Places(here.values, there.values)
     for key in sorted({*here.objects, *there.objects}):
         old, new = here.objects.get(key, ABSENT), there.objects.get(key, ABSENT)
-        # Most objects are the same in all regions, which their bytes tell soonest.
-        if not isinstance(new, Absent) and here.as_bytes.get(key) == bytes_of(new):
-            continue
-        if places.alike(old, new):
+        # Most objects are the same in all regions.
+        if same(old, new) or places.alike(old, new):
             continue
         for change in changes(old, new, ""):
             if not places.explain(change):
