@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.kube import Object
-from components.parts import Part, parts, parts_like
+from components.parts import Part, apart, parts
 from regions.plan import RegionPlan
 from stacks.compare import Change, Key, keyed
 from stacks.diff import ADDED, REMOVED, Edit, grouped
@@ -49,9 +49,9 @@ class Step:
     refused: tuple[str, ...]
 
 
-def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
+def _objects(plan: RegionPlan | None, rendered: Iterable[Part]) -> dict[Key, Object]:
     """Everything of a region by key, AWS nouns among them."""
-    return keyed([*rendered, *nouns(plan)])
+    return keyed([*rendered, *nouns(plan)]) if plan else {}
 
 
 def step_of(edit: Edit) -> Step:
@@ -83,11 +83,9 @@ def steps(sides: Sides, rendered: Callable[[str], list[Part]]) -> list[Step]:
             if old == new:
                 continue
             after = rendered(region)
-            before = parts_like(old, new, after) if old and new else parts(old) if old else ()
-            yield (
-                region,
-                _objects(old, before) if old else {},
-                _objects(new, after) if new else {},
-            )
+            before = [*parts(old)] if old and not new else []
+            if old and new:
+                before, after = apart(old, new, after)
+            yield region, _objects(old, before), _objects(new, after)
 
     return [step_of(edit) for edit in grouped(pairs())]
