@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from stacks.history import scratch
 from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.places import directories
 from stacks.reviewing.comment import comment
@@ -34,9 +33,8 @@ def reviewed(args: Namespace, at: datetime) -> Review:
     Raises InputErrors where revision or region is not there.
     """
     specs, regions = directories(args)
-    with TemporaryDirectory(prefix="isoserve-") as scratch:
+    with scratch() as files:
         work = read_work(specs, regions, args.region, at)
-        files = Path(scratch)
         with made(work, (specs, regions), at.date()) as ours:
             sides = read_sides(work, args.base, specs, regions, args.region, at, files)
             return review(see(args, sides, ours, at, files))
