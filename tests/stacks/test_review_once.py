@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import operator
+import pickle
 import re
 from argparse import Namespace
 from collections import Counter
@@ -28,8 +29,8 @@ from model_specs.load import Model, Specs
 from regions import model_plan
 from regions.profile import RegionProfile
 from regions.resolve import resolve
-from stacks import compare
-from stacks.compare import changes, keyed, same
+from stacks import compare, history
+from stacks.compare import ABSENT, changes, keyed, same
 from stacks.review import reviewed
 from stacks.reviewing import sides
 from tests.examples import REGIONS, profiles, specs
@@ -56,6 +57,21 @@ def test_the_quick_comparison_finds_what_the_slow_one_finds(old: Made, data: st.
     with patch.object(compare, "_is_equal", operator.is_):  # now it looks into everything
         assert quick == repr([*changes(old, new, "")])
     assert same(old, new) == (repr(old) == repr(new)), "1, 1.0 and true are three values"
+
+
+def test_what_is_absent_is_told_apart_in_every_process() -> None:
+    assert pickle.loads(pickle.dumps(ABSENT)) is ABSENT, "null is a value, and so is a copy of it"
+
+
+@pytest.mark.parametrize("room", [0, 2**40])
+def test_what_a_revision_held_is_gone_at_the_end(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_ROOM_BYTES", room)
+    with history.scratch() as folder:
+        (folder / "a").write_text("a")
+        assert folder.stat().st_mode & 0o777 == 0o700, "specs are read by whom they belong to"
+    assert not folder.exists()
 
 
 # -- rendered once ---------------------------------------------------------------------------
