@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
 from stacks.outcome import InputErrors, refusal
 from stacks.tree import Tree, read_tree
 
+_IN_MEMORY: Final = Path("/dev/shm")
+_ROOM_BYTES: Final = 256 * 1024**2
+"""A thousand specs take 1 MB, this repository 10; a container has 64 MiB where nobody asks."""
+
 
 class BrokenBase(InputErrors):
     """A revision is there, and what it holds is refused."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for what a revision held, gone at the end; in memory where there is room, since
+    a disk takes longer to make a thousand small files than they take to read."""
+    room = os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free >= _ROOM_BYTES
+    with TemporaryDirectory(prefix="isoserve-", dir=_IN_MEMORY if room else None) as folder:
+        yield Path(folder)
 
 
 def _git(folder: Path, *words: str) -> bytes:

@@ -18,9 +18,9 @@ import sys
 from argparse import Namespace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from stacks.history import scratch
 from stacks.outcome import FINDINGS, OK, Outcome
 from stacks.places import directories
 from stacks.reviewing.by_base import handed_over
@@ -39,9 +39,8 @@ def reviewed(args: Namespace, at: datetime, judge: Judge | None = None) -> Revie
     Raises InputErrors where revision or region is not there.
     """
     specs, regions = directories(args)
-    with TemporaryDirectory(prefix="isoserve-") as scratch:
+    with scratch() as files:
         work = read_work(specs, regions, args.region, at)
-        files = Path(scratch)
         with made(work, (specs, regions), at.date()) as ours:
             sides = read_sides(work, args.base, specs, regions, args.region, at, files)
             known = judge or judge_of(args.base, specs)
@@ -62,8 +61,8 @@ def outcome(args: Namespace, at: datetime, judge: Judge) -> Outcome:
 def run(args: Namespace) -> Outcome:
     """Review and tell; where the program changes, what the base's says is told."""
     at, (specs, _) = moment_of(args), directories(args)
-    with TemporaryDirectory(prefix="isoserve-") as scratch:
-        said = handed_over(args, at, specs, Path(scratch))
+    with scratch() as files:
+        said = handed_over(args, at, specs, files)
     return outcome(args, at, said) if isinstance(said, Judge) else said
 
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from components.parts import Part, parts
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.source import Source
 from policies.waivers import Waivers, read_waivers
+from regions.plan import RegionPlan
 from stacks import parity
+from stacks.beside import Shared, shared
 from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
-from stacks.parity import Difference
+from stacks.parity import Compared, Difference, Rendering
 from stacks.places import project_root
 from stacks.policy import (
-    Judged,
     Judgement,
     RegionFindings,
     judgement,
-    judging,
+    pays_beside,
+    region_findings,
     waivers_file,
 )
 from stacks.preview_gate import Asked, Refusal, refusals
@@ -40,6 +44,7 @@ from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
 from stacks.reviewing.transitions import Finding, all_transitions
 from stacks.reviewing.waves import Waves, waves
 from stacks.reviewing.wishes import Wish
+from stacks.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +107,12 @@ class Seen:
         return frozenset(touched | {wish.id for wish in self.models})
 
 
-Rendered = Mapping[str, list[Part]]
-"""The work tree's Kubernetes parts by region."""
+Rendered = Callable[[str], list[Part]]
+"""The work tree's Kubernetes parts of a region; none where it is not planned."""
+Question = tuple[str, str]
+"""What is asked of a region that is planned, and its name."""
+Answer = RegionFindings | Compared
+_RULES, _PARITY = "rules", "parity"
 
 
 def _uses(side: Side) -> dict[str, list[Use]]:
@@ -167,38 +176,63 @@ def _judgement(
 class Made:
     """What is made of the work tree alone, while the base is still unread.
 
-    `places` are the directories of its specs and profiles, `rendered` the Kubernetes parts of each
-    region, each rendered once, `judged` what the rules say, where a region is planned.
+    `places` are the directories of its specs and profiles, `rendered` gives the Kubernetes parts of
+    a region, `answers` what rules and parity say, where a region is planned.
     """
 
     places: tuple[Path, Path]
     rendered: Rendered
-    judged: Judged | None
+    answers: Shared[Question, Answer] | None
+
+
+def _answers(
+    tree: Tree, plans: Mapping[str, RegionPlan], rendered: Rendered, regions: Path, today: date
+) -> Callable[[Question], Answer]:
+    """What answers a question about a region of a tree."""
+    import_module("stacks.recorded")  # the engine's packages, once for two processes
+    reference = parity.in_order(plans.values())[0]
+
+    @cache
+    def rendering(region: str) -> Rendering:
+        return parity.rendering(plans[region], tree.profiles[region], rendered(region))
+
+    def answer(question: Question) -> Answer:
+        what, region = question
+        if what == _PARITY:
+            return parity.compared(rendering(reference), rendering(region))
+        return region_findings(tree, plans[region], rendered(region), regions, today)
+
+    return answer
 
 
 @contextmanager
 def made(work: Side, places: tuple[Path, Path], today: date) -> Iterator[Made]:
-    """Render the work tree, and begin to judge it: the rules take longest of all."""
-    rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
-    if work.tree is None or not work.plans:
-        yield Made(places=places, rendered=rendered, judged=None)
+    """Begin to judge the work tree, which takes longest of all. Where there are two processes, each
+    renders what it needs, and once."""
+    plans, tree = work.plans, work.tree
+
+    @cache
+    def rendered(region: str) -> list[Part]:
+        return [*parts(plans[region])] if region in plans else []
+
+    if tree is None or not plans:
+        yield Made(places=places, rendered=rendered, answers=None)
         return
-    with judging(work.tree, work.plans, rendered.__getitem__, places[1], today) as judged:
-        yield Made(places=places, rendered=rendered, judged=judged)
+    answer = _answers(tree, plans, rendered, places[1], today)
+    # The short ones last, so that neither process waits long for the other.
+    questions = [*((_RULES, region) for region in plans)]
+    questions += [(_PARITY, region) for region in parity.in_order(plans.values())]
+    with shared(questions, answer, beside=pays_beside(tree, len(plans))) as answers:
+        yield Made(places=places, rendered=rendered, answers=answers)
 
 
-def _parity(work: Side, rendered: Rendered) -> Parity | None:
-    if work.tree is None or not work.plans:
+def _parity(found: Mapping[str, Compared]) -> Parity | None:
+    if not found:
         return None
-    profiles = work.tree.profiles
-    renderings = [
-        parity.rendering(plan, profiles[region], rendered[region])
-        for region, plan in work.plans.items()
-    ]
-    declared, undeclared = parity.compare(renderings)
+    declared, undeclared = parity.differences(found)
     return Parity(
-        objects=max(len(one.objects) for one in renderings),
-        regions=len(renderings),
+        objects=max(one.objects for one in found.values()),
+        regions=len(found),
         declared=declared,
         undeclared=undeclared,
     )
@@ -236,8 +270,11 @@ def see(
     passed = steps(unexpired(sides), rendered) if args.preview else []
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
-    alike = _parity(work, rendered)
-    findings = made.judged.results() if made.judged else {}
+    effected = effects.effects(sides, found, nodes)
+    on_the_way = [*all_transitions(sides, found), *side_by_side(sides)]
+    answers = made.answers.results() if made.answers else {}
+    findings = {r: one for (_, r), one in answers.items() if isinstance(one, RegionFindings)}
+    compared = {r: one for (_, r), one in answers.items() if isinstance(one, Compared)}
     said = _judgement(args, work, findings, regions, at.date(), scratch)
     change = program(sides, made.places, findings, at, said.waivers, judge)
     refused = () if change.reads_more else work.errors
@@ -254,11 +291,11 @@ def see(
         projects=wishes.projects(sides) if tree else [],
         regions=wishes.regions(sides) if tree else [],
         nodes=nodes,
-        effects=effects.effects(sides, found, nodes),
+        effects=effected,
         waves=waves(args.base, regions),
-        transitions=[*all_transitions(sides, found), *side_by_side(sides)],
+        transitions=on_the_way,
         judgement=said.judgement,
-        parity=alike,
+        parity=_parity(compared),
         previews=_previews(args.preview, [*found, *passed]),
         program=change,
     )
