@@ -24,7 +24,7 @@ from components.model_cache.monitor import monitor
 from components.synthetic_probe import objects as synthetic_probe
 from components.synthetic_probe import rules
 from model_specs.names import ANNOTATION_REGION
-from regions.model_plan import ServerPlan
+from regions.model_plan import JobPlan, ServerPlan
 from regions.plan import RegionPlan
 
 
@@ -164,28 +164,38 @@ def parts(plan: RegionPlan) -> Iterator[Part]:
         yield from (part for part in noun(plan) if part.objects)
 
 
-def _texts(plan: RegionPlan) -> dict[str, str]:
-    """Each model's whole plan as text, by id."""
-    servers = {row.workload.id: repr(row) for row in plan.servers}
-    return servers | {row.workload.id: repr(row) for row in plan.jobs}
+def _by_model(plan: RegionPlan) -> dict[str, ServerPlan | JobPlan]:
+    rows: tuple[ServerPlan | JobPlan, ...] = (*plan.servers, *plan.jobs)
+    return {row.workload.id: row for row in rows}
 
 
-def parts_like(plan: RegionPlan, other: RegionPlan, rendered: Iterable[Part]) -> Iterator[Part]:
-    """The same as `parts`, in another order: models planned alike are taken from `rendered`.
+def _is_alike(row: ServerPlan | JobPlan, other: ServerPlan | JobPlan | None) -> bool:
+    """Whether two plans of a model say the same. Where a person wrote a value of any type, and
+    where it is a float, texts are compared too: == takes true for 1, and 1.0 for both."""
+    if row != other:
+        return False
+    free = [(one.probe, one.slo) for one in (row, other) if isinstance(one, ServerPlan)]
+    return len({*map(repr, free)}) <= 1
 
-    `rendered` are the parts of `other`, a plan of the same region. Texts of plans are compared
-    because == takes true for 1 in what a person wrote.
+
+def apart(
+    plan: RegionPlan, other: RegionPlan, rendered: Iterable[Part]
+) -> tuple[list[Part], list[Part]]:
+    """The parts of two plans of a region, without those of models that both plan alike.
+
+    `rendered` are the parts of `other`, of which a model's follow from its plan and the region's
+    facts.
     """
     alike: set[str] = set()
     if repr(facts(plan)) == repr(facts(other)):
-        before = _texts(other)
-        alike = {name for name, text in _texts(plan).items() if before.get(name) == text}
+        others = _by_model(other)
+        rows = _by_model(plan).items()
+        alike = {name for name, row in rows if _is_alike(row, others.get(name))}
     fresh = replace(
         plan,
         servers=tuple(row for row in plan.servers if row.workload.id not in alike),
         jobs=tuple(row for row in plan.jobs if row.workload.id not in alike),
     )
-    yield from (part for part in rendered if part.model in alike)
-    for noun in NOUNS:
-        found = noun(fresh if noun in _OF_MODELS else plan)
-        yield from (part for part in found if part.objects)
+    made = (part for noun in NOUNS for part in noun(fresh if noun in _OF_MODELS else plan))
+    theirs = [part for part in rendered if part.model not in alike]
+    return [part for part in made if part.objects], theirs

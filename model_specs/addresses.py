@@ -41,7 +41,7 @@ def check_pinned(image: str) -> str:
         why = f"an image is pinned as registry/name@sha256:<64 hex digits>, got {shown(image)}"
         raise refuse("E324", f"{why}; resolve the tag to its digest")
     host, _, port = found[1].partition("/")[0].partition(":")
-    if _pulls_from_itself(host) or int(port or 1) not in range(1, 65_536):
+    if leads_to_itself(host) or int(port or 1) not in range(1, 65_536):
         why = f"no registry of others is at {found[1].partition('/')[0]}, got {shown(image)}"
         raise refuse("E325", f"{why}; name a registry that every region reaches")
     return found[1] + found[2]
@@ -52,8 +52,8 @@ def image_host(image: str) -> str:
     return image.partition("/")[0]
 
 
-def _pulls_from_itself(host: str) -> bool:
-    """Whether a host is the pulling node itself or its link, whose 169.254.169.254 gives keys."""
+def leads_to_itself(host: str) -> bool:
+    """Whether a host is whoever asks it, or its link, whose 169.254.169.254 gives keys."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -189,7 +189,7 @@ class ProbeRequest(Part):
 class Expectation(Part):
     """What makes the answer right."""
 
-    status: Annotated[int, Field(ge=100, le=599)] = 200
+    status: Annotated[int, Field(ge=200, le=299)] = 200
     """HTTP status."""
     json_path: JsonPath = ""
     """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""

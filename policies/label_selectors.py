@@ -20,8 +20,10 @@ _PARTS: Final = frozenset({"matchExpressions", "matchLabels"})
 
 def _expressions(selector: Selector) -> Iterable[Mapping[str, Any]]:
     """Its expressions. Raises ValueError for what no selector has: a judge must not guess."""
-    strange = set(selector) - _PARTS
     found = selector.get("matchExpressions") or ()
+    if not found and selector.keys() <= _PARTS:
+        return ()
+    strange = set(selector) - _PARTS
     strange |= {str(one.get("operator")) for one in found} - set(_OPERATORS)
     if strange:
         raise ValueError(f"a label selector has no {', '.join(sorted(strange))}")
@@ -30,8 +32,10 @@ def _expressions(selector: Selector) -> Iterable[Mapping[str, Any]]:
 
 def takes(selector: Selector, labels: Labels) -> bool:
     """Whether it takes something with these labels; one without conditions takes all."""
-    same = selector.get("matchLabels") or {}
-    return all(labels.get(key) == value for key, value in same.items()) and all(
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    return all(
         _OPERATORS[one["operator"]](one["key"], labels, one.get("values") or ())
         for one in _expressions(selector)
     )

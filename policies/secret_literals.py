@@ -62,6 +62,8 @@ def _kind(character: str) -> int:
 def _random(text: str) -> bool:
     """Whether it holds a word that nobody typed: long, of all kinds of characters, no pattern."""
     for word in _WORD.findall(_KNOWN_HASH.sub("", text)):
+        if word == word.lower():  # no capitals: a digest in hexadecimal, a long name
+            continue
         kinds = [_kind(character) for character in word]
         changes = sum(one != other for one, other in pairwise(kinds))
         if {*kinds} == {0, 1, 2} and changes > _CHANGES * len(kinds):

@@ -41,13 +41,13 @@ _LEAVES: Final = frozenset({bool, float, int, str, type(None)})
 """Types of values that hold no others; a test of each for Mapping takes longer than all else."""
 
 
-def _may_hold_names(values: Block) -> bool:
+def _may_hold_names(values: dict[str, Any]) -> bool:
     """Whether one of the fields that `_named` looks for may stand in it, read as bytes at once."""
     try:
-        text = marshal.dumps(dict(values), 2)
+        text = marshal.dumps(values, 2)
     except ValueError:  # something in it is no plain value
         return True
-    return any(field in text for field in _FIELDS)
+    return any(map(text.__contains__, _FIELDS))
 
 
 def _named(values: Block) -> Iterator[tuple[str, str]]:

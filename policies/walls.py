@@ -64,7 +64,7 @@ def selects(policy: Resource, pods: PodSet, direction: str) -> bool:
     """Whether a policy bounds these pods in one direction."""
     return (
         policy.namespace == pods.namespace
-        and direction in directions(policy)
+        and direction in (policy.spec.get("policyTypes") or directions(policy))
         and takes(policy.spec.get("podSelector") or {}, pods.labels)
     )
 

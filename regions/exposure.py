@@ -11,7 +11,12 @@ its own documentation.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from model_specs.part import Part
+from regions.offers import LABEL_KEY
 
 EXPOSURES: Final = ("internal", "public")
 """The two gateways, by name."""
@@ -64,6 +69,23 @@ SIDES: Final[dict[str, dict[str, str]]] = {
     },
 }  # fmt: skip
 """By annotation, on which side each of its values puts a load balancer."""
+
+
+class Exposure(Part):
+    """How one of the two gateways is given its address."""
+
+    annotations: dict[Annotated[str, Field(pattern=LABEL_KEY)], str] = Field(default={})
+    """Annotations of the load balancer's Service, over those of the provider (see
+    `balancer_annotations`), rendered as the Gateway's spec.infrastructure.annotations."""
+
+
+class Gateways(Part):
+    """The two gateways."""
+
+    internal: Exposure = Exposure()
+    """Permissive models, without sign-in: its address must be reached from the inside only."""
+    public: Exposure = Exposure()
+    """Public models, from the internet."""
 
 
 def balancer_annotations(provider: str, name: str, own: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.names import RESERVED
+from model_specs.errors import refuse, shown
+from model_specs.names import GATEWAY_NAMESPACE, RESERVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,9 @@ TAKEN: Final[dict[str, Owner]] = {
     "amazon-guardduty": Owner(
         name="Amazon GuardDuty's agent",
         source="docs.aws.amazon.com/guardduty: eks-runtime-monitoring-guardduty-agent",
+    ),
+    "argo-rollouts": Owner(
+        name="Argo Rollouts", source="argo-rollouts.readthedocs.io: installation"
     ),
     "argocd": Owner(name="Argo CD", source="argo-cd.readthedocs.io: getting_started"),
     "calico-system": Owner(name="Calico", source="docs.tigera.io/calico: getting-started"),
@@ -51,6 +55,8 @@ TAKEN: Final[dict[str, Owner]] = {
     ),
     "istio-system": Owner(name="Istio", source="istio.io/latest/docs/setup/install"),
     "karpenter": Owner(name="Karpenter", source="aws/karpenter-provider-aws: Makefile"),
+    "knative-serving": Owner(name="Knative", source="knative.dev/docs/install/yaml-install"),
+    "linkerd": Owner(name="Linkerd", source="linkerd.io/2/reference/cli/install"),
     "keda": Owner(name="KEDA", source="keda.sh/docs/2.21/deploy"),
     "kyverno": Owner(name="Kyverno", source="kyverno.io/docs/installation"),
     "local-path-storage": Owner(
@@ -78,6 +84,7 @@ TAKEN: Final[dict[str, Owner]] = {
         source="gateway.envoyproxy.io/docs/tasks/traffic/global-rate-limit",
     ),
     "rook-ceph": Owner(name="Rook", source="rook.io/docs: Getting-Started/quickstart"),
+    "velero": Owner(name="Velero", source="velero.io/docs: basic-install"),
     "tigera-operator": Owner(name="Calico", source="docs.tigera.io/calico: getting-started"),
 }
 """By namespace: what the add-ons of a cluster, and what clusters usually bring along, live in.
@@ -85,12 +92,21 @@ TAKEN: Final[dict[str, Owner]] = {
 Those that begin with `default`, `kube`, `system` or `isoserve` no project may have anyway
 (model_specs.names.RESERVED)."""
 PREFIXES: Final[dict[str, Owner]] = {
+    "cattle-": Owner(name="Rancher", source="ranchermanager.docs.rancher.com: helm install"),
     "openshift-": Owner(name="OpenShift", source="docs.openshift.com: working with projects"),
 }
 """By beginning: the same."""
 _OF_OPERATORS: Final = "-system"
 """Source: kubernetes-sigs/kubebuilder, config/default/kustomization.yaml (namespace: NAME-system).
 A project may be named so: it is its own there."""
+
+
+def check_proxies(namespace: str) -> str:
+    """A namespace of the gateways' proxies. Raises PydanticCustomError (E371) for one of others."""
+    if namespace.split("-")[0] in RESERVED and namespace != GATEWAY_NAMESPACE:
+        why = f"all models let in whoever is there, got {shown(namespace)}"
+        raise refuse("E371", f"{why}; give the gateways' proxies a namespace of their own")
+    return namespace
 
 
 def owner_of(name: str, here: Mapping[str, str]) -> str:

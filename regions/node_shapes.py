@@ -40,6 +40,8 @@ def _needs(row: MachineType, replicas: int) -> tuple[int, int]:
 
 def _wrong_gpus(shape: InstanceShape, row: MachineType, replicas: int) -> str:
     wanted = replicas * row.gpus
+    if shape.gpus and not wanted:
+        return f"{row.name} has no GPUs, which its nodes would pay for, got {shape}"
     if wanted and shape.gpu != row.gpu:
         return f"{row.name} has GPUs of kind {row.gpu}, got {shape}"
     return f"{replicas} x {row.name} take {wanted} GPUs, got {shape}" if wanted > shape.gpus else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, Self
@@ -44,12 +45,31 @@ def _check_once(values: Sequence[Any]) -> Any:
 Once = AfterValidator(_check_once)
 
 
+_DEAREST_USD: Final = 10_000
+_CHEAPEST_USD: Final = 0.001
+"""Bounds of what a node may cost an hour: below and above them stands a slip of the pen."""
+Usd = Annotated[float, Field(ge=_CHEAPEST_USD, le=_DEAREST_USD)]
+_OWN_TAINTS: Final = re.compile(
+    r"(node(\.cloudprovider)?\.kubernetes\.io|isoserve\.dev)/.*"
+    r"|node-role\.kubernetes\.io/(control-plane|master)"
+)
+"""Kubernetes' own keys say that a node is broken, drained or a control plane.
+Source: kubernetes.io, "Well-Known Labels, Annotations and Taints"."""
+
+
+def _check_taint(key: str) -> str:
+    if _OWN_TAINTS.fullmatch(key):
+        why = f"this taint keeps pods away for the cluster or for us, got {shown(key)}"
+        raise refuse("E371", f"{why}; give these nodes a taint of your own")
+    return key
+
+
 class Price(Part):
     """US dollars per node and hour, and the day they were looked up."""
 
-    on_demand: Annotated[float, Field(gt=0)] | None
+    on_demand: Usd | None
     """On-demand, or the accounting price of an own machine; null is unknown."""
-    spot: Annotated[float, Field(gt=0)] | None
+    spot: Usd | None
     """Typical spot price; null is unknown or not offered."""
     as_of: Annotated[date, AfterValidator(_check_day)]
     """The day."""
@@ -74,7 +94,7 @@ class Nodes(Part):
 class Taint(Part):
     """A taint (effect NoSchedule) that somebody else puts on nodes."""
 
-    key: Annotated[str, Field(pattern=LABEL_KEY)]
+    key: Annotated[str, Field(pattern=LABEL_KEY), AfterValidator(_check_taint)]
     """Its key."""
     value: Annotated[str, Field(pattern=LABEL_VALUE)] = ""
     """Its value; empty is any."""

@@ -25,8 +25,9 @@ from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
 from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
-from regions.exposure import EXPOSURES, misdirects
+from regions.exposure import EXPOSURES, Gateways, misdirects
 from regions.machines import MACHINES
+from regions.namespaces import check_proxies
 from regions.networks import MOST_NETWORKS, check_any_network
 from regions.node_shapes import misfits
 from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, Once
@@ -34,7 +35,9 @@ from regions.profile_files import misnamed, unprintable, unread_profiles
 from regions.reachable import Reachable
 from regions.registry import Registry
 from regions.urls import (
+    FILE_PATH,
     address_of,
+    check_host,
     check_https,
     check_page,
     check_url,
@@ -102,7 +105,6 @@ def _check_some(values: Sequence[Any]) -> Any:
     return values
 
 
-Annotations = dict[Annotated[str, Field(pattern=LABEL_KEY)], str]
 Labels = dict[Annotated[str, Field(pattern=LABEL_KEY)], Annotated[str, Field(pattern=LABEL_VALUE)]]
 
 
@@ -124,7 +126,7 @@ class Cluster(Part):
 
     name: Annotated[str, Field(pattern=_CLUSTER)]
     """EKS cluster name, or the on-prem cluster's own."""
-    kubeconfig: Annotated[str, Field(min_length=1)]
+    kubeconfig: Annotated[str, Field(min_length=1, pattern=FILE_PATH)]
     """Path of the kubeconfig, from the project's root or absolute."""
     context: Annotated[str, Field(pattern=r"^[!-~]+$")]
     """Context in it; the provider never uses the current one."""
@@ -156,9 +158,9 @@ class Account(Part):
     """The only account the provider may touch."""
     profile: str
     """Profile in the shared config; empty uses the caller's environment credentials."""
-    config_file: str
+    config_file: Annotated[str, Field(pattern=FILE_PATH)]
     """Shared config with the profile's endpoint_url, where there is one; empty is AWS's own."""
-    credentials_file: str
+    credentials_file: Annotated[str, Field(pattern=FILE_PATH)]
     """Shared credentials; empty is AWS's own."""
     subnet_ids: Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[a-z0-9-]+$")], ...], Once]
     """Private subnets for node groups, two zones or more; empty on-prem."""
@@ -183,23 +185,6 @@ class SignIn(Part):
     """Where the signing keys are."""
     audience: Annotated[str, Field(min_length=1)]
     """The `aud` claim."""
-
-
-class Exposure(Part):
-    """How one of the two gateways is given its address."""
-
-    annotations: Annotations = Field(default={})
-    """Annotations of the load balancer's Service, over those of the provider (see
-    regions.exposure), rendered as the Gateway's spec.infrastructure.annotations."""
-
-
-class Gateways(Part):
-    """The two gateways."""
-
-    internal: Exposure = Exposure()
-    """Permissive models, without sign-in: its address must be reached from the inside only."""
-    public: Exposure = Exposure()
-    """Public models, from the internet."""
 
 
 class RegionProfile(Part):
@@ -234,7 +219,9 @@ class RegionProfile(Part):
     gateways: Gateways = Gateways()
     """How the gateways are exposed."""
     proxy_namespaces: Annotated[
-        tuple[Annotated[str, Field(pattern=_NAMESPACE)], ...], AfterValidator(_check_some), Once
+        tuple[Annotated[str, Field(pattern=_NAMESPACE), AfterValidator(check_proxies)], ...],
+        AfterValidator(_check_some),
+        Once,
     ] = ("envoy-gateway-system",)
     """Namespaces where the gateways' proxies (Envoy's pods) stand: the controller's own, or
     isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""
@@ -255,7 +242,9 @@ class RegionProfile(Part):
     runbook_url: Annotated[str, AfterValidator(check_page)]
     """The page whose sections are named like the alerts."""
     image_hosts: Annotated[
-        tuple[Annotated[str, Field(pattern=_IMAGE_HOST)], ...], AfterValidator(_check_some), Once
+        tuple[Annotated[str, Field(pattern=_IMAGE_HOST), AfterValidator(check_host)], ...],
+        AfterValidator(_check_some),
+        Once,
     ]
     """The registries whose images may run here: specs', the runtime catalogue's and our own."""
     reachable: Annotated[tuple[Reachable, ...], Field(max_length=_MOST_REACHABLE)] = ()

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from model_specs.addresses import leads_to_itself
 from model_specs.errors import refuse, shown
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -18,6 +19,9 @@ _SERVER: Final = re.compile(
     re.IGNORECASE,
 )
 """A name or an address, and perhaps a port."""
+FILE_PATH: Final = r"^([A-Za-z0-9_.~/@+]([A-Za-z0-9_.~/@+ -]*[A-Za-z0-9_.~/@+-])?)?$"
+"""A path, or nothing. The engine's Kubernetes provider would take a text of any other form for the
+kubeconfig itself, with whatever cluster and program stand in it."""
 _SERVICE: Final = re.compile(
     r"(?:[a-z0-9-]+\.)?[a-z0-9-]+\.([a-z0-9-]+)\.svc(\.cluster\.local)?\.?"
 )
@@ -33,9 +37,18 @@ def _split(text: str) -> SplitResult:
         raise ValueError("it is http or https, a host, a port and a path")
     if not _SERVER.fullmatch(url.netloc):
         raise ValueError("its host is a name or an address")
+    if leads_to_itself(url.hostname or ""):
+        raise ValueError("whoever opens it would ask itself, or a metadata service")
     if url.port == 0:
         raise ValueError("ports are 1 to 65535")
     return url
+
+
+def check_host(host: str) -> str:
+    """A registry's host and port. Raises PydanticCustomError (E371) for a node's own."""
+    if leads_to_itself(host.partition(":")[0]):
+        raise refuse("E371", f"no registry of others, got {shown(host)}; name one that nodes reach")
+    return host
 
 
 def check_url(text: str) -> str:

@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar
 
+NameT = TypeVar("NameT", bound=Hashable)
 DoneT = TypeVar("DoneT")
 Attempt = tuple[DoneT | None, Exception | None]
 _BYTES: Final = 2
 """Of a name's place in the pipe, which holds 32,768 of them; a read of so few is not divided."""
 
 
-def _attempt(work: Callable[[str], DoneT], name: str) -> Attempt[DoneT]:
+def _attempt(work: Callable[[NameT], DoneT], name: NameT) -> Attempt[DoneT]:
     try:
         return work(name), None
     except Exception as error:
         return None, error
 
 
-class Shared(Generic[DoneT]):
+class Shared(Generic[NameT, DoneT]):
     """Work that is done once for each name, by this process or by one beside it."""
 
-    def __init__(self, names: Sequence[str], work: Callable[[str], DoneT]) -> None:
+    def __init__(self, names: Sequence[NameT], work: Callable[[NameT], DoneT]) -> None:
         self._names = names
         self._work = work
         self._process: Any = None
@@ -38,7 +39,7 @@ class Shared(Generic[DoneT]):
         os.write(put, b"".join(at.to_bytes(_BYTES, "big") for at in range(len(names))))
         os.close(put)
 
-    def _done_here(self) -> dict[str, Attempt[DoneT]]:
+    def _done_here(self) -> dict[NameT, Attempt[DoneT]]:
         """What names give that neither process has taken, till none is left."""
         found = {}
         while place := os.read(self._waiting, _BYTES):
@@ -64,7 +65,7 @@ class Shared(Generic[DoneT]):
         self._process.start()
         answer.close()
 
-    def results(self) -> dict[str, DoneT]:
+    def results(self) -> dict[NameT, DoneT]:
         """What every name gives, in the order of the names. To be asked for once.
 
         Raises what the work raised, for the first name for which it did.
@@ -73,7 +74,7 @@ class Shared(Generic[DoneT]):
         if self._answer is not None:
             with suppress(Exception):
                 done |= self._answer.recv()
-        found: dict[str, DoneT] = {}
+        found: dict[NameT, DoneT] = {}
         for name in self._names:
             result, error = done[name] if name in done else _attempt(self._work, name)
             if error is not None:
@@ -92,8 +93,8 @@ class Shared(Generic[DoneT]):
 
 @contextmanager
 def shared(
-    names: Sequence[str], work: Callable[[str], DoneT], *, beside: bool
-) -> Iterator[Shared[DoneT]]:
+    names: Sequence[NameT], work: Callable[[NameT], DoneT], *, beside: bool
+) -> Iterator[Shared[NameT, DoneT]]:
     """Work for each name. With `beside` it begins at once in a second process, while this one does
     something else; without, when its results are asked for."""
     found = Shared(names, work)

@@ -18,6 +18,9 @@ class Absent:
     def __repr__(self) -> str:
         return "(absent)"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # the one that there is, in every process
+
 
 ABSENT: Final = Absent()
 NAMES: Final = ("name", "id", "address")
@@ -120,7 +123,7 @@ def same(old: Object | Absent, new: Object | Absent) -> bool:
     if isinstance(old, Absent) or isinstance(new, Absent):
         return False
     # The second format has neither references nor interned strings: equal values, equal bytes.
-    return marshal.dumps(old, 2) == marshal.dumps(new, 2)
+    return old == new and marshal.dumps(old, 2) == marshal.dumps(new, 2)
 
 
 def _is_equal(old: Any, new: Any) -> bool:

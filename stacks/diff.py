@@ -6,8 +6,6 @@ import json
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from components.kube import Object
@@ -16,7 +14,7 @@ from components.parts import parts
 from model_specs.errors import SpecErrors
 from regions.resolve import resolve
 from stacks.compare import ABSENT, Change, Key, changes, keyed, plain, same, shown
-from stacks.history import tree_at
+from stacks.history import scratch, tree_at
 from stacks.outcome import FINDINGS, OK, InputErrors, Outcome, count
 from stacks.places import directories
 from stacks.tree import Tree, moment_of, read_tree
@@ -125,8 +123,8 @@ def run(args: Namespace) -> Outcome:
     specs, regions = directories(args)
     at = moment_of(args)
     work = read_tree(specs, regions, args.region).wanted_at(at)
-    with TemporaryDirectory(prefix="isoserve-") as scratch:
-        base = tree_at(args.base, specs, regions, Path(scratch))
+    with scratch() as files:
+        base = tree_at(args.base, specs, regions, files)
         base = base.wanted_at(at) if base else None
         both = sorted({*work.profiles, *(base.profiles if base and not args.region else ())})
         found = edits(base, work, both)

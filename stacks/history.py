@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
 from stacks.outcome import InputErrors, refusal
 from stacks.tree import Tree, read_tree
 
+_IN_MEMORY: Final = Path("/dev/shm")
+_ROOM_BYTES: Final = 256 * 1024**2
+"""A thousand specs take 1 MB, this repository 10; a container has 64 MiB where nobody asks."""
+
 
 class BrokenBase(InputErrors):
     """A revision is there, and what it holds is refused."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for what a revision held, gone at the end; in memory where there is room, since
+    a disk takes longer to make a thousand small files than they take to read."""
+    room = os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free >= _ROOM_BYTES
+    with TemporaryDirectory(prefix="isoserve-", dir=_IN_MEMORY if room else None) as folder:
+        yield Path(folder)
 
 
 def _git(folder: Path, *words: str) -> bytes:
@@ -73,14 +91,23 @@ def top_of(folder: Path) -> Path:
 def changed_files(revision: str, folder: Path) -> tuple[Path, tuple[str, ...]]:
     """The top of the repository around `folder`, and every file in it that differs from a revision.
 
-    Files that git does not know yet count, those that it ignores do not. Raises InputErrors when
-    there is no such revision.
+    Files that git does not know yet count, those that it ignores do not; a submodule counts
+    whatever its settings say. Raises InputErrors when there is no such revision.
     """
     top = top_of(folder)
-    told = ("diff", "--name-only", "--no-renames", "-z", "--end-of-options", revision, "--")
+    exact = ("--no-renames", "--ignore-submodules=none", "--no-ext-diff", "-z")
+    told = ("diff", "--name-only", *exact, "--end-of-options", revision, "--")
     new = ("ls-files", "--others", "--exclude-standard", "-z")
     names = (_git(top, *told) + _git(top, *new)).decode(errors="surrogateescape").split("\0")
     return top, tuple(sorted({*names} - {""}))
+
+
+def linked(top: Path) -> tuple[str, ...]:
+    """Where the links of the repository at `top` lead within it, by path from there."""
+    rows = _git(top, "ls-files", "--stage", "-z").decode(errors="surrogateescape").split("\0")
+    links = [row.partition("\t")[2] for row in rows if row.startswith("120000 ")]
+    found = (Path(os.path.realpath(top / link)) for link in links)
+    return tuple(sorted(str(path.relative_to(top)) for path in found if path.is_relative_to(top)))
 
 
 def unpacked(revision: str, folder: Path, target: Path) -> Path:

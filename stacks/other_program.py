@@ -1,8 +1,9 @@
 """What the program of this tree makes and says, told to the program of another tree.
 
 `python -m stacks.other_program` reads a question from stdin and writes the answer to stdout, both
-JSON. A review asks the base's program so: in a process of its own, without credentials, it renders
-the base's specs, and judges by the base's rules and waivers what the other program rendered.
+JSON. The base's program, which reviews, asks that of the work tree so: in a process of its own,
+without credentials, it renders the specs of both sides, and says what its own rules refuse of the
+work tree's.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from typing import Any
 
 from model_specs.errors import SpecErrors
 from policies.catalogue import RULES
-from policies.facts import facts_of
+from policies.facts import Facts, facts_of
 from policies.judge import judge
 from policies.resources import Resource
-from policies.waivers import read_waivers
-from stacks.policy import resources, waivers_file
+from policies.rule import MANDATORY
+from policies.waivers import Waivers, read_waivers
+from stacks.policy import resources
 from stacks.tree import read_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """One finding of the other program's rules; `text` says place, rule and what is wrong."""
+    """One mandatory finding of some program's rules; `text` says place and what is wrong."""
 
     region: str
     rule: str
@@ -51,50 +53,55 @@ def of_row(row: dict[str, Any]) -> Resource:
     return Resource(**row)
 
 
-def _rendered(
-    specs: Path, regions: Path, wanted: list[str], at: datetime, root: Path
-) -> dict[str, list[dict[str, Any]]]:
-    known = [region for region in wanted if (regions / f"{region}.yaml").is_file()]
-    tree = read_tree(specs, regions, known).wanted_at(at) if known else None
-    plans = tree.plans() if tree else []
-    return {plan.region: [*map(to_row, resources(plan, root))] for plan in plans}
-
-
-def _refused(
-    specs: Path, regions: Path, found: dict[str, list[dict[str, Any]]], at: datetime
-) -> Iterable[Refused]:
-    """What this tree's rules say of resources that were made of other specs and profiles."""
-    tree = read_tree(specs, regions, list(found)).wanted_at(at)
-    waivers = read_waivers(waivers_file())
-    for region, rows in found.items():
-        facts = facts_of(tree.specs, tree.profiles[region], regions, region, at.date())
-        for finding in judge([*map(of_row, rows)], facts, RULES, waivers).findings:
-            yield Refused(
-                region=region,
-                rule=finding.rule,
-                resource=finding.resource,
-                text=str(finding.place),
+def _answered(
+    place: dict[str, Any], at: datetime, root: Path, judge_by: Waivers | None
+) -> tuple[dict[str, list[dict[str, Any]]], list[Refused]]:
+    """What this tree's program makes of specs and profiles, and what its own rules refuse of it."""
+    specs, regions = Path(place["specs"]), Path(place["regions"])
+    known = [region for region in place["wanted"] if (regions / f"{region}.yaml").is_file()]
+    if not known:
+        return {}, []
+    tree = read_tree(specs, regions, known).wanted_at(at)
+    rendered: dict[str, list[dict[str, Any]]] = {}
+    found: list[Refused] = []
+    for plan in tree.plans():
+        made = resources(plan, root)
+        rendered[plan.region] = [*map(to_row, made)]
+        if judge_by is not None:
+            facts = facts_of(
+                tree.specs, tree.profiles[plan.region], regions, plan.region, at.date()
             )
+            found += refusals(made, facts, judge_by)
+    return rendered, found
+
+
+def refusals(made: Iterable[Resource], facts: Facts, waivers: Waivers) -> list[Refused]:
+    """What this tree's rules refuse of resources that any program made."""
+    return [
+        Refused(
+            region=facts.region,
+            rule=finding.rule,
+            resource=finding.resource,
+            text=str(finding.place),
+        )
+        for finding in judge([*made], facts, RULES, waivers).findings
+        if finding.level == MANDATORY
+    ]
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a question; what cannot be read or planned is told in `unread`."""
-    at = datetime.fromisoformat(question["at"])
-    unread: list[str] = []
-    rendered: dict[str, list[dict[str, Any]]] = {}
+    """The answer to a question; what cannot be read or planned is told in `unread`, by side."""
+    at, root = datetime.fromisoformat(question["at"]), Path(question["root"])
+    rendered: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    unread: dict[str, list[str]] = {}
     refused: list[Refused] = []
-    ours, theirs = question["rendered"], question["judged"]
-    try:
-        rendered = _rendered(
-            Path(ours["specs"]), Path(ours["regions"]), ours["wanted"], at, Path(question["root"])
-        )
-    except SpecErrors as errors:
-        unread += [str(error) for error in errors.errors]
-    try:
-        found = theirs["resources"]
-        refused = [*_refused(Path(theirs["specs"]), Path(theirs["regions"]), found, at)]
-    except SpecErrors as errors:
-        unread += [str(error) for error in errors.errors]
+    for side, place in question["sides"].items():
+        waivers = read_waivers(Path(question["waivers"])) if side == question["judged"] else None
+        try:
+            rendered[side], said = _answered(place, at, root, waivers)
+            refused += said
+        except SpecErrors as errors:
+            unread[side] = [str(error) for error in errors.errors]
     return {
         "rendered": rendered,
         "refused": [asdict(one) for one in refused],

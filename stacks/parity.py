@@ -154,12 +154,22 @@ class _Places:
         return len(there) in ends
 
 
-def _pair(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool]]:
-    """Every change against the reference that no place explains, and whether it is declared."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One region against the reference: how many objects it has, and every change that no place
+    explains, with whether it is declared."""
+
+    objects: int
+    rows: list[tuple[Key, Change, bool]]
+
+
+def _rows(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool]]:
+    if here is there:
+        return
     places = _Places(here.values, there.values)
     for key in sorted({*here.objects, *there.objects}):
         old, new = here.objects.get(key, ABSENT), there.objects.get(key, ABSENT)
-        # Most objects are the same in all regions, which their bytes tell soonest.
+        # Most objects are the same in all regions.
         if same(old, new) or places.alike(old, new):
             continue
         for change in changes(old, new, ""):
@@ -168,29 +178,42 @@ def _pair(here: Rendering, there: Rendering) -> Iterator[tuple[Key, Change, bool
                 yield key, change, row is not None
 
 
-def _lacking(one: Rendering) -> tuple[int, str]:
-    return len(one.plan.gaps) + len(one.plan.downgrades), one.plan.region
+def compared(reference: Rendering, other: Rendering) -> Compared:
+    """Hold a region against the reference, which may be itself."""
+    return Compared(objects=len(other.objects), rows=[*_rows(reference, other)])
 
 
-def compare(renderings: list[Rendering]) -> tuple[int, list[Difference]]:
-    """The number of declared differences, and all that nothing declares.
+def _lacking(plan: RegionPlan) -> tuple[int, str]:
+    return len(plan.gaps) + len(plan.downgrades), plan.region
 
-    Every region is held against the one that lacks least.
-    """
-    ordered = sorted(renderings, key=_lacking)
-    reference, others = ordered[0], ordered[1:]
-    number = 0
-    found: dict[tuple[Key, str], dict[str, Any]] = {}
-    for other in others:
-        for key, change, is_declared in _pair(reference, other):
+
+def in_order(plans: Iterable[RegionPlan]) -> list[str]:
+    """Names of regions; every one is held against the first, which lacks least."""
+    return [plan.region for plan in sorted(plans, key=_lacking)]
+
+
+def differences(found: Mapping[str, Compared]) -> tuple[int, list[Difference]]:
+    """The number of declared differences, and all that nothing declares; by region, in order."""
+    number, reference = 0, next(iter(found))
+    undeclared: dict[tuple[Key, str], dict[str, Any]] = {}
+    for region, one in found.items():
+        for key, change, is_declared in one.rows:
             if is_declared:
                 number += 1
                 continue
-            row = found.setdefault((key, change.path), {reference.plan.region: change.old})
-            row[other.plan.region] = change.new
+            row = undeclared.setdefault((key, change.path), {reference: change.old})
+            row[region] = change.new
     return number, [
-        Difference(key=key, path=path, values=values) for (key, path), values in found.items()
+        Difference(key=key, path=path, values=values) for (key, path), values in undeclared.items()
     ]
+
+
+def compare(renderings: Iterable[Rendering]) -> tuple[int, list[Difference]]:
+    """The number of declared differences between regions, and all that nothing declares."""
+    by_region = {one.plan.region: one for one in renderings}
+    order = in_order(one.plan for one in by_region.values())
+    reference = by_region[order[0]]
+    return differences({region: compared(reference, by_region[region]) for region in order})
 
 
 def _said(value: Any) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,7 +18,7 @@ from policies.judge import Finding, Verdict, excepted, findings_of
 from policies.resources import Resource, of_object
 from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
-from stacks.beside import Shared, shared
+from stacks.beside import shared
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
 from stacks.places import directories, project_root
 from stacks.tree import Tree, moment_of, read_tree
@@ -58,10 +57,6 @@ class RegionFindings:
     resources: int
     said: list[Finding]
     recorded: list[Resource]
-
-
-Judged = Shared[RegionFindings]
-"""Findings by region, as two processes find them."""
 
 
 def without_models(plan: RegionPlan) -> RegionPlan:
@@ -108,26 +103,10 @@ def region_findings(
     return RegionFindings(resources=len(found), said=said, recorded=recorded)
 
 
-@contextmanager
-def judging(
-    tree: Tree,
-    plans: Mapping[str, RegionPlan],
-    rendered: Callable[[str], Iterable[Part]],
-    regions: Path,
-    today: date,
-) -> Iterator[Judged]:
-    """Judge plans of `tree` by region, in a second process too where that is quicker.
-
-    `rendered` gives a region's parts, `regions` is the directory of the tree's profiles.
-    """
-    models, cores = len(tree.specs.models), len(os.sched_getaffinity(0))
-
-    def one(region: str) -> RegionFindings:
-        return region_findings(tree, plans[region], rendered(region), regions, today)
-
-    beside = len(plans) > 1 and cores > 1 and models * len(plans) >= _BESIDE_FROM
-    with shared([*plans], one, beside=beside) as found:
-        yield found
+def pays_beside(tree: Tree, regions: int) -> bool:
+    """Whether a second process saves more time than it costs where regions are judged."""
+    cores, models = len(os.sched_getaffinity(0)), len(tree.specs.models)
+    return regions > 1 and cores > 1 and models * regions >= _BESIDE_FROM
 
 
 def judgement(
@@ -189,9 +168,12 @@ def run(args: Namespace) -> Outcome:
     tree, today = read_tree(specs, regions, args.region).wanted_at(at), at.date()
     waivers = read_waivers(waivers_file())
     plans = {plan.region: plan for plan in tree.plans()}
-    parted = {region: parts(plan) for region, plan in plans.items()}
-    with judging(tree, plans, parted.__getitem__, regions, today) as judged:
-        found = judgement(judged.results(), waivers, today, whole_tree=not args.region)
+
+    def judged(region: str) -> RegionFindings:
+        return region_findings(tree, plans[region], parts(plans[region]), regions, today)
+
+    with shared([*plans], judged, beside=pays_beside(tree, len(plans))) as work:
+        found = judgement(work.results(), waivers, today, whole_tree=not args.region)
     waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]
     data = {
         "rules": len(RULES),

@@ -152,6 +152,21 @@ def test_whoever_may_ask_for_a_role_waits_for_an_environment(name: str) -> None:
     assert not asks or "environment" in job or "uses" in job
 
 
+def test_a_pull_request_is_judged_by_the_program_of_its_base() -> None:
+    judge = jobs()["review.yml judge"]
+    assert not [step for step in judge["steps"] if step.get("uses", "").startswith("./")], (
+        "an action of the pull request's own could make any program the one that judges"
+    )
+    setup, review = (
+        next(step for step in judge["steps"] if step.get("name") == name)
+        for name in ("Set up the base's program", "Write the review")
+    )
+    base = "${{ github.event.pull_request.base.sha }}"
+    assert (setup["env"]["BASE"], review["env"]["BASE"]) == (base, base)
+    assert '"$RUNNER_TEMP/base/.isoserve/venv/bin" >>"$GITHUB_PATH"' in setup["run"]
+    assert '"$RUNNER_TEMP/base/.github/scripts/review.sh"' in review["run"]
+
+
 def test_people_agree_before_a_pull_request_meets_a_credential() -> None:
     preview = jobs()["review.yml preview"]
     assert "reviewers" in preview["needs"], "an environment that nobody guards is refused"

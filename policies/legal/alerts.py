@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import cache
 from typing import Any, Final
 
 from model_specs.runtimes import load
@@ -53,19 +54,18 @@ def _one_probe_seconds(subject: Subject) -> int:
     return probe.interval_seconds + math.ceil(probe.expect.latency_seconds) + 4
 
 
-def _success(subject: Subject) -> list[str]:
+def _success(subject: Subject, span: str) -> list[str]:
     """What counts as answered. A model that sleeps is left out while it does."""
     last = f"{_BY} (probe_success{_probed(subject, '')})"
     model = model_of(subject)
     pods = f'{{namespace="{model.project}",deployment=~"{model.name}(-spot|-candidate)?"}}'
-    span = f"{_start_seconds(subject)}s"
     asleep = f"max(min_over_time(kube_deployment_spec_replicas{pods}[{span}])) == 0"
     sleeping = f"{last} unless on () ({asleep})"
     return [last, *([sleeping] if model.spec.scaling.scale_to_zero else [])]
 
 
-def _failing(subject: Subject) -> str:
-    own, span = f"{_SUCCESS}{_recorded(subject)}", f"{_start_seconds(subject)}s"
+def _failing(subject: Subject, span: str) -> str:
+    own = f"{_SUCCESS}{_recorded(subject)}"
     twice = f"{_BY} (probe_failures_in_a_row{_probed(subject, '')}) >= 2"
     served = f"max_over_time({own}[{span}]) == 1"
     old = f"max_over_time({own}[5m] offset {span}) >= 0"
@@ -104,18 +104,23 @@ def _pages(subject: Subject) -> bool:
     return swapped or not spot or spec.capacity.on_demand_base > 0
 
 
+@cache
+def _board(model: str) -> str:
+    """What tells a model's dashboard from others in its address."""
+    return hashlib.sha256(model.encode()).hexdigest()[:24]
+
+
 def _alert(
     subject: Subject, name: str, expr: str, wait: str, severity: str, words: tuple[str, str]
 ) -> Plain:
     model, profile = model_of(subject), subject.facts.profile
-    board = hashlib.sha256(model.id.encode()).hexdigest()[:24]
     return {
         "alert": name,
         "annotations": {
             "description": words[1],
             "runbook_url": profile.runbook_url,
             "summary": f"{model.id} {words[0]}",
-            "dashboard_url": f"{profile.grafana_url.rstrip('/')}/d/isoserve-{board}",
+            "dashboard_url": f"{profile.grafana_url.rstrip('/')}/d/isoserve-{_board(model.id)}",
         },
         "expr": expr,
         "for": wait,
@@ -127,7 +132,7 @@ def _alert(
     }
 
 
-def _called(subject: Subject) -> list[Plain]:
+def _called(subject: Subject, span: str) -> list[Plain]:
     """Who is called for what, beside a probe that fails."""
     spec = model_of(subject).spec
     silence = "No probe was reported for 5 minutes: nobody knows whether it works."
@@ -139,7 +144,7 @@ def _called(subject: Subject) -> list[Plain]:
         _alert(
             subject, "ModelProbeAbsent", _absent(subject), "5m", "page", ("is not probed", silence)
         ),
-        *_of_candidate(subject),
+        *_of_candidate(subject, span),
         _alert(
             subject, "ModelProbeSlow", _slow(subject), "15m", "ticket", ("answers slowly", late)
         ),
@@ -147,7 +152,7 @@ def _called(subject: Subject) -> list[Plain]:
     ]
 
 
-def _of_candidate(subject: Subject) -> list[Plain]:
+def _of_candidate(subject: Subject, span: str) -> list[Plain]:
     spec = model_of(subject).spec
     if spec.rollout.candidate is None or spec.probe.request is None:
         return []
@@ -156,8 +161,7 @@ def _of_candidate(subject: Subject) -> list[Plain]:
         "has a candidate that answers its probe wrongly",
         "{{ $value }} probes in a row failed at the candidate's own Service, users or not.",
     )
-    wait = f"{_start_seconds(subject)}s"
-    return [_alert(subject, "ModelCandidateFailing", expr, wait, "ticket", words)]
+    return [_alert(subject, "ModelCandidateFailing", expr, span, "ticket", words)]
 
 
 def _burn(subject: Subject, severity: str, factor: float, short: str, long: str) -> Plain:
@@ -189,21 +193,21 @@ def _written(groups: Any) -> Any:
 
 def groups(subject: Subject, got: Any) -> list[Plain]:
     """All groups of a model's rules; `got` are those that it has, which may leave out its sleep."""
-    model = model_of(subject)
-    name, own = f"{model.project}-{model.name}", _success(subject)
+    model, span = model_of(subject), f"{_start_seconds(subject)}s"
+    name, own = f"{model.project}-{model.name}", _success(subject, span)
     written = _written(got)
     wrong = (
         "answers its probe wrongly",
         "{{ $value }} probes in a row failed: callers get no right answer, whatever the health "
         "checks say.",
     )
-    failing = _alert(subject, "ModelProbeFailing", _failing(subject), "0s", "page", wrong)
+    failing = _alert(subject, "ModelProbeFailing", _failing(subject, span), "0s", "page", wrong)
     success = {"expr": written if written in own else own[0], "record": _SUCCESS}
     quick = [_ratio(subject, window) for window in _SECONDS if window in _FAST]
     slow = [_ratio(subject, window) for window in _SECONDS if window not in _FAST]
     return [
         {"interval": "4s", "name": f"{name}-probe", "rules": [success, failing]},
-        {"interval": "30s", "name": f"{name}-slo", "rules": [*quick, *_called(subject)]},
+        {"interval": "30s", "name": f"{name}-slo", "rules": [*quick, *_called(subject, span)]},
         {"interval": "2m", "name": f"{name}-budget", "rules": slow},
         *_load(subject, name, got),
     ]

@@ -269,7 +269,8 @@ def _asked(function: Callable[[Subject], Any]) -> Checker:
 
 def _document(function: Callable[[Subject], Any]) -> Checker:
     def check(value: Any, subject: Subject) -> Found:
-        return differences(document_in(value), function(subject))
+        document, wanted = document_in(value), function(subject)
+        return _FINE if document == wanted else differences(document, wanted)
 
     return check
 

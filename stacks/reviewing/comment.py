@@ -229,20 +229,19 @@ def sections(review: Review) -> Iterator[Section]:
     yield from operations(review)
 
 
-def _by_the_base(review: Review) -> str:
+def _whose(review: Review) -> str:
     found = review.seen.program
     if not found.files:
-        return ", which does not change"
-    if found.not_run or not found.is_asked:
-        return ""
-    return ", and judged by the rules of both"
+        return "by the work tree's program, which does not change"
+    if found.is_by_base:
+        return "and judged by the base's own program"
+    return "by the work tree's program"
 
 
 def _foot(review: Review) -> str:
     return (
         f"Computed offline from specs and profiles against {code(review.seen.revision)}, both "
-        f"planned by the work tree's program{_by_the_base(review)}. Again: `isoserve review --base "
-        f"REV`; undo: revert the merge.\n"
+        f"planned {_whose(review)}. Again: `isoserve review --base REV`; undo: revert the merge.\n"
     )
 
 

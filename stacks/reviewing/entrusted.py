@@ -30,7 +30,8 @@ def _entrusted(wishes: Iterable[Wish], routine: tuple[str, ...]) -> Iterator[tup
     for wish in wishes:
         if wish.what in (ADDED, CHANGED):
             fields = [f for f in wish.fields if f.path.split(".")[0].split("[")[0] not in routine]
-            yield from ((wish.id, said) for said in _changed(fields))
+            new = ("it is new",) if wish.what == ADDED and not fields else ()
+            yield from ((wish.id, said) for said in (*new, *_changed(fields)))
 
 
 def regions(seen: Seen) -> Iterator[Raised]:
@@ -43,6 +44,14 @@ def projects(seen: Seen) -> Iterator[Raised]:
     """Members of every role, quotas, caps, and the rest of a tenant."""
     for project, said in _entrusted(seen.projects, ()):
         yield project, f"who may do what in it, or how much, changes: {said}", ""
+
+
+def calls(seen: Seen) -> Iterator[Raised]:
+    """How many requests callers may send: what all users share is spent by it."""
+    for wish in seen.models:
+        for field in wish.fields if wish.what == CHANGED else ():
+            if field.path == "requests_per_minute" and field.new > field.old:
+                yield wish.id, f"callers may send more: {next(_changed([field]))}", ""
 
 
 def files(seen: Seen) -> Iterator[Raised]:
@@ -68,9 +77,9 @@ def upgrades(seen: Seen) -> Iterator[Raised]:
 
 
 def refused(seen: Seen) -> Iterator[Raised]:
-    """What the rules of the base refuse, whatever those of the work tree say."""
+    """What rules refuse of what the changed program makes, whatever else the others say."""
     for one in seen.program.refused:
-        yield one.resource, f"refused by the rules of {seen.revision}: {one.text}", one.region
+        yield one.resource, f"refused as the changed program makes it: {one.text}", one.region
 
 
 def waivers(seen: Seen) -> Iterator[Raised]:

@@ -1,7 +1,8 @@
 """A change of the program itself: which files, what it does to every region, what the base says.
 
-The base's own program renders the base's specs, and judges by its rules and waivers what the work
-tree's program renders; so no change weakens the rules that it is judged by.
+The base's own program reviews it (stacks.reviewing.by_base): it renders both sides, has the work
+tree's program render both too, and judges by its own rules and waivers what that renders; so no
+change weakens the rules, or the review, that it is judged by.
 """
 
 from __future__ import annotations
@@ -10,32 +11,34 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 from components.kube import Object
-from components.parts import Part, parts
+from components.parts import parts
+from policies.facts import facts_of
 from policies.resources import Resource
-from policies.waivers import Waiver
+from policies.waivers import Waiver, Waivers
 from stacks.compare import Key
 from stacks.diff import grouped
-from stacks.history import changed_files, unpacked
-from stacks.other_program import Refused, of_row, to_row
+from stacks.history import changed_files, linked
+from stacks.other_program import Refused, of_row, refusals
 from stacks.places import project_root
 from stacks.policy import RegionFindings, recorded_like, rendered_of
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import DELETE, REPLACE, STATEFUL, UPDATE, Step, step_of
+from stacks.tree import Tree
 
 IN_PLACE, RESTARTS, REPLACES, LOSES = "in place", "restart", "replace", "loss"
 CLASSES: Final = (IN_PLACE, RESTARTS, REPLACES, LOSES)
 """What an upgrade of the program does to an object, the gravest last."""
 _DATA: Final = (
     "model_specs/*/*.yaml", "regions/*.yaml", "tests/*", "*.md", "LICENSE", "*/schema.json",
-    "*/p*.schema.json", ".gitignore",
+    "*/p*.schema.json",
 )  # fmt: skip
 """What is no program: specs, profiles, tests and pages. All else is, whatever it is called."""
 _PROGRAM: Final[tuple[tuple[str, str], ...]] = (
@@ -48,15 +51,37 @@ _PROGRAM: Final[tuple[tuple[str, str], ...]] = (
     ("stacks/*", "what the commands and `up` do"),
     ("requirements*", "the packages that all of it runs with"),
     (".github/*", "how a change is judged and rolled out"),
+    ("*.gitignore", "which files a review on this machine sees"),
     ("*", "how it is built, tested and owned"),
 )
 _NO_OBJECTS: Final = (
-    ".github/*", ".ci/*", "CODEOWNERS", "Makefile", "policies/waivers.yaml", "regions/sandbox/*",
+    ".github/*", ".ci/*", ".gitignore", "CODEOWNERS", "Makefile", "policies/waivers.yaml",
+    "regions/sandbox/*",
 )  # fmt: skip
-"""Programs that make and judge no object."""
+"""Programs that make and judge no object, and write no review."""
 _PACKAGES: Final = "requirements.txt"
 _LIMIT_SECONDS: Final = 900
+OTHER_PROGRAM: Final = "stacks.other_program"
+BASE, WORK = "base", "work"
+OWN: Final = Path(__file__).resolve().parents[2]
+"""The tree whose program runs here."""
 _TEMPLATES: Final = ("spec.template", "spec.jobTemplate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Whose program reviews: the base's, or that which is installed, with the reason why."""
+
+    top: Path
+    """The top of the repository under review."""
+    base: Path | None
+    """All that the base held, where its program is this one."""
+    changed: tuple[str, ...]
+    """Every file that the change reaches."""
+    files: tuple[tuple[str, str], ...]
+    """Those of the program, each with what it decides."""
+    reason: str = "the base's program was not asked"
+    """Why it is not, where a change of the program would need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +95,22 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The change of the program. `not_run` says why the base's could not be asked, where so."""
+    """The change of the program. `not_run` says why it is not known what it does, where so."""
 
     files: tuple[tuple[str, str], ...]
     """Path, and what it decides."""
     upgrades: tuple[Upgrade, ...]
     refused: tuple[Refused, ...]
-    """What the base's rules refuse of what the work tree's program renders."""
+    """What the rules of either side refuse of what the work tree's program renders."""
     not_run: str
     is_asked: bool
-    """Whether the change reaches what makes or judges objects, so that the base's was asked."""
+    """Whether the change reaches what makes or judges objects, or the review itself."""
     waivers: tuple[Waiver, ...]
     """Exceptions that the base does not have: they do not count yet."""
+    is_by_base: bool
+    """Whether the base's program is the one that reviews."""
+    reads_more: bool
+    """Whether the work tree's program reads what the base's refuses."""
 
 
 def _matches(path: str, patterns: Iterable[str]) -> bool:
@@ -97,13 +126,30 @@ def _is_data(path: str) -> bool:
     return _matches(path, _DATA)
 
 
-def program_files(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Those of the paths that are program, each with what it decides."""
+def program_files(paths: Iterable[str], linked: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Those of the paths that are program, each with what it decides.
+
+    What lies where a link leads (`linked`) is, wherever that is: it may be read by another name.
+    """
+    behind = [pattern for path in linked for pattern in (path, f"{path}/*")]
     return tuple(
         (path, next(what for pattern, what in _PROGRAM if fnmatchcase(path, pattern)))
         for path in sorted(paths)
-        if not _is_data(path)
+        if not _is_data(path) or _matches(path, behind)
     )
+
+
+def makes_objects(files: Iterable[tuple[str, str]]) -> bool:
+    """Whether some of the program's files make or judge objects, or the review itself."""
+    return not all(_matches(path, _NO_OBJECTS) for path, _ in files)
+
+
+def judge_of(revision: str, specs: Path, base: Path | None = None) -> Judge:
+    """This program as the judge, and what changes; `base` is all that the base held, where it is
+    the base's. Raises InputErrors when there is no such revision."""
+    top, changed = changed_files(revision, specs)
+    files = program_files(changed, linked(top))
+    return Judge(top=top, base=base, changed=changed, files=files)
 
 
 def _packages(tree: Path) -> bytes:
@@ -111,31 +157,42 @@ def _packages(tree: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _asked(tree: Path, question: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The answer of a tree's own program, or why there is none. It is given no credentials."""
-    if not (tree / "stacks" / "other_program.py").is_file():
-        return {}, "the base's program cannot be asked: it has no stacks/other_program.py"
-    if _packages(tree) != _packages(Path(__file__).resolve().parents[2]):
-        return {}, f"{_PACKAGES} changes, and the base's packages are not installed here"
+def answer_of(
+    tree: Path, whose: str, module: str, question: Mapping[str, Any], cwd: Path, keep: Iterable[str]
+) -> tuple[dict[str, Any], str]:
+    """What a module of a tree's own program answers a question, or why there is no answer.
+
+    `whose` names the program for people; of the environment it is given `keep` and no more.
+    """
+    if not (tree / module.replace(".", "/")).with_suffix(".py").is_file():
+        return {}, f"{whose} program cannot be asked: it has no {module}"
+    if _packages(tree) != _packages(OWN):
+        return (
+            {},
+            f"{_PACKAGES} changes, and the packages of {whose} program are not installed here",
+        )
     # -P and PYTHONPATH: its own packages, whatever else is installed.
-    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(tree)}
+    environment = {name: os.environ[name] for name in keep if name in os.environ}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "stacks.other_program"],
-            cwd=tree,
-            env=environment,
+            [sys.executable, "-P", "-m", module],
+            cwd=cwd,
+            env={**environment, "PYTHONPATH": str(tree)},
             input=json.dumps(question).encode(),
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {}, f"the base's program did not end within {_LIMIT_SECONDS} s"
+        return {}, f"{whose} program did not end within {_LIMIT_SECONDS} s"
+    said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return {}, f"the base's program failed: {said[-1] if said else done.returncode}"
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found, "; ".join(found["unread"][:3])
+        return {}, f"{whose} program failed: {said[-1] if said else done.returncode}"
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {}, f"{whose} program failed: its answer is no JSON"
+    return found, ""
 
 
 def _object(resource: Resource) -> Object:
@@ -176,76 +233,98 @@ def _upgrades(
 
 
 def _question(
-    sides: Sides,
-    places: tuple[Path, Path],
-    theirs: tuple[Path, Path],
-    made: Mapping[str, list[Resource]],
-    at: datetime,
+    sides: Sides, places: tuple[Path, Path], top: Path, base: Path, at: datetime
 ) -> dict[str, Any]:
-    """What the base's program is asked (stacks.other_program): directories of both sides."""
-    specs, regions = places
+    """What the work tree's program is asked (stacks.other_program), of both sides' directories."""
+    tree = sides.work.tree
+    wanted = tree.profiles if tree else (path.stem for path in places[1].glob("*.yaml"))
+    asked = {}
+    for side, names, root in ((BASE, sides.base.plans, base), (WORK, wanted, top)):
+        specs, regions = (str(root / place.resolve().relative_to(top)) for place in places)
+        asked[side] = {"specs": specs, "regions": regions, "wanted": sorted(names)}
     return {
         "at": at.isoformat(),
         "root": str(project_root()),
-        "rendered": {
-            "specs": str(theirs[0]),
-            "regions": str(theirs[1]),
-            "wanted": sorted(sides.base.plans),
-        },
-        "judged": {
-            "specs": str(specs.resolve()),
-            "regions": str(regions.resolve()),
-            "resources": {region: [*map(to_row, found)] for region, found in made.items()},
-        },
+        "sides": asked,
+        "judged": WORK,
+        "waivers": str(OWN / "policies" / "waivers.yaml"),
     }
 
 
-def _rendered_here(
-    sides: Sides, region: str, judged: Mapping[str, RegionFindings]
-) -> list[Resource]:
-    """What the work tree's program makes of the base's plan of a region."""
-    plan, work = sides.base.plans[region], sides.work.plans.get(region)
-    known = judged[region].recorded if work else []
-    own = recorded_like(plan, work, known)
-    return [*own, *rendered_of(parts(plan))]
+def _made_here(
+    sides: Sides, regions: Iterable[str], judged: Mapping[str, RegionFindings]
+) -> dict[str, list[Resource]]:
+    """What the program that runs makes of the base's plans."""
+    made = {}
+    for region in regions:
+        plan, work = sides.base.plans[region], sides.work.plans.get(region)
+        known = judged[region].recorded if work else []
+        made[region] = [*recorded_like(plan, work, known), *rendered_of(parts(plan))]
+    return made
+
+
+def _refused(
+    tree: Tree,
+    regions: Path,
+    made: Mapping[str, Iterable[Resource]],
+    waivers: Waivers,
+    today: date,
+) -> Iterator[Refused]:
+    """What the rules of the program that runs refuse of what the work tree's program makes."""
+    for region, found in made.items():
+        facts = facts_of(tree.specs, tree.profiles[region], regions, region, today)
+        yield from refusals(found, facts, waivers)
+
+
+def _rows(said: Mapping[str, Any], side: str, known: Iterable[str]) -> dict[str, list[Resource]]:
+    """What was answered of a side, for the regions that are known here."""
+    rendered = said.get("rendered", {}).get(side, {})
+    return {region: [*map(of_row, rendered[region])] for region in known if region in rendered}
+
+
+def _unknown(said: Mapping[str, Any], sides: Sides) -> str:
+    """Why it is not known what the work tree's program does, where it answered."""
+    unread = [line for lines in said["unread"].values() for line in lines]
+    lacking = sorted({*sides.work.plans} - {*said["rendered"].get(WORK, ())})
+    if sides.work.errors and not unread:
+        return f"the work tree's program reads what the base's refuses, {sides.work.errors[0]}"
+    if lacking and not unread:
+        return f"the work tree's program does not render {', '.join(lacking)}"
+    return "; ".join(unread[:3])
 
 
 def program(
-    revision: str,
     sides: Sides,
     places: tuple[Path, Path],
-    rendered: Mapping[str, Sequence[Part]],
     judged: Mapping[str, RegionFindings],
     at: datetime,
-    scratch: Path,
-    waivers: tuple[Waiver, ...],
+    waivers: Waivers,
+    judge: Judge,
 ) -> Program:
-    """What changes of the program. `places` are the directories of specs and profiles, `rendered`
-    the work tree's Kubernetes parts by region, `judged` what was found of it, `waivers` those that
-    the base does not have.
-
-    Raises InputErrors when there is no such revision.
-    """
-    top, changed = changed_files(revision, places[0])
-    files = program_files(changed)
-    if all(_matches(path, _NO_OBJECTS) for path, _ in files) or not sides.compared:
-        return Program(
-            files=files, upgrades=(), refused=(), not_run="", is_asked=False, waivers=waivers
-        )
-    tree = unpacked(revision, places[0], scratch / "program")
-    made = {
-        region: [*judged[region].recorded, *rendered_of(rendered[region])]
-        for region in sides.work.plans
-    }
-    specs, regions = (tree / place.resolve().relative_to(top) for place in places)
-    said, not_run = _asked(tree, _question(sides, places, (specs, regions), made, at))
-    before = {region: [*map(of_row, rows)] for region, rows in said.get("rendered", {}).items()}
-    after = {region: _rendered_here(sides, region, judged) for region in before}
+    """What changes of the program. `places` are the directories of specs and profiles, `judged`
+    what was found of the work tree's, `judge` whose program this is."""
+    files = judge.files
+    said: dict[str, Any] = {}
+    is_asked, not_run = makes_objects(files), ""
+    if is_asked and judge.base is None:
+        not_run = judge.reason
+    elif is_asked and judge.base is not None:
+        question = _question(sides, places, judge.top, judge.base, at)
+        own = project_root()
+        said, not_run = answer_of(own, "the work tree's", OTHER_PROGRAM, question, own, ("PATH",))
+        not_run = not_run or _unknown(said, sides)
+    after, made = _rows(said, BASE, sides.base.plans), _rows(said, WORK, sides.work.plans)
+    before = _made_here(sides, after, judged)
+    tree = sides.work.tree
+    refused = [*_refused(tree, places[1], made, waivers, at.date())] if tree else []
+    refused += [Refused(**row) for row in said.get("refused", ())]
     return Program(
         files=files,
         upgrades=tuple(_upgrades(before, after)),
-        refused=tuple(Refused(**row) for row in said.get("refused", ())),
+        refused=tuple(dict.fromkeys(refused)),
         not_run=not_run,
-        is_asked=True,
-        waivers=waivers,
+        is_asked=is_asked,
+        waivers=waivers.new,
+        is_by_base=judge.base is not None,
+        reads_more=bool(said) and WORK not in said["unread"] and bool(sides.work.errors),
     )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from components.parts import Part, parts
 from model_specs.errors import SpecError, SpecErrors
-from policies.waivers import Waiver, Waivers, read_waivers
+from model_specs.source import Source
+from policies.waivers import Waivers, read_waivers
+from regions.plan import RegionPlan
 from stacks import parity
+from stacks.beside import Shared, shared
 from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
-from stacks.parity import Difference
+from stacks.parity import Compared, Difference, Rendering
+from stacks.places import project_root
 from stacks.policy import (
-    Judged,
     Judgement,
     RegionFindings,
     judgement,
-    judging,
+    pays_beside,
+    region_findings,
     waivers_file,
 )
 from stacks.preview_gate import Asked, Refusal, refusals
@@ -30,7 +35,7 @@ from stacks.reviewing import effects, room, wishes
 from stacks.reviewing.effects import Effects
 from stacks.reviewing.node_changes import NodeChange, node_changes
 from stacks.reviewing.previews import Preview, read_preview
-from stacks.reviewing.program import Program, program
+from stacks.reviewing.program import Judge, Program, program
 from stacks.reviewing.room import Row
 from stacks.reviewing.side_by_side import side_by_side
 from stacks.reviewing.sides import Side, Sides, unexpired
@@ -39,6 +44,7 @@ from stacks.reviewing.steps import DELETE, REPLACE, Step, steps
 from stacks.reviewing.transitions import Finding, all_transitions
 from stacks.reviewing.waves import Waves, waves
 from stacks.reviewing.wishes import Wish
+from stacks.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +107,12 @@ class Seen:
         return frozenset(touched | {wish.id for wish in self.models})
 
 
-Rendered = Mapping[str, list[Part]]
-"""The work tree's Kubernetes parts by region."""
+Rendered = Callable[[str], list[Part]]
+"""The work tree's Kubernetes parts of a region; none where it is not planned."""
+Question = tuple[str, str]
+"""What is asked of a region that is planned, and its name."""
+Answer = RegionFindings | Compared
+_RULES, _PARITY = "rules", "parity"
 
 
 def _uses(side: Side) -> dict[str, list[Use]]:
@@ -117,8 +127,8 @@ def _waivers(revision: str, regions: Path, scratch: Path) -> Waivers:
 
     Raises SpecErrors where they are refused.
     """
-    # realpath, since resolve raises for a link to itself, which is then refused as not readable.
-    path, top = Path(os.path.realpath(waivers_file())), top_of(regions)
+    # The path as it is written: what a link leads to may have come in as no exception at all.
+    path, top = project_root().resolve() / "policies" / waivers_file().name, top_of(regions)
     found = read_waivers(path)
     if not path.is_relative_to(top):  # they are not what is under review
         return found
@@ -136,7 +146,7 @@ class _Said:
 
     judgement: Judgement | None
     faults: tuple[SpecError, ...]
-    new: tuple[Waiver, ...]
+    waivers: Waivers
 
 
 def _judgement(
@@ -151,52 +161,78 @@ def _judgement(
     try:
         waivers = _waivers(args.base, regions, scratch)
         if work.tree is None or not found:
-            return _Said(judgement=None, faults=(), new=waivers.new)
+            return _Said(judgement=None, faults=(), waivers=waivers)
         whole = not args.region and set(work.plans) == set(work.tree.profiles)
         said = judgement(found, waivers, today, whole_tree=whole)
-        return _Said(judgement=said, faults=(), new=waivers.new)
+        return _Said(judgement=said, faults=(), waivers=waivers)
     except InputErrors:
         raise
     except SpecErrors as refused:
-        return _Said(judgement=None, faults=refused.errors, new=())
+        none = Waivers(Source(waivers_file().name), ())
+        return _Said(judgement=None, faults=refused.errors, waivers=none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What is made of the work tree alone, while the base is still unread.
 
-    `places` are the directories of its specs and profiles, `rendered` the Kubernetes parts of each
-    region, each rendered once, `judged` what the rules say, where a region is planned.
+    `places` are the directories of its specs and profiles, `rendered` gives the Kubernetes parts of
+    a region, `answers` what rules and parity say, where a region is planned.
     """
 
     places: tuple[Path, Path]
     rendered: Rendered
-    judged: Judged | None
+    answers: Shared[Question, Answer] | None
+
+
+def _answers(
+    tree: Tree, plans: Mapping[str, RegionPlan], rendered: Rendered, regions: Path, today: date
+) -> Callable[[Question], Answer]:
+    """What answers a question about a region of a tree."""
+    import_module("stacks.recorded")  # the engine's packages, once for two processes
+    reference = parity.in_order(plans.values())[0]
+
+    @cache
+    def rendering(region: str) -> Rendering:
+        return parity.rendering(plans[region], tree.profiles[region], rendered(region))
+
+    def answer(question: Question) -> Answer:
+        what, region = question
+        if what == _PARITY:
+            return parity.compared(rendering(reference), rendering(region))
+        return region_findings(tree, plans[region], rendered(region), regions, today)
+
+    return answer
 
 
 @contextmanager
 def made(work: Side, places: tuple[Path, Path], today: date) -> Iterator[Made]:
-    """Render the work tree, and begin to judge it: the rules take longest of all."""
-    rendered = {region: [*parts(plan)] for region, plan in work.plans.items()}
-    if work.tree is None or not work.plans:
-        yield Made(places=places, rendered=rendered, judged=None)
+    """Begin to judge the work tree, which takes longest of all. Where there are two processes, each
+    renders what it needs, and once."""
+    plans, tree = work.plans, work.tree
+
+    @cache
+    def rendered(region: str) -> list[Part]:
+        return [*parts(plans[region])] if region in plans else []
+
+    if tree is None or not plans:
+        yield Made(places=places, rendered=rendered, answers=None)
         return
-    with judging(work.tree, work.plans, rendered.__getitem__, places[1], today) as judged:
-        yield Made(places=places, rendered=rendered, judged=judged)
+    answer = _answers(tree, plans, rendered, places[1], today)
+    # The short ones last, so that neither process waits long for the other.
+    questions = [*((_RULES, region) for region in plans)]
+    questions += [(_PARITY, region) for region in parity.in_order(plans.values())]
+    with shared(questions, answer, beside=pays_beside(tree, len(plans))) as answers:
+        yield Made(places=places, rendered=rendered, answers=answers)
 
 
-def _parity(work: Side, rendered: Rendered) -> Parity | None:
-    if work.tree is None or not work.plans:
+def _parity(found: Mapping[str, Compared]) -> Parity | None:
+    if not found:
         return None
-    profiles = work.tree.profiles
-    renderings = [
-        parity.rendering(plan, profiles[region], rendered[region])
-        for region, plan in work.plans.items()
-    ]
-    declared, undeclared = parity.compare(renderings)
+    declared, undeclared = parity.differences(found)
     return Parity(
-        objects=max(len(one.objects) for one in renderings),
-        regions=len(renderings),
+        objects=max(one.objects for one in found.values()),
+        regions=len(found),
         declared=declared,
         undeclared=undeclared,
     )
@@ -220,10 +256,12 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
-def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) -> Seen:
+def see(
+    args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path, judge: Judge
+) -> Seen:
     """Compare the sides in every way, and read the previews.
 
-    `scratch` is a directory for files of the base.
+    `scratch` is a directory for files of the base, `judge` whose program this is.
     """
     rendered, regions = made.rendered, made.places[1]
     work, tree = sides.work, sides.work.tree
@@ -232,14 +270,19 @@ def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) 
     passed = steps(unexpired(sides), rendered) if args.preview else []
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
-    alike = _parity(work, rendered)
-    findings = made.judged.results() if made.judged else {}
+    effected = effects.effects(sides, found, nodes)
+    on_the_way = [*all_transitions(sides, found), *side_by_side(sides)]
+    answers = made.answers.results() if made.answers else {}
+    findings = {r: one for (_, r), one in answers.items() if isinstance(one, RegionFindings)}
+    compared = {r: one for (_, r), one in answers.items() if isinstance(one, Compared)}
     said = _judgement(args, work, findings, regions, at.date(), scratch)
+    change = program(sides, made.places, findings, at, said.waivers, judge)
+    refused = () if change.reads_more else work.errors
     return Seen(
         revision=args.base,
         at=at,
         sides=sides,
-        errors=tuple(sorted({*work.errors, *said.faults})),
+        errors=tuple(sorted({*refused, *said.faults})),
         steps=found,
         before=before,
         after=after,
@@ -248,11 +291,11 @@ def see(args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path) 
         projects=wishes.projects(sides) if tree else [],
         regions=wishes.regions(sides) if tree else [],
         nodes=nodes,
-        effects=effects.effects(sides, found, nodes),
+        effects=effected,
         waves=waves(args.base, regions),
-        transitions=[*all_transitions(sides, found), *side_by_side(sides)],
+        transitions=on_the_way,
         judgement=said.judgement,
-        parity=alike,
+        parity=_parity(compared),
         previews=_previews(args.preview, [*found, *passed]),
-        program=program(args.base, sides, made.places, rendered, findings, at, scratch, said.new),
+        program=change,
     )

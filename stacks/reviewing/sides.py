@@ -110,7 +110,12 @@ def _base(
         return _refused(refused)
     if tree is None:
         return Side(tree=None, plans={}, errors=())
-    profiles = {r: p for r, p in tree.profiles.items() if not wanted or r in wanted}
+    # Nobody can ask for a region whose profile is gone: it is told whatever was asked for.
+    profiles = {
+        region: profile
+        for region, profile in tree.profiles.items()
+        if not wanted or region in wanted or not (regions / f"{region}.yaml").is_file()
+    }
     return _planned(Tree(specs=tree.specs.wanted_at(at), profiles=profiles))
 
 

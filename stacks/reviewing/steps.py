@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from components.kube import Object
-from components.parts import Part, parts, parts_like
+from components.parts import Part, apart, parts
 from regions.plan import RegionPlan
 from stacks.compare import Change, Key, keyed
 from stacks.diff import ADDED, REMOVED, Edit, grouped
@@ -49,9 +49,9 @@ class Step:
     refused: tuple[str, ...]
 
 
-def _objects(plan: RegionPlan, rendered: Iterable[Part]) -> dict[Key, Object]:
+def _objects(plan: RegionPlan | None, rendered: Iterable[Part]) -> dict[Key, Object]:
     """Everything of a region by key, AWS nouns among them."""
-    return keyed([*rendered, *nouns(plan)])
+    return keyed([*rendered, *nouns(plan)]) if plan else {}
 
 
 def step_of(edit: Edit) -> Step:
@@ -71,8 +71,8 @@ def step_of(edit: Edit) -> Step:
     )
 
 
-def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
-    """All that happens between the sides. `rendered` are the work tree's Kubernetes parts.
+def steps(sides: Sides, rendered: Callable[[str], list[Part]]) -> list[Step]:
+    """All that happens between the sides. `rendered` gives the work tree's Kubernetes parts.
 
     Objects are a function of the plan, so what is planned alike is not rendered again.
     """
@@ -82,12 +82,10 @@ def steps(sides: Sides, rendered: Mapping[str, list[Part]]) -> list[Step]:
             old, new = sides.base.plans.get(region), sides.work.plans.get(region)
             if old == new:
                 continue
-            after = rendered.get(region, [])
-            before = parts_like(old, new, after) if old and new else parts(old) if old else ()
-            yield (
-                region,
-                _objects(old, before) if old else {},
-                _objects(new, after) if new else {},
-            )
+            after = rendered(region)
+            before = [*parts(old)] if old and not new else []
+            if old and new:
+                before, after = apart(old, new, after)
+            yield region, _objects(old, before), _objects(new, after)
 
     return [step_of(edit) for edit in grouped(pairs())]

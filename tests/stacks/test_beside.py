@@ -38,7 +38,8 @@ def test_without_a_process_beside_it_is_the_same_work() -> None:
 
 
 def test_no_names_are_no_work() -> None:
-    with shared([], str.upper, beside=True) as work:
+    none: list[str] = []
+    with shared(none, str.upper, beside=True) as work:
         assert work.results() == {}
 
 

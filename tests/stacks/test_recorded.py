@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,7 @@ def test_nothing_is_left_behind_and_nothing_is_said(capfd: pytest.CaptureFixture
     recorded(plan_of("us-east-1"), ROOT, known=False)
     assert ambient() == before, "the next who uses pulumi here must not talk to a recorder"
     assert settings.get_root_resource() is None
+    assert not hasattr(sys, "tracebacklimit"), "errors after it have their whole traceback"
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
     assert capfd.readouterr() == ("", "")

@@ -268,7 +268,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "prober": (prober, "region entrusted", APPROVAL, "prober_image"),
     "context": (context, "region entrusted", APPROVAL, "cluster.context"),
     "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
-    "unknown": (unknown_program, "program not known", APPROVAL, "cannot be asked"),
+    "unknown": (unknown_program, "program not known", APPROVAL, "was not asked"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
     "calls": (first_call, "way out opened", APPROVAL, "to vectors.feature-store on 6334/TCP"),
     "output": (other_output, "data access widened", APPROVAL, "write _datasets/search/index/v2/"),
@@ -298,8 +298,9 @@ def test_every_risk_has_a_case() -> None:
         "exceptions change",  # tests/stacks/test_review.py
         "fewer serve on the way",
         "program upgrade",  # tests/stacks/test_review_program.py
-        "refused by the base's rules",
+        "changed program refused",
         "replacement while serving",
+        "callers' quota raised",  # tests/stacks/test_review_verdicts.py
         "ttl passed earlier",
     }
     assert {risk.name for risk in RISKS} == tested | elsewhere, "an untested flag is a rumour"
@@ -350,7 +351,7 @@ def test_what_time_takes_away_is_asked_for_in_a_preview(repo: Path) -> None:
     work = read_work(specs, regions, [], AT)
     sides = read_sides(work, "HEAD", specs, regions, [], AT, repo / "scratch")
     after = {region: [*parts(plan)] for region, plan in sides.work.plans.items()}
-    wanted = asked(steps.steps(unexpired(sides), after), "us-east-1")
+    wanted = asked(steps.steps(unexpired(sides), after.__getitem__), "us-east-1")
     (refusal,) = refusals([claim], wanted)
     assert not refusal.is_final, "a ttl of one team must not block the region's deploy"
 

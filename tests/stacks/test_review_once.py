@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import json
 import operator
+import pickle
+import re
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from components import model_server
-from components.parts import parts, parts_like
+from components.parts import apart, parts
+from model_specs.errors import SpecErrors
 from model_specs.load import Model, Specs
+from regions import model_plan
 from regions.profile import RegionProfile
 from regions.resolve import resolve
-from stacks import compare
-from stacks.compare import changes, keyed, same
+from stacks import compare, history
+from stacks.compare import ABSENT, changes, keyed, same
 from stacks.review import reviewed
 from stacks.reviewing import sides
 from tests.examples import REGIONS, profiles, specs
@@ -53,6 +57,21 @@ def test_the_quick_comparison_finds_what_the_slow_one_finds(old: Made, data: st.
     with patch.object(compare, "_is_equal", operator.is_):  # now it looks into everything
         assert quick == repr([*changes(old, new, "")])
     assert same(old, new) == (repr(old) == repr(new)), "1, 1.0 and true are three values"
+
+
+def test_what_is_absent_is_told_apart_in_every_process() -> None:
+    assert pickle.loads(pickle.dumps(ABSENT)) is ABSENT, "null is a value, and so is a copy of it"
+
+
+@pytest.mark.parametrize("room", [0, 2**40])
+def test_what_a_revision_held_is_gone_at_the_end(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_ROOM_BYTES", room)
+    with history.scratch() as folder:
+        (folder / "a").write_text("a")
+        assert folder.stat().st_mode & 0o777 == 0o700, "specs are read by whom they belong to"
+    assert not folder.exists()
 
 
 # -- rendered once ---------------------------------------------------------------------------
@@ -93,19 +112,36 @@ def _edited(tree: Specs, edits: dict[str, str]) -> Specs:
     back=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_what_is_taken_over_is_what_would_be_rendered(
+def test_what_is_left_out_is_alike(
     region: str, edits: dict[str, str], place: str, back: bool
 ) -> None:
     profile = profiles()[region]
     old = resolve(specs(), profile, region)
-    new = resolve(_edited(specs(), edits), PLACES[place](profile), region)
+    try:
+        new = resolve(_edited(specs(), edits), PLACES[place](profile), region)
+    except SpecErrors:  # more replicas than a quota holds
+        reject()
     if back:
         old, new = new, old
-    taken = keyed(parts_like(old, new, [*parts(new)]))
-    wanted = keyed(parts(old))
-    assert {*taken} == {*wanted}, "no object more or less than the plan has"
-    found = [key.label for key in wanted if repr(taken[key]) != repr(wanted[key])]
-    assert not found, f"rendered anew they differ: {edits} in {place}"
+    before, after = map(keyed, apart(old, new, [*parts(new)]))
+    olds, news = keyed(parts(old)), keyed(parts(new))
+    assert repr(before) == repr({key: olds[key] for key in before}), "of the old plan, and new"
+    left_out = {*olds, *news} - {*before, *after}
+    found = [key.label for key in left_out if repr(olds.get(key)) != repr(news.get(key))]
+    assert not found, f"rendered they differ: {edits} in {place}"
+    assert {*olds} - {*before} == {*news} - {*after} == left_out, "out of both, or of none"
+
+
+def test_only_where_texts_are_compared_a_plan_may_hold_a_value_of_any_type() -> None:
+    """1 == True == 1.0, and three values for an API server."""
+    free = {
+        f"{name}.{field.name}"
+        for name, kind in vars(model_plan).items()
+        if is_dataclass(kind) and kind not in (model_plan.ProbePlan, model_plan.SloPlan)
+        for field in fields(kind)
+        if re.search(r"\b(Any|float|object)\b", str(field.type))
+    }
+    assert not free, "components.parts compares the texts of probes and promises alone"
 
 
 def test_a_review_plans_each_side_once_and_renders_what_is_alike_once(

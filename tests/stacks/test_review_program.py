@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from stacks.history import changed_files, linked
 from stacks.reviewing.program import program_files
 from tests.stacks.conftest import edit, git
 from tests.tracked import ROOT, copy_tracked
@@ -40,17 +42,19 @@ def project(whole: Path) -> Iterator[Path]:
     git(whole, "clean", "-qfd")
 
 
-def review(project: Path) -> tuple[int, dict[str, Any]]:
-    """What the work tree's own program says of itself, as its author would run it."""
+def review(project: Path, by: Path | None = None, base: str = "HEAD") -> tuple[int, dict[str, Any]]:
+    """What the work tree's own program says of itself, as its author would run it, or that of the
+    tree `by`."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "stacks.cli", "review", "-r", REGION, "--json"],
+        [sys.executable, "-P", "-m", "stacks.cli", "review", "--base", base, "-r", REGION,
+         "--json"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project)},
+        env={**os.environ, "PYTHONPATH": str(by or project)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
-    )
+    )  # fmt: skip
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -70,6 +74,126 @@ def test_a_rule_that_is_emptied_with_what_it_refuses_is_refused_by_the_base(proj
     assert "image-digest" in said
     changed = [POD, IMAGES, LEGAL]
     assert flagged(found, "program changes") == changed, "and a reviewer sees all files"
+
+
+def test_a_review_that_a_change_empties_is_written_by_the_base(project: Path) -> None:
+    reviewing = project / "stacks/reviewing"
+    edit(reviewing / "verdict.py", "verdict = IS_BLOCKED if blocking else", "verdict = PASS or")
+    edit(reviewing / "risks.py", "in enumerate(RISKS)", "in enumerate(())")
+    edit(reviewing / "program.py", '"LICENSE",', '"LICENSE", "*",')
+    _, found = review(project)
+    assert found["verdict"] == "NEEDS APPROVAL", "whatever the change's own program would say"
+    assert flagged(found, "program changes") == [
+        f"stacks/reviewing/{name}.py" for name in ("program", "risks", "verdict")
+    ]
+
+
+def test_who_starts_the_base_needs_to_trust_nothing_of_the_change(
+    project: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    git(project, "worktree", "add", "--detach", str(base), "HEAD")
+    edit(project / "stacks/cli.py", "code = _run(args)", "code = print('{}') or 0")
+    edit(project / POD, '"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
+    edit(project / "stacks/other_program.py", "def answer(", "def _answer(")
+    code, found = review(project, by=base)
+    git(project, "worktree", "remove", "--force", str(base))
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert "the work tree's program failed" in found["program"]["not_run"], "it does not answer"
+    assert len(flagged(found, "program changes")) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("{}", "failed"),
+        ('{"rendered": {"base": {}, "work": {}}, "refused": [], "unread": {}}', "does not render"),
+    ],
+)
+def test_a_program_that_does_not_say_what_it_makes_is_not_known(
+    project: Path, tmp_path: Path, told: str, reason: str
+) -> None:
+    base = tmp_path / "base"
+    git(project, "worktree", "add", "--detach", str(base), "HEAD")
+    (project / "stacks/other_program.py").write_text(f"print({told!r})\n")
+    code, found = review(project, by=base)
+    git(project, "worktree", "remove", "--force", str(base))
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert reason in found["program"]["not_run"]
+
+
+def test_what_only_the_changed_program_reads_needs_a_person(project: Path) -> None:
+    edit(
+        project / "model_specs/schema.py",
+        'cache: Literal["auto",',
+        'cache: Literal["maybe", "auto",',
+    )
+    edit(project / "model_specs/search/ranker.yaml", "cache: always", "cache: maybe")
+    code, found = review(project)
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert "reads what the base's refuses" in found["program"]["not_run"]
+    assert found["errors"] == [], "they are the base's, and the work tree's own reads it"
+
+
+def test_what_neither_program_reads_is_blocked(project: Path) -> None:
+    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / "model_specs/search/ranker.yaml", "cache: always", "cache: maybe")
+    code, found = review(project)
+    assert (code, found["verdict"]) == (1, "BLOCKED")
+    assert [error["file"] for error in found["errors"]] == ["model_specs/search/ranker.yaml"]
+
+
+def test_an_exception_behind_a_link_is_a_new_one(project: Path) -> None:
+    waivers = project / "policies/waivers.yaml"
+    row = (
+        "waivers:\n  - {rule: image-digest, resource: Deployment search/sentiment, owner: leads,"
+        " reason: until the next release, expires: 2026-12-31}\n"
+    )
+    (project / "tests/excepted.yaml").write_text(row)
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "a test's file")
+    waivers.unlink()
+    waivers.symlink_to("../tests/excepted.yaml")
+    try:
+        _, found = review(project)
+    finally:
+        git(project, "reset", "-q", "--hard", "HEAD~1")
+    assert flagged(found, "exceptions change") == ["Deployment search/sentiment"]
+
+
+def test_what_a_link_leads_to_is_program(project: Path) -> None:
+    shutil.move(project / "policies", project / "tests/policies_too")
+    (project / "policies").symlink_to("tests/policies_too")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "rules behind a link, as a person has agreed to")
+    (project / "tests/policies_too/images.py").write_text("# no rule\n")
+    top, changed = changed_files("HEAD", project)
+    found = program_files(changed, linked(top))
+    git(project, "reset", "-q", "--hard", "HEAD~1")
+    assert [path for path, _ in found] == ["tests/policies_too/images.py"]
+
+
+def test_a_submodule_that_hides_its_changes_is_a_change(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-qm", "one", "--allow-empty")
+    allowed = ("-c", "protocol.file.allow=always")
+    git(project, *allowed, "submodule", "add", "-q", str(other), "components/other")
+    git(project, "config", "-f", ".gitmodules", "submodule.components/other.ignore", "all")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "a submodule, as a person has agreed to")
+    git(project / "components/other", "commit", "-qm", "two", "--allow-empty")
+    _, changed = changed_files("HEAD", project)
+    git(project, "reset", "-q", "--hard", "HEAD~1")
+    git(project, "clean", "-qffd")
+    assert changed == ("components/other",)
+
+
+def test_a_region_that_goes_is_told_whatever_was_asked_for(project: Path) -> None:
+    (project / "regions/seoul-dc1.yaml").unlink()
+    _, found = review(project)
+    assert flagged(found, "region removed") == ["seoul-dc1"], "nobody can ask for it any more"
 
 
 def test_a_change_that_makes_the_same_objects_needs_a_person_and_reaches_nothing(

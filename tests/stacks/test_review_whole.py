@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -41,10 +41,12 @@ def _said() -> tuple[str, Any]:
 
 
 def _slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    def anew(old: RegionPlan, new: RegionPlan, rendered: Iterable[Part]) -> Iterator[Part]:
-        return parts(old)
+    def anew(
+        old: RegionPlan, new: RegionPlan, rendered: Iterable[Part]
+    ) -> tuple[list[Part], list[Part]]:
+        return [*parts(old)], [*rendered]
 
-    monkeypatch.setattr(steps, "parts_like", anew)
+    monkeypatch.setattr(steps, "apart", anew)
     monkeypatch.setattr(sides, "tree_at", lambda *args: tree_at(*args[:4]))
     monkeypatch.setattr(compare, "_is_equal", operator.is_)
     monkeypatch.setattr(diff, "same", operator.is_)
