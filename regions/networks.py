@@ -92,11 +92,17 @@ METADATA: Final[dict[str, str]] = {
 }
 """Where clouds answer their nodes, credentials among it: the link-local addresses and their own.
 
-Sources, as public repositories quote them: docs.aws.amazon.com/AWSEC2: instancedata-data-retrieval
-(the whole block: DNS, time and EKS' pod identities are there too); learn.microsoft.com/azure:
-what-is-ip-address-168-63-129-16; canonical/cloud-init, doc/rtd/reference/datasources (scaleway);
-oracle/oci-python-sdk, src/oci/auth/signers; docs.cloud.google.com/compute: metadata (IPv6); of
-Alibaba's and Akamai's what lists against forged requests repeat."""
+Sources, as public repositories and stored pages quote them, read in November 2026:
+169.254.0.0/16, fd00:ec2::/32: docs.aws.amazon.com/AWSEC2, instancedata-data-retrieval (the whole
+blocks: DNS, time and EKS' pod identities are there too); Azure, Google, Oracle, Akamai and others
+answer at 169.254.169.254 as well. fe80::/10: what is link-local in IPv6 (RFC 4291), as the block
+before it is in IPv4. 100.100.100.200: alibabacloud.com/help/en/ecs, view-instance-metadata, and
+canonical/cloud-init, doc/rtd/reference/datasources/aliyun. fd00:100::100:200 and
+fd00:a9fe:a9fe::1: lists against forged requests in public repositories.
+168.63.129.16: learn.microsoft.com/azure, what-is-ip-address-168-63-129-16. 192.0.0.192: the same
+lists, as Oracle's Compute Classic. fd00:42::42: canonical/cloud-init, datasources/scaleway.
+fd00:c1::a9fe:a9fe: oracle/oci-python-sdk, src/oci/auth/signers. fd20:ce::254:
+docs.cloud.google.com/compute, metadata (IPv6)."""
 
 
 def _table(rows: Iterable[str]) -> tuple[tuple[Network, str], ...]:
