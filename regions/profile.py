@@ -33,8 +33,10 @@ from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, On
 from regions.profile_files import misnamed, unprintable, unread_profiles
 from regions.reachable import Reachable
 from regions.registry import Registry
+from regions.sign_in import SignIn, signed_by_cluster
 from regions.urls import (
     address_of,
+    check_bare_issuer,
     check_https,
     check_page,
     check_url,
@@ -128,7 +130,7 @@ class Cluster(Part):
     """Path of the kubeconfig, from the project's root or absolute."""
     context: Annotated[str, Field(pattern=r"^[!-~]+$")]
     """Context in it; the provider never uses the current one."""
-    oidc_issuer: Annotated[str, Field(pattern=_ISSUER)]
+    oidc_issuer: Annotated[str, Field(pattern=_ISSUER), AfterValidator(check_bare_issuer)]
     """Host and path of the issuer of service account tokens; roles and probers rest on it."""
     jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where that issuer's keys are, as the gateway reaches them."""
@@ -172,17 +174,6 @@ class Account(Part):
     def partition(self) -> Partition:
         """The AWS partition that `region` is in."""
         return partition_of(self.region)
-
-
-class SignIn(Part):
-    """The identity provider whose tokens public models accept."""
-
-    issuer: Annotated[str, AfterValidator(check_https)]
-    """The `iss` claim."""
-    jwks_uri: Annotated[str, AfterValidator(check_https)]
-    """Where the signing keys are."""
-    audience: Annotated[str, Field(min_length=1)]
-    """The `aud` claim."""
 
 
 class Exposure(Part):
@@ -277,6 +268,7 @@ class RegionProfile(Part):
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
         findings += misled(self.reachable, self._ground())
+        findings += signed_by_cluster(self.sign_in, self.cluster.oidc_issuer)
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 
