@@ -14,8 +14,6 @@ from tests.policies.mutants import mutants, refusing, representatives
 HARMLESS: Final[dict[str, str]] = {
     "ConfigMap data.*.json changed": "a dashboard is only drawn; nothing reads it",
     "Deployment spec.replicas changed": "an autoscaler sets it from then on, within its bounds",
-    "* spec.*initContainers*.readOnly removed": "where a pod downloads, false is left out",
-    "* spec.*tolerations removed": "an empty list, which the engine shows as none",
     "Role rules*removed": "members may do less, and say so; nothing that guards others goes",
     "NetworkPolicy spec.egress* removed": "a prober's way out: it reports failures and pages",
     "aws:eks/nodeGroup:NodeGroup scalingConfig.desiredSize changed": (
