@@ -143,7 +143,8 @@ class Cluster(Part):
         Field(max_length=MOST_NETWORKS),
     ] = ()
     """What pods, Services and the API server have to themselves, as CIDRs: neither `reachable` nor
-    `registry.addresses` of a store outside may hold any of it. Empty where nobody says."""
+    `registry.addresses` of a store outside may hold any of it. Empty where nobody says, and
+    neither names a private network."""
     node_autoscaler: NodeAutoscaler | None = None
     """What adds nodes for waiting pods, where capacity.spot_fallback may rest on it; null where
     there is none, or its groups are not in the order spot, then on demand."""
