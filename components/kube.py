@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from model_specs.names import LABEL_CAPACITY, MANAGED_BY
 from regions.model_plan import PlacementPlan, Toleration
+from regions.networks import METADATA
 
 Object = dict[str, Any]
 """One Kubernetes object as plain values."""
@@ -109,12 +110,15 @@ def namespace_named(name: str) -> Object:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
-ADDRESSES_V4: Final[Object] = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
-ADDRESSES_V6: Final[Object] = {
-    "ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::/32", "fe80::/10"]}
-}
-"""Network policies' peers: every address but the link-local ones and AWS's own of IPv6, where a
-cloud hands out its nodes' credentials to whoever asks."""
+def _but_metadata(everything: str) -> Object:
+    holes = sorted(row for row in METADATA if (":" in row) == (":" in everything))
+    return {"ipBlock": {"cidr": everything, "except": holes}}
+
+
+ADDRESSES_V4: Final[Object] = _but_metadata("0.0.0.0/0")
+ADDRESSES_V6: Final[Object] = _but_metadata("::/0")
+"""Network policies' peers: every address but those where a cloud, whichever it is, hands out its
+nodes' credentials to whoever asks."""
 _WEB: Final = 80
 """The port at which it does."""
 

@@ -127,7 +127,8 @@ def _fetch(work: WorkloadPlan, weights: WeightsPlan) -> Object:
         "resources": {"limits": size, "requests": size},
         "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": [
-            {"mountPath": _POLL, "name": "models", "readOnly": weights.mode == "cache"},
+            {"mountPath": _POLL, "name": "models"}
+            | ({"readOnly": True} if weights.mode == "cache" else {}),
             {"mountPath": SCRATCH, "name": "tmp"},
             *credentials_mounts(secret),
         ],
@@ -176,10 +177,14 @@ def pod(
 ) -> Object:
     """The pod around `main`, its `own` rendered, in the bounds of Pod Security `restricted`."""
     priority = {"priorityClassName": work.priority_class} if work.priority_class else {}
-    affinity = spot_first(placement)
+    # What the API server keeps no value of is left out where it says nothing.
+    stated = {
+        "affinity": spot_first(placement),
+        "tolerations": tolerations(placement.tolerations),
+    }
     return {
         **priority,
-        **({"affinity": affinity} if affinity else {}),
+        **{field: value for field, value in stated.items() if value},
         "automountServiceAccountToken": False,
         "containers": [main],
         "enableServiceLinks": False,
@@ -187,6 +192,5 @@ def pod(
         "nodeSelector": placement.node_selector,
         "securityContext": restricted_pod(own.user, own.group),
         "serviceAccountName": work.model,
-        "tolerations": tolerations(placement.tolerations),
         "volumes": _volumes(work, weights, placement),
     }

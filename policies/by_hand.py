@@ -34,7 +34,7 @@ NOT_REFUSED: Final[dict[str, str]] = {
         (
             PROGRAM,
             "api-served provider-account provider-allowed provider-cluster provider-pinned no-force"
-            " aws-judged",
+            " aws-judged options-closed",
         ),
         (
             AWS,

@@ -24,6 +24,7 @@ from policies.reach import Reach
 from policies.resources import Resource, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from policies.walls import LABEL_NAMESPACE, directions, releases
+from regions.networks import METADATA
 
 Block = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ _DNS: Final = frozenset({(53, TCP), (53, "UDP")})
 _PEERS: Final = frozenset({(9092, TCP)})
 _API: Final = frozenset({(443, TCP), (6443, TCP)})
 _WEB: Final = frozenset({(80, TCP), (443, TCP)})
-_CREDENTIALS: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
+_CREDENTIALS: Final = tuple(map(ip_network, METADATA))
 """Where a cloud hands out its nodes' credentials to whoever asks."""
 _HANDS_OUT: Final = (80, TCP)
 """The port at which it does."""

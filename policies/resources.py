@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT
@@ -69,6 +69,8 @@ class Resource:
     `type` is Pulumi's token (`kubernetes:apps/v1:Deployment`, `aws:s3/bucket:Bucket`). `values`
     is the object itself, or the AWS inputs in the provider's camelCase. `protected`: Pulumi
     refuses to delete it. `provider`: logical name of its provider, empty where nobody chose one.
+    `options`: the engine's other options that were seen, None where one is not set
+    (policies.legal.options).
     """
 
     type: str
@@ -76,6 +78,7 @@ class Resource:
     values: Mapping[str, Any]
     protected: bool
     provider: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached
     def is_object(self) -> bool:
@@ -156,14 +159,18 @@ def registered(made: Mapping[str, Any]) -> str:
     return f"{_KUBERNETES}{group}:{made.get('kind')}"
 
 
-def of_object(made: Mapping[str, Any], provider: str) -> Resource:
-    """A rendered Kubernetes object as the engine would send it to `provider`."""
+def of_object(
+    made: Mapping[str, Any], provider: str, ignored: Sequence[str] | None = None
+) -> Resource:
+    """A rendered Kubernetes object as the engine would send it to `provider`, leaving alone what
+    others set of it at the paths `ignored`; None where that is not known."""
     return Resource(
         type=registered(made),
         name=made["metadata"]["name"],
         values=made,
         protected=False,
         provider=provider,
+        options={} if ignored is None else {"ignoreChanges": list(ignored) or None},
     )
 
 

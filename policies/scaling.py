@@ -91,13 +91,19 @@ def _bound_faults(track: Track, estate: Estate) -> Iterator[tuple[str, str, str]
     elif track.deployment.spec.get("replicas") is None:
         what = "has neither replicas nor an autoscaler"
         yield what, "render one of both", "scaling"
+    options = track.deployment.options
+    if "ignoreChanges" in options and bool(options["ignoreChanges"]) != (track.scaler is not None):
+        owner = str(track.scaler) if track.scaler else "nobody else"
+        what = f"is registered with ignoreChanges {options['ignoreChanges']}: {owner} scales it"
+        yield what, "leave alone what an autoscaler sets, and no more", "scaling"
 
 
 @whole("P14", "scaler-bounds")
 def _scaler_bounds(estate: Estate) -> Iterator[Fault]:
     """A server's replicas are set by its Deployment or by one autoscaler, which begins from what
     the Deployment states; they never exceed its pool, and fall only after twice the time that a new
-    one would take to be back. Left out, they would be one as soon as an autoscaler takes over."""
+    one would take to be back. Left out, they would be one as soon as an autoscaler takes over; `up`
+    leaves them alone where there is one, and nowhere else."""
     wanted = {(d.namespace, d.metadata.get("name")) for d in estate.of("Deployment")}
     scalers = estate.of(*SCALERS)
     for pair, number in Counter(map(target, scalers)).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -92,11 +93,17 @@ METADATA: Final[dict[str, str]] = {
 }
 """Where clouds answer their nodes, credentials among it: the link-local addresses and their own.
 
-Sources, as public repositories quote them: docs.aws.amazon.com/AWSEC2: instancedata-data-retrieval
-(the whole block: DNS, time and EKS' pod identities are there too); learn.microsoft.com/azure:
-what-is-ip-address-168-63-129-16; canonical/cloud-init, doc/rtd/reference/datasources (scaleway);
-oracle/oci-python-sdk, src/oci/auth/signers; docs.cloud.google.com/compute: metadata (IPv6); of
-Alibaba's and Akamai's what lists against forged requests repeat."""
+Sources, as public repositories and stored pages quote them, read in November 2026:
+169.254.0.0/16, fd00:ec2::/32: docs.aws.amazon.com/AWSEC2, instancedata-data-retrieval (the whole
+blocks: DNS, time and EKS' pod identities are there too); Azure, Google, Oracle, Akamai and others
+answer at 169.254.169.254 as well. fe80::/10: what is link-local in IPv6 (RFC 4291), as the block
+before it is in IPv4. 100.100.100.200: alibabacloud.com/help/en/ecs, view-instance-metadata, and
+canonical/cloud-init, doc/rtd/reference/datasources/aliyun. fd00:100::100:200 and
+fd00:a9fe:a9fe::1: lists against forged requests in public repositories.
+168.63.129.16: learn.microsoft.com/azure, what-is-ip-address-168-63-129-16. 192.0.0.192: the same
+lists, as Oracle's Compute Classic. fd00:42::42: canonical/cloud-init, datasources/scaleway.
+fd00:c1::a9fe:a9fe: oracle/oci-python-sdk, src/oci/auth/signers. fd20:ce::254:
+docs.cloud.google.com/compute, metadata (IPv6)."""
 
 
 def _table(rows: Iterable[str]) -> tuple[tuple[Network, str], ...]:
@@ -132,6 +139,38 @@ def _fault(network: Network) -> str:
         return f"it is wider than /{home.widest}, {home.why}"
     inner = [row for block, row in _SPACES if _within(block, network) and block != network]
     return f"it reaches into {inner[0]} as well" if inner else ""
+
+
+METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog"})
+"""What Google's nodes call it. Source: docs.cloud.google.com/compute, metadata."""
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What ends no name of a host: programs read 127.1 and 0x7f000001 as addresses (URL Standard,
+"ends in a number checker")."""
+_OF_NO_SERVER: Final = tuple(
+    (block, row) for block, row in _SPECIAL if SPECIAL[row] != SPECIAL["100.64.0.0/10"]
+)
+
+
+def fault_of_host(host: str) -> str:
+    """Why no server of a profile is at a host, a name or an address; empty where one may be.
+
+    Shared address space is left: networks of one's own are there, as are those of some VPNs.
+    """
+    name = host.lower().rstrip(".")
+    last = name.rpartition(".")[2]
+    if name in METADATA_NAMES:
+        return "it is where nodes of Google Cloud get their credentials"
+    if last == "localhost":
+        return "it is whoever asks"
+    try:
+        network = ip_network(name)
+    except ValueError:
+        return "it is an address in other words" if _NUMBER.fullmatch(last) else ""
+    for row in _near(network, _METADATA):
+        return f"it is of {row}, where nodes of {METADATA[row]} get their credentials"
+    for row in _near(network, _OF_NO_SERVER):
+        return f"it is of {row}, {SPECIAL[row]}"
+    return ""
 
 
 def read_network(text: str) -> Network:

@@ -34,9 +34,11 @@ from regions.offers import LABEL_KEY, LABEL_VALUE, LARGEST_VOLUME_GIB, Offer, On
 from regions.profile_files import misnamed, unprintable, unread_profiles
 from regions.reachable import Reachable
 from regions.registry import Registry
+from regions.sign_in import SignIn, signed_by_cluster
 from regions.urls import (
     FILE_PATH,
     address_of,
+    check_bare_issuer,
     check_host,
     check_https,
     check_page,
@@ -130,7 +132,7 @@ class Cluster(Part):
     """Path of the kubeconfig, from the project's root or absolute."""
     context: Annotated[str, Field(pattern=r"^[!-~]+$")]
     """Context in it; the provider never uses the current one."""
-    oidc_issuer: Annotated[str, Field(pattern=_ISSUER)]
+    oidc_issuer: Annotated[str, Field(pattern=_ISSUER), AfterValidator(check_bare_issuer)]
     """Host and path of the issuer of service account tokens; roles and probers rest on it."""
     jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where that issuer's keys are, as the gateway reaches them."""
@@ -143,7 +145,8 @@ class Cluster(Part):
         Field(max_length=MOST_NETWORKS),
     ] = ()
     """What pods, Services and the API server have to themselves, as CIDRs: neither `reachable` nor
-    `registry.addresses` of a store outside may hold any of it. Empty where nobody says."""
+    `registry.addresses` of a store outside may hold any of it. Empty where nobody says, and
+    neither names a private network."""
     node_autoscaler: NodeAutoscaler | None = None
     """What adds nodes for waiting pods, where capacity.spot_fallback may rest on it; null where
     there is none, or its groups are not in the order spot, then on demand."""
@@ -174,17 +177,6 @@ class Account(Part):
     def partition(self) -> Partition:
         """The AWS partition that `region` is in."""
         return partition_of(self.region)
-
-
-class SignIn(Part):
-    """The identity provider whose tokens public models accept."""
-
-    issuer: Annotated[str, AfterValidator(check_https)]
-    """The `iss` claim."""
-    jwks_uri: Annotated[str, AfterValidator(check_https)]
-    """Where the signing keys are."""
-    audience: Annotated[str, Field(min_length=1)]
-    """The `aud` claim."""
 
 
 class RegionProfile(Part):
@@ -266,6 +258,7 @@ class RegionProfile(Part):
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
         findings += misled(self.reachable, self._ground())
+        findings += signed_by_cluster(self.sign_in, self.cluster.oidc_issuer)
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])
         return self
 

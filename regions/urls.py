@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from model_specs.addresses import leads_to_itself
 from model_specs.errors import refuse, shown
+from regions.networks import fault_of_host
 
 _PORTS: Final = {"http": 80, "https": 443}
 _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
@@ -41,6 +42,9 @@ def _split(text: str) -> SplitResult:
         raise ValueError("whoever opens it would ask itself, or a metadata service")
     if url.port == 0:
         raise ValueError("ports are 1 to 65535")
+    fault = fault_of_host(url.hostname or "")
+    if fault:
+        raise ValueError(f"no server is at its host: {fault}")
     return url
 
 
@@ -63,10 +67,22 @@ def check_url(text: str) -> str:
 
 def check_https(text: str) -> str:
     """The same for one that is signed by its server; it may have a query, as some keys' have."""
-    if not text.startswith("https://"):
-        raise refuse("E301", f"no https URL, got {shown(text)}; write one")
+    if not text.startswith("https://") or "*" in text:
+        raise refuse("E301", f"no https URL, got {shown(text)}; write one, without wildcards")
     check_url(text.partition("?")[0])
     return check_page(text)
+
+
+def check_issuer(text: str) -> str:
+    """The same for the issuer of tokens, which has neither query nor fragment (OpenID Connect
+    Discovery 1.0, section 3) and is compared letter by letter."""
+    return check_url(check_https(text))
+
+
+def check_bare_issuer(text: str) -> str:
+    """The same for one that is written without its https://."""
+    check_issuer(f"https://{text}")
+    return text
 
 
 def check_page(text: str) -> str:

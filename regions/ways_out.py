@@ -53,9 +53,26 @@ def misled(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:
     if networks > MOST_NETWORKS:
         why = f"the admission guard holds {MOST_NETWORKS} networks of all rows, got {networks}"
         yield (_OF_CODE,), "E371", f"{why}; name wider ones, or fewer hosts"
+    yield from _unheld(rows, ground)
     yield from _places(rows, ground)
     yield from _repeated(rows)
     yield from dict.fromkeys(_shared(rows, ground))
+
+
+def _unheld(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:
+    """Private networks that are opened where nobody says which of them are the cluster's own.
+
+    One that holds the Services' or the API server's would open those to models' code.
+    """
+    if any(where[:2] == ("cluster", "networks") for where in ground.networks):
+        return
+    opened = [one for row in rows for one in row.networks]
+    opened += () if ground.is_store_within else ground.addresses
+    private = [one for one in opened if ip_network(one).is_private]
+    if private:
+        why = f"pods get out to {shown(private[0])}, and it is not said what the cluster has itself"
+        cure = "name the networks of pods, Services and the API server"
+        yield ("cluster", "networks"), "E371", f"{why}; {cure}"
 
 
 def _places(rows: Sequence[Reachable], ground: Ground) -> Iterator[Finding]:

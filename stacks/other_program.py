@@ -45,6 +45,7 @@ def to_row(resource: Resource) -> dict[str, Any]:
         "values": dict(resource.values),
         "protected": resource.protected,
         "provider": resource.provider,
+        "options": dict(resource.options),
     }
 
 

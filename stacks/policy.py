@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from components.ownership import left_alone, targeted
 from components.parts import Part, facts, parts
 from model_specs.errors import SpecError
 from policies.catalogue import RULES
@@ -89,7 +90,9 @@ def resources(plan: RegionPlan, root: Path) -> list[Resource]:
 
 def rendered_of(rendered: Iterable[Part]) -> list[Resource]:
     """Kubernetes parts as rules see them."""
-    return [of_object(made, "cluster") for part in rendered for made in part.objects]
+    objects = [made for part in rendered for made in part.objects]
+    scaled = targeted(objects)
+    return [of_object(made, "cluster", left_alone(made, scaled)) for made in objects]
 
 
 def region_findings(

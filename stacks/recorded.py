@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf import json_format
+from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
 
@@ -60,6 +61,39 @@ def _plain(value: Any, path: str) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+_NO_OPTIONS: Final = frozenset({
+    # What it is and holds, or follows from the program's order.
+    "type", "name", "object", "parent", "dependencies", "propertyDependencies",
+    # Judged by themselves (provider-pinned, protected-registry); children carry their own.
+    "protect", "provider", "providers",
+    # What the language's host can do, and where the program stands.
+    "acceptSecrets", "acceptResources", "accepts_byte_string", "aliasSpecs",
+    "supportsPartialValues", "supportsResultReporting",
+    "sourcePosition", "stackTrace", "parentStackTraceHandle",
+    # Says whether deleteBeforeReplace was set.
+    "deleteBeforeReplaceDefined",
+})  # fmt: skip
+OPTIONS: Final = tuple(
+    field.name
+    for field in resource_pb2.RegisterResourceRequest.DESCRIPTOR.fields
+    if field.name not in _NO_OPTIONS
+)
+"""Every option that a resource can be registered with, those of a later engine too."""
+
+
+def _options(request: Any) -> dict[str, Any]:
+    """The options of a request by the protocol's name, None where one is not set."""
+    written = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    found = {name: written.get(name) or None for name in OPTIONS}
+    if request.deleteBeforeReplaceDefined:
+        found["deleteBeforeReplace"] = request.deleteBeforeReplace
+    aliases: list[dict[str, Any]] = []
+    for alias in written.get("aliases", ()):
+        said = {key: value for key, value in alias.get("spec", alias).items() if value}
+        aliases += [said] if said not in aliases else []  # SDKs write some of them twice
+    return found | {"aliases": aliases or None}
+
+
 class _NoAnswers(mocks.Mocks):
     """The program asks AWS nothing: a plan is all it needs."""
 
@@ -86,8 +120,11 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # the protocol's name
         token, name = request.type, request.name
         sent = json_format.MessageToDict(request.object)
-        makes = request.custom or request.remote or not token.startswith(GROUPS)
-        if makes and token != STACK:  # whatever makes something reaches the judge
+        options = _options(request)
+        groups = token == STACK or token.startswith(GROUPS)
+        if (
+            not groups or request.protect or any(options.values())
+        ):  # whatever makes or changes something is judged
             self.found.append(
                 Resource(
                     type=token,
@@ -96,6 +133,7 @@ class _Recorder(mocks.MockMonitor):
                     protected=request.protect,
                     # A provider is referred to as <urn>::<id>, and a urn ends with the name.
                     provider=request.provider.rpartition("::")[0].rpartition("::")[2],
+                    options=options,
                 )
             )
         answer = resource_pb2.RegisterResourceResponse(urn=self.make_urn("", token, name))
@@ -104,6 +142,17 @@ class _Recorder(mocks.MockMonitor):
             answer.id = name
             answer.object.update(_made(self.plan, token, str(sent.get("name", name))))
         return answer
+
+    def _change(self, kind: str, request: Any) -> Any:
+        """What the program asks the engine to run or change on every resource's way: of a kind
+        that no rule knows, so that it is refused by name."""
+        self.found.append(Resource(f"pulumi:pulumi:{kind}", "", {}, protected=False, provider=""))
+        return empty_pb2.Empty()
+
+    RegisterStackTransform = partialmethod(_change, "StackTransform")
+    RegisterStackInvokeTransform = partialmethod(_change, "StackInvokeTransform")
+    RegisterResourceHook = partialmethod(_change, "ResourceHook")
+    RegisterErrorHook = partialmethod(_change, "ErrorHook")
 
 
 @contextmanager

@@ -39,6 +39,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "regions.aws_partitions",
         "regions.exposure",
         "regions.model_plan",
+        "regions.networks",
         "regions.plan",
     ),
     # The judge reads what people wrote, never what was decided of it.
@@ -56,6 +57,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "regions.aws_partitions",
         "regions.exposure",
         "regions.machines",
+        "regions.networks",
         "regions.offers",
         "regions.profile",
     ),

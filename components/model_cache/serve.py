@@ -11,7 +11,6 @@ nothing, not even what there is.
 from __future__ import annotations
 
 import hmac
-import logging
 import os
 import re
 import threading
@@ -29,11 +28,12 @@ PEER_PORT: Final = 9092  # as objects.py renders it
 TRANSFERS: Final = 4
 """At once: the node's line is its pods' first."""
 RETRY_AFTER_SECONDS: Final = 5
+_PIECE_BYTES: Final = 64 * 1024 * 1024
+"""After each it is seen whether the next is still taken fast enough (listen.py)."""
 _PATH: Final = re.compile(
     "/(?P<project>[a-z](?:[a-z0-9-]*[a-z0-9])?)/(?P<kind>blobs|manifests)/(?P<name>[0-9a-f]{64})"
 )
 _RANGE: Final = re.compile(r"bytes=(\d{1,15})-(\d{1,15})")
-_log = logging.getLogger("cache")
 
 
 class _Server(AddressServer):
@@ -42,10 +42,6 @@ class _Server(AddressServer):
         self.tokens = tokens
         self.free = threading.BoundedSemaphore(TRANSFERS)
         super().__init__(host, port, _Handler)
-
-    def handle_error(self, *_: Any) -> None:
-        """Say little: who asked went away, and will say so itself."""
-        _log.debug("a peer went away", exc_info=True)
 
     @contextmanager
     def transfer(self) -> Iterator[bool]:
@@ -92,7 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
         self.send_header("Content-Length", str(end + 1 - start))
         self.end_headers()
-        self.connection.sendfile(file, start, end + 1 - start)
+        for at in range(start, end + 1, _PIECE_BYTES):
+            piece = min(_PIECE_BYTES, end + 1 - at)
+            self.server.allow(self.connection, piece)
+            self.connection.sendfile(file, at, piece)
         return None
 
     def _refuse(self, status: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 AGREED: Final[dict[str, tuple[str, str]]] = {
     "isoserve-egress-allow-list": (
         "P28",
-        "4b3c25298de5808af3f220730f9d9cd55965b052a72df64b32be41bdb5db4bc5",
+        "1fbc02ee4a9957482769921ad89f30958fd6d5c789e6413af9681815e830dd9d",
     ),
     "isoserve-gpu-shape": (
         "P17",

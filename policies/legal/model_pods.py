@@ -216,7 +216,8 @@ def _fetching(subject: Subject) -> list[Plain]:
             "resources": {"limits": size, "requests": size},
             "securityContext": RESTRICTED,
             "volumeMounts": [
-                {"mountPath": "/models/project", "name": "models", "readOnly": cached},
+                {"mountPath": "/models/project", "name": "models"}
+                | ({"readOnly": True} if cached else {}),
                 {"mountPath": "/tmp", "name": "tmp"},
                 *([KEYS_MOUNT] if _keys(subject) else []),
             ],
@@ -249,10 +250,11 @@ def spot_first(subject: Subject) -> Plain:
     return nodes if falls_back(subject.resource) else {}
 
 
-def _tolerated(subject: Subject) -> list[Plain]:
+def _tolerated(subject: Subject) -> Any:
     machine = MACHINES[model_of(subject).spec.machine_type]
     own = tolerations(machine, subject.facts.profile.machines[machine.name])
-    return [*own, *([toleration(LABEL_CAPACITY, "spot")] if _capacity(subject) == "spot" else [])]
+    spot = [toleration(LABEL_CAPACITY, "spot")] if _capacity(subject) == "spot" else []
+    return [*own, *spot] or ABSENT
 
 
 MAIN: Final[Plain] = {

@@ -32,12 +32,13 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
+from regions.networks import METADATA
 
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
 _CALLER: Final = "x-isoserve-caller"
-_V4: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
-_V6: Final = {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::/32", "fe80::/10"]}}
+_V4: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(n for n in METADATA if "." in n)}}
+_V6: Final = {"ipBlock": {"cidr": "::/0", "except": sorted(n for n in METADATA if ":" in n)}}
 _DNS: Final = {
     "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
     "to": [namespace_named("kube-system")],

@@ -10,8 +10,9 @@ from policies.facts import Facts
 from policies.legal import job_pods, model_pods, network, own_pods, platform, together, watching
 from policies.legal.asked import NotAsked
 from policies.legal.aws import AWS
+from policies.legal.options import NOUNS, OUR_OWN, wrong_options
 from policies.legal.shapes import Checker, Deviation, Subject, compiled
-from policies.resources import GROUPS, STACK, Resource, registered
+from policies.resources import Resource, registered
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _MODEL, _PROJECT, _PLATFORM, _BOARD = "model", "project", "platform", "board"
@@ -115,9 +116,6 @@ def _place(one: Deviation, resource: Resource) -> str:
 
 
 _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
-_OUR_OWN: Final = {STACK, "pulumi:providers:pulumi-python", "pulumi-python:dynamic:Resource"}
-"""The stack and the gates of `up` (components.gates), which make nothing in a cluster; their code
-is the program's, which the review has a person read."""
 
 
 @each("P37", "as-asked", *sorted(_KINDS))
@@ -128,6 +126,20 @@ def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
     for one in deviations(resource, facts):
         fix = "render it as specs and profile say"
         yield Fault(resource, str(one), fix, _place(one, resource))
+
+
+_REGISTERED: Final = _KINDS | OUR_OWN | NOUNS
+"""Everything that this program registers with the engine."""
+
+
+@each("P37", "options-closed", *sorted(_REGISTERED))
+def _options_closed(resource: Resource, facts: Facts) -> Iterator[Fault]:
+    """By no option of the engine is anything left alone, kept, adopted, replaced, renamed or
+    changed on its way but what the program is known to register so: `ignoreChanges`, `protect`,
+    `retainOnDelete`, `import`, `aliases`, timeouts, hooks, transforms, a plugin's address and every
+    other option are legal by kind and value, and refused by name."""
+    for what in wrong_options(resource, facts):
+        yield Fault(resource, what, "register it without", "")
 
 
 _PATCHES: Final = {"kubernetes:core/v1:NodePatch": "kubernetes:core/v1:Node"}
@@ -143,9 +155,9 @@ def _known_kinds(estate: Estate) -> Iterator[Fault]:
         if resource.is_object and registered(resource.values) != token:
             what = f"is registered as {resource.type} and says {registered(resource.values)}"
             yield Fault(resource, what, "register it as what it is", "")
-        if resource.kind not in _KINDS | _OUR_OWN and not resource.kind.startswith(GROUPS):
+        if resource.kind not in _REGISTERED:
             fix = "take it out, or write down what is legal of it first"
             yield Fault(resource, "is of a kind that this program never makes", fix, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (_as_asked, _known_kinds, *together.RULES)
+RULES: Final[tuple[Rule, ...]] = (_as_asked, _options_closed, _known_kinds, *together.RULES)

@@ -29,8 +29,6 @@ from policies.resources import Resource, Unknown
 ABSENT: Final = object()
 """What a function of `Asked` returns for a field that must not be there."""
 _SHOWN: Final = 120
-_LEFT_OUT: Final[dict[str, Any]] = {"readOnly": False, "tolerations": []}
-"""Fields that the API server keeps no value of where it is this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +150,7 @@ def _between(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[De
             yield from _within(key, differences(value[key], wanted[key]))
         else:
             yield Deviation((key,), "is not legal there")
-    missing = (key for key in wanted if key not in value)
-    yield from (Deviation((key,), "is missing") for key in missing if not _means(key, wanted[key]))
-
-
-def _means(field: Any, wanted: Any) -> bool:
-    """Whether a field that is left out means what is wanted, as the engine shows it then."""
-    return field in _LEFT_OUT and _LEFT_OUT[field] == wanted
+    yield from (Deviation((key,), "is missing") for key in wanted if key not in value)
 
 
 def _equal(wanted: Any) -> Checker:
@@ -185,13 +177,7 @@ def _block(shape: Mapping[str, Any]) -> Checker:
             return found
         missing = [key for key in needed if key not in value]
         # Whether a field that is asked for is needed is for its function to say.
-        missing += [
-            key
-            for key in asked
-            if key not in value
-            and fields[key](ABSENT, subject)
-            and not (key in _LEFT_OUT and not fields[key](_LEFT_OUT[key], subject))
-        ]
+        missing += [key for key in asked if key not in value and fields[key](ABSENT, subject)]
         return [*found, *(Deviation((key,), "is missing") for key in missing)]
 
     return check

@@ -67,7 +67,7 @@ def test_without_a_cache_the_pod_downloads_for_itself() -> None:
     (first,) = found["initContainers"]
     assert first["args"][:3] == ["pull", "--address", PULLED.address]
     (written,) = (m for m in first["volumeMounts"] if m["name"] == "models")
-    assert written["readOnly"] is False, "somebody must write the files"
+    assert "readOnly" not in written, "somebody must write the files"
 
 
 def test_every_scratch_volume_is_bounded() -> None:

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.kube import Object
+from components.kube import ADDRESSES_V4, Object
 from tests.examples import Identity
 
 GONE: Final = object()
@@ -88,7 +88,8 @@ _LEVEL: Final = f"{_LABELS}/pod-security.kubernetes.io~1enforce"
 _PEERS: Final = "/spec/ingress/0/from"
 _CALLEES: Final = "/spec/egress/0/to"
 _EVERYWHERE: Final = {"ipBlock": {"cidr": "0.0.0.0/0"}}
-_OUTSIDE: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
+_OUTSIDE: Final = ADDRESSES_V4
+_OF_ANOTHER_CLOUD: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
 _TO_REGISTRY: Final = {"ports": [{"port": 443, "protocol": "TCP"}]}
 _NAME: Final = "app.kubernetes.io/name"
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
@@ -355,6 +356,7 @@ _WALLS: Final = (
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_EVERYWHERE]}},
         {"/spec/egress/-": {"ports": [{"port": 80}], "to": [{"ipBlock": {"cidr": "::/0"}}]}},
         {"/spec/egress/-": {}},
+        {"/spec/egress/-": {"ports": [{"port": 80}], "to": [_OF_ANOTHER_CLOUD]}},
         {"/spec/egress/-": {"ports": [{"port": 22}], "to": [_OUTSIDE]}},
         {"/spec/egress/-": {"to": [_OUTSIDE]}},
         {"/spec/egress/1/to/-": {"namespaceSelector": _named("search")}},

@@ -2,7 +2,7 @@
 
 Of the resources of all regions one stands for all of its shape: its kind and the paths of its
 fields, whatever their values and however long its lists are. What the fields of a JSON document in
-a string hold is mutated too; a Grafana dashboard is one leaf.
+a string hold is mutated too; a Grafana dashboard is one leaf. So is every option of the engine.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from policies.catalogue import RULES
 from policies.facts import Facts
 from policies.judge import judge_one, judge_whole
 from policies.resources import Resource
+from stacks.recorded import OPTIONS
 from tests.examples import profiles
 from tests.policies.estate import facts, good
 
@@ -36,7 +37,7 @@ class Mutant:
     of: Resource
     steps: Steps
     how: str
-    values: dict[str, Any] | None
+    after: Resource | None
     """None where the resource itself is gone."""
 
     @property
@@ -144,7 +145,21 @@ def mutants() -> Iterator[Mutant]:
     for region, of in representatives():
         yield Mutant(region, of, (), REMOVED, None)
         for steps, how, values in _mutated(dict(of.values), ()):
-            yield Mutant(region, of, steps, how, values)
+            yield Mutant(region, of, steps, how, _retyped(replace(of, values=values)))
+        for name, how, after in _registered_otherwise(of):
+            yield Mutant(region, of, (f"options.{name}",), how, after)
+
+
+def _registered_otherwise(of: Resource) -> Iterator[tuple[str, str, Resource]]:
+    """The resource with one option of the engine set, changed or left out: which, how, and it."""
+    yield "protect", CHANGED, replace(of, protected=not of.protected)
+    # The engine's own: what it keeps is custom, and offline nobody asks whether objects are.
+    seen = {"custom": True, **of.options}
+    for name in OPTIONS:
+        value = seen.get(name)
+        others = [(ADDED, True)] if value is None else [(CHANGED, _other(value)), (REMOVED, None)]
+        for how, other in others:
+            yield name, how, replace(of, options={**seen, name: other})
 
 
 @cache
@@ -163,10 +178,10 @@ def _retyped(resource: Resource) -> Resource:
 def refusing(mutant: Mutant) -> str:
     """The first rule that refuses a mutant; empty where none does."""
     known, others = _facts(mutant.region), good(mutant.region)
-    if mutant.values is None:
+    after = mutant.after
+    if after is None:
         region = tuple(one for one in others if one is not mutant.of)
     else:
-        after = _retyped(replace(mutant.of, values=mutant.values))
         for finding in judge_one(after, known, RULES):
             return finding.rule
         region = tuple(after if one is mutant.of else one for one in others)

@@ -14,8 +14,6 @@ from tests.policies.mutants import mutants, refusing, representatives
 HARMLESS: Final[dict[str, str]] = {
     "ConfigMap data.*.json changed": "a dashboard is only drawn; nothing reads it",
     "Deployment spec.replicas changed": "an autoscaler sets it from then on, within its bounds",
-    "* spec.*initContainers*.readOnly removed": "where a pod downloads, false is left out",
-    "* spec.*tolerations removed": "an empty list, which the engine shows as none",
     "Role rules*removed": "members may do less, and say so; nothing that guards others goes",
     "NetworkPolicy spec.egress* removed": "a prober's way out: it reports failures and pages",
     "aws:eks/nodeGroup:NodeGroup scalingConfig.desiredSize changed": (
@@ -53,8 +51,8 @@ class Tally:
             "# What the rules refuse of changed things\n\n"
             "Written by `python -m tests.policies.mutants_page`; a test compares it.\n"
             f"Of {self.shapes} things, one of each shape that the examples have in any region, "
-            "every leaf was removed and changed, every block and list got one more, and each was "
-            "left out.\n\n"
+            "every leaf was removed and changed, every block and list got one more, every option "
+            "of the engine was set, changed and left out, and each thing was left out itself.\n\n"
             "| | mutants | |\n|---|--:|--:|\n"
             f"| all | {self.number} | |\n"
             f"| refused | {self.number - harmless} | {self._percent(self.number - harmless)} |\n"

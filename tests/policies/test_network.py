@@ -13,6 +13,7 @@ from model_specs.schema import Batch
 from policies.judge import judge
 from policies.network import RULES
 from policies.rule import Rule
+from regions.networks import METADATA
 from tests.examples import REGIONS, a_model, a_tree
 from tests.policies.attacks import edited, made, messages, of_model, wall
 from tests.policies.cases import GONE, Failing, respecified, setting
@@ -101,6 +102,10 @@ def test_a_model_goes_nowhere_else(rule: dict[str, Any], words: str) -> None:
     assert finding.place.file == "model_specs/search/embedder.yaml"
 
 
+V4: Final = tuple(row for row in METADATA if "." in row)
+V6: Final = tuple(row for row in METADATA if ":" in row)
+
+
 def out_to(cidr: str, *holes: str, port: int = 80) -> dict[str, Any]:
     block = {"cidr": cidr, "except": list(holes)}
     return {"ports": [{"port": port}], "to": [{"ipBlock": block}]}
@@ -109,15 +114,20 @@ def out_to(cidr: str, *holes: str, port: int = 80) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rule", "may"),
     [
-        (out_to("0.0.0.0/0", "169.254.0.0/16"), True),
-        (out_to("0.0.0.0/0", "169.0.0.0/8"), True),
+        (out_to("0.0.0.0/0", *V4), True),
+        (out_to("0.0.0.0/0", "169.0.0.0/8", "100.0.0.0/8", "168.0.0.0/8", "192.0.0.0/24"), True),
+        *((out_to("0.0.0.0/0", *(row for row in V4 if row != lost)), False) for lost in V4),
+        *((out_to("::/0", *(row for row in V6 if row != lost)), False) for lost in V6),
+        (out_to("100.64.0.0/10"), False),
+        (out_to("168.63.129.0/24"), False),
+        (out_to("fd00::/8"), False),
         (out_to("203.0.113.0/24"), True),
         (out_to("0.0.0.0/0"), False),
         (out_to("0.0.0.0/0", "169.254.169.254/32"), False),
         (out_to("169.254.169.0/24"), False),
         (out_to("::/0", "169.254.0.0/16"), False),
-        (out_to("::/0", "fe80::/10", "fd00:ec2::/32"), True),
-        (out_to("0.0.0.0/0", "169.254.0.0/16", port=22), False),
+        (out_to("::/0", *V6), True),
+        (out_to("0.0.0.0/0", *V4, port=22), False),
         ({"to": [{"podSelector": {}}]}, True),
         ({"to": [{"podSelector": {}}, {"namespaceSelector": {}}]}, False),
     ],
@@ -230,7 +240,8 @@ def test_a_way_to_who_shares_no_longer_is_refused(fields: dict[str, Any], why: s
         ({"ports": [{"port": 80}], "to": [{"namespaceSelector": {}}]}, True),
         ({"ports": [{"port": 80}], "to": [{}]}, False),
         (out_to("0.0.0.0/0"), False),
-        (out_to("0.0.0.0/0", "169.254.0.0/16"), True),
+        (out_to("0.0.0.0/0", *V4), True),
+        (out_to("0.0.0.0/0", "169.254.0.0/16"), False),
         (out_to("::/0"), False),
         (out_to("169.254.169.254/32"), False),
     ],
@@ -256,7 +267,7 @@ def test_a_region_without_gateways_has_no_way_to_them(lost: str) -> None:
 
 def test_a_wall_that_only_looks_like_the_probers_is_none() -> None:
     labels = {**of_model("search/embedder"), "isoserve.dev/role": "model-server"}
-    egress, pods = [out_to("0.0.0.0/0", "169.254.0.0/16")], {"matchLabels": labels}
+    egress, pods = [out_to("0.0.0.0/0", *V4)], {"matchLabels": labels}
     one = wall("search/embedder", "out", policyTypes=["Egress"], podSelector=pods, egress=egress)
     assert len(said(EGRESS, one)) == 1
 

@@ -33,9 +33,21 @@ REFUSED: Final[Mapping[Field, tuple[str, tuple[Any, ...]]]] = {
     ("account", "subnet_ids", 0): ("E301", ("*", "a", "subnet-")),
     ("account", "node_security_group_ids"): ("E301", (["*"], ["a"], ["sg-a b"])),
     ("zones", 0): ("E301", ("us-east-1 a", "")),
-    ("sign_in", "issuer"): ("E301", ("https://", "http://login.example.com")),
-    ("sign_in", "jwks_uri"): ("E301", ("https://x y", "https://u:p@x.dev/k")),
-    ("sign_in", "audience"): ("E301", ("", f"a{OVERRIDE}")),
+    ("sign_in", "issuer"): (
+        "E301", ("https://", "http://login.example.com", "*", "https://*", "https://*.acme.dev",
+                 "https://login.acme.dev/*", "https://login.acme.dev?tenant=1", " ",
+                 "https://login.acme.dev/#a", "https://login.acme.dev ", "https://localhost",
+                 "https://127.0.0.1", "https://127.1", "https://0x7f000001", "https://2130706433")),
+    ("sign_in", "jwks_uri"): (
+        "E301", ("https://x y", "https://u:p@x.dev/k", "*", "https://*", "https://*/keys", "",
+                 "https://169.254.169.254/keys", "https://metadata.google.internal/keys",
+                 "https://[fd00:ec2::254]/keys", "https://[::ffff:169.254.169.254]/keys",
+                 "https://0.0.0.0/keys", "https://keys.acme.dev/*", "https://[fe80::1]/keys")),
+    ("sign_in", "audience"): (
+        "E301", ("", f"a{OVERRIDE}", "*", "isoserve*", "**", "iso serve", " isoserve", "isoserve ",
+                 "iso\nserve", "\t", "a,b", "[a]", "a" * 257, ".*", "é",
+                 "kubernetes", "https://kubernetes.default.svc.cluster.local", "sts.amazonaws.com",
+                 "sts.amazonaws.com.cn", "pods.eks.amazonaws.com")),
     ("domain",): ("E301", ("-a.b.com", "a.b-.com", "A.com", "a..com", ("a" * 60 + ".") * 3 + "co")),
     ("gateway_class",): ("E301", ("a b",)),
     ("prometheus_url",): (
@@ -56,6 +68,12 @@ LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
     ("cluster", "kubeconfig"): ("/home/My User/kube config",),
     ("cluster", "oidc_issuer"): ("kubernetes.default.svc.cluster.local", "k8s.dc1.acme.dev:6443/"),
     ("cluster", "jwks_uri"): ("https://10.0.0.1:6443/openid/v1/jwks", "https://[fd00::1]/keys"),
+    ("sign_in", "issuer"): (
+        "https://login.acme.dev/", "https://login.acme.dev/tenant-1/v2.0", "https://10.8.0.1:8443",
+        "https://100.64.0.1"),
+    ("sign_in", "audience"): (
+        "isoserve", "https://api.acme.dev/", "api://0f0b-1/.default", "urn:acme:models",
+        "12-a.apps.googleusercontent.com", "models@acme.dev"),
     ("sign_in", "jwks_uri"): ("https://login.acme.dev/discovery/v2.0/keys?appid=1-2",),
     ("grafana_url",): ("http://grafana.acme.dev/g/?orgId=1", "https://acme.dev/grafana/"),
     ("runbook_url",): ("https://wiki.acme.dev/x/~ops/Run%20books?view=a#top",),
@@ -64,7 +82,29 @@ LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
     ("account", "profile"): ("Admin User@acme",),
     ("account", "node_security_group_ids"): (["sg-0123456789abcdef0"],),
 }  # fmt: skip
-ROWS: Final = [(where, code, got) for where, (code, all_got) in REFUSED.items() for got in all_got]
+NO_SERVER: Final = (
+    "169.254.169.254", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    "[fd00:ec2::254]", "[fd20:ce::254]", "[fd00:c1::a9fe:a9fe]", "[::ffff:169.254.169.254]",
+    "metadata.google.internal", "metadata.goog.", "localhost", "minio.localhost", "127.0.0.1",
+    "127.1", "0xa9fea9fe", "2852039166", "0.0.0.0", "224.0.0.1", "[::1]", "[::]", "[fe80::1]",
+)  # fmt: skip
+"""Where clouds answer their nodes, and what is no server's or an address in other words."""
+URLS: Final[tuple[Field, ...]] = (
+    ("cluster", "jwks_uri"), ("sign_in", "issuer"), ("sign_in", "jwks_uri"), ("prometheus_url",),
+    ("grafana_url",), ("registry", "endpoint"),
+)  # fmt: skip
+OF_NO_FORM: Final[tuple[Any, ...]] = (None, [], ["isoserve"], {}, 1)
+NO_TEXT: Final[list[tuple[Field, str, Any]]] = [
+    (("sign_in", field), "E204", got)
+    for field in ("audience", "issuer", "jwks_uri")
+    for got in OF_NO_FORM
+]
+ROWS: Final[list[tuple[Field, str, Any]]] = [
+    *((where, code, one) for where, (code, several) in REFUSED.items() for one in several),
+    *((where, "E301", f"https://{host}") for where in URLS for host in NO_SERVER),
+    *((("cluster", "oidc_issuer"), "E301", host.strip("[]")) for host in NO_SERVER),
+    *NO_TEXT,
+]
 KEPT: Final = [(where, value) for where, values in LEGAL.items() for value in values]
 
 
@@ -109,3 +149,14 @@ def test_a_region_is_not_called_what_names_all(tmp_path: Path) -> None:
     with pytest.raises(SpecErrors) as refused:
         load_profile(written(tmp_path, values_of("us-east-1"), "all"))
     assert [error.code for error in refused.value.errors] == ["E314"], "`regions: all` is all"
+
+
+@pytest.mark.parametrize("field", ["issuer", "audience"])
+@pytest.mark.parametrize("end", ["", "/"])
+def test_service_accounts_of_the_cluster_do_not_sign_in_as_people(
+    tmp_path: Path, field: str, end: str
+) -> None:
+    issuer = values_of("us-east-1")["cluster"]["oidc_issuer"]
+    error = refusal(with_value(tmp_path, ("sign_in", field), f"https://{issuer}{end}"))
+    assert (error.code, error.path) == ("E371", f"sign_in.{field}")
+    assert "signs for every pod" in error.message

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -17,7 +18,8 @@ from regions.networks import MOST_NETWORKS
 from regions.profile import load_profile
 from regions.reachable import Reachable
 from regions.resolve import resolve
-from tests.examples import a_model, a_profile, a_tree, plan_of
+from regions.sandbox import control_plane
+from tests.examples import REGIONS, a_model, a_profile, a_tree, plan_of, profiles
 from tests.regions.test_profile import values_of, written
 
 HOST = {"host": "features.example.com", "port": 8443, "networks": ["10.1.2.0/28"]}
@@ -229,3 +231,59 @@ def test_the_fullest_guard_is_as_long_as_the_api_server_takes() -> None:
         for variable in policy["spec"].get("variables", ())
     ]
     assert max(map(len, texts)) < 100_000, "a longer expression is refused in the middle of an `up`"
+
+
+SAYS_NOTHING: Final[dict[str, Any]] = {"cluster__networks": []}
+PUBLIC = ["52.216.0.0/16", "2600:1fa0:4000::/40"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "over"),
+    [
+        ([HOST], {}),
+        ([{**HOST, "networks": [*PUBLIC, "192.168.7.0/24"]}], {}),
+        ([{**HOST, "networks": ["fd12:3456:789a::/48"]}], {}),
+        ([{**HOST, "networks": ["172.20.0.1/32"], "port": 443}], {}),
+        ([], {"registry__addresses": ["10.0.8.0/24"]}),
+    ],
+    ids=["a host", "among others", "IPv6", "EKS' Service of its API server", "the store"],
+)
+def test_a_private_network_is_opened_only_where_the_clusters_own_are_known(
+    tmp_path: Path, rows: list[dict[str, Any]], over: dict[str, Any]
+) -> None:
+    (error,) = said_of(tmp_path, *rows, **over, **SAYS_NOTHING)
+    assert (error.code, error.path) == ("E371", "cluster.networks")
+    assert "Services and the API server" in error.message, "nothing else would hold it off them"
+
+
+@pytest.mark.parametrize(
+    ("rows", "over"),
+    [
+        ([], {}),
+        ([REDIS], {}),
+        ([{**HOST, "networks": PUBLIC}], {}),
+        ([], {"registry__addresses": PUBLIC}),
+    ],
+    ids=["nothing", "a Service", "a public host", "S3"],
+)
+def test_whoever_opens_no_private_network_need_not_say(
+    tmp_path: Path, rows: list[dict[str, Any]], over: dict[str, Any]
+) -> None:
+    assert said_of(tmp_path, *rows, **over, **SAYS_NOTHING) == []
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_example_says_what_its_cluster_has_itself(tmp_path: Path, region: str) -> None:
+    own = profiles()[region].cluster.networks
+    assert len(own) >= 3, "pods, Services and the API server"
+    for network in own:
+        inside = f"{ip_network(network).network_address}/32"
+        assert said_of(tmp_path, {**HOST, "networks": [inside]}, like=region), network
+
+
+@pytest.mark.parametrize("region", ["sandbox-aws", "sandbox-onprem"])
+def test_the_sandbox_has_the_networks_that_its_profiles_say(region: str) -> None:
+    own = [ip_network(one) for one in profiles()[region].cluster.networks]
+    for text in (control_plane._SERVICE_RANGE, control_plane._POD_RANGE):
+        used = ip_network(text, strict=False)
+        assert any(used.subnet_of(one) for one in own), f"{text} is not in {region}.yaml"  # type: ignore[arg-type]

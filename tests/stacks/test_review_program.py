@@ -66,7 +66,7 @@ def flagged(found: dict[str, Any], name: str) -> list[str]:
 def test_a_rule_that_is_emptied_with_what_it_refuses_is_refused_by_the_base(project: Path) -> None:
     edit(project / POD, '"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
     edit(project / IMAGES, "(_image_digest, _image_host)", "()")
-    edit(project / LEGAL, "(_as_asked, _known_kinds, *together.RULES)", "()")
+    edit(project / LEGAL, "(_as_asked, _options_closed, _known_kinds, *together.RULES)", "()")
     code, found = review(project)
     assert found["policy"]["findings"] == [], "the rules of the change itself say nothing"
     assert (code, found["verdict"]) == (1, "BLOCKED"), "those of the base do"
