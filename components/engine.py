@@ -12,7 +12,7 @@ import pulumi
 
 from components.gates.acts import Gate
 from components.gates.claims import claims, owner, projects_of
-from components.gates.foreign_fields import foreign_fields
+from components.gates.foreign_fields import foreign_fields, without
 from components.gates.resources import GateResource, gate_resource
 from components.kube import Object, role_named
 from components.order import ROWS, Step, ordered
@@ -52,10 +52,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """Everything that was registered, and a JSON list of what gates failed with."""
+    """Everything that was registered, a JSON list of what gates failed with, and how often what
+    others had set was taken back."""
 
     resources: pulumi.Input[Sequence[pulumi.Resource]]
     faults: pulumi.Input[str]
+    taken: pulumi.Input[int]
 
 
 _STAYS: Final = Outcome(resource=None, faults=())
@@ -106,16 +108,18 @@ def _looked_through(
     parts: Iterable[Part],
     plan: RegionPlan,
     cluster: tuple[str, str],
-    made: Sequence[pulumi.Input[Outcome]],
+    made: Sequence[tuple[Step, pulumi.Input[Outcome]]],
 ) -> Iterator[pulumi.Input[Outcome]]:
     """The outcome of each gate on what others have set: they come last, also where a gate before
-    them failed, for what others have set stays wrong."""
+    them failed, for what others have set stays wrong. What that gate holds up they do not apply."""
 
     def look(gate: Gate, outcomes: Sequence[Outcome]) -> pulumi.Input[Outcome]:
-        return _of_gate(gate, gate_resource(gate, cluster, None, _resources(outcomes)))
+        stay = [step for (step, _), one in zip(made, outcomes, strict=True) if not one.resource]
+        asked = without(gate, (step.made for step in stay if step.made))
+        return _of_gate(gate, gate_resource(asked, cluster, None, _resources(outcomes)))
 
     for gate in foreign_fields(parts, plan):
-        yield _then(made, partial(look, gate))
+        yield _then([outcome for _, outcome in made], partial(look, gate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,15 +189,24 @@ def register(
     region = _Region(nouns=nouns, cluster=cluster, provider=provider, scaled=scaled, roles=roles)
     claimed, projects = _claimed(parts, plan, cluster), projects_of(plan)
     made: dict[str, pulumi.Input[Outcome]] = {}
-    for step, earlier in ordered(parts, plan, ROWS):
+    steps = ordered(parts, plan, ROWS)
+    for step, earlier in steps:
         own = owner(step.made, projects) if step.made else step.model.partition("/")[0]
         before = [made[one.key] for one in earlier] or [claimed[own]]
         made[step.key] = _then(before, partial(region.outcome, step, earlier))
     for noun in nouns.values():
         noun.register_outputs({})
-    last = _looked_through(parts, plan, cluster, list(made.values()))
-    every = [*claimed.values(), *made.values(), *last]
-    return Registered(resources=_then(every, _resources), faults=_then(every, _faults))
+    outcomes = [(step, made[step.key]) for step, _ in steps]
+    last = _looked_through(parts, plan, cluster, outcomes)
+    return _registered([*claimed.values(), *made.values(), *last])
+
+
+def _registered(every: Sequence[pulumi.Input[Outcome]]) -> Registered:
+    return Registered(
+        resources=_then(every, _resources),
+        faults=_then(every, _faults),
+        taken=_then(every, _taken),
+    )
 
 
 def _resources(outcomes: Iterable[Outcome]) -> list[pulumi.Resource]:
@@ -202,3 +215,15 @@ def _resources(outcomes: Iterable[Outcome]) -> list[pulumi.Resource]:
 
 def _faults(outcomes: Iterable[Outcome]) -> str:
     return json.dumps([fault for one in outcomes for fault in one.faults])
+
+
+def _taken(outcomes: Iterable[Outcome]) -> pulumi.Input[int]:
+    """Nothing in a preview, which takes nothing back."""
+    gates = [one.resource for one in outcomes if isinstance(one.resource, GateResource)]
+    if pulumi.runtime.is_dry_run():
+        return 0
+
+    def total(counts: Sequence[float | None]) -> int:
+        return sum(int(count) for count in counts if isinstance(count, int | float))
+
+    return pulumi.Output.all(*(gate.taken for gate in gates)).apply(total, run_with_unknowns=True)

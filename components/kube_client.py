@@ -14,7 +14,8 @@ _READ_SECONDS: Final = 10.0
 """To connect, and between two parts of an answer: a server that went away must not hold a look."""
 _WRITE_SECONDS: Final = 30.0
 """A webhook has so long to answer (ValidatingWebhookConfiguration, timeoutSeconds)."""
-_ABSENT, _CONFLICT, _TOO_MANY = 404, 409, 429
+_FORBIDDEN, _ABSENT, _CONFLICT, _TOO_MANY = 403, 404, 409, 429
+_JSON: Final = "application/json"
 _OURS: Final = "app.kubernetes.io%2Fmanaged-by%3Disoserve"
 _LISTS: Final = {
     "CronJob": f"/apis/batch/v1/namespaces/{{}}/cronjobs?labelSelector={_OURS}",
@@ -41,12 +42,17 @@ class ApiError(Exception):
         self.passes = passes
 
 
+class Forbidden(ApiError):
+    """Who asks has no right to it."""
+
+
 def of_status(status: int, reason: str) -> ApiError:
     """An answer that is none. 5xx and 429 pass; any other says what was asked wrongly.
 
     Source: Kubernetes API conventions, "HTTP Status codes": 429, 500, 503 and 504 are tried again.
     """
-    return ApiError(f"{status} {reason}".strip(), passes=status >= 500 or status == _TOO_MANY)
+    kind = Forbidden if status == _FORBIDDEN else ApiError
+    return kind(f"{status} {reason}".strip(), passes=status >= 500 or status == _TOO_MANY)
 
 
 def of_transport(error: Exception) -> ApiError:
@@ -92,7 +98,11 @@ class KubeClient:
 
     def get(self, path: str) -> Object | None:
         """An object, or a list of them; None where there is none."""
-        return self._object("GET", path, None, "")
+        return self.get_as(path, _JSON)
+
+    def get_as(self, path: str, form: str) -> Object | None:
+        """The same in another form of JSON, an Accept header, such as metadata alone."""
+        return self._object("GET", path, None, form)
 
     def apply(self, path: str, body: Object) -> Object | None:
         """The object after a server-side apply of ours that takes what others own of it."""
@@ -135,14 +145,14 @@ class KubeClient:
             # Whoever refuses a change says why, such as an admission policy.
             said = str(told.get("message", "")) if method != "GET" else ""
             why = of_status(status, said or reason)
-            raise ApiError(f"{why} ({what})", passes=why.passes)
+            raise type(why)(f"{why} ({what})", passes=why.passes)
         return told
 
     def _body(self, path: str, what: str) -> bytes:
-        status, reason, data = self._answer("GET", path, None, "", what)
+        status, reason, data = self._answer("GET", path, None, _JSON, what)
         if status >= 300:
             why = of_status(status, reason)
-            raise ApiError(f"{why} ({what})", passes=why.passes)
+            raise type(why)(f"{why} ({what})", passes=why.passes)
         return data
 
     def _answer(
@@ -151,10 +161,10 @@ class KubeClient:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": form}
         seconds = _READ_SECONDS
         if body is not None:
-            headers["Content-Type"] = f"application/{form}"
+            headers = {"Accept": _JSON, "Content-Type": f"application/{form}"}
             seconds = _WRITE_SECONDS
         request = self._api.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]

@@ -263,7 +263,8 @@ def say(text: str) -> None:
 
 
 class _GateProvider(dynamic.ResourceProvider):
-    """Runs the wait on creation, and whenever other pods are asked for than were seen."""
+    """Runs the wait on creation, and whenever other pods are asked for than were seen, or something
+    in them was taken back."""
 
     def _wait(self, props: dict[str, Any]) -> None:
         wanted = [Target(**row) for row in json.loads(props["targets"])]
@@ -286,13 +287,16 @@ class _GateProvider(dynamic.ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
         failed = _news["faults"] != _NO_FAULTS
-        return dynamic.DiffResult(changes=failed or _olds["digest"] != _news["digest"])
+        taken = _news["taken"] and _news["taken"] != _olds.get("taken", 0)
+        others = _olds["digest"] != _news["digest"]
+        return dynamic.DiffResult(changes=bool(failed or taken or others))
 
 
 class RolloutGate(dynamic.Resource):
     """Comes last: it depends on everything else, `after`.
 
-    `faults` is a JSON list of what gates before it failed with: each a Fault. `digest` stays
+    `faults` is a JSON list of what gates before it failed with: each a Fault. `taken` says how
+    often what others had set was taken back, which restarts pods of the same digest. `digest` stays
     unknown where it failed, or the engine passed it over since something before it did.
     """
 
@@ -305,6 +309,7 @@ class RolloutGate(dynamic.Resource):
         kubeconfig: str,
         after: pulumi.Input[Sequence[pulumi.Resource]],
         faults: pulumi.Input[str],
+        taken: pulumi.Input[int],
     ) -> None:
         rows = [asdict(target) for target in targets(parts, plan)]
         seen = json.dumps([digest(parts), rows])
@@ -313,6 +318,7 @@ class RolloutGate(dynamic.Resource):
             "digest": hashlib.sha256(seen.encode()).hexdigest(),
             "faults": faults,
             "kubeconfig": kubeconfig,
+            "taken": taken,
             "targets": json.dumps(rows),
         }
         last = pulumi.ResourceOptions(depends_on=after)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Final
 
-from components.gates.foreign_fields import OTHERS, in_names
+from components.gates.extra_objects import CONTROLLED, KINDS, MADE
+from components.gates.foreign_fields import OTHERS
+from components.gates.managed_fields import in_names
+from components.gates.own_fields import DEFAULTS
 from components.order import ROWS
 from components.ownership import FIELDS, NODE_GROUP
 from model_specs.codes import CODES
@@ -60,6 +64,51 @@ def _rules() -> str:
     )
 
 
+def _under_our_name() -> str:
+    """What is found of fields that somebody has set as we do."""
+    defaults = "".join(
+        f"| {row.kind} | `{row.field}` | `{json.dumps(row.value)}` | {row.source} |\n"
+        for row in DEFAULTS
+    )
+    return (
+        "Whoever applies under the name `isoserve` is no other manager: what it owns is compared "
+        "with what is rendered (components/gates/own_fields.py), and a field more is drift, but "
+        "for what the API server adds to a value that is owned as a whole, or adds again once "
+        "`up` has applied ours:\n\n"
+        f"| kind | field | default | source |\n| --- | --- | --- | --- |\n{defaults}"
+    )
+
+
+def _objects() -> str:
+    """Which objects others may make beside ours."""
+    owners = {row: {c.owner for c in CONTROLLED if c.kinds & {*row.kinds}} for row in KINDS}
+    kinds = "".join(
+        f"| {row.group or 'core'} | {', '.join(row.kinds)} | {row.why} "
+        f"| {', '.join(sorted(owners[row])) or 'none'} |\n"
+        for row in KINDS
+    )
+    made = "".join(
+        f"| {row.kind} | `{row.name}` | {row.who} | {row.source} |\n" for row in MADE
+    ) + "".join(
+        f"| {', '.join(sorted(row.kinds))} | any | what makes it for a {row.owner}, its owner"
+        f"{f', with the label `{row.label[0]}: {row.label[1]}`' if row.label else ''} "
+        f"| {row.source} |\n"
+        for row in CONTROLLED
+    )
+    return (
+        "## Objects that others may make in our namespaces\n\n"
+        "A refresh looks in each namespace that a region makes for these kinds, where the cluster "
+        "serves them, and names each object that is in no plan "
+        "(components/gates/extra_objects.py). `up` removes none: it may hold data or serve "
+        "somebody, and is not ours to judge. A kind that the caller may not list is said, and is "
+        "no finding.\n\n"
+        "| group | kinds | one by hand | owners that excuse one |\n"
+        f"| --- | --- | --- | --- |\n{kinds}\n"
+        "Not named are Secrets that our objects name, what is being deleted, and:\n\n"
+        f"| kind | name | who | source |\n| --- | --- | --- | --- |\n{made}"
+    )
+
+
 def _ownership() -> str:
     """Who sets which field of our objects, and in which order they are made, for the curious."""
     fields = "".join(
@@ -77,7 +126,8 @@ def _ownership() -> str:
     return (
         "# Owners and order\n\n"
         "`pulumi up` moves a region from yesterday's objects to today's, and everything in "
-        "between serves. Two tables see to it; a third says what others may set for good.\n\n"
+        "between serves. Two tables see to it; the rest say what others may set and make for "
+        "good.\n\n"
         "## Fields that somebody else sets while they run\n\n"
         "| kind | field | owner: when | how it changes hands |\n"
         f"| --- | --- | --- | --- |\n{fields}\n"
@@ -86,6 +136,8 @@ def _ownership() -> str:
         "names object, field and manager, and the `up` after it takes it back "
         "(components/gates/foreign_fields.py).\n\n"
         f"| kind | field | who | source |\n| --- | --- | --- | --- |\n{others}\n"
+        f"{_under_our_name()}\n"
+        f"{_objects()}\n"
         "## What is made after what\n\n"
         "The engine makes all else at once, in any order, and deletes at the end in the reverse "
         "order. Each row says what would happen without it. A gate waits, or stops an autoscaler "

@@ -117,7 +117,7 @@ def build(plan: RegionPlan, root: Path) -> None:
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
     made = register(rendered, plan, cluster(plan, root), kubeconfig, registry.readers)
-    gate = RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults)
+    gate = RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults, made.taken)
     stop_if_incomplete(gate)
     pulumi.export("models", models(plan))
     pulumi.export("downgrades", [f"{d.model} {d.feature}: {d.outcome}" for d in plan.downgrades])

@@ -3,7 +3,9 @@
 Names are fixed, so that a killed `up` that runs again meets its own objects, and the provider
 creates by server-side apply, which merges into whatever stands there (provider/pkg/await/await.go
 of pulumi-kubernetes 4.25, Creation: "we currently always upsert the object"). So before the first
-object is made, a claim looks for the names that the last `up` did not have.
+object is made, a claim looks for the names that the last `up` did not have. As it knows all names
+of an `up` before anything is made, a refresh looks by it for objects that have none of them
+(components.gates.extra_objects).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from components.gates.acts import Asked, Gate
+from components.gates.extra_objects import secrets_of
 from components.kube import FIELD_MANAGER, Object
 from components.parts import Part
 from model_specs.names import ANNOTATION_REGION
@@ -54,12 +57,14 @@ def claims(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
     """The region's own claim and one of each project, so that one's clash holds up it alone."""
     projects = projects_of(plan)
     found: dict[str, list[Name]] = {name: [] for name in ("", *projects.values())}
+    secrets: dict[str, set[tuple[str, str]]] = {name: set() for name in found}
     for made in (made for part in parts for made in part.objects if made["kind"] != JOINED):
         metadata = made["metadata"]
         space, name = metadata.get("namespace", ""), metadata["name"]
         found[owner(made, projects)].append((made["apiVersion"], made["kind"], space, name))
+        secrets[owner(made, projects)] |= {(space, secret) for secret in secrets_of(made)}
     for project, names in found.items():
-        asked = {"names": sorted(names), "region": plan.region}
+        asked = {"names": sorted(names), "region": plan.region, "secrets": sorted(secrets[project])}
         yield Gate(kind=CLAIM, name=project or REGION, model=project, asked=asked)
 
 

@@ -20,6 +20,8 @@ _SLACK_SECONDS: Final = 60.0
 """Beyond the grace: the garbage collector comes to the pods of a Deployment that is deleted, and
 the kubelet tells that a pod has ended."""
 _ENDED: Final = frozenset({"Failed", "Succeeded"})
+_OVER: Final = frozenset({"Complete", "Failed"})
+"""Conditions of a Job that makes no pod any more (Kubernetes API reference, JobStatus v1)."""
 _MAKERS: Final = {"model-job": ("CronJob", "Job"), "model-server": ("Deployment",)}
 """What makes the pods of a role, whatever makes others first."""
 
@@ -38,25 +40,37 @@ _Own = tuple[str, str]
 
 
 def leaving(what: Pods, lister: Lister) -> Iterator[str]:
-    """The names of pods that end, or shall: what makes them is gone, or about to go.
+    """The names of pods that end, or shall: what makes them is gone, or about to go. And of Jobs
+    that go and have not ended: one that was just made may have no pod yet, and gets one still.
 
     Raises ApiError.
     """
-    found = [pod for pod in lister("Pod", what.namespace) if _runs(what, pod)]
+    # Jobs first: a pod that one gets in between is seen.
+    jobs = [job for job in lister("Job", what.namespace) if _works(what, job)]
+    found = [*jobs, *(pod for pod in lister("Pod", what.namespace) if _runs(what, pod))]
     kept: set[_Own] = set()
-    for role in {pod["metadata"]["labels"].get(LABEL_ROLE) for pod in found}:
+    for role in {one["metadata"]["labels"].get(LABEL_ROLE) for one in found}:
         for kind in _MAKERS.get(role, ()):
             makers = lister(kind, what.namespace)
             kept |= {(kind, str(one["metadata"]["name"])) for one in makers if _stays(one, kept)}
-    for pod in found:
-        if not _stays(pod, kept):
-            yield str(pod["metadata"]["name"])
+    for one in found:
+        if not _stays(one, kept):
+            yield str(one["metadata"]["name"])
+
+
+def _is_own(what: Pods, made: Object) -> bool:
+    labels = made["metadata"].get("labels") or {}
+    return what.labels.items() <= labels.items() and labels.get(LABEL_ROLE) in _MAKERS
 
 
 def _runs(what: Pods, pod: Object) -> bool:
-    labels = pod["metadata"].get("labels") or {}
-    is_own = what.labels.items() <= labels.items() and labels.get(LABEL_ROLE) in _MAKERS
-    return is_own and pod.get("status", {}).get("phase") not in _ENDED
+    return _is_own(what, pod) and pod.get("status", {}).get("phase") not in _ENDED
+
+
+def _works(what: Pods, job: Object) -> bool:
+    conditions = job.get("status", {}).get("conditions") or ()
+    ended = any(one["type"] in _OVER and one["status"] == "True" for one in conditions)
+    return _is_own(what, job) and not ended
 
 
 def _stays(made: Object, kept: Collection[_Own]) -> bool:

@@ -6,24 +6,32 @@ ours is seen by no refresh, or is found and stays. The API server notes each fie
 object (`metadata.managedFields`), so the gates here ask for it: a refresh finds the fields whose
 only manager is another than ours, and the `up` after it applies ours again and removes the rest.
 
+Whoever applies under our manager's name owns as we do: what we own and have not rendered is taken
+back too (components.gates.own_fields).
+
 What others may set is listed (OTHERS); all else is taken back. A field that a webhook or a default
-has set while we applied has no manager, and stays.
+has set while we applied has no manager, and stays; so does one inside a value owned as a whole that
+is there again once we have applied ours.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from components.gates import managed_fields
 from components.gates.acts import Asked, Gate
 from components.gates.claims import JOINED, REGION, folder, is_ours, projects_of
 from components.gates.handover import Api as Patches
 from components.gates.handover import disown
+from components.gates.managed_fields import Fields, Steps, in_words, index, owned, plain
+from components.gates.own_fields import Beyond, beyond
 from components.kube import FIELD_MANAGER, Object
 from components.ownership import left_alone, targeted
 from components.parts import Part
@@ -32,11 +40,6 @@ from regions.plan import RegionPlan
 FOREIGN: Final = "ForeignFields"
 _TRIES: Final = 5
 """Of one object, where somebody writes between the look and the change."""
-Fields = Mapping[str, Any]
-"""A set of fields as `managedFields[].fieldsV1` writes it: `f:name`, `k:{keys of a list's item}`,
-`v:value of a set`, `.` for the item itself (structured-merge-diff, fieldpath/serialize.go)."""
-Steps = tuple[str, ...]
-"""A path by the keys of Fields."""
 
 
 class Api(Patches, Protocol):
@@ -148,27 +151,9 @@ OTHERS: Final[tuple[Others, ...]] = (
 """Whatever else another manager sets in an object of ours is taken back."""
 
 
-def _plain(step: str) -> str:
-    """A step as a person writes it: a name, or what is chosen of a list."""
-    kind, _, rest = step.partition(":")
-    if kind == "k":
-        return "[" + ",".join(f"{k}={v}" for k, v in sorted(json.loads(rest).items())) + "]"
-    return f"[{json.loads(rest)}]" if kind == "v" else f"[{rest}]" if kind == "i" else rest
-
-
-def in_words(path: Steps) -> str:
-    """`spec.template.spec.containers[name=proxy].env[name=A]`."""
-    return in_names(map(_plain, path))
-
-
-def in_names(path: Iterable[str]) -> str:
-    """A path of OTHERS in words."""
-    return ".".join(path).replace(".[", "[")
-
-
 def _rows(kind: str, path: Steps) -> list[tuple[str, ...]]:
     """The paths of OTHERS that may be at, above or below a path."""
-    at = tuple(map(_plain, path))
+    at = tuple(map(plain, path))
     mine = (row.path for row in OTHERS if not row.kinds or kind in row.kinds)
     return [one for one in mine if all(a == b for a, b in zip(one, at, strict=False))]
 
@@ -198,44 +183,24 @@ def _beside(kind: str, theirs: Fields, ours: Fields, path: Steps) -> Iterator[St
             yield from _whole(kind, node, (*path, key))
 
 
-def _own(live: Object) -> Fields:
-    for entry in live["metadata"].get("managedFields", ()):
-        if (entry["manager"], entry["operation"]) == (FIELD_MANAGER, "Apply"):
-            found: Fields = entry["fieldsV1"]
-            return found
-    return {}
-
-
 def foreign(live: Object, kind: str) -> dict[Steps, list[str]]:
     """The paths of a live object that others alone have set and may not, with their managers.
 
     A list as the API server gives it names no kind in its items.
     """
-    ours, found = _own(live), dict[Steps, list[str]]()
+    ours, found = owned(live), dict[Steps, list[str]]()
     for entry in live["metadata"].get("managedFields", ()):
-        if (entry["manager"], entry["operation"]) != (FIELD_MANAGER, "Apply"):
+        if not managed_fields.is_ours(entry):
             for path in _beside(kind, entry.get("fieldsV1", {}), ours, ()):
                 found.setdefault(path, []).append(entry["manager"])
     return found
-
-
-def _index(items: list[Any], step: str) -> int | None:
-    """Where in a list the item is that a step chooses."""
-    kind, _, rest = step.partition(":")
-    wanted = json.loads(rest)
-    for at, item in enumerate(items):
-        if (kind == "i" and at == wanted) or (kind == "v" and item == wanted):
-            return at
-        if kind == "k" and all(item.get(name) == value for name, value in wanted.items()):
-            return at
-    return None
 
 
 def _pointer(live: Any, path: Steps) -> list[Any] | None:
     """The keys and indexes that lead to a path; None where there is nothing."""
     found: list[Any] = []
     for step in path:
-        key = step[2:] if step.startswith("f:") else _index(live, step)
+        key = step[2:] if step.startswith("f:") else index(live, step)
         if key is None or (isinstance(live, dict) and key not in live):
             return None
         found.append(key)
@@ -272,6 +237,11 @@ def _list(made: Object) -> str:
     return folder(made["apiVersion"], made["kind"], made["metadata"].get("namespace", ""))
 
 
+def _path(made: Object) -> str:
+    """The API server's path of an object."""
+    return f"{_list(made)}/{_name(made)}"
+
+
 def packed(objects: Iterable[Object]) -> str:
     """Objects as a short text: what is taken back is theirs, and a state holds it."""
     told = json.dumps(list(objects), sort_keys=True, separators=(",", ":"))
@@ -295,37 +265,98 @@ def foreign_fields(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
     for project, objects in of.items():
         sent = [{"left_alone": left_alone(one, scaled), "object": one} for one in objects]
         lists = {_list(one): one["kind"] for one in objects}
-        asked = {"lists": lists, "objects": packed(sent), "region": plan.region}
+        asked = {"lists": lists, "region": plan.region, "rendered": packed(sent)}
         yield Gate(kind=FOREIGN, name=project or REGION, model=project, asked=asked)
 
 
-_Drifted = tuple[str, str, Object, dict[Steps, list[str]]]
-"""Path, kind and live object of an object of ours, and what is foreign in it."""
+def without(gate: Gate, held: Iterable[Object]) -> Gate:
+    """The gate for an `up` that leaves `held` as it was: nothing is applied of that, or said of it
+    but what others have set."""
+    paths = {_path(one) for one in held}
+    rows = unpacked(gate.asked["rendered"]) if paths else []
+    kept = [row for row in rows if _path(row["object"]) not in paths]
+    return replace(gate, asked={**gate.asked, "rendered": packed(kept)}) if paths else gate
 
 
-def _drifted(api: Api, asked: Asked) -> Iterator[_Drifted]:
-    """Each object in which something is foreign: one question for each kind and namespace."""
+def is_as_asked(olds: Asked, news: Asked) -> bool:
+    """Whether the same objects are looked at. By what is packed: two machines may pack in two
+    ways."""
+    had, gets = olds.get("rendered"), news["rendered"]
+    if olds.get("lists") != news["lists"] or had is None:
+        return False
+    return bool(had == gets or unpacked(had) == unpacked(gets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drifted:
+    """A live object of ours in which something is foreign, or ours and not rendered.
+
+    `row` is what we apply of it, empty where it is rendered no more.
+    """
+
+    path: str
+    kind: str
+    live: Object
+    row: dict[str, Any]
+    foreign: dict[Steps, list[str]]
+    beyond: list[Beyond]
+
+    def lines(self) -> Iterator[str]:
+        """Each field in words: object, path, and who has set it."""
+        space = self.live["metadata"].get("namespace", "")
+        name = _name(self.live)
+        what = f"{self.kind} {space}/{name}" if space else f"{self.kind} {name}"
+        for path, managers in self.foreign.items():
+            yield f"{what}: {in_words(path)} was set by {', '.join(sorted(managers))}"
+        for field, _ in self.beyond:
+            yield f"{what}: {field} was set under our name, {FIELD_MANAGER}, and is not rendered"
+
+    def marks(self) -> list[str]:
+        """What is not rendered, each with its value, by digest."""
+        told = ([self.path, field, value] for field, value in self.beyond)
+        return [hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told]
+
+
+def _drifted(api: Api, asked: Asked, stays: Collection[str]) -> Iterator[_Drifted]:
+    """Each such object: one question for each kind and namespace."""
+    packed_rows = asked.get("rendered")
+    rows = {_path(row["object"]): row for row in unpacked(packed_rows)} if packed_rows else {}
     for where, kind in asked.get("lists", {}).items():
         for live in (api.get(where) or {}).get("items", ()):
-            if is_ours(live, asked["region"]) and (fields := foreign(live, kind)):
-                yield f"{where}/{_name(live)}", kind, live, fields
+            if not is_ours(live, asked["region"]):
+                continue
+            path = f"{where}/{_name(live)}"
+            row = rows.get(path, {})
+            found = _Drifted(
+                path=path,
+                kind=kind,
+                live=live,
+                row=row,
+                foreign=foreign(live, kind),
+                beyond=beyond(live, row) if row else [],
+            )
+            fresh = [b for b, mark in zip(found.beyond, found.marks(), strict=True)
+                     if mark not in stays]  # fmt: skip
+            if found.foreign or fresh:
+                yield replace(found, beyond=fresh)
 
 
-def look(api: Api, asked: Asked) -> list[str]:
-    """Each foreign field in words: object, path, and who has set it."""
-    found = []
-    for _, kind, live, fields in _drifted(api, asked):
-        space = live["metadata"].get("namespace", "")
-        what = f"{kind} {space}/{_name(live)}" if space else f"{kind} {_name(live)}"
-        for path, managers in fields.items():
-            found.append(f"{what}: {in_words(path)} was set by {', '.join(sorted(managers))}")
-    return sorted(found)
+def look(api: Api, asked: Asked, stays: Collection[str]) -> list[str]:
+    """Each field in words that others have set, or somebody under our name; but what `lasting`
+    found to be the API server's own."""
+    return sorted(line for one in _drifted(api, asked, stays) for line in one.lines())
+
+
+def lasting(api: Api, asked: Asked) -> list[str]:
+    """What is not rendered and is there right after we have applied ours: defaults, or a webhook's
+    doing. By digest."""
+    return sorted(mark for one in _drifted(api, asked, ()) for mark in one.marks())
 
 
 def _sent(made: Object, ignored: Iterable[str], live: Object) -> Object:
     """What the engine sends of an object that exists: fields that only its creation sets stay as
     they are, ours where they are ours."""
-    sent, own = json.loads(json.dumps(made)), _own(live)
+    sent, own = json.loads(json.dumps(made)), owned(live)
     for path in ignored:
         *steps, last = path.split(".")
         place, there, mine = sent, live, own
@@ -338,19 +369,15 @@ def _sent(made: Object, ignored: Iterable[str], live: Object) -> Object:
     return sent  # type: ignore[no-any-return]
 
 
-def take_back(api: Api, asked: Asked) -> None:
+def take_back(api: Api, asked: Asked, stays: Collection[str]) -> None:
     """Apply ours once more where something is foreign, and remove what is left of that.
 
     An object that is rendered no more is left to the engine.
     """
-    wanted: dict[str, Object] = {}
-    for row in unpacked(asked["objects"]):
-        wanted[f"{_list(row['object'])}/{_name(row['object'])}"] = row
-    for path, kind, live, _ in list(_drifted(api, asked)):
-        if path in wanted:
-            row = wanted[path]
-            api.apply(path, _sent(row["object"], row["left_alone"], live))
-            _remove(api, path, kind)
+    for one in list(_drifted(api, asked, stays)):
+        if one.row:
+            api.apply(one.path, _sent(one.row["object"], one.row["left_alone"], one.live))
+            _remove(api, one.path, one.kind)
 
 
 def _remove(api: Api, path: str, kind: str) -> None:

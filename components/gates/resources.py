@@ -19,6 +19,7 @@ from components.gates.acts import (
     SHIFT,
     SPOT,
     TRAFFIC,
+    Asked,
     Gate,
     awaited,
     gives_back,
@@ -26,9 +27,11 @@ from components.gates.acts import (
     takes,
     unasked,
 )
-from components.gates.claims import CLAIM, taken, unclaimed
+from components.gates.claims import CLAIM, is_ours, taken, unclaimed
 from components.gates.drains import Pods, await_end
-from components.gates.foreign_fields import FOREIGN, look, take_back
+from components.gates.extra_objects import Found
+from components.gates.extra_objects import look as look_for_extra
+from components.gates.foreign_fields import FOREIGN, is_as_asked, lasting, look, take_back
 from components.gates.handover import Handover, give_back, take
 from components.gates.traffic_shift import shift
 from components.kube_client import ApiError, KubeClient
@@ -43,6 +46,8 @@ _UNPROVEN: Final = (
 )
 Props = dict[str, Any]
 T = TypeVar("T")
+_UNTOUCHED: Final[Props] = {"foreign": [], "stays": [], "taken": 0}
+"""What _ForeignProvider outputs before it has found anything."""
 
 
 class ActError(Exception):
@@ -167,7 +172,8 @@ class _HandoverProvider(_GateProvider):
 
 
 class _ClaimProvider(_GateProvider):
-    """Looks for others' objects under names of ours. Never rename: states hold it by its name."""
+    """Looks for others' objects under names of ours, and at a refresh for objects under none.
+    Never rename: states hold it by its name."""
 
     def _act(self, olds: Props, news: Props) -> None:
         before, now = _asked(olds), _asked(news)
@@ -176,28 +182,70 @@ class _ClaimProvider(_GateProvider):
         if found:
             raise GateError("\n".join(found), found)
 
+    def _outs(self, olds: Props, news: Props) -> Props:
+        outs = super()._outs(olds, news)
+        extra = olds.get("extra", [])
+        if extra:
+            # What this `up` makes and what it will delete has a name; what was found may be gone.
+            before, now = _asked(olds), _asked(news)
+            both = {**now, "names": [*before.get("names", ()), *now["names"]]}
+            extra = self._extra(news, both)
+        return {**outs, "extra": extra}
+
+    @staticmethod
+    def _extra(props: Props, asked: Asked) -> list[str]:
+        """Say which objects no plan has, and what could not be looked at. Raises ActError."""
+        found: list[Found] = []
+        ours = partial(is_ours, region=asked["region"])
+        unknown = "it is not known which objects in our namespaces no plan has"
+        _done(props, lambda client: found.append(look_for_extra(client, asked, ours)), unknown)
+        for line in found[0].extra:
+            say(line)
+        for line in found[0].unseen:
+            say(f"not looked at: {line}")
+        return found[0].extra
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
+        changes = super().diff(_id, _olds, _news).changes
+        return dynamic.DiffResult(changes=changes or bool(_olds.get("extra")))
+
+    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+        before = _asked(props)
+        extra = self._extra(props, before) if before else []
+        return dynamic.ReadResult(id_, {**props, "extra": extra})
+
 
 class _ForeignProvider(_GateProvider):
     """Finds at a refresh what others have set, and takes it back at the `up` after it. Never
-    rename: states hold it by its name."""
+    rename: states hold it by its name.
+
+    It outputs how often it has taken something back as `taken`, for the RolloutGate after it, and
+    what the API server itself adds as `stays`.
+    """
 
     def _act(self, olds: Props, news: Props) -> None:
         if olds.get("foreign"):
             failed = "what others have set in our objects could not be taken back"
-            _done(news, lambda client: take_back(client, _asked(news)), failed)
+            stays = olds.get("stays", [])
+            _done(news, lambda client: take_back(client, _asked(news), stays), failed)
 
     def _outs(self, olds: Props, news: Props) -> Props:
         outs = super()._outs(olds, news)
-        return {**outs, "foreign": olds.get("foreign", []) if outs["fault"] else []}
+        kept: Props = {key: olds.get(key, none) for key, none in _UNTOUCHED.items()}
+        if not kept["foreign"] or outs["fault"]:
+            return {**outs, **kept}
+        stays = _borne(news, lambda client: lasting(client, _asked(news)))
+        return {**outs, "foreign": [], "stays": stays, "taken": kept["taken"] + 1}
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
-        others = _asked(_olds).get("lists") != _asked(_news)["lists"]
-        return dynamic.DiffResult(changes=others or bool(_olds.get("foreign")))
+        as_before = is_as_asked(_asked(_olds), _asked(_news))
+        return dynamic.DiffResult(changes=bool(_olds.get("foreign")) or not as_before)
 
     def read(self, id_: str, props: Props) -> dynamic.ReadResult:
         found: list[str] = []
         unknown = "it is not known what others have set in our objects"
-        _done(props, lambda client: found.extend(look(client, _asked(props))), unknown)
+        asked, stays = _asked(props), props.get("stays", [])
+        _done(props, lambda client: found.extend(look(client, asked, stays)), unknown)
         for line in found:
             say(f"{line}; `pulumi up --refresh` takes it back")
         return dynamic.ReadResult(id_, {**props, "foreign": found})
@@ -253,12 +301,15 @@ def gate_resource(
         "kind": gate.kind,
         "kubeconfig": kubeconfig,
         "model": gate.model,
+        "taken": 0,
     }
     options = pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on))
     return GateResource(_PROVIDERS[gate.kind](), f"{gate.name}/{gate.kind}", props, options)
 
 
 class GateResource(dynamic.Resource):
-    """One gate of whatever kind. `fault` says why it failed; empty or None where it passed."""
+    """One gate of whatever kind. `fault` says why it failed; empty or None where it passed. `taken`
+    says how often it has taken back what others had set; 0 or None of other kinds."""
 
     fault: pulumi.Output[str | None]
+    taken: pulumi.Output[float | None]

@@ -169,7 +169,7 @@ def test_a_program_whose_last_gate_has_not_passed_fails(
     plan, engine = two_models(), Engine({}, skipped)
 
     def program() -> None:
-        stop_if_incomplete(RolloutGate([], plan, "kubeconfig", [], "[]"))
+        stop_if_incomplete(RolloutGate([], plan, "kubeconfig", [], "[]", 0))
 
     ends = pytest.raises(pulumi.RunError, match="nothing was deleted") if fails else nullcontext()
     with ends:

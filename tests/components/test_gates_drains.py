@@ -87,6 +87,19 @@ def test_pods_of_a_schedule_leave_with_it_before_the_collector_has_come_to_their
     assert list(leaving(WHAT, by_hand)) == [], "a Job that a person has made stays"
 
 
+def test_a_job_that_was_just_made_leaves_with_its_schedule_before_it_has_a_pod() -> None:
+    labels = {LABEL_MODEL: "sentiment", LABEL_ROLE: JOB}
+    job = live("sentiment-29", by="CronJob sentiment")
+    job["metadata"]["labels"] = labels
+    assert list(leaving(WHAT, there(Job=[job], CronJob=[live("sentiment")]))) == []
+    assert list(leaving(WHAT, there(Job=[job]))) == ["sentiment-29"], "it would get one still"
+    over = {**job, "status": {"conditions": [{"status": "True", "type": "Complete"}]}}
+    assert list(leaving(WHAT, there(Job=[over]))) == []
+    other = live("ranker-1", by="CronJob ranker")
+    other["metadata"]["labels"] = {**labels, LABEL_MODEL: "ranker"}
+    assert list(leaving(WHAT, there(Job=[other]))) == [], "of another model"
+
+
 def test_a_server_that_becomes_a_job_drains_and_its_job_runs_on() -> None:
     pods = [a_pod("server"), a_pod("job", JOB, by="Job sentiment-1")]
     assert list(leaving(WHAT, there(Pod=pods, Job=[live("sentiment-1")]))) == ["server"]

@@ -13,12 +13,16 @@ from components.gates.foreign_fields import (
     OTHERS,
     foreign,
     foreign_fields,
-    in_words,
+    lasting,
     look,
+    packed,
     removal,
     take_back,
     unpacked,
+    without,
 )
+from components.gates.managed_fields import in_words
+from components.gates.own_fields import beyond
 from components.gates.resources import ActError, _ForeignProvider
 from components.kube import Object
 from components.parts import parts
@@ -31,8 +35,9 @@ OURS = "isoserve"
 PORT = 'k:{"port":81,"protocol":"TCP"}'
 
 
-def entry(manager: str, fields: Object, operation: str = "Update") -> Object:
-    return {"fieldsV1": fields, "manager": manager, "operation": operation}
+def entry(manager: str, fields: Object, operation: str = "Update", subresource: str = "") -> Object:
+    found = {"fieldsV1": fields, "manager": manager, "operation": operation}
+    return {**found, "subresource": subresource} if subresource else found
 
 
 def live(*entries: Object, **fields: Any) -> Object:
@@ -64,6 +69,11 @@ def test_what_we_have_set_too_is_ours() -> None:
 def test_whoever_only_takes_our_name_has_not_applied() -> None:
     found = words(live(entry(OURS, {"f:spec": {"f:paused": {}}})), "Deployment")
     assert found == {"spec.paused": [OURS]}, "`kubectl edit --field-manager=isoserve`"
+
+
+def test_our_name_at_a_subresource_is_not_what_we_apply() -> None:
+    scale = entry(OURS, {"f:spec": {"f:replicas": {}}}, "Apply", "scale")
+    assert words(live(scale), "DaemonSet") == {"spec.replicas": [OURS]}
 
 
 @pytest.mark.parametrize(
@@ -149,11 +159,11 @@ def gates(plan: RegionPlan) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("region", REGIONS)
 def test_every_object_but_nodes_is_looked_at_by_one_gate(region: str) -> None:
     asked = gates(plan_of(region))
-    sent = [row["object"] for gate in asked.values() for row in unpacked(gate["objects"])]
+    sent = [row["object"] for gate in asked.values() for row in unpacked(gate["rendered"])]
     made = [one for one in objects_of(region) if one["kind"] != "Node"]
     assert sorted(map(path_of, sent)) == sorted(map(path_of, made))
     for gate in asked.values():
-        folders = {path_of(row["object"]).rpartition("/")[0] for row in unpacked(gate["objects"])}
+        folders = {path_of(row["object"]).rpartition("/")[0] for row in unpacked(gate["rendered"])}
         assert set(gate["lists"]) == folders, "one question for each kind and namespace"
 
 
@@ -162,6 +172,75 @@ def test_every_row_is_of_a_kind_that_is_rendered() -> None:
     for row in OTHERS:
         assert row.kinds <= kinds, f"{row.path} of what we never make"
         assert row.who, "a reason"
+
+
+# -- under our own name --------------------------------------------------------------------------
+
+
+def held_as(made: Object, live_spec: Object, own: Object, **row: Any) -> list[str]:
+    """What is named of a Deployment with `made` as its spec."""
+    found = {"metadata": {"managedFields": [entry(OURS, {"f:spec": own}, "Apply")], "name": "a"}}
+    wanted = {"left_alone": (), "object": {"kind": "Deployment", "spec": made}, **row}
+    return [field for field, _ in beyond({**found, "spec": live_spec}, wanted)]
+
+
+def test_a_field_of_ours_that_is_not_rendered_is_named() -> None:
+    port: Object = {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}}, PORT: {".": {}}}
+    live_ports = [{"port": 80, "protocol": "TCP"}, {"port": 81, "protocol": "TCP"}]
+    own: Object = {"f:ports": port, "f:paused": {}, "f:finals": {'v:"a"': {}, 'v:"b"': {}}}
+    live_spec = {"ports": live_ports, "paused": True, "finals": ["a", "b"]}
+    made = {"ports": [{"port": 80}], "finals": ["a"]}
+    assert held_as(made, live_spec, own) == [
+        "spec.ports[port=81,protocol=TCP]",
+        "spec.paused",
+        "spec.finals[b]",
+    ], "a key that we leave out has its default"
+    assert held_as(made, live_spec, {"f:paused": {}}, left_alone=["spec.paused"]) == []
+
+
+def test_what_is_more_inside_a_value_owned_as_a_whole_is_named_unless_it_is_a_default() -> None:
+    own: Object = {"f:nodeSelector": {}, "f:tolerations": {}, "f:ref": {}, "f:empty": {}}
+    made = {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "x"}], "ref": {"fieldPath": "f"},
+            "empty": []}  # fmt: skip
+    live_spec = {
+        "nodeSelector": {"a": "c", "d": "e"},
+        "tolerations": [{"key": "x", "operator": "Exists"}, {"key": "y"}],
+        "ref": {"apiVersion": "v1", "fieldPath": "f"},
+    }
+    assert held_as(made, live_spec, own) == [
+        "spec.nodeSelector.d",
+        "spec.tolerations[0].operator",
+        "spec.tolerations[1]",
+    ], "another value is seen by the provider"
+
+
+def test_what_the_api_server_adds_again_after_our_apply_is_no_drift_from_then_on() -> None:
+    server, asked = drifted(replicas_are_ours=False)
+    server.held["metadata"]["managedFields"].pop()
+    assert look(server, asked, ()) == []
+    server.held["spec"]["selector"]["matchLabels"]["added"] = "by a webhook"
+    (line,) = look(server, asked, ())
+    field = "spec.selector.matchLabels.added"
+    assert line.endswith(f"{field} was set under our name, isoserve, and is not rendered")
+    take_back(server, asked, ())
+    stays = lasting(server, asked)
+    assert look(server, asked, stays) == []
+    server.held["spec"]["selector"]["matchLabels"]["added"] = "another value"
+    assert look(server, asked, stays) == [line]
+
+
+def test_what_an_up_holds_back_is_not_applied() -> None:
+    plan = planned(a_model())
+    (gate,) = (g for g in foreign_fields(list(parts(plan)), plan) if g.model == "search")
+    server, _ = drifted(replicas_are_ours=False)
+    made = server.held
+    held = without(gate, [made])
+    assert len(unpacked(held.asked["rendered"])) == len(unpacked(gate.asked["rendered"])) - 1
+    assert held.asked["lists"] == gate.asked["lists"]
+    assert len(look(server, held.asked, ())) == 1, "what others have set is named all the same"
+    take_back(server, held.asked, ())
+    assert server.applied == []
+    assert without(gate, []) == gate
 
 
 class Server:
@@ -197,11 +276,12 @@ def drifted(replicas_are_ours: bool) -> tuple[Server, dict[str, Any]]:
     plan = planned(a_model())
     asked = gates(plan)["search"]
     (made,) = [
-        row["object"] for row in unpacked(asked["objects"]) if row["object"]["kind"] == "Deployment"
-        and row["object"]["metadata"]["name"] == "sentiment"
-    ]  # fmt: skip
+        row["object"]
+        for row in unpacked(asked["rendered"])
+        if (row["object"]["kind"], row["object"]["metadata"]["name"]) == ("Deployment", "sentiment")
+    ]
     held = json.loads(json.dumps(made))
-    own: Object = {"f:metadata": {"f:name": {}}, "f:spec": {"f:paused": {}}}
+    own: Object = {"f:metadata": {"f:name": {}}, "f:spec": {"f:selector": {}}}
     if replicas_are_ours:
         own["f:spec"]["f:replicas"] = {}
     held["spec"].update(hostnames="x", replicas=9)
@@ -212,10 +292,10 @@ def drifted(replicas_are_ours: bool) -> tuple[Server, dict[str, Any]]:
 
 def test_ours_is_applied_first_and_tried_again_where_somebody_writes_in_between() -> None:
     server, asked = drifted(replicas_are_ours=False)
-    assert look(server, asked) == [
+    assert look(server, asked, ()) == [
         "Deployment search/sentiment: spec.hostnames was set by kubectl-edit"
     ]
-    take_back(server, asked)
+    take_back(server, asked, ())
     (applied,) = server.applied
     assert applied["spec"]["template"] == server.held["spec"]["template"]
     assert "replicas" not in applied["spec"], "an autoscaler has them"
@@ -225,14 +305,14 @@ def test_ours_is_applied_first_and_tried_again_where_somebody_writes_in_between(
 
 def test_a_field_that_only_creation_sets_stays_ours_as_it_is() -> None:
     server, asked = drifted(replicas_are_ours=True)
-    take_back(server, asked)
+    take_back(server, asked, ())
     assert server.applied[0]["spec"]["replicas"] == 9, "or 1 replica would be left of 9"
 
 
 def test_what_is_rendered_no_more_is_left_to_the_engine() -> None:
     server, _ = drifted(replicas_are_ours=False)
     asked = gates(planned(a_model("search", "other")))["search"]
-    take_back(server, asked)
+    take_back(server, asked, ())
     assert (server.applied, server.removed) == ([], [])
 
 
@@ -263,8 +343,10 @@ def test_a_refresh_names_what_it_finds_and_the_next_up_is_an_update(
     assert seen["foreign"] == [line]
     assert f"{line}; `pulumi up --refresh` takes it back" in capfd.readouterr().out
     assert gate.diff("", seen, wanted).changes
-    others = {**asked, "objects": "others"}
-    assert not gate.diff("", first, props(tmp_path, "", others)).changes, "what is rendered moves"
+    others = {**asked, "rendered": packed(unpacked(asked["rendered"])[1:])}
+    assert gate.diff("", first, props(tmp_path, "", others)).changes, (
+        "or a look would be by old rows"
+    )
 
 
 def test_what_could_not_be_taken_back_is_tried_again(
@@ -279,6 +361,7 @@ def test_what_could_not_be_taken_back_is_tried_again(
     assert outs is not None
     assert "could not be taken back: the API server refuses or is away" in outs["fault"]
     assert outs["foreign"] == ["a field"]
+    assert outs["taken"] == 0
     assert gate.diff("", outs, wanted).changes
     with pytest.raises(ActError, match="it is not known what others have set"):
         gate.read("", olds)

@@ -11,7 +11,7 @@ import pytest
 from components.kube import Object
 from components.kube_client import ApiError
 from components.readiness import Target
-from components.rollout_gate import Fault, GateError, wait
+from components.rollout_gate import Fault, GateError, _GateProvider, wait
 
 ONE = Target("Deployment", "search", "sentiment", 1, 600, "search", "", 0)
 TWO = Target("Deployment", "search", "ranker", 1, 600, "search", "", 0)
@@ -484,3 +484,23 @@ def test_a_refusal_of_a_server_that_just_started_is_borne() -> None:
     world = World(silent(30, refused))
     world.run(ONE)
     assert world.waited == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "waits"),
+    [
+        ({}, 0, False),
+        ({"taken": 0}, 1, True),
+        ({}, 1, True),
+        ({"taken": 1}, 1, False),
+        ({"taken": 1}, 2, True),
+        ({"taken": 2}, 0, False),
+    ],
+    ids=["never", "first", "of an older state", "not again", "again", "a preview, or one gone"],
+)
+def test_pods_that_a_taking_back_restarts_are_waited_for(
+    before: dict[str, int], now: int, waits: bool
+) -> None:
+    same = {"digest": "a", "faults": "[]"}
+    diff = _GateProvider().diff("", {**same, **before}, {**same, "taken": now})
+    assert diff.changes == waits, "the digest of what is rendered is the same"

@@ -52,7 +52,7 @@ for part in rendered:
         if made["kind"] == "NetworkPolicy":
             made["spec"]["ingress"][0]["ports"][0]["port"] = 70_000  # no such port
 made = register(rendered, plan, cluster(plan, Path()), told["kubeconfig"], {})
-gate = RolloutGate(rendered, plan, told["kubeconfig"], made.resources, made.faults)
+gate = RolloutGate(rendered, plan, told["kubeconfig"], made.resources, made.faults, made.taken)
 if told["careful"]:
     stop_if_incomplete(gate)
 '''

@@ -64,7 +64,8 @@ def shared_or_of(model: str, urn: str) -> bool:
     """Whether a URN belongs to `model`, or to what lists all models by its nature."""
     name = urn.rsplit("::", 1)[1]
     project = model.split("/")[0]
-    of_project = (f"{project}/NameClaim", f"{project}/prober", f"{project}/project")
+    gates = (f"{project}/ForeignFields", f"{project}/NameClaim")
+    of_project = (*gates, f"{project}/prober", f"{project}/project")
     lists = (*of_project, "isoserve-cache/cache-", "isoserve-sandbox-", "rollout")
     return name == model or name.startswith((f"{model}-", f"{model}/", *lists))
 
