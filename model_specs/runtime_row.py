@@ -44,6 +44,10 @@ Metric = Annotated[str, Field(pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", max_leng
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Server = Literal["mlserver", "text-embeddings-inference", "triton", "vllm"]
+Kinds = Literal[
+    "model_file", "number", "numbers", "option", "switch", "template", "text", "texts", "word"
+]
+"""Of model_specs.flag_kinds, by name."""
 
 
 class Software(Fact):
@@ -55,6 +59,8 @@ class Software(Fact):
     """Upstream's image, which a company mirrors."""
     version: Text
     """Its tag."""
+    oldest: Text
+    """The oldest one that knows every flag and answers every path of this row."""
 
 
 class Command(Fact):
@@ -76,19 +82,32 @@ class Aliases(Fact):
 
 
 class Flags(Fact):
-    """What a spec may give in `args`."""
+    """What a spec may give in `args`: all that is listed, in a table or here."""
 
     takes: Literal["listed", "none"]
     """`none`: the program refuses to start with any."""
     table: Server | Literal[""] = ""
     """Whose table (model_specs/server_flags.py)."""
+    listed: dict[Kinds, tuple[Flag, ...]] = Field(default={})
+    """Flags by the kind of their values."""
+    abbreviated: bool = False
+    """Whether the beginning of a flag stands for it (argparse)."""
+
+
+class Setting(Part):
+    """One thing that a spec does not set, in every spelling."""
+
+    flags: tuple[Flag, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    why: Text
 
 
 class Owned(Fact):
     """What else a spec does not set."""
 
-    table: Server
+    table: Server | Literal[""] = ""
     """Whose table (model_specs/owned_settings.py)."""
+    settings: tuple[Setting, ...] = ()
 
 
 class Gpu(Fact):
@@ -96,6 +115,8 @@ class Gpu(Fact):
 
     needed: bool
     """Whether it cannot start on a machine without a GPU."""
+    kinds: tuple[Literal["amd", "neuron", "nvidia"], ...]
+    """Whose GPUs this image computes on."""
 
 
 class Cache(Fact):
@@ -110,6 +131,8 @@ class User(Fact):
 
     uid: Id
     gid: Id
+    images_own: Text
+    """Whom the image names: what it keeps may be closed to others."""
 
 
 class WorkingDir(Fact):
@@ -122,6 +145,8 @@ class Env(Fact):
     """Variables that lead what it writes below the one place where it may."""
 
     variables: dict[Variable, Template]
+    writable: tuple[Template, ...]
+    """All places where it writes."""
 
 
 class Health(Fact):
@@ -138,6 +163,8 @@ class Metrics(Fact):
     port: Port
     path: Path
     waiting: Metric
+    units_per_second: Annotated[int, Field(ge=0)] = 0
+    """Of a counter of the time that requests waited; 0 for a gauge."""
 
 
 class Running(Fact):
@@ -155,6 +182,32 @@ class Probe(Fact):
     path: Path
     json_path: Annotated[str, Field(max_length=256)]
     """Where the answer names the served model; empty where it does not."""
+
+
+class Protocols(Fact):
+    """What it speaks; isoserve leads HTTP to it."""
+
+    names: tuple[Literal["grpc", "http"], ...]
+    grpc_port: Port | None = None
+
+
+class Layout(Fact):
+    """How the files of a model lie in its folder."""
+
+    kind: Literal["bento", "gguf", "hugging_face", "mar_store", "mlserver", "triton_repository"]
+    files: tuple[Text, ...]
+    """Some that must be there."""
+
+
+class Batching(Fact):
+    """Who puts requests together, and by which settings."""
+
+    by: Literal["code", "itself", "model_files", "variables"]
+    """`itself`: continuously, and nobody sets a wait."""
+    max_size: Annotated[str, Field(max_length=128)]
+    """What sets the most requests of one batch; empty where nothing does."""
+    max_wait: Annotated[str, Field(max_length=128)]
+    """What sets how long the first of a batch waits; empty where nothing does."""
 
 
 class RuntimeRow(Part):
@@ -183,6 +236,9 @@ class RuntimeRow(Part):
     metrics: Metrics
     running: Running
     probe: Probe
+    protocols: Protocols
+    layout: Layout
+    batching: Batching
 
 
 FACTS: Final = tuple(

@@ -16,9 +16,21 @@ from typing import Final
 from model_specs.arguments import misused, sets, shares
 from model_specs.catalogue_files import Fact, read_folders, rows
 from model_specs.errors import shown
+from model_specs.flag_kinds import (
+    MODEL_FILE,
+    NUMBER,
+    NUMBERS,
+    OPTION,
+    SWITCH,
+    TEMPLATE,
+    TEXT,
+    TEXTS,
+    WORD,
+)
 from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
 from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
+from model_specs.reserved_variables import LIBRARIES
 from model_specs.runtime_row import FACTS, WHERE, RuntimeRow
 from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
 from model_specs.server_flags import TRITON as TRITON_FLAGS
@@ -90,6 +102,7 @@ class Runtime:
     metrics_path: str
     metrics_port: int
     queue_metric: str
+    queue_units: int
     running_metric: str
     running_units: int
     probe_path: str
@@ -127,6 +140,36 @@ _CACHES: Final = {"vllm": VLLM_CACHE}
 _V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
 
 
+_KINDS: Final = {
+    "model_file": MODEL_FILE,
+    "number": NUMBER,
+    "numbers": NUMBERS,
+    "option": OPTION,
+    "switch": SWITCH,
+    "template": TEMPLATE,
+    "text": TEXT,
+    "texts": TEXTS,
+    "word": WORD,
+}
+
+
+def _flags(row: RuntimeRow) -> Flags | None:
+    if row.flags.table or row.flags.takes == "none":
+        return _FLAGS.get(row.flags.table)
+    listed = row.flags.listed.items()
+    return Flags(
+        kinds={name: _KINDS[kind] for kind, names in listed for name in names},
+        abbreviated=row.flags.abbreviated,
+    )
+
+
+def _owned(row: RuntimeRow) -> tuple[Setting, ...]:
+    own = (
+        Setting(flags=one.flags, variables=one.variables, why=one.why) for one in row.owned.settings
+    )
+    return (*own, *_OWNED.get(row.owned.table, LIBRARIES))
+
+
 def _made(name: str, row: RuntimeRow) -> Runtime:
     """A row as the rest of the program takes it."""
     facts: dict[str, Fact] = {fact: getattr(row, fact) for fact in FACTS}
@@ -138,8 +181,8 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         command=row.command.words,
         arg_templates=row.args.words,
         aliases=row.aliases.flags,
-        owned=_OWNED[row.owned.table],
-        flags=_FLAGS.get(row.flags.table),
+        owned=_owned(row),
+        flags=_flags(row),
         takes_args=row.flags.takes != "none",
         needs_gpu=row.gpu.needed,
         kv_cache=_CACHES.get(row.kv_cache.table),
@@ -153,6 +196,7 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         metrics_path=row.metrics.path,
         metrics_port=row.metrics.port,
         queue_metric=row.metrics.waiting,
+        queue_units=row.metrics.units_per_second,
         running_metric=row.running.metric,
         running_units=row.running.units_per_second,
         probe_path=row.probe.path,
@@ -192,6 +236,7 @@ CUSTOM: Final = Runtime(
     metrics_path="/metrics",
     metrics_port=8080,
     queue_metric="inference_requests_waiting",
+    queue_units=0,
     running_metric="inference_requests_running",
     running_units=0,
     probe_path=_V2_READY,
@@ -208,6 +253,12 @@ _RATE_WINDOW: Final = "2m"
 """Several scrapes, of which a rate needs two."""
 
 
+def _mean(metric: str, matchers: str, units: int) -> str:
+    """A gauge of requests, or their mean number by the time that they took."""
+    series = f"{metric}{{{matchers}}}"
+    return f"rate({series}[{_RATE_WINDOW}]) / {units}" if units else series
+
+
 def load(runtime: Runtime, matchers: str, by: str = "") -> str:
     """PromQL: requests in the servers that `matchers` select, running and waiting.
 
@@ -215,12 +266,11 @@ def load(runtime: Runtime, matchers: str, by: str = "") -> str:
     a lost metric is no idle server; the other one may have no series yet.
     """
     grouped = f" by ({by})" if by else ""
-    waiting = f"sum{grouped} ({runtime.queue_metric}{{{matchers}}})"
+    waiting = _mean(runtime.queue_metric, matchers, runtime.queue_units)
+    waiting = f"sum{grouped} ({waiting})"
     if not runtime.running_metric:
         return waiting
-    running = f"{runtime.running_metric}{{{matchers}}}"
-    if runtime.running_units:
-        running = f"rate({running}[{_RATE_WINDOW}]) / {runtime.running_units}"
+    running = _mean(runtime.running_metric, matchers, runtime.running_units)
     none = f"{waiting} * 0" if by else "vector(0)"
     return f"{waiting} + (sum{grouped} ({running}) or {none})"
 

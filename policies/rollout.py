@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from model_specs.load import Model
+from model_specs.runtimes import RUNTIMES, Runtime
 from policies.facts import Facts
 from policies.models import image_of, is_candidate, pinned
 from policies.pods import Block, option, pod
@@ -127,8 +129,19 @@ def _rollout_feasible(estate: Estate) -> Iterator[Fault]:
             yield Fault(track.deployment, what, fix, "scaling.max")
 
 
-_TOLD: Final = {"vllm": "--shutdown-timeout", "triton": "--exit-timeout-secs"}
-"""By which argument a runtime is told how long it may finish what it has begun."""
+_SECONDS: Final = "{shutdown_seconds}"
+
+
+def _telling(runtime: Runtime) -> str:
+    """By which argument a runtime is told how long it may finish what it has begun, if by any."""
+    words = runtime.arg_templates
+    joined = (word.partition("=")[0] for word in words if word.endswith(f"={_SECONDS}"))
+    apart = (words[index - 1] for index, word in enumerate(words) if word == _SECONDS)
+    return next(chain(joined, apart), "")
+
+
+_TOLD: Final = {name: flag for name, row in RUNTIMES.items() if (flag := _telling(row))}
+"""The flags by runtime."""
 
 
 def _shutdown(container: Block, runtime: str) -> int | None:
