@@ -10,7 +10,7 @@ from typing import Any, Final
 from model_specs.load import Model
 from model_specs.runtimes import RUNTIMES, Runtime
 from policies.facts import Facts
-from policies.models import image_of, is_candidate, pinned
+from policies.models import contract_of, is_candidate, pinned
 from policies.pods import Block, option, pod
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -177,7 +177,7 @@ def _drain_order(resource: Resource, facts: Facts) -> Iterator[Fault]:
     model = facts.models.get(resource.model)
     if model is None:
         return  # not of a model, or of none that there is (see `model-digest`)
-    spec, runtime = pod(resource), image_of(model, is_candidate(resource))
+    spec, runtime = pod(resource), contract_of(model, is_candidate(resource)).name
     grace = int(spec.get("terminationGracePeriodSeconds", 0))
     for container in spec.get("containers") or ():
         for what, fix, field in _leaving(container, grace, runtime):

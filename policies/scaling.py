@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from model_specs.runtimes import CUSTOM, RUNTIMES
 from policies.facts import Facts
-from policies.models import image_of
+from policies.models import contract_of
 from policies.pods import Block
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -183,7 +182,7 @@ def _signal_faults(track: Track, scaler: Resource) -> Iterator[tuple[str, str]]:
     if taken != wanted:
         what = f"scales on the requests of {', '.join(sorted(taken)) or 'no track'}"
         yield what, f"measure {', '.join(sorted(wanted))} by isoserve_dev_track"
-    runtime = RUNTIMES.get(image_of(track.model, track.is_candidate), CUSTOM)
+    runtime = contract_of(track.model, track.is_candidate)
     metrics = filter(None, (runtime.queue_metric, runtime.running_metric))
     missing = [name for name in metrics if not any(f"{name}{{" in query for query in own)]
     if missing:

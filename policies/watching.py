@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any, Final
 
 from model_specs.names import LABEL_MODEL, LABEL_PROJECT, LABEL_ROLE, PROBER
-from model_specs.runtimes import CUSTOM, RUNTIMES
 from policies.facts import Facts
 from policies.label_selectors import takes
 from policies.pods import Block, pod, template
@@ -229,7 +228,7 @@ def _selected(objects: Iterable[Resource], estate: Estate) -> list[Resource]:
 def _measured(estate: Estate) -> Iterator[tuple[Resource, Metrics]]:
     """Every workload that has metrics, and where."""
     for track in chain(*estate.once(by_model).values()):
-        runtime = RUNTIMES.get(track.model.spec.image, CUSTOM)  # the candidate's too
+        runtime = track.model.spec.contract_of(track.model.spec.image)  # the candidate's too
         yield track.deployment, Metrics(runtime.metrics_path, runtime.metrics_port)
     for deployment in estate.of("Deployment"):
         if deployment.labels.get(LABEL_ROLE) == PROBER:
