@@ -20,6 +20,7 @@ from model_specs.runtime_row import FACTS, WHERE, RuntimeRow
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime, load
 from regions.sandbox.process_node.container import User
 from tests.examples import a_model, of_kind, planned, rendered, template
+from tests.model_specs.upstream_flags import UPSTREAM
 from tests.promtool import check_value
 from tests.workshop import ended, open_workshop
 
@@ -250,6 +251,15 @@ def test_what_a_row_gives_to_nobody_is_refused_with_its_reason(
 def test_a_variable_that_moves_a_flag_is_refused(name: str, variable: str) -> None:
     with pytest.raises(SpecErrors, match="E342"):
         a_model(image=name, env={variable: "x"})
+
+
+@pytest.mark.parametrize("name", UPSTREAM)
+def test_every_flag_of_a_row_is_one_of_the_programs_own_parser(name: str) -> None:
+    row = rows("runtimes", RuntimeRow, read_folders())[name]
+    named = {word.partition("=")[0] for word in row.args.words if word.startswith("-")}
+    named |= {flag for flags in row.flags.listed.values() for flag in flags}
+    named |= {*row.aliases.flags, *(flag for one in row.owned.settings for flag in one.flags)}
+    assert named - set(UPSTREAM[name].split()) == set(), "its parser would refuse them"
 
 
 def test_what_it_writes_is_what_its_row_says() -> None:
