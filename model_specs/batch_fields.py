@@ -12,6 +12,7 @@ BATCH_FIELDS: Final = frozenset(
 NOT_OF_BATCH: Final[dict[str, str]] = {
     "access": "nobody calls a job; remove it",
     "args": "a job's arguments follow its program; write them in batch.command",
+    "batching": "nobody calls a job; remove it",
     "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
     "requests_per_minute": "nobody calls a job; remove it",
     "rollout": "the next run takes the new version; write it in model or image",

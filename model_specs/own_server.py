@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from model_specs.batching import Batching, variables
 from model_specs.errors import nearest, refuse, shown
 from model_specs.field_types import Argument
 from model_specs.part import Part
@@ -58,11 +59,18 @@ class Server(Part):
 
 
 @cache
-def contract(image: str, runtime: str | None, server: Server | None) -> Runtime:
+def contract(
+    image: str, runtime: str | None, server: Server | None, batching: Batching | None
+) -> Runtime:
     """The row by which an image is started, asked, measured and ended.
 
-    `image` is a runtime's name or one of a team's own; the other two are of the spec.
+    `image` is a runtime's name or one of a team's own; the others are of the spec.
     """
+    row = _row(image, runtime, server)
+    return replace(row, env={**row.env, **variables(row, batching)}) if batching else row
+
+
+def _row(image: str, runtime: str | None, server: Server | None) -> Runtime:
     if image in RUNTIMES:
         return RUNTIMES[image]
     if runtime is not None:

@@ -208,6 +208,8 @@ class Batching(Fact):
     """What sets the most requests of one batch; empty where nothing does."""
     max_wait: Annotated[str, Field(max_length=128)]
     """What sets how long the first of a batch waits; empty where nothing does."""
+    wait_units_per_second: Annotated[int, Field(ge=0)] = 0
+    """Of a variable's unit; 0 where no variable sets it."""
 
 
 class RuntimeRow(Part):

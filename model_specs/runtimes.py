@@ -31,7 +31,7 @@ from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
 from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
 from model_specs.reserved_variables import LIBRARIES
-from model_specs.runtime_row import FACTS, WHERE, RuntimeRow
+from model_specs.runtime_row import FACTS, WHERE, Batching, RuntimeRow
 from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
 from model_specs.server_flags import TRITON as TRITON_FLAGS
 from model_specs.server_flags import VLLM as VLLM_FLAGS
@@ -77,6 +77,7 @@ class Runtime:
     The default probe is a GET of `probe_path`, answered with 200 by every model of this runtime;
     with `probe_json_path` the answer also names the served model there. `sources` has a row for
     each upstream fact.
+    `batching` says who puts requests together; None where only the image's code knows.
     `cpu_milli` and others of the machine are not here: they belong to the machine type.
     """
 
@@ -110,6 +111,7 @@ class Runtime:
     engine_start_seconds: int
     image_gib: float
     shutdown_seconds: int
+    batching: Batching | None
     sources: Mapping[str, str]
 
     def args(self, launch: Launch) -> tuple[str, ...]:
@@ -204,6 +206,7 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         engine_start_seconds=row.engine_start_seconds,
         image_gib=row.image_gib,
         shutdown_seconds=row.shutdown_seconds,
+        batching=row.batching,
         sources={name: f"{fact.source} ({fact.date})" for name, fact in facts.items()},
     )
 
@@ -244,6 +247,7 @@ CUSTOM: Final = Runtime(
     engine_start_seconds=120,
     image_gib=10.0,
     shutdown_seconds=30,
+    batching=None,
     sources={},
 )
 """The contract of an image of one's own: the Open Inference Protocol v2 on port 8080."""

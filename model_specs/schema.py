@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
+from model_specs.batching import Batching, unbatched
 from model_specs.calls import Call
 from model_specs.contradictions import (
     args_of_another,
@@ -327,6 +328,8 @@ class ModelSpec(Part):
     before the @ is a remark."""
     runtime: RuntimeName | None = None
     """With an image of one's own: the runtime whose contract it keeps, its mirror or build."""
+    batching: Batching | None = None
+    """Requests that are answered together, where the runtime is told so by the platform."""
     server: Server | None = None
     """With an image of one's own: what it serves, where and how."""
     model: ModelAddress
@@ -398,7 +401,7 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from uncounted_answers(self.rollout, self.probe)
         yield from args_of_another(self)
-        yield from unsaid_server(self)
+        yield from (*unsaid_server(self), *unbatched(self))
         often = self.probe.interval_seconds
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)
@@ -417,7 +420,7 @@ class ModelSpec(Part):
 
     def contract_of(self, image: str) -> Runtime:
         """By what row one of `images` is started, asked, measured and ended."""
-        return contract(image, self.runtime, self.server)
+        return contract(image, self.runtime, self.server, self.batching)
 
     def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
         """The catalogue's row of the version whose fields are at `place`, else None.

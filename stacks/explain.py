@@ -40,6 +40,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "batch.command": ["python", "-m", "indexer"],
     "batch.schedule": "30 2 * * *",
     "batch.timezone": "Asia/Seoul",
+    "batching.max_size": 32,
+    "batching.max_wait_ms": 20,
     "env": {"LOG_LEVEL": "info"},
     "image": "vllm",
     "machine_type": "gpu.l4.1",
