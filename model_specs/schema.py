@@ -57,7 +57,6 @@ CANDIDATE_INTERVAL_SECONDS: Final = 15
 PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
-
 _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
 _MOST_FINDINGS: Final = MAX_ERRORS + 1
@@ -427,7 +426,8 @@ class ModelSpec(Part):
 
         A candidate that names no image keeps the model's.
         """
-        return self.runtimes.get((*place, "image"), self.runtimes.get(("image",)))
+        images = self.images
+        return self.runtimes.get((*place, "image") if (*place, "image") in images else ("image",))
 
     def _environments(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], Env]]:
         """The variables of either version: of which one, and the field that holds them."""
