@@ -185,7 +185,7 @@ class Probe(Fact):
 
 
 class Protocols(Fact):
-    """What it speaks; isoserve leads HTTP to it."""
+    """What it speaks; routes and probes take HTTP."""
 
     names: tuple[Literal["grpc", "http"], ...]
     grpc_port: Port | None = None
