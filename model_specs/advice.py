@@ -42,18 +42,19 @@ def _demanded(model: Model) -> str:
     """What an image of the model's own must do; a candidate is asked and ended as the stable is."""
     if model.spec.batch is not None:
         return _CONTAINER
-    return _contract(RUNTIMES.get(model.spec.image, CUSTOM))
+    return _contract(model.spec.contract_of(model.spec.image))
 
 
 def advice(models: Iterable[Model]) -> Iterator[SpecError]:
     """Images of one's own with the contract they are held to, and endpoints without a request."""
     for model in models:
         for where, image in model.spec.images.items():
-            if image not in RUNTIMES:
+            said = model.spec.runtime or model.spec.server
+            if image not in RUNTIMES and not said:
                 message = f"an image of your own is held to this contract: {_demanded(model)}"
                 yield model.source.error(where, OWN_IMAGE, message)
         if model.spec.batch is None and model.spec.probe.request is None:
-            path = RUNTIMES.get(model.spec.image, CUSTOM).probe_path
+            path = model.spec.contract_of(model.spec.image).probe_path
             message = (
                 f"not probed for correctness: only GET {path} is asked, and nobody is paged by it; "
                 "write probe.request with an example whose answer is known"

@@ -12,10 +12,13 @@ BATCH_FIELDS: Final = frozenset(
 NOT_OF_BATCH: Final[dict[str, str]] = {
     "access": "nobody calls a job; remove it",
     "args": "a job's arguments follow its program; write them in batch.command",
+    "batching": "nobody calls a job; remove it",
     "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
     "requests_per_minute": "nobody calls a job; remove it",
     "rollout": "the next run takes the new version; write it in model or image",
+    "runtime": "a job runs batch.command; remove it",
     "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
+    "server": "nobody calls a job; write its program in batch.command",
     "share_with": "nobody calls a job; remove it",
     "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",
 }

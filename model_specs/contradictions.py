@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+from model_specs.errors import shown
+from model_specs.runtimes import RUNTIMES
 
 Fault = tuple[tuple[str | int, ...], str, str]
 """Place, code and message, as errors.refuse_all takes them."""
@@ -33,3 +36,34 @@ def candidate_as_it_is(candidate: object, spec: object) -> Iterator[Fault]:
     if named and all(fields[name] == getattr(spec, name) for name in named):
         why = f"the candidate is what serves already, got the same {' and '.join(named)}"
         yield ("rollout", "candidate"), "E353", f"{why}; change it, or remove the rollout"
+
+
+def args_of_another(spec: Any) -> Iterator[Fault]:
+    """Arguments of one runtime that would reach another."""
+    candidate = spec.rollout.candidate
+    its = candidate.image if candidate else None
+    if its is None or candidate.args is not None or not spec.args:
+        return
+    if spec.contract_of(its).name != spec.contract_of(spec.image).name:
+        why = f"args were written for {shown(spec.image)}, got {shown(its)}"
+        cure = "write rollout.candidate.args, [] for none"
+        yield ("rollout", "candidate", "image"), "E353", f"{why}; {cure}"
+
+
+def unsaid_server(spec: Any) -> Iterator[Fault]:
+    """A contract for images of one's own where there is none, or two of them."""
+    said = [name for name in ("runtime", "server") if getattr(spec, name) is not None]
+    if said and all(image in RUNTIMES for image in spec.images.values()):
+        why = f"it is of an image of one's own, got image {shown(spec.image)}"
+        yield from (((name,), "E353", f"{why}; remove it, or pin your image") for name in said)
+    elif len(said) > 1:
+        why = "an image keeps one contract, got runtime and server; remove one"
+        yield ("server",), "E353", why
+
+
+def uncounted_answers(rollout: Any, probe: Any) -> Iterator[Fault]:
+    """A number of right answers where nobody is asked."""
+    asked = rollout.candidate is not None and probe.request is not None
+    if "right_answers" in rollout.model_fields_set and not asked:
+        why = "it counts a candidate's answers to probe.request; write both, or leave it out"
+        yield ("rollout", "right_answers"), "E353", why

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from model_specs.addresses import MODEL_ADDRESS
+from model_specs.catalogue_files import FOLDER, KINDS
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
@@ -256,6 +257,16 @@ def _of_no_project(directory: Path) -> Iterator[SpecError]:
             yield Source(f"{directory.name}/{path.name}").error((), "E111", message)
 
 
+def _of_no_kind(catalogue: Path) -> Iterator[SpecError]:
+    """YAML files in the catalogue's folder that are no rows of it."""
+    for path in sorted(filter(looks_like_yaml, catalogue.rglob("*"))):
+        name = path.relative_to(catalogue)
+        if len(name.parts) != 2 or name.parts[0] not in KINDS:
+            message = f"nobody reads a file here, got it; move it to {FOLDER}/ {' or '.join(KINDS)}"
+            label = f"{catalogue.parent.name}/{FOLDER}/{name.as_posix()}"
+            yield Source(label).error((), "E111", message)
+
+
 def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     """The specs under `directory` (`<project>/<model>.yaml`, `<project>/project.yaml`).
 
@@ -273,6 +284,9 @@ def load(directory: Path, known: Iterable[Model] = ()) -> Specs:
     errors += _of_no_project(directory)
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         if folder.name.startswith(("_", ".")):
+            continue
+        if folder.name == FOLDER:
+            errors += _of_no_kind(folder)
             continue
         label = f"{directory.name}/{folder.name}"
         errors += unread(folder, label, f"move it to {label}")

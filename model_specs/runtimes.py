@@ -1,24 +1,37 @@
 """The runtime catalogue: what each serving image needs to be told and offers, one row an image.
 
-Digests are of the example registry; a company that mirrors the images writes its own digests here.
-A row states the whole command, user and working directory, so that nothing depends on the image's
-own entrypoint, USER and WORKDIR: Kubernetes' `command` replaces the entrypoint.
-`sources` says where in `repository` (at GitHub) each fact of the upstream software was read, all of
-them on 2026-11-28.
+The rows are files of `catalogue/runtimes/` (model_specs.runtime_row), with their sources. Digests
+are of the example registry: a company that mirrors the images writes its own digests into files of
+its project (model_specs.catalogue_files). A row states the whole command, user and working
+directory, so that nothing depends on the image's own entrypoint, USER and WORKDIR: Kubernetes'
+`command` replaces the entrypoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import SHARED, misused, sets, shares
+from model_specs.arguments import misused, sets, shares
+from model_specs.catalogue_files import Fact, read_folders, rows
 from model_specs.errors import shown
+from model_specs.flag_kinds import (
+    MODEL_FILE,
+    NUMBER,
+    NUMBERS,
+    OPTION,
+    SWITCH,
+    TEMPLATE,
+    TEXT,
+    TEXTS,
+    WORD,
+)
 from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
-from model_specs.names import MODEL_PATH, SCRATCH
 from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
+from model_specs.reserved_variables import LIBRARIES
+from model_specs.runtime_row import FACTS, WHERE, Batching, RuntimeRow
 from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
 from model_specs.server_flags import TRITON as TRITON_FLAGS
 from model_specs.server_flags import VLLM as VLLM_FLAGS
@@ -64,6 +77,7 @@ class Runtime:
     The default probe is a GET of `probe_path`, answered with 200 by every model of this runtime;
     with `probe_json_path` the answer also names the served model there. `sources` has a row for
     each upstream fact.
+    `batching` says who puts requests together; None where only the image's code knows.
     `cpu_milli` and others of the machine are not here: they belong to the machine type.
     """
 
@@ -72,7 +86,7 @@ class Runtime:
     upstream: str
     image: str
     command: tuple[str, ...]
-    args: Callable[[Launch], tuple[str, ...]]
+    arg_templates: tuple[str, ...]
     aliases: tuple[str, ...]
     owned: tuple[Setting, ...]
     flags: Flags | None
@@ -89,6 +103,7 @@ class Runtime:
     metrics_path: str
     metrics_port: int
     queue_metric: str
+    queue_units: int
     running_metric: str
     running_units: int
     probe_path: str
@@ -96,272 +111,110 @@ class Runtime:
     engine_start_seconds: int
     image_gib: float
     shutdown_seconds: int
+    batching: Batching | None
     sources: Mapping[str, str]
 
-
-_TRITON_METRICS_PORT: Final = 8002
-
-
-def _vllm_args(launch: Launch) -> tuple[str, ...]:
-    return (
-        MODEL_PATH,
-        "--served-model-name", launch.served_name,
-        "--host", "0.0.0.0",
-        "--port", str(launch.port),
-        "--tensor-parallel-size", str(max(launch.gpus, 1)),
-        # vLLM's default 0 aborts requests in flight at SIGTERM (vllm-project/vllm#43208).
-        "--shutdown-timeout", str(launch.shutdown_seconds),
-    )  # fmt: skip
+    def args(self, launch: Launch) -> tuple[str, ...]:
+        """The arguments with which the server is launched."""
+        said = {
+            **WHERE,
+            "gpus": max(launch.gpus, 1),
+            "metrics_port": self.metrics_port,
+            "port": launch.port,
+            "served_name": launch.served_name,
+            "shutdown_seconds": launch.shutdown_seconds,
+        }
+        return tuple(word.format(**said) for word in self.arg_templates)
 
 
-def _triton_args(launch: Launch) -> tuple[str, ...]:
-    return (
-        f"--model-repository={MODEL_PATH}",
-        f"--http-port={launch.port}",
-        f"--metrics-port={_TRITON_METRICS_PORT}",
-        f"--exit-timeout-secs={launch.shutdown_seconds}",
+_FLAGS: Final = {
+    "text-embeddings-inference": EMBEDDINGS_FLAGS,
+    "triton": TRITON_FLAGS,
+    "vllm": VLLM_FLAGS,
+}
+_OWNED: Final = {
+    "mlserver": MLSERVER,
+    "text-embeddings-inference": EMBEDDINGS,
+    "triton": TRITON,
+    "vllm": VLLM,
+}
+_CACHES: Final = {"vllm": VLLM_CACHE}
+_V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
+
+
+_KINDS: Final = {
+    "model_file": MODEL_FILE,
+    "number": NUMBER,
+    "numbers": NUMBERS,
+    "option": OPTION,
+    "switch": SWITCH,
+    "template": TEMPLATE,
+    "text": TEXT,
+    "texts": TEXTS,
+    "word": WORD,
+}
+
+
+def _flags(row: RuntimeRow) -> Flags | None:
+    if row.flags.table or row.flags.takes == "none":
+        return _FLAGS.get(row.flags.table)
+    listed = row.flags.listed.items()
+    return Flags(
+        kinds={name: _KINDS[kind] for kind, names in listed for name in names},
+        abbreviated=row.flags.abbreviated,
     )
 
 
-def _mlserver_args(launch: Launch) -> tuple[str, ...]:
-    return (MODEL_PATH,)
+def _owned(row: RuntimeRow) -> tuple[Setting, ...]:
+    own = (
+        Setting(flags=one.flags, variables=one.variables, why=one.why) for one in row.owned.settings
+    )
+    return (*own, *_OWNED.get(row.owned.table, LIBRARIES))
 
 
-def _embeddings_args(launch: Launch) -> tuple[str, ...]:
-    return (
-        "--model-id", MODEL_PATH,
-        "--served-model-name", launch.served_name,
-        # Its default is the variable HOSTNAME, which Kubernetes sets to the pod's name.
-        "--hostname", "0.0.0.0",
-        "--port", str(launch.port),
-    )  # fmt: skip
+def _made(name: str, row: RuntimeRow) -> Runtime:
+    """A row as the rest of the program takes it."""
+    facts: dict[str, Fact] = {fact: getattr(row, fact) for fact in FACTS}
+    return Runtime(
+        name=name,
+        repository=row.software.repository,
+        upstream=f"{row.software.image}:{row.software.version}",
+        image=row.image,
+        command=row.command.words,
+        arg_templates=row.args.words,
+        aliases=row.aliases.flags,
+        owned=_owned(row),
+        flags=_flags(row),
+        takes_args=row.flags.takes != "none",
+        needs_gpu=row.gpu.needed,
+        kv_cache=_CACHES.get(row.kv_cache.table),
+        user=row.user.uid,
+        group=row.user.gid,
+        working_dir=row.working_dir.path.format(**WHERE),
+        env={name: value.format(**WHERE) for name, value in row.env.variables.items()},
+        port=row.health.port,
+        live_path=row.health.live_path,
+        ready_path=row.health.ready_path,
+        metrics_path=row.metrics.path,
+        metrics_port=row.metrics.port,
+        queue_metric=row.metrics.waiting,
+        queue_units=row.metrics.units_per_second,
+        running_metric=row.running.metric,
+        running_units=row.running.units_per_second,
+        probe_path=row.probe.path,
+        probe_json_path=row.probe.json_path,
+        engine_start_seconds=row.engine_start_seconds,
+        image_gib=row.image_gib,
+        shutdown_seconds=row.shutdown_seconds,
+        batching=row.batching,
+        sources={name: f"{fact.source} ({fact.date})" for name, fact in facts.items()},
+    )
 
-
-def _no_args(launch: Launch) -> tuple[str, ...]:
-    return ()
-
-
-_V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
-_REGISTRY = "registry.example.com/runtimes"
 
 RUNTIMES: Final[dict[str, Runtime]] = {
-    row.name: row
-    for row in (
-        Runtime(
-            name="vllm",
-            repository="vllm-project/vllm",
-            upstream="docker.io/vllm/vllm-openai:v0.18.0",
-            image=f"{_REGISTRY}/vllm@sha256:"
-            "ec8207a3dde607f7867f8f5390915018488b877761306ffd4ef099f9b3ee16a1",
-            command=("vllm", "serve"),
-            args=_vllm_args,
-            # The flags that share a model pass where they are written whole, and count.
-            aliases=("--model", *SHARED),
-            owned=VLLM,
-            flags=VLLM_FLAGS,
-            takes_args=True,
-            needs_gpu=True,
-            kv_cache=VLLM_CACHE,
-            user=SERVER_UID,
-            group=SERVER_GID,
-            working_dir=SCRATCH,
-            env={
-                "TORCHINDUCTOR_CACHE_DIR": f"{SCRATCH}/torchinductor",
-                "TRITON_CACHE_DIR": f"{SCRATCH}/triton",
-                "VLLM_CACHE_ROOT": f"{SCRATCH}/vllm",
-                "VLLM_CONFIG_ROOT": f"{SCRATCH}/vllm-config",
-                "XDG_CACHE_HOME": f"{SCRATCH}/cache",
-            },
-            port=8000,
-            live_path="/health",
-            ready_path="/health",
-            metrics_path="/metrics",
-            metrics_port=8000,
-            queue_metric="vllm:num_requests_waiting",
-            running_metric="vllm:num_requests_running",
-            running_units=0,
-            probe_path="/v1/models",
-            probe_json_path="data[0].id",
-            engine_start_seconds=120,
-            image_gib=9.0,
-            shutdown_seconds=40,
-            sources={
-                "aliases": "vllm/utils/argparse_utils.py: --model; vllm/engine/arg_utils.py: rest",
-                "args": "issue 34730: --shutdown-timeout is in v0.18.0 and later",
-                "command": "docker/Dockerfile, vllm-openai; it was another one (issue 37133)",
-                "env": "vllm/envs.py; pytorch: torch/_inductor/runtime/cache_dir_utils.py",
-                "flags": "vllm/engine/arg_utils.py; entrypoints/openai/cli_args.py; config/",
-                "health": "vllm/entrypoints/openai/api_server.py: GET /health",
-                "kv_cache": "vllm/config/cache.py, v1/kv_cache_interface.py; logs: issue 10511",
-                "metrics": "docs/usage/metrics.md: vllm:num_requests_waiting",
-                "running": "docs/usage/metrics.md: vllm:num_requests_running, a gauge",
-                "needs_gpu": "vllm/config/device.py: Failed to infer device type (issue 12847)",
-                "owned": "vllm/entrypoints/openai/cli_args.py; engine/arg_utils.py; envs.py; "
-                "v1/engine/async_llm.py: no metrics with --disable-log-stats (v0.19.1)",
-                "probe": "vllm/entrypoints/openai/api_server.py: GET /v1/models",
-                "user": "docker/Dockerfile: no USER; torch asks for its name (kserve/kserve#5666)",
-                "working_dir": "docker/Dockerfile: WORKDIR /vllm-workspace, of root",
-            },
-        ),
-        Runtime(
-            name="triton",
-            repository="triton-inference-server/server@e1db8a6",
-            upstream="nvcr.io/nvidia/tritonserver:26.07-py3",
-            image=f"{_REGISTRY}/triton@sha256:"
-            "b7933ed6180d9e2895a9d2df885e2a8b92e998a3c16297581f5b8698daacf492",
-            # The image's own entrypoint sets up CUDA's compatibility libraries.
-            command=("/opt/nvidia/nvidia_entrypoint.sh", "tritonserver"),
-            args=_triton_args,
-            aliases=("--model-store",),
-            owned=TRITON,
-            flags=TRITON_FLAGS,
-            takes_args=True,
-            needs_gpu=False,
-            kv_cache=None,
-            user=SERVER_UID,
-            group=SERVER_GID,
-            working_dir=SCRATCH,
-            env={"XDG_CACHE_HOME": f"{SCRATCH}/cache"},
-            port=8000,
-            live_path=_V2_LIVE,
-            ready_path=_V2_READY,
-            metrics_path="/metrics",
-            metrics_port=_TRITON_METRICS_PORT,
-            queue_metric="nv_inference_pending_request_count",
-            running_metric="nv_inference_compute_infer_duration_us",
-            running_units=1_000_000,
-            probe_path=_V2_READY,
-            probe_json_path="",
-            engine_start_seconds=60,
-            image_gib=8.0,
-            shutdown_seconds=30,
-            sources={
-                "aliases": "src/command_line_parser.cc: --model-store; getopt_long, no short flags",
-                "args": "src/command_line_parser.cc",
-                "command": "build.py: ENTRYPOINT /opt/nvidia/nvidia_entrypoint.sh",
-                "env": "none of its own; the XDG base directory specification",
-                "flags": "src/command_line_parser.cc; docs of the backends for --backend-config",
-                "health": "docs/protocol: KServe v2 health endpoints",
-                "kv_cache": "none of its own: a backend has its own, told by the model's files",
-                "metrics": "docs/user_guide/metrics.md: nv_inference_pending_request_count",
-                "running": "docs/user_guide/metrics.md: no gauge; Compute Time, cumulative, in us",
-                "needs_gpu": "docs/getting_started/quickstart.md: Run on CPU-Only System",
-                "owned": "src/command_line_parser.cc, with AIP_MODE and AIP_HTTP_PORT",
-                "probe": "docs/customization_guide/deploy.md: ready when all models are",
-                "user": "build.py: user triton-server is there, and no USER is set",
-                "working_dir": "build.py: WORKDIR /opt/tritonserver",
-            },
-        ),
-        Runtime(
-            name="mlserver",
-            repository="SeldonIO/MLServer@a325e52",
-            upstream="docker.io/seldonio/mlserver:1.7.1",
-            image=f"{_REGISTRY}/mlserver@sha256:"
-            "224eed2b3140c9cce086632576a4f0a529ca27ad4ce5ad726709fbf8564354e3",
-            command=("mlserver", "start"),
-            args=_mlserver_args,
-            aliases=(),
-            owned=MLSERVER,
-            flags=None,
-            takes_args=False,
-            needs_gpu=False,
-            kv_cache=None,
-            user=SERVER_UID,
-            group=SERVER_GID,
-            # The image's own is 0776 and 1000:0: who is neither may not even look for `.env` there.
-            working_dir=SCRATCH,
-            env={
-                "HF_HOME": f"{SCRATCH}/huggingface",
-                # Its worker processes fail the requests in flight at SIGTERM, the server then never
-                # ends, and they write into the working directory.
-                "MLSERVER_DEBUG": "false",
-                "MLSERVER_PARALLEL_WORKERS": "0",
-                "NUMBA_CACHE_DIR": f"{SCRATCH}/numba",
-            },
-            port=8080,
-            live_path=_V2_LIVE,
-            ready_path=_V2_READY,
-            metrics_path="/metrics",
-            metrics_port=8082,
-            # Of those that wait alone MLServer has a histogram and no gauge.
-            queue_metric="rest_server_requests_in_progress",
-            running_metric="",
-            running_units=0,
-            probe_path=_V2_READY,
-            probe_json_path="",
-            engine_start_seconds=30,
-            image_gib=2.0,
-            shutdown_seconds=20,
-            sources={
-                "aliases": "mlserver/cli/main.py: mlserver start has no options",
-                "args": "mlserver/cli/main.py: mlserver start FOLDER",
-                "command": "Dockerfile: CMD `mlserver start` after its conda environment",
-                "env": "Dockerfile: HF_HOME, NUMBA_CACHE_DIR; mlserver/settings.py",
-                "flags": "mlserver/cli/main.py: `start` takes one folder, no options",
-                "health": "openapi/dataplane.json: KServe v2 health endpoints",
-                "kv_cache": "none of its own: its runtimes keep nothing between requests",
-                "metrics": "mlserver/settings.py: port 8082, prefix rest_server",
-                "running": "docs/user-guide/metrics.md: in progress are all in flight; "
-                "mlserver/rest/app.py: without /v2/health/live, /v2/health/ready and /metrics",
-                "needs_gpu": "Dockerfile: FROM ubi9/ubi-minimal, without CUDA",
-                "owned": "mlserver/settings.py; cli/main.py: `start` takes one folder, no options",
-                "probe": "mlserver/handlers/dataplane.py: ready when all models are",
-                "user": "Dockerfile: USER 1000",
-                "working_dir": "Dockerfile: /opt/mlserver, 1000:0, mode 776; settings read .env",
-            },
-        ),
-        Runtime(
-            name="text-embeddings-inference",
-            repository="huggingface/text-embeddings-inference@0d124dc",
-            upstream="ghcr.io/huggingface/text-embeddings-inference:cuda-1.9",
-            image=f"{_REGISTRY}/text-embeddings-inference@sha256:"
-            "22a50c67da103c4bd7f2976ee3c1a3935c9efa79cc39b5c388f059c1ae88b378",
-            # One router for each GPU generation is in the image; the script starts the one that
-            # fits, with the CUDA libraries that fit the driver. Without nvidia-smi it exits with 1.
-            command=("/entrypoint.sh",),
-            args=_embeddings_args,
-            aliases=("-p",),
-            owned=EMBEDDINGS,
-            flags=EMBEDDINGS_FLAGS,
-            takes_args=True,
-            needs_gpu=True,
-            kv_cache=None,
-            user=SERVER_UID,
-            group=SERVER_GID,
-            working_dir=SCRATCH,
-            env={"HUGGINGFACE_HUB_CACHE": f"{SCRATCH}/huggingface"},
-            port=8080,
-            live_path="/health",
-            ready_path="/health",
-            metrics_path="/metrics",
-            metrics_port=8080,
-            queue_metric="te_queue_size",
-            running_metric="te_request_inference_duration_sum",
-            running_units=1,
-            probe_path="/health",
-            probe_json_path="",
-            engine_start_seconds=30,
-            image_gib=4.0,  # estimated: five routers on CUDA's runtime image
-            shutdown_seconds=20,
-            sources={
-                "aliases": "router/src/main.rs: port is `short`, the only one",
-                "args": "router/src/main.rs",
-                "command": "Dockerfile-cuda-all: ENTRYPOINT ./entrypoint.sh, in /; matrix.json",
-                "env": "Dockerfile-cuda-all: HUGGINGFACE_HUB_CACHE=/data",
-                "flags": "router/src/main.rs",
-                "health": "router/src/http/server.rs: GET /health",
-                "kv_cache": "README.md: embeddings, rerankers and classifiers, none generates",
-                "metrics": "core/src/queue.rs: te_queue_size; server.rs: /metrics on the same port",
-                "running": "router/src/lib.rs: no gauge; te_request_inference_duration, in seconds",
-                "needs_gpu": "cuda-all-entrypoint.sh: exit 1 without nvidia-smi",
-                "owned": "router/src/main.rs: clap reads each flag's name in capitals (`env`)",
-                "probe": "router/src/http/server.rs: /health asks the model itself",
-                "user": "Dockerfile-cuda-all: no USER; the script is of root, mode 775",
-                "working_dir": "Dockerfile-cuda-all: no WORKDIR",
-            },
-        ),
-    )
+    name: _made(name, row) for name, row in rows("runtimes", RuntimeRow, read_folders()).items()
 }
+"""By name, in order of it."""
 
 CUSTOM: Final = Runtime(
     name="custom",
@@ -369,7 +222,7 @@ CUSTOM: Final = Runtime(
     upstream="",
     image="",  # the spec's own image
     command=(),
-    args=_no_args,
+    arg_templates=(),
     aliases=(),
     owned=(),
     flags=None,
@@ -386,6 +239,7 @@ CUSTOM: Final = Runtime(
     metrics_path="/metrics",
     metrics_port=8080,
     queue_metric="inference_requests_waiting",
+    queue_units=0,
     running_metric="inference_requests_running",
     running_units=0,
     probe_path=_V2_READY,
@@ -393,6 +247,7 @@ CUSTOM: Final = Runtime(
     engine_start_seconds=120,
     image_gib=10.0,
     shutdown_seconds=30,
+    batching=None,
     sources={},
 )
 """The contract of an image of one's own: the Open Inference Protocol v2 on port 8080."""
@@ -402,6 +257,12 @@ _RATE_WINDOW: Final = "2m"
 """Several scrapes, of which a rate needs two."""
 
 
+def _mean(metric: str, matchers: str, units: int) -> str:
+    """A gauge of requests, or their mean number by the time that they took."""
+    series = f"{metric}{{{matchers}}}"
+    return f"rate({series}[{_RATE_WINDOW}]) / {units}" if units else series
+
+
 def load(runtime: Runtime, matchers: str, by: str = "") -> str:
     """PromQL: requests in the servers that `matchers` select, running and waiting.
 
@@ -409,12 +270,11 @@ def load(runtime: Runtime, matchers: str, by: str = "") -> str:
     a lost metric is no idle server; the other one may have no series yet.
     """
     grouped = f" by ({by})" if by else ""
-    waiting = f"sum{grouped} ({runtime.queue_metric}{{{matchers}}})"
+    waiting = _mean(runtime.queue_metric, matchers, runtime.queue_units)
+    waiting = f"sum{grouped} ({waiting})"
     if not runtime.running_metric:
         return waiting
-    running = f"{runtime.running_metric}{{{matchers}}}"
-    if runtime.running_units:
-        running = f"rate({running}[{_RATE_WINDOW}]) / {runtime.running_units}"
+    running = _mean(runtime.running_metric, matchers, runtime.running_units)
     none = f"{waiting} * 0" if by else "vector(0)"
     return f"{waiting} + (sum{grouped} ({running}) or {none})"
 

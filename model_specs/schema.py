@@ -16,8 +16,15 @@ from pydantic import Field, model_validator
 
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
+from model_specs.batching import Batching, unbatched
 from model_specs.calls import Call
-from model_specs.contradictions import candidate_as_it_is, limit_of_the_prober
+from model_specs.contradictions import (
+    args_of_another,
+    candidate_as_it_is,
+    limit_of_the_prober,
+    uncounted_answers,
+    unsaid_server,
+)
 from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
@@ -36,6 +43,7 @@ from model_specs.field_types import (
 )
 from model_specs.json_path import JsonPath
 from model_specs.names import Name
+from model_specs.own_server import RuntimeName, Server, contract
 from model_specs.part import Part
 from model_specs.runtimes import RUNTIMES, Runtime, misused_arguments, misused_variables
 from model_specs.source import MAX_ERRORS
@@ -48,7 +56,6 @@ CANDIDATE_INTERVAL_SECONDS: Final = 15
 """How often a candidate is asked at least, so that it has answered within minutes."""
 PAGE_SECONDS: Final = 10
 """From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
-
 
 _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
@@ -318,6 +325,12 @@ class ModelSpec(Part):
     image: Image
     """A runtime of the catalogue (`vllm`), or an image pinned as registry/name@sha256:...; a tag
     before the @ is a remark."""
+    runtime: RuntimeName | None = None
+    """With an image of one's own: the runtime whose contract it keeps, its mirror or build."""
+    batching: Batching | None = None
+    """Requests that are answered together, where the runtime is told so by the platform."""
+    server: Server | None = None
+    """With an image of one's own: what it serves, where and how."""
     model: ModelAddress
     """The registry address, project/model:version@sha256:<manifest digest>."""
     access: Literal["private", "permissive", "public"] = "private"
@@ -385,8 +398,9 @@ class ModelSpec(Part):
         if self.rollout.strategy in ("canary", "shadow") and self.access == "private":
             why = f"{self.rollout.strategy} splits requests at a gateway, got access private"
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
-        yield from self._uncounted_answers()
-        yield from self._foreign_args()
+        yield from uncounted_answers(self.rollout, self.probe)
+        yield from args_of_another(self)
+        yield from (*unsaid_server(self), *unbatched(self))
         often = self.probe.interval_seconds
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)
@@ -403,13 +417,17 @@ class ModelSpec(Part):
             for name, why in misused_variables(runtime, env) if runtime else ():
                 yield (*where, name), "E342", why
 
+    def contract_of(self, image: str) -> Runtime:
+        """By what row one of `images` is started, asked, measured and ended."""
+        return contract(image, self.runtime, self.server, self.batching)
+
     def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
-        """The catalogue's row of the version whose fields are at `place`; None for others' images.
+        """The catalogue's row of the version whose fields are at `place`, else None.
 
         A candidate that names no image keeps the model's.
         """
         images = self.images
-        return RUNTIMES.get(images.get((*place, "image"), self.image))
+        return self.runtimes.get((*place, "image") if (*place, "image") in images else ("image",))
 
     def _environments(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], Env]]:
         """The variables of either version: of which one, and the field that holds them."""
@@ -420,13 +438,6 @@ class ModelSpec(Part):
         elif candidate and candidate.image is not None:
             yield _CANDIDATE, ("env",), self.env
 
-    def _uncounted_answers(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """A number of right answers where nobody is asked."""
-        asked = self.rollout.candidate is not None and self.probe.request is not None
-        if "right_answers" in self.rollout.model_fields_set and not asked:
-            why = "it counts a candidate's answers to probe.request; write both, or leave it out"
-            yield ("rollout", "right_answers"), "E353", why
-
     def _not_of_batch(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """Fields of a server, which a job would ignore."""
         for name in sorted(self.model_fields_set - BATCH_FIELDS):
@@ -434,17 +445,6 @@ class ModelSpec(Part):
         if "on_demand_base" in self.capacity.model_fields_set:
             why = "it does not apply to batch: a job's pods stand on one kind of node; remove it"
             yield ("capacity", "on_demand_base"), "E353", why
-
-    def _foreign_args(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """Arguments of one runtime that would reach another."""
-        candidate = self.rollout.candidate
-        its = candidate.image if candidate else None
-        if candidate is None or its is None or candidate.args is not None or not self.args:
-            return
-        if RUNTIMES.get(its) is not RUNTIMES.get(self.image):
-            why = f"args were written for {shown(self.image)}, got {shown(its)}"
-            cure = "write rollout.candidate.args, [] for none"
-            yield ("rollout", "candidate", "image"), "E353", f"{why}; {cure}"
 
     @property
     def arguments(self) -> dict[tuple[str, ...], tuple[Argument, ...]]:
@@ -462,8 +462,9 @@ class ModelSpec(Part):
 
     @property
     def runtimes(self) -> dict[tuple[str, ...], Runtime]:
-        """Those of `images` that are rows of the catalogue."""
-        return {where: RUNTIMES[name] for where, name in self.images.items() if name in RUNTIMES}
+        """The rows of those of `images` that are of the catalogue, or keep a row's contract."""
+        known = (*RUNTIMES, *(self.images.values() if self.runtime else ()))
+        return {w: self.contract_of(name) for w, name in self.images.items() if name in known}
 
 
 class Members(Part):

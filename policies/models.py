@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from model_specs.load import Model
 from model_specs.names import CACHE_NAMESPACE, DOMAIN, LABEL_MACHINE, LABEL_TRACK
+from model_specs.runtimes import Runtime
 from policies.facts import Facts
 from policies.pods import Block, containers, option, pod, template
 from policies.resources import Resource
@@ -40,6 +41,11 @@ def image_of(model: Model, is_candidate: bool) -> str:
     candidate = model.spec.rollout.candidate
     image = candidate.image if is_candidate and candidate is not None else None
     return image or model.spec.image
+
+
+def contract_of(model: Model, is_candidate: bool) -> Runtime:
+    """The row by which a version is started, asked, measured and ended."""
+    return model.spec.contract_of(image_of(model, is_candidate))
 
 
 def is_candidate(resource: Resource) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from model_specs.load import Model
+from model_specs.runtimes import RUNTIMES, Runtime
 from policies.facts import Facts
-from policies.models import image_of, is_candidate, pinned
+from policies.models import contract_of, is_candidate, pinned
 from policies.pods import Block, option, pod
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -127,8 +129,19 @@ def _rollout_feasible(estate: Estate) -> Iterator[Fault]:
             yield Fault(track.deployment, what, fix, "scaling.max")
 
 
-_TOLD: Final = {"vllm": "--shutdown-timeout", "triton": "--exit-timeout-secs"}
-"""By which argument a runtime is told how long it may finish what it has begun."""
+_SECONDS: Final = "{shutdown_seconds}"
+
+
+def _telling(runtime: Runtime) -> str:
+    """By which argument a runtime is told how long it may finish what it has begun, if by any."""
+    words = runtime.arg_templates
+    joined = (word.partition("=")[0] for word in words if word.endswith(f"={_SECONDS}"))
+    apart = (words[index - 1] for index, word in enumerate(words) if word == _SECONDS)
+    return next(chain(joined, apart), "")
+
+
+_TOLD: Final = {name: flag for name, row in RUNTIMES.items() if (flag := _telling(row))}
+"""The flags by runtime."""
 
 
 def _shutdown(container: Block, runtime: str) -> int | None:
@@ -164,7 +177,7 @@ def _drain_order(resource: Resource, facts: Facts) -> Iterator[Fault]:
     model = facts.models.get(resource.model)
     if model is None:
         return  # not of a model, or of none that there is (see `model-digest`)
-    spec, runtime = pod(resource), image_of(model, is_candidate(resource))
+    spec, runtime = pod(resource), contract_of(model, is_candidate(resource)).name
     grace = int(spec.get("terminationGracePeriodSeconds", 0))
     for container in spec.get("containers") or ():
         for what, fix, field in _leaving(container, grace, runtime):

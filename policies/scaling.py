@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from policies.facts import Facts
-from policies.models import image_of
+from policies.models import contract_of
 from policies.pods import Block
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -26,15 +26,6 @@ _OWN_SERIES: Final = "isoserve_dev_model="
 """What a query of pods' own series has; others read the gateway's."""
 _MATCHERS: Final = re.compile(r"\{([^}]*)\}")
 _OF_TRACK: Final = re.compile(r'isoserve_dev_track=~?"([^"]*)"')
-LOAD_METRICS: Final = {
-    "mlserver": ("rest_server_requests_in_progress",),
-    "text-embeddings-inference": ("te_queue_size", "te_request_inference_duration_sum"),
-    "triton": ("nv_inference_pending_request_count", "nv_inference_compute_infer_duration_us"),
-    "vllm": ("vllm:num_requests_waiting", "vllm:num_requests_running"),
-}
-"""What counts each runtime's requests, waiting and running (MLServer's counts both)."""
-_OWN_LOAD: Final = ("inference_requests_waiting", "inference_requests_running")
-"""What an image of a team's own serves."""
 
 
 def _window(scaler: Resource) -> Any:
@@ -197,7 +188,8 @@ def _signal_faults(track: Track, scaler: Resource) -> Iterator[tuple[str, str]]:
     if taken != wanted:
         what = f"scales on the requests of {', '.join(sorted(taken)) or 'no track'}"
         yield what, f"measure {', '.join(sorted(wanted))} by isoserve_dev_track"
-    metrics = LOAD_METRICS.get(image_of(track.model, track.is_candidate), _OWN_LOAD)
+    runtime = contract_of(track.model, track.is_candidate)
+    metrics = filter(None, (runtime.queue_metric, runtime.running_metric))
     missing = [name for name in metrics if not any(f"{name}{{" in query for query in own)]
     if missing:
         what = f"does not measure {', '.join(missing)}"

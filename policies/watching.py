@@ -48,15 +48,6 @@ class Metrics:
 
 _DEFAULT_PATH: Final = "/metrics"
 """What Prometheus reads where no path is said."""
-METRICS_PORTS: Final = {
-    "mlserver": 8082,
-    "text-embeddings-inference": 8080,
-    "triton": 8002,
-    "vllm": 8000,
-}
-"""Where each runtime serves its metrics, at Prometheus' own path."""
-_OWN_PORT: Final = 8080
-"""Where an image of a team's own serves them."""
 _OF_PROBER: Final = Metrics(_DEFAULT_PATH, 9090)
 _OF_AGENT: Final = Metrics(_DEFAULT_PATH, 9091)
 _OF_PROXY: Final = Metrics("/stats/prometheus", 19001)
@@ -237,8 +228,8 @@ def _selected(objects: Iterable[Resource], estate: Estate) -> list[Resource]:
 def _measured(estate: Estate) -> Iterator[tuple[Resource, Metrics]]:
     """Every workload that has metrics, and where."""
     for track in chain(*estate.once(by_model).values()):
-        port = METRICS_PORTS.get(track.model.spec.image, _OWN_PORT)  # the candidate's too
-        yield track.deployment, Metrics(_DEFAULT_PATH, port)
+        runtime = track.model.spec.contract_of(track.model.spec.image)  # the candidate's too
+        yield track.deployment, Metrics(runtime.metrics_path, runtime.metrics_port)
     for deployment in estate.of("Deployment"):
         if deployment.labels.get(LABEL_ROLE) == PROBER:
             yield deployment, _OF_PROBER

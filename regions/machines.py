@@ -1,24 +1,57 @@
 """The machine catalogue: what one replica of a machine type is given, the same in every region.
 
-A region profile says which instance type or which nodes carry a machine type there; the rows here
-say what a pod on it may use. GPU memory is the vendor's data sheet; rates are sustained reads.
+The rows are files of `model_specs/catalogue/machine_types/`, ours and a company's own
+(model_specs.catalogue_files). A region profile says which instance type or which nodes carry a
+machine type there; the rows say what a pod on it may use.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
-_USABLE_GIB: Final = {
-    "": 0.0,
-    "NVIDIA-A100-SXM4-40GB": 39.38,
-    "NVIDIA-H100-80GB-HBM3": 79.1,
-    "NVIDIA-L4": 22.03,
-    "NVIDIA-L40S": 44.39,
-}
-"""What CUDA reports as a GPU's total memory: less than its name, for ECC and the driver. Sources,
-read on 2026-11-28: `total_gpu_memory` in logs of vLLM (vllm-project/vllm#16570, #10511), and "has a
-total capacity of" in PyTorch's out-of-memory errors on AWS g6 and g6e."""
+from pydantic import Field
+
+from model_specs.catalogue_files import Fact, Text, read_folders, rows
+from model_specs.part import Part
+
+Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Gpus(Fact):
+    """The GPUs of one replica, by the vendor's data sheet."""
+
+    name: Text
+    """As the vendor's tools label its nodes."""
+    count: Annotated[int, Field(ge=1, le=64)]
+    memory_gib: Annotated[int, Field(ge=1, le=2048)]
+    """Of one GPU."""
+
+
+class Usable(Fact):
+    """What a program finds of a GPU's memory: less than its name says, for ECC and the driver."""
+
+    gib: Annotated[float, Field(gt=0, le=2048)]
+
+
+class Rates(Fact):
+    """Sustained reads, deliberately low ends: start-up budgets are derived from them."""
+
+    load_mib_per_second: Rate
+    """Node disk to the engine's memory."""
+    fetch_mib_per_second: Rate
+    """Registry to node disk."""
+
+
+class MachineRow(Part):
+    """What a file says; cores and memory are what one replica asks for."""
+
+    cpu: Annotated[int, Field(ge=1, le=1024)]
+    """Cores."""
+    memory_gib: Annotated[int, Field(ge=1, le=65_536)]
+    gpu: Gpus | None = None
+    gpu_usable: Usable | None = None
+    rates: Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,33 +74,23 @@ class MachineType:
     fetch_mib_per_second: int
 
 
-def _row(name: str, gpu: str, gpu_memory_gib: int, cpu: int, memory_gib: int) -> MachineType:
-    """A row whose GPU count is the last part of its name."""
-    gpus = int(name.split(".")[-1]) if gpu else 0
+def _made(name: str, row: MachineRow) -> MachineType:
+    """A row as the rest of the program takes it."""
     return MachineType(
         name=name,
-        gpu=gpu,
-        gpus=gpus,
-        gpu_memory_gib=gpu_memory_gib,
-        gpu_usable_gib=_USABLE_GIB[gpu],
-        cpu=cpu,
-        memory_gib=memory_gib,
-        load_mib_per_second=400 if gpu else 200,
-        fetch_mib_per_second=250 if gpu else 100,
+        gpu=row.gpu.name if row.gpu else "",
+        gpus=row.gpu.count if row.gpu else 0,
+        gpu_memory_gib=row.gpu.memory_gib if row.gpu else 0,
+        gpu_usable_gib=row.gpu_usable.gib if row.gpu_usable else 0.0,
+        cpu=row.cpu,
+        memory_gib=row.memory_gib,
+        load_mib_per_second=row.rates.load_mib_per_second,
+        fetch_mib_per_second=row.rates.fetch_mib_per_second,
     )
 
 
 MACHINES: Final[dict[str, MachineType]] = {
-    row.name: row
-    for row in (
-        _row("cpu.2", "", 0, 2, 4),
-        _row("cpu.4", "", 0, 4, 8),
-        _row("cpu.8", "", 0, 8, 24),
-        _row("gpu.l4.1", "NVIDIA-L4", 24, 6, 24),
-        _row("gpu.l4.4", "NVIDIA-L4", 24, 40, 160),
-        _row("gpu.l40s.1", "NVIDIA-L40S", 48, 6, 48),
-        _row("gpu.l40s.4", "NVIDIA-L40S", 48, 40, 320),
-        _row("gpu.a100.8", "NVIDIA-A100-SXM4-40GB", 40, 88, 1000),
-        _row("gpu.h100.8", "NVIDIA-H100-80GB-HBM3", 80, 180, 1800),
-    )
+    name: _made(name, row)
+    for name, row in rows("machine_types", MachineRow, read_folders()).items()
 }
+"""By name, in order of it."""

@@ -187,7 +187,7 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 CATALOGUE: Final = Kind(
     what="runtimes of the catalogue have images of a registry under a domain reserved for examples",
-    instead="push them to your registry and write its digests in model_specs/runtimes.py",
+    instead="push them to your registry and write its digests in model_specs/catalogue/runtimes/",
     find=_image,
 )
 """Of the code and not of the profile, and told once a region, since each one pulls them."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from model_specs.load import Model, Specs
 from model_specs.names import DATA
-from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
+from model_specs.runtimes import Runtime
 from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
 from regions.abilities import Abilities
 from regions.calls import calls
@@ -217,7 +217,7 @@ def server(
     specs: Specs, abilities: Abilities, profile: RegionProfile, region: str, model: Model
 ) -> ServerPlan:
     """One model as an endpoint."""
-    runtime = RUNTIMES.get(model.spec.image, CUSTOM)
+    runtime = model.spec.contract_of(model.spec.image)
     abilities.allow("alert rules", "", "slo")  # without, its outcome is recorded, nothing is lost
     made = tracks(specs, abilities, profile, model)
     reads = any(track.weights.mode == "download" for track in made)

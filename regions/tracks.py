@@ -18,7 +18,7 @@ from model_specs.names import (
     LABEL_TRACK,
     TAINT_GPU,
 )
-from model_specs.runtimes import CUSTOM, RUNTIMES, Launch, Runtime, load
+from model_specs.runtimes import RUNTIMES, Launch, Runtime, load
 from model_specs.schema import Candidate, ModelSpec, Schedule
 from regions.abilities import Abilities
 from regions.clocks import drain, scale_down_seconds, startup
@@ -110,7 +110,7 @@ def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Versi
     facts = specs.facts.get(address)
     bound = int(machine.gpus * machine.gpu_memory_gib * _GPU_SHARE) or machine.memory_gib // 2
     return Version(
-        runtime=RUNTIMES.get(image, CUSTOM),
+        runtime=spec.contract_of(image),
         image=RUNTIMES[image].image if image in RUNTIMES else image,
         address=address,
         bytes=facts.bytes if facts else bound * _GIB,

@@ -287,8 +287,8 @@ def _run(args: argparse.Namespace) -> int:
     from model_specs.errors import SpecErrors
     from stacks.outcome import FINDINGS, USAGE, InputErrors
 
-    run: Callable[[argparse.Namespace], Outcome] = importlib.import_module(args.module).run
-    try:
+    try:  # the catalogue is read when its module is imported
+        run: Callable[[argparse.Namespace], Outcome] = importlib.import_module(args.module).run
         outcome = run(args)
     except SpecErrors as errors:
         _refused(errors, args.json)

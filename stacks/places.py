@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import Final
 
+from model_specs.catalogue_files import FOLDER, project_root, read_folders
 from model_specs.errors import SpecError, nearest
 from stacks.outcome import InputErrors, refusal
-
-PROJECT_FILE: Final = "Pulumi.yaml"
-
-
-def project_root() -> Path:
-    """The nearest directory above with Pulumi.yaml, else the one this program stands in."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / PROJECT_FILE).is_file():
-            return folder
-    return Path(__file__).resolve().parent.parent
 
 
 def directories(args: Namespace) -> tuple[Path, Path]:
@@ -29,7 +18,22 @@ def directories(args: Namespace) -> tuple[Path, Path]:
         if not folder.is_dir():
             message = f"no such directory; give the one that holds {what}"
             raise refusal(str(folder), "E100", message)
+    _check_catalogue(chosen[0] / FOLDER)
     return chosen
+
+
+def _check_catalogue(beside: Path) -> None:
+    """Raise InputErrors where rows of the catalogue lie beside the specs that nobody reads.
+
+    The catalogue is the project's, whatever specs are named; a copy of it is no other one.
+    """
+    read = read_folders()
+    for path in sorted(beside.rglob("*.yaml")) if beside.is_dir() else ():
+        name = path.relative_to(beside)
+        same = (place / name for place in read)
+        if not any(one.is_file() and one.read_bytes() == path.read_bytes() for one in same):
+            message = f"nobody reads a row of the catalogue here, got it; move it to {read[-1]}"
+            raise refusal(str(path), "E111", message)
 
 
 def check_regions(wanted: list[str], regions: Path) -> None:

@@ -22,9 +22,9 @@ from model_specs.names import (
     MANAGED_BY,
     TAINT_GPU,
 )
-from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
+from model_specs.runtimes import Runtime
 from policies.legal.shapes import Asked, Subject
-from policies.models import image_of, is_candidate, pinned
+from policies.models import contract_of, is_candidate, pinned
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
 
@@ -95,13 +95,12 @@ def slug(machine: str) -> str:
 
 def runtime_of(subject: Subject) -> Runtime:
     """The runtime of a workload's version."""
-    image = image_of(model_of(subject), is_candidate(subject.resource))
-    return RUNTIMES.get(image, CUSTOM)
+    return contract_of(model_of(subject), is_candidate(subject.resource))
 
 
 def stable_runtime(model: Model) -> Runtime:
     """The runtime of the version that serves."""
-    return RUNTIMES.get(model.spec.image, CUSTOM)
+    return model.spec.contract_of(model.spec.image)
 
 
 def address_of(subject: Subject) -> str:

@@ -270,13 +270,22 @@ MAIN: Final[Plain] = {
     "volumeMounts": Asked(_mounts),
 }
 """The model's own container, without what only a server has."""
+
+
+def _user(subject: Subject) -> Plain:
+    """Whom its runtime's row names, or the spec of an image of a team's own."""
+    runtime = runtime_of(subject)
+    ids = {"runAsUser": runtime.user, "runAsGroup": runtime.group, "fsGroup": runtime.group}
+    return USER_OF_POD | ids
+
+
 OF_MODEL: Final[Plain] = {
     "priorityClassName": Asked(_priority),
     "automountServiceAccountToken": False,
     "enableServiceLinks": False,
     "initContainers": Asked(_fetching),
     "nodeSelector": Asked(_selected),
-    "securityContext": USER_OF_POD,
+    "securityContext": Asked(_user),
     "serviceAccountName": Asked(lambda subject: model_of(subject).name),
     "tolerations": Asked(_tolerated),
     "volumes": Asked(_volumes),

@@ -14,7 +14,6 @@ from model_specs.names import (
     PROBE_HEADER,
     PROBER,
 )
-from model_specs.runtimes import CUSTOM, RUNTIMES
 from policies.facts import Facts
 from policies.legal.asked import (
     Plain,
@@ -126,7 +125,7 @@ def _ports(subject: Subject) -> list[int]:
     spec = model_of(subject).spec
     candidate = spec.rollout.candidate
     images = [spec.image, *([candidate.image] if candidate and candidate.image else [])]
-    rows = [RUNTIMES.get(image, CUSTOM) for image in images]
+    rows = [spec.contract_of(image) for image in images]
     return sorted({port for row in rows for port in (row.port, row.metrics_port)})
 
 

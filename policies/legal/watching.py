@@ -17,7 +17,7 @@ from model_specs.names import (
     PROBER,
     SYSTEM_NAMESPACE,
 )
-from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime, load
+from model_specs.runtimes import Runtime, load
 from policies.legal import alerts
 from policies.legal.asked import (
     Plain,
@@ -170,7 +170,7 @@ def _version(subject: Subject) -> str:
 def _version_runtime(model: Model, version: str) -> Runtime:
     candidate = model.spec.rollout.candidate if version == "candidate" else None
     image = (candidate.image if candidate else None) or model.spec.image
-    return RUNTIMES.get(image, CUSTOM)
+    return model.spec.contract_of(image)
 
 
 def _monitor_name(subject: Subject) -> str:

@@ -47,6 +47,7 @@ _PROGRAM: Final[tuple[tuple[str, str], ...]] = (
     ("components/*", "what is rendered"),
     ("regions/sandbox/*", "what the sandbox imitates"),
     ("regions/*", "what is planned"),
+    ("model_specs/catalogue/*", "which images and machines models run on, and how"),
     ("model_specs/*", "what a spec may say"),
     ("stacks/*", "what the commands and `up` do"),
     ("requirements*", "the packages that all of it runs with"),

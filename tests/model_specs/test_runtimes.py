@@ -12,34 +12,19 @@ import pytest
 
 from components.kube import Object
 from model_specs.arguments import sets
+from model_specs.catalogue_files import read_folders, rows
 from model_specs.errors import SpecErrors
+from model_specs.flag_kinds import below
 from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.runtime_row import FACTS, WHERE, RuntimeRow
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime, load
 from regions.sandbox.process_node.container import User
 from tests.examples import a_model, of_kind, planned, rendered, template
+from tests.model_specs.upstream_flags import UPSTREAM
 from tests.promtool import check_value
 from tests.workshop import ended, open_workshop
 
 every_runtime = pytest.mark.parametrize("row", RUNTIMES.values(), ids=lambda row: row.name)
-FACTS: Final = frozenset(
-    {
-        "aliases",
-        "args",
-        "command",
-        "env",
-        "flags",
-        "health",
-        "kv_cache",
-        "metrics",
-        "needs_gpu",
-        "owned",
-        "probe",
-        "running",
-        "user",
-        "working_dir",
-    }
-)
-"""What a row says of other people's software; each has its source."""
 ASK: Final = "import getpass; print(getpass.getuser())"
 VLLM_ENTRYPOINTS: Final = (
     ["vllm", "serve"],
@@ -73,7 +58,7 @@ def started(container: Object, entrypoint: list[str], cmd: list[str]) -> list[st
 
 @every_runtime
 def test_every_fact_of_other_peoples_software_has_its_source(row: Runtime) -> None:
-    assert set(row.sources) == FACTS
+    assert set(row.sources) == set(FACTS)
     assert "/" in row.repository, "whose software it is"
     for fact, source in row.sources.items():
         assert len(source) > len("Dockerfile"), f"{fact}: where it was read"
@@ -96,7 +81,7 @@ def test_what_a_runtime_writes_goes_where_it_may(row: Runtime) -> None:
     folders = {name: value for name, value in row.env.items() if value.startswith("/")}
     assert folders, "each of them keeps some cache"
     for name, folder in folders.items():
-        assert folder.startswith(f"{SCRATCH}/"), f"{name}: all else is read-only"
+        assert below(SCRATCH, folder), f"{name}: all else is read-only"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +97,10 @@ def test_what_a_runtime_writes_goes_where_it_may(row: Runtime) -> None:
             "text-embeddings-inference",
             ["te_queue_size", "te_request_inference_duration_sum"],
         ),
+        ("bentoml", ["bentoml_service_request_in_progress"]),
+        ("llama-cpp", ["llamacpp:requests_deferred", "llamacpp:requests_processing"]),
+        ("sglang", ["sglang:num_queue_reqs", "sglang:num_running_reqs"]),
+        ("torchserve", ["ts_queue_latency_microseconds", "ts_inference_latency_microseconds"]),
     ],
 )
 def test_the_load_of_a_runtime_is_its_requests_running_and_waiting(
@@ -172,6 +161,10 @@ TAKEN: Final = {
     ),
     "triton": ("--model-store=/x", "--model-r=/x", "--http-po=9", "--exit"),
     "text-embeddings-inference": ("--port", "-p", "-p9", "-p=9", "-pp", "--hostn=::"),
+    "bentoml": ("--port=9", "-p9", "--host=::", "--timeout-graceful-shutdown=9"),
+    "llama-cpp": ("-m", "--model=/x", "--alias=x", "--slots", "--metrics", "--host=::"),
+    "sglang": ("--tp-size=2", "--tp", "--model=/x", "--host=::", "--enable-metrics", "--po=9"),
+    "torchserve": ("--ncs", "--models=x", "--seed=7", "--plugins-path=/x"),
 }
 """Arguments that upstream's own parser reads as a flag that the platform sets, by runtime."""
 FREE: Final = {
@@ -187,6 +180,9 @@ FREE: Final = {
     "triton": ("--http-thread-count=9", "--model-namespacing=true"),
     "mlserver": (),
     "text-embeddings-inference": ("--pooling=cls", "--json-output"),
+    "bentoml": ("--backlog=9", "--timeout=9"),
+    "llama-cpp": ("--ctx-size=8192", "-c=9", "--parallel=4", "--jinja", "--pooling=cls"),
+    "sglang": ("--context-length=9", "--context-len=9", "--quantization=fp8", "--is-embedding"),
 }
 """Arguments that the platform leaves to the spec."""
 
@@ -220,6 +216,60 @@ def test_a_value_is_behind_a_flag_of_one_letter_only() -> None:
     assert sets("-p9", "-p")
     assert not sets("-tp2", "-tp"), "argparse reads a value only behind one letter"
     assert not sets("--ports", "--port")
+
+
+REFUSED: Final = (
+    ("llama-cpp", "--tools=all", "run programs"),
+    ("llama-cpp", "--hf-repo=evil/x", "`model`"),
+    ("llama-cpp", "--mmproj=/etc/passwd", "/models/current"),
+    ("sglang", "--load-format=dummy", "`model`"),
+    ("sglang", "--trust-remote-code", "code"),
+    ("sglang", "--config=/x.yaml", "`args`"),
+    ("sglang", "--chat-template=/etc/passwd", "/models/current"),
+    ("bentoml", "--working-dir=/x", "pinned"),
+    ("bentoml", "--ssl-keyfile=/x", "TLS"),
+)
+
+
+@pytest.mark.parametrize(("name", "word", "why"), REFUSED)
+def test_what_a_row_gives_to_nobody_is_refused_with_its_reason(
+    name: str, word: str, why: str
+) -> None:
+    with pytest.raises(SpecErrors, match=why):
+        a_model(image=name, args=[word])
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("bentoml", "BENTOML_PORT"),
+        ("llama-cpp", "LLAMA_ARG_MODEL_URL"),
+        ("sglang", "SGLANG_USE_MODELSCOPE"),
+        ("torchserve", "TS_INFERENCE_ADDRESS"),
+    ],
+)
+def test_a_variable_that_moves_a_flag_is_refused(name: str, variable: str) -> None:
+    with pytest.raises(SpecErrors, match="E342"):
+        a_model(image=name, env={variable: "x"})
+
+
+@pytest.mark.parametrize("name", UPSTREAM)
+def test_every_flag_of_a_row_is_one_of_the_programs_own_parser(name: str) -> None:
+    row = rows("runtimes", RuntimeRow, read_folders())[name]
+    named = {word.partition("=")[0] for word in row.args.words if word.startswith("-")}
+    named |= {flag for flags in row.flags.listed.values() for flag in flags}
+    named |= {*row.aliases.flags, *(flag for one in row.owned.settings for flag in one.flags)}
+    assert named - set(UPSTREAM[name].split()) == set(), "its parser would refuse them"
+
+
+def test_what_it_writes_is_what_its_row_says() -> None:
+    for name, row in rows("runtimes", RuntimeRow, read_folders()).items():
+        places = [place.format(**WHERE) for place in row.env.writable]
+        assert set(places) <= {SCRATCH, "/dev/shm"}, f"{name}: all else is read-only"
+        assert row.protocols.names, name
+        assert "http" in row.protocols.names, "routes and probes speak it"
+        assert bool(row.batching.max_wait) == (row.batching.by != "itself"), name
+        assert row.gpu.kinds or not row.gpu.needed, name
 
 
 def test_one_image_of_text_embeddings_inference_serves_every_gpu_of_the_machine_catalogue() -> None:

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.runtimes import RUNTIMES
 from model_specs.schema import Scaling
 from policies.rule import Rule
-from policies.scaling import LOAD_METRICS, RULES
+from policies.scaling import RULES
 from tests.policies.cases import (
     GONE,
     Case,
@@ -215,14 +214,6 @@ def test_a_model_is_judged_by_all_its_nodes_together() -> None:
     assert "keep 1 pods, the spec asks for 2" in less
     assert "has no autoscaler and 1 pods, the spec asks for up to 3" in unscaled
     assert {finding.resource for finding in findings} == {FIXED}
-
-
-def test_every_runtime_has_its_metrics_of_load_in_the_rules_own_table() -> None:
-    found = {
-        name: tuple(filter(None, (row.queue_metric, row.running_metric)))
-        for name, row in RUNTIMES.items()
-    }
-    assert found == LOAD_METRICS, "a runtime that the rule does not know is judged as an own image"
 
 
 def test_cpu_is_no_signal_where_there_is_a_better_one() -> None:

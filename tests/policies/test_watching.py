@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.runtimes import RUNTIMES
 from model_specs.schema import Expectation, Probe
 from policies.judge import Finding, judge
 from policies.podsets import pod_set
@@ -17,7 +16,7 @@ from policies.reach import Reach
 from policies.resources import of_object
 from policies.rule import Estate, Rule
 from policies.walls import LABEL_NAMESPACE, Sender, admits, releases
-from policies.watching import METRICS_PORTS, RULES
+from policies.watching import RULES
 from regions.resolve import resolve
 from tests.examples import a_profile, rendered, specs
 from tests.policies.cases import (
@@ -196,11 +195,6 @@ def test_a_monitor_reads_no_port_that_pods_do_not_declare() -> None:
     undeclared = setting("spec template spec containers 0 ports", [])
     (finding,) = said(SCRAPED, changed(named("Deployment chat/assistant"), undeclared))
     assert "has metrics that nobody reads" in finding.place.message
-
-
-def test_the_metrics_of_every_runtime_are_known() -> None:
-    rows = {row.name: (row.metrics_path, row.metrics_port) for row in RUNTIMES.values()}
-    assert {name: ("/metrics", port) for name, port in METRICS_PORTS.items()} == rows
 
 
 def test_a_batch_job_is_no_endpoint() -> None:

@@ -77,7 +77,7 @@ def test_unknown_price_is_left_out_and_never_invented() -> None:
 
 
 def test_the_runtimes_that_need_a_gpu_are_those_whose_upstream_says_so() -> None:
-    assert NEEDS_GPU == ["text-embeddings-inference", "vllm"]
+    assert NEEDS_GPU == ["sglang", "text-embeddings-inference", "vllm"]
 
 
 @pytest.mark.parametrize("name", NEEDS_GPU)
@@ -94,7 +94,7 @@ def test_a_machine_with_a_gpu_takes_every_runtime_and_one_without_the_others(mac
         for name in RUNTIMES
         if not list(unknown_machines(a_tree(a_model(machine_type=machine, image=name))))
     }
-    assert taken == (set(RUNTIMES) if MACHINES[machine].gpus else {"mlserver", "triton"})
+    assert taken == (set(RUNTIMES) if MACHINES[machine].gpus else set(RUNTIMES) - set(NEEDS_GPU))
 
 
 def test_a_candidate_that_needs_a_gpu_is_refused_at_its_own_field() -> None:

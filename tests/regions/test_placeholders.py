@@ -211,7 +211,7 @@ def test_the_catalogue_is_told_once_a_region(tmp_path: Path) -> None:
     images = {name: runtime.image for name, runtime in RUNTIMES.items()}
     (found,) = each(source, placeholders(source, "us-east-1", images))
     assert (found.path, found.code) == ("", CODE), "it is about no field of the profile"
-    for said in ("registry.example.com", *RUNTIMES, "model_specs/runtimes.py"):
+    for said in ("registry.example.com", *RUNTIMES, "model_specs/catalogue/runtimes/"):
         assert said in found.message
 
 

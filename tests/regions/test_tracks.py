@@ -354,8 +354,11 @@ def test_a_shadow_gets_copies_and_answers_nobody() -> None:
 
 
 OF_THE_TEAM: Final[dict[str, tuple[str, ...]]] = {
+    "bentoml": ("--backlog=7",),
     "mlserver": (),
+    "sglang": ("--random-seed=7",),
     "text-embeddings-inference": ("--json-output",),
+    "torchserve": (),
     "triton": ("--id=own",),
 }
 """Arguments that a spec may give a runtime; of others `--seed=7`."""

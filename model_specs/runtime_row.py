@@ -1,0 +1,251 @@
+"""What a file of `catalogue/runtimes/` says: one serving image and its contract, fact by fact.
+
+Each fact has beside it where and when it was read. Words of `args`, and paths, are templates: in
+braces stands what the platform decides (model_specs.runtimes.Launch, and WHERE).
+"""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from model_specs.catalogue_files import Fact, Text
+from model_specs.errors import nearest, refuse, shown
+from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.part import Part
+
+WHERE: Final = {"model_path": MODEL_PATH, "scratch": SCRATCH}
+"""Places in every container, by the name that templates have for them."""
+LAUNCH: Final = ("gpus", "metrics_port", "port", "served_name", "shutdown_seconds")
+"""What the command line of a server may depend on besides."""
+
+
+def _check_template(text: str) -> str:
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError:
+        why = f"a template has {{name}} in pairs of braces, got {shown(text)}"
+        raise refuse("E301", f"{why}; write {{{{ for a brace") from None
+    for name in names:
+        if name not in (*WHERE, *LAUNCH):
+            hint = nearest(name, (*WHERE, *LAUNCH))
+            raise refuse("E301", f"no such name in a template, got {shown(name)}; {hint}")
+    return text
+
+
+Template = Annotated[str, Field(max_length=1024), AfterValidator(_check_template)]
+Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=256)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*$", max_length=128)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*\*?$", max_length=128)]
+Metric = Annotated[str, Field(pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", max_length=128)]
+Seconds = Annotated[int, Field(ge=1, le=3600)]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Server = Literal["mlserver", "text-embeddings-inference", "triton", "vllm"]
+Kinds = Literal[
+    "model_file", "number", "numbers", "option", "switch", "template", "text", "texts", "word"
+]
+"""Of model_specs.flag_kinds, by name."""
+
+
+class Software(Fact):
+    """Whose program it is, and which image and version the row was written for."""
+
+    repository: Text
+    """At GitHub, where the paths of all sources lie; a commit where no version is named."""
+    image: Text
+    """Upstream's image, which a company mirrors."""
+    version: Text
+    """Its tag."""
+    oldest: Text
+    """The oldest one that knows every flag and answers every path of this row."""
+
+
+class Command(Fact):
+    """What replaces the image's entrypoint."""
+
+    words: tuple[Text, ...]
+
+
+class Args(Fact):
+    """What follows the command; a spec's own come after."""
+
+    words: tuple[Template, ...]
+
+
+class Aliases(Fact):
+    """Other flags, short ones too, for what `args` sets."""
+
+    flags: tuple[Flag, ...]
+
+
+class Flags(Fact):
+    """What a spec may give in `args`: all that is listed, in a table or here."""
+
+    takes: Literal["listed", "none"]
+    """`none`: the program refuses to start with any."""
+    table: Server | Literal[""] = ""
+    """Whose table (model_specs/server_flags.py)."""
+    listed: dict[Kinds, tuple[Flag, ...]] = Field(default={})
+    """Flags by the kind of their values."""
+    abbreviated: bool = False
+    """Whether the beginning of a flag stands for it (argparse)."""
+
+
+class Setting(Part):
+    """One thing that a spec does not set, in every spelling."""
+
+    flags: tuple[Flag, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    why: Text
+
+
+class Owned(Fact):
+    """What else a spec does not set."""
+
+    table: Server | Literal[""] = ""
+    """Whose table (model_specs/owned_settings.py)."""
+    settings: tuple[Setting, ...] = ()
+
+
+class Gpu(Fact):
+    """What of a machine it needs."""
+
+    needed: bool
+    """Whether it cannot start on a machine without a GPU."""
+    kinds: tuple[Literal["amd", "neuron", "nvidia"], ...]
+    """Whose GPUs this image computes on."""
+
+
+class Cache(Fact):
+    """How it divides GPU memory where it keeps keys and values of the tokens it has seen."""
+
+    table: Literal["vllm", ""]
+    """Whose figures (model_specs/kv_cache.py); empty where it keeps none."""
+
+
+class User(Fact):
+    """Who runs it; `source` says whom the image itself names."""
+
+    uid: Id
+    gid: Id
+    images_own: Text
+    """Whom the image names: what it keeps may be closed to others."""
+
+
+class WorkingDir(Fact):
+    """Where it is started; `source` says where the image itself would."""
+
+    path: Template
+
+
+class Env(Fact):
+    """Variables that lead what it writes below the one place where it may."""
+
+    variables: dict[Variable, Template]
+    writable: tuple[Template, ...]
+    """All places where it writes."""
+
+
+class Health(Fact):
+    """Where it serves, and answers whether it lives and is ready, by HTTP."""
+
+    port: Port
+    live_path: Path
+    ready_path: Path
+
+
+class Metrics(Fact):
+    """Where Prometheus reads it, and the gauge of requests waiting."""
+
+    port: Port
+    path: Path
+    waiting: Metric
+    units_per_second: Annotated[int, Field(ge=0)] = 0
+    """Of a counter of the time that requests waited; 0 for a gauge."""
+
+
+class Running(Fact):
+    """The gauge of requests being answered, or a counter of the time that they took."""
+
+    metric: Metric
+    """Empty where the gauge of those waiting counts these too."""
+    units_per_second: Annotated[int, Field(ge=0)]
+    """Of a counter's unit; 0 for a gauge."""
+
+
+class Probe(Fact):
+    """The GET that every model of this runtime answers with 200."""
+
+    path: Path
+    json_path: Annotated[str, Field(max_length=256)]
+    """Where the answer names the served model; empty where it does not."""
+
+
+class Protocols(Fact):
+    """What it speaks; routes and probes take HTTP."""
+
+    names: tuple[Literal["grpc", "http"], ...]
+    grpc_port: Port | None = None
+
+
+class Layout(Fact):
+    """How the files of a model lie in its folder."""
+
+    kind: Literal["bento", "gguf", "hugging_face", "mar_store", "mlserver", "triton_repository"]
+    files: tuple[Text, ...]
+    """Some that must be there."""
+
+
+class Batching(Fact):
+    """Who puts requests together, and by which settings."""
+
+    by: Literal["code", "itself", "model_files", "variables"]
+    """`itself`: continuously, and nobody sets a wait."""
+    max_size: Annotated[str, Field(max_length=128)]
+    """What sets the most requests of one batch; empty where nothing does."""
+    max_wait: Annotated[str, Field(max_length=128)]
+    """What sets how long the first of a batch waits; empty where nothing does."""
+    wait_units_per_second: Annotated[int, Field(ge=0)] = 0
+    """Of a variable's unit; 0 where no variable sets it."""
+
+
+class RuntimeRow(Part):
+    """One serving image."""
+
+    software: Software
+    image: Text
+    """The image that is pulled, pinned by its digest: a mirror of upstream's."""
+    image_gib: Annotated[float, Field(gt=0, le=200)]
+    """Its size unpacked, in GiB; start-up budgets count the pull."""
+    engine_start_seconds: Seconds
+    """From the process's start to the first byte of the model that is read; estimated."""
+    shutdown_seconds: Seconds
+    """What it is given after SIGTERM to end its requests."""
+    command: Command
+    args: Args
+    aliases: Aliases
+    flags: Flags
+    owned: Owned
+    gpu: Gpu
+    kv_cache: Cache
+    user: User
+    working_dir: WorkingDir
+    env: Env
+    health: Health
+    metrics: Metrics
+    running: Running
+    probe: Probe
+    protocols: Protocols
+    layout: Layout
+    batching: Batching
+
+
+FACTS: Final = tuple(
+    name
+    for name, field in RuntimeRow.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Fact)
+)
+"""The keys of a row that are facts of other people's software."""
