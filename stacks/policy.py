@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from components.ownership import left_alone, targeted
 from components.parts import Part, facts, parts
+from model_specs.catalogue_files import project_root
 from model_specs.errors import SpecError
 from policies.catalogue import RULES
 from policies.facts import facts_of
@@ -21,7 +22,7 @@ from policies.waivers import Waivers, read_waivers
 from regions.plan import RegionPlan
 from stacks.beside import shared
 from stacks.outcome import FINDINGS, OK, Outcome, count, error_lines, error_rows
-from stacks.places import directories, project_root
+from stacks.places import directories
 from stacks.tree import Tree, moment_of, read_tree
 
 _BESIDE_FROM: Final = 300

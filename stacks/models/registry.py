@@ -15,9 +15,10 @@ from components.model_registry.keys import Address, address
 from components.model_registry.manifest import Manifest
 from components.model_registry.sessions import Registry, connect
 from components.model_registry.store import Store
+from model_specs.catalogue_files import project_root
 from regions.profile import RegionProfile, load_profiles
 from stacks.outcome import Outcome, refusal
-from stacks.places import check_regions, project_root
+from stacks.places import check_regions
 
 CODE: Final = "E391"
 

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from model_specs.catalogue_files import project_root
 from stacks.history import unpacked
 from stacks.outcome import Outcome
-from stacks.places import project_root
 from stacks.reviewing.program import Judge, answer_of, judge_of, makes_objects
 
 _MODULE: Final = "stacks.review"

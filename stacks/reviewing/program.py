@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from components.kube import Object
 from components.parts import parts
+from model_specs.catalogue_files import project_root
 from policies.facts import facts_of
 from policies.resources import Resource
 from policies.waivers import Waiver, Waivers
@@ -27,7 +28,6 @@ from stacks.compare import Key
 from stacks.diff import grouped
 from stacks.history import changed_files, linked
 from stacks.other_program import Refused, of_row, refusals
-from stacks.places import project_root
 from stacks.policy import RegionFindings, recorded_like, rendered_of
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import DELETE, REPLACE, STATEFUL, UPDATE, Step, step_of

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from components.parts import Part, parts
+from model_specs.catalogue_files import project_root
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.source import Source
 from policies.waivers import Waivers, read_waivers
@@ -21,7 +22,6 @@ from stacks.beside import Shared, shared
 from stacks.history import file_at, top_of
 from stacks.outcome import InputErrors
 from stacks.parity import Compared, Difference, Rendering
-from stacks.places import project_root
 from stacks.policy import (
     Judgement,
     RegionFindings,

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from model_specs.catalogue_files import project_root
 from model_specs.source import Source
 from policies.catalogue import RULES
 from policies.facts import read_facts
@@ -21,7 +22,6 @@ from policies.judge import judge
 from policies.rule import Rule
 from policies.waivers import Waivers
 from regions.resolve import resolve
-from stacks.places import project_root
 from stacks.policy import resources
 from tests.bench.tree import write_tree
 
