@@ -19,6 +19,7 @@ from regions.profile import load_profile
 from regions.reachable import Reachable
 from regions.resolve import resolve
 from regions.sandbox import control_plane
+from regions.sandbox.node.network import POD_RANGE, SERVICE_RANGE
 from tests.examples import REGIONS, a_model, a_profile, a_tree, plan_of, profiles
 from tests.regions.test_profile import values_of, written
 
@@ -284,6 +285,7 @@ def test_every_example_says_what_its_cluster_has_itself(tmp_path: Path, region: 
 @pytest.mark.parametrize("region", ["sandbox-aws", "sandbox-onprem"])
 def test_the_sandbox_has_the_networks_that_its_profiles_say(region: str) -> None:
     own = [ip_network(one) for one in profiles()[region].cluster.networks]
-    for text in (control_plane._SERVICE_RANGE, control_plane._POD_RANGE):
+    simulated = (control_plane._SERVICE_RANGE, control_plane._POD_RANGE)
+    for text in (*simulated, SERVICE_RANGE, POD_RANGE):
         used = ip_network(text, strict=False)
         assert any(used.subnet_of(one) for one in own), f"{text} is not in {region}.yaml"  # type: ignore[arg-type]
