@@ -296,6 +296,7 @@ def test_what_passes_the_gate_goes_up_under_the_rules(shell: Shell, tmp_path: Pa
     assert "review --base HEAD --region us-east-1 --preview" in review
     assert up.startswith("pulumi up --stack us-east-1 --yes")
     assert "--policy-pack policies" in up
+    assert "--continue-on-error" in up, "one team's refused object holds up no other team"
 
 
 def written(job: str, step: str) -> str:

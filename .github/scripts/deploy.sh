@@ -11,4 +11,7 @@ export ISOSERVE_AT
 "$(dirname "$0")/preview.sh" "$region" "$events"
 # Rules never see a deletion; the review reads the preview's steps and refuses what must stay.
 isoserve review --base HEAD --region "$region" --preview "$events"
-pulumi up --stack "$region" --yes --skip-preview --policy-pack policies --non-interactive
+# An object that the API server refuses holds up what comes after it, and no other project; such an
+# `up` fails in the end, so that no next wave begins, and deletes nothing.
+pulumi up --stack "$region" --yes --skip-preview --continue-on-error --policy-pack policies \
+  --non-interactive
