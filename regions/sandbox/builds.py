@@ -13,16 +13,23 @@ class Build:
     """One `go build`: what it makes of which module folder, and how long that takes."""
 
     name: str
-    module: str
-    package: str
-    version_flags: tuple[str, ...]
     makes: tuple[str, ...]
     typical_minutes: int
+    module: str = ""
+    """The folder of the module; empty where it has the build's own name."""
+    package: str = "tool"
+    """`tool` is whatever the module's go.mod lists as tools."""
+    version_flags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """What the one program of a build is called by, where it is several by its name."""
     tags: tuple[str, ...] = ()
     static: bool = False
     """Without the C library: a program that is an image's only file."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of the module in the toolchain."""
+        return self.module or self.name
 
     @property
     def ldflags(self) -> str:
@@ -32,8 +39,6 @@ class Build:
 
 ENGINE: Final = Build(
     name="pulumi",
-    module="pulumi",
-    package="tool",
     version_flags=("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.200.0",),
     makes=("pulumi", "pulumi-language-python"),
     typical_minutes=4,
@@ -69,42 +74,28 @@ CONTROL_PLANE: Final = Build(
 KWOK: Final = Build(
     name="kwok",
     module="control-plane",
-    package="tool",
-    version_flags=(),
     makes=("kwok",),
     typical_minutes=2,
 )
 
 JUDGES: Final = Build(
     name="judges",
-    module="judges",
-    package="tool",
-    version_flags=(),
     makes=("actionlint", "kube-score", "kubeconform"),
     typical_minutes=2,
 )
 BENCH: Final = Build(
     name="bench",
-    module="bench",
-    package="tool",
-    version_flags=(),
     makes=("versitygw",),
     typical_minutes=2,
 )
 
 CONTAINERD: Final = Build(
     name="containerd",
-    module="containerd",
-    package="tool",
-    version_flags=(),
     makes=("containerd", "containerd-shim-runc-v2"),
     typical_minutes=3,
 )
 RUNC: Final = Build(
     name="runc",
-    module="runc",
-    package="tool",
-    version_flags=(),
     makes=("runc",),
     # Without it every pod whose seccomp profile is RuntimeDefault is refused.
     tags=("seccomp",),
@@ -112,50 +103,33 @@ RUNC: Final = Build(
 )
 CNI: Final = Build(
     name="cni",
-    module="cni",
-    package="tool",
-    version_flags=(),
     makes=("bridge", "host-local", "loopback", "portmap"),
     typical_minutes=1,
 )
 KUBE_ROUTER: Final = Build(
     name="kube-router",
-    module="kube-router",
-    package="tool",
-    version_flags=(),
     makes=("kube-router",),
     typical_minutes=3,
 )
 COREDNS: Final = Build(
     name="coredns",
-    module="coredns",
-    package="tool",
-    version_flags=(),
     makes=("coredns",),
     static=True,
     typical_minutes=2,
 )
 REGISTRY: Final = Build(
     name="registry",
-    module="registry",
-    package="tool",
-    version_flags=(),
     makes=("registry",),
     typical_minutes=1,
 )
 CRANE: Final = Build(
     name="crane",
-    module="crane",
-    package="tool",
-    version_flags=(),
     makes=("crane",),
     typical_minutes=1,
 )
 PAUSE: Final = Build(
     name="pause",
-    module="pause",
     package=".",
-    version_flags=(),
     makes=("pause",),
     static=True,
     typical_minutes=1,

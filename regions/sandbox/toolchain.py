@@ -210,7 +210,7 @@ def _output(argv: list[str]) -> str:
 
 def stamp_of(build: Build) -> str:
     """What the built programs depend on, as one hash."""
-    folder = TOOLCHAIN / build.module
+    folder = TOOLCHAIN / build.folder
     digest = hashlib.sha256(f"{build.ldflags} {build.tags} {build.static}".encode())
     for name in ("go.mod", "go.sum", "main.go"):
         if (folder / name).exists():
@@ -257,11 +257,11 @@ def _build(build: Build, say: Say) -> None:
 
 
 def _source_folder(build: Build) -> Path:
-    source = TOOLCHAIN / build.module
+    source = TOOLCHAIN / build.folder
     if build is not KUBERNETES_PLUGIN:
         return source
     # The provider embeds two files of its own module; a copy keeps them out of the repository.
-    copy = BUILD / build.module
+    copy = BUILD / build.folder
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(source, copy)
     for name in ("schema.json", "terraform-mapping.json"):
