@@ -256,6 +256,14 @@ def _previews(paths: Iterable[Path], found: list[Step]) -> list[Previewed]:
     return sorted(rows, key=lambda row: (row.preview.region, row.preview.file, row.refusals))
 
 
+def _by_region(made: Made) -> tuple[dict[str, RegionFindings], dict[str, Compared]]:
+    """What the rules found, and how far the objects are alike, by region."""
+    answers = made.answers.results() if made.answers else {}
+    findings = {r: one for (_, r), one in answers.items() if isinstance(one, RegionFindings)}
+    compared = {r: one for (_, r), one in answers.items() if isinstance(one, Compared)}
+    return findings, compared
+
+
 def see(
     args: Namespace, sides: Sides, made: Made, at: datetime, scratch: Path, judge: Judge
 ) -> Seen:
@@ -272,17 +280,14 @@ def see(
     nodes = node_changes(sides, found)
     effected = effects.effects(sides, found, nodes)
     on_the_way = [*all_transitions(sides, found), *side_by_side(sides)]
-    answers = made.answers.results() if made.answers else {}
-    findings = {r: one for (_, r), one in answers.items() if isinstance(one, RegionFindings)}
-    compared = {r: one for (_, r), one in answers.items() if isinstance(one, Compared)}
+    findings, compared = _by_region(made)
     said = _judgement(args, work, findings, regions, at.date(), scratch)
     change = program(sides, made.places, findings, at, said.waivers, judge)
-    refused = () if change.reads_more else work.errors
     return Seen(
         revision=args.base,
         at=at,
         sides=sides,
-        errors=tuple(sorted({*refused, *said.faults})),
+        errors=tuple(sorted({*(() if change.reads_more else work.errors), *said.faults})),
         steps=found,
         before=before,
         after=after,

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -171,3 +172,20 @@ def test_rows_beside_specs_of_another_place_are_not_silently_left_out(tmp_path: 
     done = command(ROOT, "check", "--specs", str(root / "model_specs"))
     assert done.returncode == 2
     assert "nobody reads a row of the catalogue here" in done.stderr
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_among_rows_holds_nobody_up(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    root = a_project(tmp_path)
+    row = root / "model_specs/catalogue/runtimes/vllm.yaml"
+    row.parent.mkdir(parents=True, exist_ok=True)
+    make(row)
+    for done in (
+        command(root, "check"),
+        command(ROOT, "check", "--specs", str(root / "model_specs")),
+    ):
+        assert done.returncode in (1, 2), "it is refused"
+        assert "vllm.yaml" in done.stderr, "by its place"
+        assert "Traceback" not in done.stderr
