@@ -17,7 +17,7 @@ import pytest
 
 from model_specs.load import load
 from tests.moto_store import moto_store
-from tests.stacks.conftest import ROOT, Isoserve
+from tests.stacks.conftest import ROOT, Answer, Isoserve
 
 DIGEST = "sha256:" + "0" * 64
 SPEC = "# who owns it\nmachine_type: gpu.l4.1  # small\nimage: vllm\n{line}\naccess: private\n"
@@ -27,6 +27,17 @@ SPEC = "# who owns it\nmachine_type: gpu.l4.1  # small\nimage: vllm\n{line}\nacc
 def endpoint() -> Iterator[str]:
     with moto_store() as url:
         yield url
+
+
+@pytest.fixture
+def isoserve(endpoint: str, isoserve: Isoserve) -> Isoserve:
+    """The command, told how this machine reaches the store: no profile may name loopback."""
+
+    def run(*words: str | Path) -> Answer:
+        named = words[0] == "model" and "--endpoint" not in words
+        return isoserve(*words, *(("--endpoint", endpoint) if named else ()))
+
+    return run
 
 
 @pytest.fixture
@@ -40,7 +51,6 @@ def here(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     profile = (ROOT / "regions" / "seoul-dc1.yaml").read_text(encoding="utf-8")
     for before, after in (
         ("bucket: models\n", f"bucket: {bucket}\n"),
-        ("https://s3.dc1.example.com", endpoint),
         ("profile: seoul-dc1\n", 'profile: ""\n'),
         ("~/.aws/", f"{tmp_path}/"),
     ):
@@ -275,8 +285,9 @@ def test_what_cannot_be_pinned_stays_as_it_is(
     assert not (path.parent / "models.lock.yaml").exists()
 
 
-def test_bars_are_for_terminals(here: Path) -> None:
-    command = [sys.executable, "-m", "stacks.cli", "model", "push", "weights", "search/x:v1"]
+def test_bars_are_for_terminals(here: Path, endpoint: str) -> None:
+    words = ("model", "push", "weights", "search/x:v1", "--endpoint", endpoint)
+    command = [sys.executable, "-m", "stacks.cli", *words]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, ""), "a log must not be full of bars"
