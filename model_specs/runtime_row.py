@@ -59,8 +59,8 @@ class Software(Fact):
     """Upstream's image, which a company mirrors."""
     version: Text
     """Its tag."""
-    oldest: Text
-    """The oldest one that knows every flag and answers every path of this row."""
+    oldest: Annotated[str, Field(max_length=1024)] = ""
+    """The oldest that starts with every flag of `args`; empty where no older one was read."""
 
 
 class Command(Fact):

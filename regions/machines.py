@@ -19,7 +19,7 @@ Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Gpus(Fact):
-    """The GPUs of one replica, by the vendor's data sheet."""
+    """The GPUs of one replica, by the vendor's documents."""
 
     name: Text
     """As the vendor's tools label its nodes."""
