@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.part import Part
@@ -33,7 +33,13 @@ RowT = TypeVar("RowT", bound=Part)
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-class Fact(Part):
+class Row(Part):
+    """A part of a file of the catalogue; no editor's schema is made of it, which costs time."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+class Fact(Row):
     """Something that is so in other people's software or machines, and who says it."""
 
     source: Annotated[str, Field(min_length=8, max_length=1024)]

@@ -11,10 +11,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from model_specs.catalogue_files import Fact, Text
+from model_specs.catalogue_files import Fact, Row, Text
 from model_specs.errors import nearest, refuse, shown
 from model_specs.names import MODEL_PATH, SCRATCH
-from model_specs.part import Part
 
 WHERE: Final = {"model_path": MODEL_PATH, "scratch": SCRATCH}
 """Places in every container, by the name that templates have for them."""
@@ -94,7 +93,7 @@ class Flags(Fact):
     """Whether the beginning of a flag stands for it (argparse)."""
 
 
-class Setting(Part):
+class Setting(Row):
     """One thing that a spec does not set, in every spelling."""
 
     flags: tuple[Flag, ...] = ()
@@ -212,7 +211,7 @@ class Batching(Fact):
     """Of a variable's unit; 0 where no variable sets it."""
 
 
-class RuntimeRow(Part):
+class RuntimeRow(Row):
     """One serving image."""
 
     software: Software

@@ -124,7 +124,7 @@ class Runtime:
             "served_name": launch.served_name,
             "shutdown_seconds": launch.shutdown_seconds,
         }
-        return tuple(word.format(**said) for word in self.arg_templates)
+        return tuple([w.format(**said) if "{" in w or "}" in w else w for w in self.arg_templates])
 
 
 _FLAGS: Final = {

@@ -12,8 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from model_specs.catalogue_files import Fact, Text, read_folders, rows
-from model_specs.part import Part
+from model_specs.catalogue_files import Fact, Row, Text, read_folders, rows
 
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -43,7 +42,7 @@ class Rates(Fact):
     """Registry to node disk."""
 
 
-class MachineRow(Part):
+class MachineRow(Row):
     """What a file says; cores and memory are what one replica asks for."""
 
     cpu: Annotated[int, Field(ge=1, le=1024)]
