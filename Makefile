@@ -38,7 +38,7 @@ down: setup
 
 # Debian's packages that real machines need; asks for nothing where all are there.
 packages: setup
-	@missing="$$($(RUN) -m regions.sandbox.node.packages)"; \
+	@missing="$$($(RUN) -m regions.sandbox.node.packages)" || exit 1; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
 
 test: unit judge engine

@@ -10,6 +10,7 @@ the same image with buildah and podman: files have the time of the commit.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import shutil
@@ -51,14 +52,22 @@ class Builder:
     words: tuple[str, ...]
     timestamp: str
     """The flag that sets the time of all files; empty where there is none."""
+    mounts: bool
+    """Whether a build can have files of this machine while it runs."""
     digest_file: bool
     """Whether `push` writes the digest to a file; else it prints it."""
 
 
 BUILDERS: Final = (
-    Builder("buildah", ("--isolation=chroot", "--layers=false"), "--timestamp", digest_file=True),
-    Builder("podman", ("--layers=false",), "--timestamp", digest_file=True),
-    Builder("docker", (), "", digest_file=False),
+    Builder(
+        "buildah",
+        ("--isolation=chroot", "--layers=false"),
+        "--timestamp",
+        mounts=True,
+        digest_file=True,
+    ),
+    Builder("podman", ("--layers=false",), "--timestamp", mounts=True, digest_file=True),
+    Builder("docker", (), "", mounts=False, digest_file=False),
 )
 """Only buildah is tried by the tests."""
 
@@ -86,6 +95,9 @@ class Build:
         made = {}
         with tempfile.TemporaryDirectory() as folder:
             mounts = _package_index(Path(folder))
+            if mounts and not self.builder.mounts:
+                why = "a build by it cannot be told the package index that `pip` has here"
+                raise ImageError(f"{self.builder.name}: {why}; use buildah or podman")
             for image in IMAGES:
                 say(f"building {image.name}")
                 self._make(image, mounts)
@@ -124,7 +136,7 @@ class Build:
         name, _, digest = self.base.partition("@")
         values = {
             "title": image.title,
-            "revision": _git("rev-parse", "HEAD"),
+            "revision": _revision(),
             "base.name": name,
             "base.digest": digest,
         }
@@ -135,13 +147,22 @@ class Build:
         return ["--tls-verify=false"] if self.plain_http and self.builder.digest_file else []
 
     def _tag(self, image: Image) -> str:
-        return f"{self.registry or 'localhost/isoserve'}/{image.name}:{_git('rev-parse', 'HEAD')}"
+        return f"{self.registry or 'localhost/isoserve'}/{image.name}:{_revision()}"
 
     def _call(self, image: Image, *words: str) -> str:
         argv = [self.builder.name, *words]
-        done = subprocess.run(
-            argv, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-        )
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            why = f"`{self.builder.name} {words[0]}` has no end after {_TIMEOUT_SECONDS} s"
+            raise ImageError(f"{image.name}: {why}") from None
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-6:])
             raise ImageError(f"{image.name}: `{self.builder.name} {words[0]}` failed:\n{last}")
@@ -173,7 +194,7 @@ def _package_index(folder: Path) -> list[str]:
         name, _, value = line.partition("=")
         setting = name.rpartition(".")[2]
         if setting in _INDEX_SETTINGS:
-            settings[setting] = value.strip("'")
+            settings[setting] = " ".join(str(ast.literal_eval(value)).split())
     if not settings:
         return []
     path = folder / "pip.conf"
@@ -183,6 +204,11 @@ def _package_index(folder: Path) -> list[str]:
     if certificates:
         mounts.append(f"{certificates}:{certificates}:ro")
     return [f"--volume={mount}" for mount in mounts]
+
+
+def _revision() -> str:
+    """The commit, and that the tree is another one where it is."""
+    return _git("rev-parse", "HEAD") + ("-changed" if _git("status", "--porcelain") else "")
 
 
 def _git(*words: str) -> str:

@@ -135,4 +135,4 @@ PAUSE: Final = Build(
     typical_minutes=1,
 )
 NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE)
-"""What a real node has beside the parts of Kubernetes itself."""
+"""What real machines, their DNS and their images need beside Kubernetes itself."""

@@ -1,6 +1,6 @@
 """One region's own API server with its store, controllers, scheduler and simulated kubelets.
 
-Where they listen and what they show each other is a `Place`: the host's loopback, or a network
+Where they listen and with which credentials is a `Place`: the host's loopback, or a network
 namespace with real machines beside it (node/region.py).
 """
 
@@ -29,6 +29,8 @@ from regions.sandbox.ports import ports
 
 READY_TIMEOUT_SECONDS: Final = 60
 STAGES: Final = Path(__file__).with_name("stages.yaml")
+LISTENING: Final = ("etcd", "etcd-peer", "kube-apiserver")
+"""What has a port of its own."""
 PARTS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """In the order of their start; they are ended in the reverse order."""
 
@@ -45,7 +47,7 @@ _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the parts listen, the words before their commands, and further arguments by part."""
+    """Where the parts listen, how they are started, and further arguments by part."""
 
     region: str
     address: str
@@ -54,6 +56,8 @@ class Place:
     """The certificate by which clients know the API server; it may come with the server."""
     service_range: str
     enter: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+    """Of its programs; this process' own where none is given."""
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -69,10 +73,10 @@ def on_loopback(region: str) -> Place:
     return Place(
         region=region,
         address="127.0.0.1",
-        ports={part: chosen[f"{region}.{part}"] for part in ("etcd", "etcd-peer", PARTS[1])},
+        ports={part: chosen[f"{region}.{part}"] for part in LISTENING},
         authority=folder / "apiserver.crt",
         service_range=_SERVICE_RANGE,
-        arguments={PARTS[1]: (f"--cert-dir={folder}", "--authorization-mode=RBAC")},
+        arguments={"kube-apiserver": (f"--cert-dir={folder}", "--authorization-mode=RBAC")},
     )
 
 
@@ -112,7 +116,7 @@ def stop(region: str) -> int:
 def _start_part(place: Place, part: str) -> None:
     own = place.arguments.get(part, ())
     argv = [*place.enter, str(BIN / part), *_ARGUMENTS[part](place), *own]
-    processes.start(f"{place.region}.{part}", argv)
+    processes.start(f"{place.region}.{part}", argv, place.environment)
 
 
 def _etcd(place: Place) -> list[str]:

@@ -16,36 +16,25 @@ from kubernetes.stream import stream
 
 from components.kube import Object
 from regions.sandbox.kube import Cluster
+from regions.sandbox.node.network import claimed
 from tests.engine.world import World, copy_tree
 
 REGION: Final = "sandbox-onprem"
 MACHINES: Final = ("machine-1", "machine-2")
 PYTHON_IMAGE: Final = "isoserve.dev/python:1"
 T = TypeVar("T")
-_MACHINES: Final = """
-from regions.sandbox.node.machine import Machine
-LABELS = {{"isoserve.dev/sandbox-machine": "true"}}
-MACHINES = [
-    Machine(region="{region}", index=index, name=f"machine-{{index}}", labels=LABELS)
-    for index in (1, 2)
-]
-"""
-_START: Final = (
-    _MACHINES
-    + """
+_START: Final = """
 from regions.sandbox import toolchain
 from regions.sandbox.node import region
+from regions.sandbox.node.machine import Machine
 toolchain.prepare_node(print)
-region.start("{region}", MACHINES, print)
+machines = [Machine(region="{region}", index=n, name=f"machine-{{n}}") for n in (1, 2)]
+region.start("{region}", machines, print)
 """
-)
-_STOP: Final = (
-    _MACHINES
-    + """
+_STOP: Final = """
 from regions.sandbox.node import region
-region.stop("{region}", MACHINES)
+region.stop("{region}")
 """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,9 @@ class RealRegion:
     @property
     def number(self) -> int:
         """The number that its namespaces and addresses have."""
-        return int((self.home / "network").read_text())
+        network = claimed(self.home)
+        assert network is not None, "the region is up"
+        return network.number
 
     @property
     def home(self) -> Path:

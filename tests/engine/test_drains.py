@@ -68,22 +68,20 @@ def port_of(pod: Object) -> int:
 @contextmanager
 def another_port(site: Site) -> Iterator[None]:
     """The runtime listens at another port, and says at another path that it is ready."""
-    path = site.world.root / "model_specs" / "runtimes.py"
-    text = path.read_text()
-    row = text.index('name="mlserver"')
-    head, tail = text[:row], text[row:]
+    row = site.world.root / "model_specs" / "catalogue" / "runtimes" / "mlserver.yaml"
+    text = changed = row.read_text()
     for old, new in (
-        ("port=8080", "port=8090"),
-        ('"MLSERVER_DEBUG": "false",', '"MLSERVER_DEBUG": "false", "MLSERVER_HTTP_PORT": "8090",'),
-        ("ready_path=_V2_READY", 'ready_path="/v2/models/ranker/ready"'),
+        ("  port: 8080\n", "  port: 8090\n"),
+        ('MLSERVER_DEBUG: "false"\n', 'MLSERVER_DEBUG: "false"\n    MLSERVER_HTTP_PORT: "8090"\n'),
+        ("  ready_path: /v2/health/ready\n", "  ready_path: /v2/models/ranker/ready\n"),
     ):
-        assert old in tail
-        tail = tail.replace(old, new, 1)
+        assert changed.count(old) == 1, old
+        changed = changed.replace(old, new)
     try:
-        path.write_text(head + tail)
+        row.write_text(changed)
         yield
     finally:
-        path.write_text(text)
+        row.write_text(text)
 
 
 def test_a_runtime_that_changes_in_place_stays_reached_until_its_last_pod_has_ended(

@@ -182,12 +182,16 @@ def test_a_command_runs_in_a_container_from_outside(region: RealRegion, server: 
     assert told.strip() == "server", "`kubectl exec` goes through API server and kubelet"
 
 
-def test_a_token_of_nobody_learns_nothing_from_a_kubelet(region: RealRegion, server: str) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nobody"}])
+def test_a_kubelet_tells_nobody_without_a_known_name(
+    region: RealRegion, headers: dict[str, str]
+) -> None:
     network = Network(region.number)
     address = f"https://{network.machine_address(1)}:10250/pods"
     with own_session() as session:
         session.verify = str(region.home / "certs" / "authority.crt")
-        assert session.get(address, timeout=10).status_code == 401, "a kubelet asks who is there"
+        answer = session.get(address, headers=headers, timeout=10)
+        assert answer.status_code == 401, "a kubelet asks who is there"
 
 
 def test_a_killed_kubelet_comes_back_and_its_pods_never_notice(
@@ -231,7 +235,7 @@ def test_a_killed_machine_leaves_no_process_and_starts_again_with_its_pods(
 @pytest.fixture(scope="module")
 def our_images(region: RealRegion, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Our own images, built twice over the base of the sandbox: their addresses in its registry."""
-    registry = f"{Network(region.number).host_address}:5000"
+    registry = f"{Network(region.number).api_address}:5000"
     folder = tmp_path_factory.mktemp("buildah")
     storage = folder / "storage.conf"
     places = f'graphroot = "{folder / "images"}"\nrunroot = "{folder / "run"}"\n'
@@ -285,16 +289,37 @@ def way(host, port):
         return type(reason).__name__
 print(json.dumps([way(host, port) for host, port in {asked}]))
 """
-    beyond = (f"198.18.{network.number % 254 + 1}.2", 6443)
-    places = [(network.host_address, 5000), beyond, ("127.0.0.1", 5000)]
+    own = [line.split()[3].split("/")[0] for line in printed("ip", "-4", "-o", "address")]
+    others = [(address, 22) for address in own if not address.startswith(("127.", "198.18."))]
+    beyond = [(f"198.18.{network.number % 254 + 1}.2", 6443), *others]
+    places = [(network.api_address, 5000), (network.host_address, 9), *beyond]
     region.run("search", "looks", program.format(asked=places))
-    registry, other_region, loopback = region.said("search", "looks")
-    assert registry == "open", "images come from the host's registry"
-    assert other_region == "OSError", "there is no route to another region"
-    assert loopback == "ConnectionRefusedError", "a pod's loopback is its own"
+    registry, host, *rest = region.said("search", "looks")
+    assert registry == "open", "images come from the region's registry"
+    assert host == "ConnectionRefusedError", "the host is there, and nothing listens at that port"
+    assert set(rest) == {"OSError"}, "there is no route to other regions and addresses of the host"
 
 
-def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(tmp_path: Path) -> None:
+KERNEL: Final = {
+    name: Path("/proc/sys", name)
+    for name in ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
+}
+
+
+@pytest.fixture
+def own_settings() -> Iterator[dict[str, str]]:
+    """Settings of the whole kernel, other ones than a kubelet wants."""
+    before = {name: path.read_text() for name, path in KERNEL.items()}
+    KERNEL["kernel/panic"].write_text("7")
+    KERNEL["vm/overcommit_memory"].write_text("0")
+    yield {name: path.read_text() for name, path in KERNEL.items()}
+    for name, path in KERNEL.items():
+        path.write_text(before[name])
+
+
+def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(
+    tmp_path: Path, own_settings: dict[str, str]
+) -> None:
     with real_region(tmp_path / "tree") as made:
         made.run("search", "server", _SERVER)
         made.running("search", "server")
@@ -305,6 +330,8 @@ def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(tmp_path: Path
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+    now = {name: path.read_text() for name, path in KERNEL.items()}
+    assert now == own_settings, "a kubelet's settings are its machine's alone"
     left = {
         "namespaces": [name for name in names if Path("/run/netns", name).exists()],
         "links": [name for name in names if Path("/sys/class/net", name).exists()],
@@ -320,7 +347,10 @@ def programs_of(region: RealRegion, index: int, name: str) -> list[int]:
     """The machine's processes whose command names the program, by the host's ids."""
     found = []
     for pid in processes_in(Network(region.number).machine_namespace(index)):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
         if (
             any(word.endswith(f"/{name}".encode()) for word in words[:5])
             and b"unshare" not in words

@@ -1,4 +1,4 @@
-"""Who reaches whom: real connections between pods of each kind, beside what the rules compute.
+"""Who reaches whom: TCP connections between a pod of each workload, beside what rules compute.
 
 Every workload of the examples has a stand-in here: a pod with its labels and its ports, in its
 namespace, with all rendered NetworkPolicies in force. Beside them stand a gateway's pod, one of the

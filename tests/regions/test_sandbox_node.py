@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.node import certificates, machine, packages
+from regions.sandbox.node import certificates, images, machine, network, packages, region
 from regions.sandbox.node.network import API_SERVICE, DNS_SERVICE, NUMBERS, SERVICE_RANGE, Network
 
 TESTS_OF_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
@@ -54,6 +56,9 @@ def test_a_certificate_says_who_it_is_for_and_is_signed_by_the_region(tmp_path: 
     key = root.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     made.verify_directly_issued_by(root)
+    strict = (x509.KeyUsage, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    for kind in strict:
+        assert made.extensions.get_extension_for_class(kind), "strict clients look for it"
     assert made.subject.rfc4514_string() == "O=system:nodes,CN=system:node:a", "Node authorization"
     places = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert places.get_values_for_type(x509.DNSName) == ["a"]
@@ -78,15 +83,77 @@ def test_a_region_at_another_address_gets_another_certificate(tmp_path: Path) ->
     assert issued("198.18.2.2") != first, "the number of a region is chosen anew after `down`"
 
 
+def test_a_certificate_that_ends_soon_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = certificates.authority(tmp_path)
+
+    def issued() -> bytes:
+        pair = certificates.issue(signer, "apiserver", "kube-apiserver", "", ("198.18.1.2",))
+        return pair.certificate.read_bytes()
+
+    monkeypatch.setattr(certificates, "_LIFE", datetime.timedelta(days=29))
+    soon = issued()
+    monkeypatch.undo()
+    assert issued() != soon, "a month before nothing works any more"
+
+
+def test_a_number_is_taken_by_one_region_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "_CLAIMS", tmp_path / "claims")
+    monkeypatch.setattr(network, "NUMBERS", range(1, 3))
+    monkeypatch.setattr(network, "_NAMESPACES", tmp_path / "namespaces")
+    first, second, third = (tmp_path / name for name in ("a", "b", "c"))
+    taken = {network.claim(first).number, network.claim(second).number}
+    assert taken == {1, 2}, "each has one of its own"
+    assert network.claimed(first) != network.claimed(second)
+    with pytest.raises(SandboxError, match="all 2 regions of this host are taken"):
+        network.claim(third)
+    assert network.claimed(third) is None
+    given_back = network.claimed(first)
+    assert given_back is not None
+    network.release(given_back)
+    assert network.claim(third) == given_back
+
+
+@pytest.mark.parametrize("make", [network.make_region, lambda one: network.make_machine(one, 1)])
+def test_a_kill_between_any_two_steps_leaves_a_namespace_that_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[Network], None]
+) -> None:
+    done: list[tuple[str, ...]] = []
+
+    def recorded(*words: str) -> subprocess.CompletedProcess[str]:
+        done.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(network, "_try", recorded)
+    make(Network(7))
+    marks = [words for words in done if words[-4:] == ("link", "set", "lo", "up")]
+    assert marks == done[-1:], "what is asked of a whole one is done last, and once"
+
+
+def test_the_constants_of_the_dns_are_those_of_the_machines() -> None:
+    (service, deployment, corefile) = (
+        next(one for one in region._documents("dns.yaml") if one["kind"] == kind)
+        for kind in ("Service", "Deployment", "ConfigMap")
+    )
+    pod = deployment["spec"]["template"]["spec"]
+    assert service["spec"]["clusterIP"] == DNS_SERVICE
+    assert pod["containers"][0]["image"] == images.COREDNS_IMAGE
+    assert pod["nodeSelector"] == {machine.LABEL: "true"}
+    assert f"kubernetes {machine.CLUSTER_DOMAIN} " in corefile["data"]["Corefile"]
+
+
 def test_machines_have_one_way_to_images(tmp_path: Path) -> None:
-    told = machine._mirror(Network(7))
-    assert told.count("http://198.18.7.1:5000") == 2, "as server, and as host: no other is asked"
+    told = tomllib.loads(machine._mirror(Network(7)))
+    assert told["server"] == "http://198.18.7.2:5000", "where else nothing is found"
+    assert set(told["host"]) == {told["server"]}, "no other is asked"
 
 
 def test_a_host_that_lacks_programs_is_told_all_packages_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packages, "_SYSTEM_FOLDERS", "")
     monkeypatch.setattr(shutil, "which", lambda name, path="": None if name in "nft ip" else name)
     monkeypatch.setattr(packages, "FILES", {})
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -108,9 +175,11 @@ def test_what_ends_is_started_again_and_keeps_its_log(tmp_path: Path) -> None:
         f"init['_keep_alive'](json.loads({json.dumps(rows)!r}))"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
-        deadline = time.monotonic() + 20
-        log = tmp_path / "short.log"
-        while not (log.exists() and log.read_text().count("came") >= 2):
-            assert time.monotonic() < deadline, "it ended, and came back a second later"
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+        try:
+            deadline = time.monotonic() + 20
+            log = tmp_path / "short.log"
+            while not (log.exists() and log.read_text().count("came") >= 2):
+                assert time.monotonic() < deadline, "it ended, and came back a second later"
+                time.sleep(0.05)
+        finally:
+            process.kill()

@@ -41,8 +41,9 @@ def build(name: str, *, registry: str = "registry.example.com/isoserve") -> dict
 
 @pytest.mark.parametrize("name", [one.name for one in BUILDERS])
 def test_every_builder_gives_addresses_by_the_digest_of_the_registry(
-    asked: list[list[str]], name: str
+    asked: list[list[str]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("stacks.images._package_index", lambda _: [])
     made = build(name)
     assert made == {
         image.name: f"registry.example.com/isoserve/{image.name}@{DIGEST}" for image in IMAGES
@@ -50,6 +51,15 @@ def test_every_builder_gives_addresses_by_the_digest_of_the_registry(
     builds = [argv for argv in asked if argv[1] == "build"]
     assert [argv[argv.index("--file") + 1] for argv in builds] == [one.dockerfile for one in IMAGES]
     assert all(f"BASE={BASE}" in argv for argv in builds), "the base is stated, and by digest"
+
+
+def test_docker_is_refused_where_pip_has_an_index_of_its_own(
+    asked: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stacks.images._package_index", lambda _: ["--volume=a:b:ro"])
+    with pytest.raises(ImageError, match="use buildah or podman"):
+        build("docker")
+    assert asked == [], "its build has no --volume"
 
 
 def test_without_a_registry_nothing_is_pushed(asked: list[list[str]]) -> None:
@@ -63,7 +73,9 @@ def test_an_image_says_what_it_was_made_of(asked: list[list[str]]) -> None:
     labels = [asked[0][at + 1] for at, word in enumerate(asked[0]) if word == "--label"]
     told = dict(label.removeprefix("org.opencontainers.image.").split("=", 1) for label in labels)
     assert told["base.digest"] == BASE.partition("@")[2]
-    assert len(told["revision"]) == 40, "the commit whose files are inside"
+    revision, _, changed = told["revision"].partition("-")
+    assert len(revision) == 40, "the commit whose files are inside"
+    assert changed in ("", "changed"), "or nearly"
 
 
 def test_a_base_by_tag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

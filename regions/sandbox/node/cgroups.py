@@ -8,45 +8,74 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from regions.sandbox.errors import SandboxError
+
 _ROOT: Final = Path("/sys/fs/cgroup")
-_REMOVAL_SECONDS: Final = 5.0
+_NEEDED: Final = frozenset({"cpu", "cpuset", "hugetlb", "memory", "pids"})
+"""Controllers of cgroup v2 that a kubelet wants below its root, of those that the kernel has
+(kubernetes v1.36.1, pkg/kubelet/cm/cgroup_v2_manager_linux.go)."""
+_REMOVAL_SECONDS: Final = 10.0
 
 
 def make(name: str) -> None:
-    """Make the parent in every hierarchy of the host (one with cgroup v2)."""
-    for hierarchy in _hierarchies():
-        folder = hierarchy / name
-        folder.mkdir(exist_ok=True)
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            # A new group of cgroup v1 has no processors and no memory until it is told.
-            if (folder / setting).exists() and not (folder / setting).read_text().strip():
-                (folder / setting).write_text((hierarchy / setting).read_text())
+    """Make the parent in every hierarchy of the host (one with cgroup v2).
+
+    Raises SandboxError where the host does not let it be.
+    """
+    try:
+        for hierarchy in _hierarchies():
+            _delegate(hierarchy)
+            (hierarchy / name).mkdir(exist_ok=True)
+            _give_processors(hierarchy, hierarchy / name)
+    except OSError as reason:
+        why = f"{reason.filename}: {reason.strerror}"
+        raise SandboxError(f"a machine needs control groups of its own; {why}") from reason
 
 
-def remove(name: str) -> int:
-    """Remove the parent and all below; how many groups. Their processes must have ended."""
-    folders = [
-        folder
-        for hierarchy in _hierarchies()
-        for folder in (*(hierarchy / name).glob("**/"), hierarchy / name)
-    ]
-    removed = 0
-    for folder in sorted(set(folders), key=lambda one: len(one.parts), reverse=True):
-        removed += _remove(folder)
-    return removed
+def remove(name: str) -> None:
+    """Remove the parent and all below; their processes must have ended.
 
-
-def _remove(folder: Path) -> bool:
+    Raises SandboxError naming what stays.
+    """
     deadline = time.monotonic() + _REMOVAL_SECONDS
-    while folder.exists():
-        # A group is busy for a moment after its last process has ended.
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-            return True
-        if time.monotonic() > deadline:
-            break
+    while left := _below(name):
+        for folder in left:
+            # A group is busy for a moment after its last process has ended.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if time.monotonic() > deadline and (left := _below(name)):
+            raise SandboxError(f"control groups that cannot be removed: {left[-1]}")
         time.sleep(0.02)
-    return False
+
+
+def _below(name: str) -> list[Path]:
+    """The groups of the machine, the deepest first."""
+    parents = [hierarchy / name for hierarchy in _hierarchies() if (hierarchy / name).exists()]
+    folders = {folder for parent in parents for folder in (parent, *parent.glob("**/"))}
+    return sorted(folders, key=lambda one: len(one.parts), reverse=True)
+
+
+def _delegate(hierarchy: Path) -> None:
+    """With cgroup v2 a group has those controllers alone that its parent passes on."""
+    control = hierarchy / "cgroup.subtree_control"
+    if not control.exists() or hierarchy.name == "unified":
+        return
+    has = set((hierarchy / "cgroup.controllers").read_text().split())
+    for controller in sorted(has & _NEEDED):
+        with contextlib.suppress(OSError):
+            control.write_text(f"+{controller}")
+    lacks = (has & _NEEDED) - set(control.read_text().split())
+    if lacks:
+        names = ", ".join(sorted(lacks))
+        raise SandboxError(f"the controllers {names} cannot be passed on below {hierarchy}")
+
+
+def _give_processors(hierarchy: Path, folder: Path) -> None:
+    """A new group of cgroup v1 has no processors and no memory until it is told."""
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        own, given = folder / setting, hierarchy / setting
+        if own.exists() and given.exists() and not own.read_text().strip():
+            own.write_text(given.read_text())
 
 
 def _hierarchies() -> Iterator[Path]:

@@ -6,23 +6,30 @@ programs give the same digest.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import requests
 import yaml
 
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
+from regions.sandbox.kube import own_session
 from regions.sandbox.layout import BIN, HOME, LAYERS, LOG, write_atomically
 from regions.sandbox.node.machine import PAUSE_IMAGE, REGISTRY_PORT
-from regions.sandbox.node.network import Network
+from regions.sandbox.node.network import Network, enter
+from regions.sandbox.node.packages import environment
 from regions.sandbox.toolchain import Say
 
 IMAGES: Final = HOME / "images"
@@ -33,6 +40,9 @@ _RELEASE: Final = "bookworm"
 _EPOCH: Final = "1767225600"  # 2026-01-01: the time of every file of a layer
 _BASE_TIMEOUT_SECONDS: Final = 600
 _PUSH_TIMEOUT_SECONDS: Final = 120
+_ANSWER_SECONDS: Final = 20.0
+_ARCHITECTURES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
+"""By what the kernel calls the processor, its name in images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +55,26 @@ class Image:
     user: str
 
 
-def serve(region: str, network: Network) -> bool:
-    """Start the registry that the region's machines reach; whether it was started.
+def serve(region: str, network: Network) -> None:
+    """Start the region's registry, unless it runs, and wait until it answers.
 
-    All of a sandbox's registries serve the same folder.
+    It stands beside the API server; all of a sandbox's registries serve the same folder. Raises
+    SandboxError with the end of its log where it does not answer.
     """
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(IMAGES / "registry")},
-            "delete": {"enabled": True},
         },
-        "http": {"addr": f"{network.host_address}:{REGISTRY_PORT}", "secret": region},
+        "http": {"addr": f"{network.api_address}:{REGISTRY_PORT}", "secret": region},
     }
     path = IMAGES / f"{region}.yaml"
     write_atomically(path, yaml.safe_dump(config))
-    quiet = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
-    return processes.start(_daemon(region), [str(BIN / "registry"), "serve", str(path)], quiet)
+    quiet = environment() | {"OTEL_TRACES_EXPORTER": "none"}
+    command = [*enter(network.name), str(BIN / "registry"), "serve", str(path)]
+    processes.start(_daemon(region), command, quiet)
+    _await_answer(region, network)
 
 
 def stop(region: str) -> bool:
@@ -70,30 +82,29 @@ def stop(region: str) -> bool:
     return processes.stop(_daemon(region))
 
 
-def push_all(network: Network, say: Say) -> dict[str, str]:
-    """Make every image and put it into the registry; each one's digest by its name.
+def push_all(network: Network, say: Say) -> None:
+    """Make every image and put it into the registry.
 
-    Raises SandboxError where a program or Debian's packages are not to be had.
+    Raises SandboxError where Debian's packages are not to be had, or a push fails.
     """
     made = (
         Image(PAUSE_IMAGE, _layer_of(BIN / "pause"), ("/pause",), "65535:65535"),
         Image(COREDNS_IMAGE, _layer_of(BIN / "coredns"), ("/coredns",), "65532:65532"),
         Image(PYTHON_IMAGE, base(say), ("/usr/bin/python3",), "0:0"),
     )
-    return {image.name: push(image, network) for image in made}
+    for image in made:
+        _push(image, network)
 
 
-def push(image: Image, network: Network) -> str:
-    """Put one image into the registry; its digest."""
+def _push(image: Image, network: Network) -> None:
     path = image.name.partition("/")[2]
-    target = f"{network.host_address}:{REGISTRY_PORT}/{path}"
-    options = ("--insecure", "--platform=linux/amd64")
+    target = f"{network.api_address}:{REGISTRY_PORT}/{path}"
+    options = ("--insecure", f"--platform=linux/{_ARCHITECTURES[platform.machine()]}")
     _crane(
         "append", *options, "--oci-empty-base", f"--new_layer={image.layer}", f"--new_tag={target}"
     )
     words = [f"--entrypoint={','.join(image.entrypoint)}", f"--user={image.user}"]
     _crane("mutate", *options, *words, f"--tag={target}", target)
-    return _crane("digest", "--insecure", target).strip()
 
 
 def base(say: Say) -> Path:
@@ -105,9 +116,12 @@ def base(say: Say) -> Path:
         raise SandboxError("there is no `mmdebstrap`: install Debian's package of that name")
     say("making a small Debian (about 1 min)")
     LAYERS.mkdir(parents=True, exist_ok=True)
-    partial = layer.with_suffix(".part.tar")
+    # Trees that share the layers may make the same one at the same moment.
+    descriptor, name = tempfile.mkstemp(dir=LAYERS, suffix=".tar")
+    os.close(descriptor)
+    partial = Path(name)
     words = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}")
-    # An image is nobody's system: `pip` may install into it, as into the images of python.org.
+    # `pip` may install into the image's Python, as it may into the images of python.org.
     managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
     _run(
         [*words, managed, _RELEASE, str(partial)],
@@ -132,6 +146,19 @@ def _layer_of(program: Path) -> Path:
     return layer
 
 
+def _await_answer(region: str, network: Network) -> None:
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    with own_session() as session:
+        while True:
+            with contextlib.suppress(requests.RequestException):
+                session.get(f"http://{network.api_address}:{REGISTRY_PORT}/v2/", timeout=1)
+                return
+            processes.require_running(_daemon(region))
+            if time.monotonic() > deadline:
+                raise SandboxError(f"region {region}: the registry does not answer")
+            time.sleep(0.02)
+
+
 def _daemon(region: str) -> str:
     return f"{region}.registry"
 
@@ -142,18 +169,18 @@ def _crane(*words: str) -> str:
 
 
 def _run(argv: Sequence[str], env: Mapping[str, str], timeout_seconds: float) -> str:
-    done = subprocess.run(
-        argv,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=timeout_seconds,
-        check=False,
-    )
-    if done.returncode:
+    whole = {**os.environ, **env}
+    try:
+        done = subprocess.run(
+            argv, env=whole, capture_output=True, text=True, timeout=timeout_seconds, check=False
+        )
+        code, told = done.returncode, done.stderr
+    except subprocess.TimeoutExpired:
+        code, told = 1, f"no end after {timeout_seconds:.0f} s"
+    if code:
         LOG.mkdir(parents=True, exist_ok=True)
         log = LOG / "images.log"
-        log.write_text(f"{' '.join(argv)}\n{done.stderr}")
-        last = "\n".join(done.stderr.splitlines()[-4:])
+        log.write_text(f"{' '.join(argv)}\n{told}")
+        last = "\n".join(told.splitlines()[-4:])
         raise SandboxError(f"`{Path(argv[0]).name} {argv[1]}` failed; all of it: {log}\n{last}")
     return done.stdout

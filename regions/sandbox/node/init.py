@@ -1,4 +1,4 @@
-"""Process 1 of a machine: it furnishes the mount namespace, and keeps the machine's programs alive.
+"""Process 1 of a machine: it mounts /run and /var, and keeps the machine's programs alive.
 
     python -I -S init.py FILE
 
@@ -14,14 +14,22 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any, Final
 
 _MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 0x10_0000
 _RESTART_SECONDS: Final = 1.0
+_KERNEL: Final = {
+    "kernel/keys/root_maxbytes": 25_000_000,
+    "kernel/keys/root_maxkeys": 1_000_000,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+}
+"""What a kubelet sets of the whole kernel (kubernetes v1.36.1, pkg/kubelet/cm,
+setupKernelTunables). Here it finds these values in files of its own, and the host keeps its."""
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -37,6 +45,11 @@ def _furnish(var: str) -> None:
         os.makedirs(os.path.join(var, folder), exist_ok=True)
     _mount("tmpfs", "/run", "tmpfs", 0)
     _mount(var, "/var", "none", _MS_BIND)
+    for name, value in _KERNEL.items():
+        own = "/run/kernel-" + name.replace("/", "-")
+        with open(own, "w") as stream:
+            stream.write(f"{value}\n")
+        _mount(own, f"/proc/sys/{name}", "none", _MS_BIND)
     # Containers that ask for it see what is mounted later, as on any machine with systemd.
     _mount("none", "/", "none", _MS_REC | _MS_SHARED)
 
@@ -64,12 +77,7 @@ def _keep_alive(programs: list[dict[str, Any]]) -> None:
             running[_start(program)] = program
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
     with open(sys.argv[1]) as stream:
         plan = json.load(stream)
     _furnish(plan["var"])

@@ -20,7 +20,8 @@ from typing import Any, Final
 import yaml
 
 from regions.sandbox import processes
-from regions.sandbox.layout import BIN, LOG, region_home, write_atomically
+from regions.sandbox.errors import SandboxError
+from regions.sandbox.layout import BIN, HOME, LOG, region_home, write_atomically
 from regions.sandbox.node import cgroups
 from regions.sandbox.node.certificates import Pair, issue
 from regions.sandbox.node.network import (
@@ -31,10 +32,14 @@ from regions.sandbox.node.network import (
     make_machine,
     processes_in,
 )
+from regions.sandbox.node.packages import environment
 
 PAUSE_IMAGE: Final = "isoserve.dev/pause:1"
 REGISTRY_PORT: Final = 5000
 CLUSTER_DOMAIN: Final = "cluster.local"
+LABEL: Final = "isoserve.dev/sandbox-machine"
+"""Nodes that are real have it, with the value `true`."""
+_COVERED: Final = (Path("/run"), Path("/var"))
 _END_SECONDS: Final = 10.0
 _SOCKET: Final = "/run/containerd/containerd.sock"
 
@@ -51,11 +56,6 @@ class Machine:
     """The kubelet's hard thresholds."""
 
     @property
-    def daemon(self) -> str:
-        """The name of its process 1."""
-        return f"{self.region}.machine-{self.index}"
-
-    @property
     def home(self) -> Path:
         """Everything that is on it: its /var, the images, the files of its programs."""
         return region_home(self.region) / "machines" / self.name
@@ -64,35 +64,47 @@ class Machine:
 def start(machine: Machine, network: Network, signer: Pair, api_url: str) -> bool:
     """Start the machine, unless it runs; whether it was started.
 
-    Raises SandboxError where this user may not, or a program is missing.
+    Raises SandboxError where this user may not, or a program cannot be found on the machine.
     """
-    if processes.is_running(machine.daemon):
+    daemon = _daemon(machine.region, machine.index)
+    if processes.is_running(daemon):
         return False
-    stop(machine, network)
+    if any(HOME.resolve().is_relative_to(covered) for covered in _COVERED):
+        raise SandboxError(f"{HOME}: a machine has a /run and a /var of its own; use another place")
+    stop(machine.region, machine.index, network)
     make_machine(network, machine.index)
     cgroups.make(network.machine_namespace(machine.index))
     plan = _furnish(machine, network, signer, api_url)
     command = (sys.executable, "-I", "-S", str(Path(__file__).with_name("init.py")), str(plan))
     unshare = ("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc")
     inside = enter(network.machine_namespace(machine.index))
-    processes.start(machine.daemon, [*inside, *unshare, *command])
+    processes.start(daemon, [*inside, *unshare, *command], environment())
     return True
 
 
-def stop(machine: Machine, network: Network) -> bool:
-    """End everything on the machine, which the disk survives; whether it ran."""
-    # Process 1 dies with the one that made its namespace, which hears no other signal.
-    ran = processes.stop(machine.daemon, grace_seconds=0)
-    space = network.machine_namespace(machine.index)
+def stop(region: str, index: int, network: Network) -> None:
+    """End everything on machine `index`, which its disk survives.
+
+    Raises SandboxError naming what does not end.
+    """
+    # `unshare` blocks SIGTERM; its child, process 1, is killed when it ends.
+    processes.stop(_daemon(region, index), grace_seconds=0)
+    space = network.machine_namespace(index)
     _end_rest(space)
     cgroups.remove(space)
-    return ran
+
+
+def _daemon(region: str, index: int) -> str:
+    """The name of a machine's process 1."""
+    return f"{region}.machine-{index}"
 
 
 def _end_rest(namespace: str) -> None:
-    """What a machine leaves when it is killed ends by the kernel's hand; see to it that it has."""
+    """Kill what remains in the namespace, and wait until it has ended."""
     deadline = time.monotonic() + _END_SECONDS
-    while (left := processes_in(namespace)) and time.monotonic() < deadline:
+    while left := processes_in(namespace):
+        if time.monotonic() > deadline:
+            raise SandboxError(f"{namespace}: these processes do not end: {left}")
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -123,10 +135,13 @@ def _furnish(machine: Machine, network: Network, signer: Pair, api_url: str) -> 
         configs[f"{user}.kubeconfig"] = json.dumps(_kubeconfig(api_url, signer, pair))
     for name, text in configs.items():
         write_atomically(home / name, text)
-    rows = [
-        {"name": name, "command": words, "log": str(logs / f"{machine.daemon}.{name}.log")}
+    daemon = _daemon(machine.region, machine.index)
+    rows: list[dict[str, Any]] = [
+        {"name": name, "command": words, "log": str(logs / f"{daemon}.{name}.log")}
         for name, words in _programs(machine, address).items()
     ]
+    if absent := [row["command"][0] for row in rows if not Path(row["command"][0]).exists()]:
+        raise SandboxError(f"not built: {', '.join(absent)}; run `make engine`")
     plan = home / "init.json"
     write_atomically(plan, json.dumps({"var": str(home / "var"), "programs": rows}, indent=2))
     return plan
@@ -134,7 +149,8 @@ def _furnish(machine: Machine, network: Network, signer: Pair, api_url: str) -> 
 
 def _programs(machine: Machine, address: str) -> dict[str, list[str]]:
     home = machine.home
-    labels = ",".join(f"{name}={value}" for name, value in machine.labels.items())
+    own = {LABEL: "true", **machine.labels}
+    labels = ",".join(f"{name}={value}" for name, value in own.items())
     return {
         "containerd": [str(BIN / "containerd"), f"--config={home / 'containerd.toml'}"],
         "kubelet": [
@@ -151,7 +167,7 @@ def _programs(machine: Machine, address: str) -> dict[str, list[str]]:
             f"--hostname-override={machine.name}",
             "--proxy-mode=nftables",
             f"--cluster-cidr={POD_RANGE}",
-            # The host's own limits of connection tracking are not a machine's to change.
+            # The limits of connection tracking stay as the host has them.
             "--conntrack-max-per-core=0",
             "--conntrack-tcp-timeout-established=0s",
             "--conntrack-tcp-timeout-close-wait=0s",
@@ -193,7 +209,7 @@ state = "/run/containerd"
 
 def _mirror(network: Network) -> str:
     """Every image comes from the sandbox's own registry, whatever host its name has."""
-    server = f"http://{network.host_address}:{REGISTRY_PORT}"
+    server = f"http://{network.api_address}:{REGISTRY_PORT}"
     return f'server = "{server}"\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
@@ -233,7 +249,7 @@ def _kubelet(machine: Machine, network: Network, signer: Pair, own: Pair) -> dic
         "authorization": {"mode": "Webhook"},
         "clusterDomain": CLUSTER_DOMAIN,
         "clusterDNS": [DNS_SERVICE],
-        # The region has names of its own only; what the host asks is none of its business.
+        # Pods resolve the region's own names only, never by the host's resolver.
         "resolvConf": str(machine.home / "resolv.conf"),
         "enforceNodeAllocatable": ["pods"],
         "evictionHard": dict(machine.eviction),

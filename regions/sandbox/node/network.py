@@ -1,6 +1,8 @@
 """The network of one region: a namespace for its control plane, and one for each of its machines.
 
-A region has a number N that no other region of this host has, and all of its addresses follow:
+A region has a number N that no other region of this host has, and all of its addresses follow. Who
+has a number is a link in /run/isoserve to the region's folder, which only one can make; like
+namespaces it does not survive a reboot.
 
     198.18.N.1         the host, seen from the region
     198.18.N.2         the region's API server
@@ -15,13 +17,16 @@ veth pair and a route to the machines are new, both named after the region's num
 
 from __future__ import annotations
 
+import contextlib
+import random
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from regions.sandbox.errors import SandboxError
+from regions.sandbox.node.packages import environment
 
 NUMBERS: Final = range(1, 255)
 POD_RANGE: Final = "10.244.0.0/16"
@@ -29,6 +34,7 @@ SERVICE_RANGE: Final = "10.96.0.0/16"
 API_SERVICE: Final = "10.96.0.1"
 DNS_SERVICE: Final = "10.96.0.10"
 _NAMESPACES: Final = Path("/run/netns")
+_CLAIMS: Final = Path("/run/isoserve")
 _FORWARD: Final = "echo 1 >/proc/sys/net/ipv4/ip_forward"
 _BRIDGE: Final = "machines"
 
@@ -77,6 +83,38 @@ class Network:
         return f"10.244.{index}.0/24"
 
 
+def claimed(owner: Path) -> Network | None:
+    """The network of the region whose folder is `owner`; None where it has none."""
+    for link in _CLAIMS.glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            if link.readlink() == owner:
+                return Network(int(link.name))
+    return None
+
+
+def claim(owner: Path) -> Network:
+    """Take a number that nobody has for the region whose folder is `owner`.
+
+    Raises SandboxError where all are taken, or this user may not.
+    """
+    try:
+        _CLAIMS.mkdir(exist_ok=True)
+        for number in random.sample(NUMBERS, len(NUMBERS)):
+            link = _CLAIMS / str(number)
+            if not (_NAMESPACES / Network(number).name).exists():
+                with contextlib.suppress(FileExistsError):
+                    link.symlink_to(owner)
+                    return Network(number)
+    except OSError as reason:
+        raise SandboxError(f"{_CLAIMS} cannot be written: {reason.strerror}") from reason
+    raise SandboxError(f"all {len(NUMBERS)} regions of this host are taken; take one down")
+
+
+def release(network: Network) -> None:
+    """Give the number back: the last step, once nothing of the region is left."""
+    (_CLAIMS / str(network.number)).unlink(missing_ok=True)
+
+
 def enter(namespace: str) -> tuple[str, ...]:
     """The words before a command that is to run in the namespace.
 
@@ -85,45 +123,42 @@ def enter(namespace: str) -> tuple[str, ...]:
     return ("nsenter", f"--net={_NAMESPACES / namespace}", "--")
 
 
-def make_region(network: Network) -> bool:
-    """Make the region's namespace, unless it stands whole; whether it is new.
+def make_region(network: Network) -> None:
+    """Make the region's namespace, unless it stands whole.
 
     Raises SandboxError where this user may not.
     """
-    if _stands(network.name, _BRIDGE):
-        return False
-    remove(network, ())
+    if _stands(network.name):
+        return
+    remove(network)
     inside = ("ip", "-n", network.name)
     _run(
         ("ip", "netns", "add", network.name),
         ("ip", "link", "add", network.name, "type", "veth", "peer", "eth0", "netns", network.name),
         ("ip", "address", "add", f"{network.host_address}/24", "dev", network.name),
         ("ip", "link", "set", network.name, "up"),
-        (*inside, "link", "set", "lo", "up"),
         (*inside, "address", "add", f"{network.api_address}/24", "dev", "eth0"),
         (*inside, "link", "set", "eth0", "up"),
         # No default route: the host answers at its own address, and nothing lies behind it.
         (*enter(network.name), "sh", "-c", _FORWARD),
         ("ip", "route", "add", network.machine_range, "via", network.api_address),
-        # Last: what stands without it was cut short by a kill.
         (*inside, "link", "add", _BRIDGE, "type", "bridge"),
         (*inside, "address", "add", f"{network.router_address}/24", "dev", _BRIDGE),
         (*inside, "link", "set", _BRIDGE, "up"),
+        _whole(network.name),
     )
-    return True
 
 
-def make_machine(network: Network, index: int) -> bool:
-    """Make the namespace of a machine of the region, unless it stands whole; whether it is new."""
+def make_machine(network: Network, index: int) -> None:
+    """Make the namespace of a machine of the region, unless it stands whole."""
     own, port = network.machine_namespace(index), f"machine-{index}"
-    if _stands(own, "eth0"):
-        return False
+    if _stands(own):
+        return
     _remove_namespace(own)
     inside, region = ("ip", "-n", own), ("ip", "-n", network.name)
     address = network.machine_address(index)
     _run(
         ("ip", "netns", "add", own),
-        (*inside, "link", "set", "lo", "up"),
         (*enter(own), "sh", "-c", _FORWARD),
         (*enter(own), "nft", _leaving_as(address)),
         (*region, "link", "add", port, "type", "veth", "peer", "eth0", "netns", own),
@@ -132,25 +167,25 @@ def make_machine(network: Network, index: int) -> bool:
         (*inside, "link", "set", "eth0", "up"),
         (*inside, "route", "add", "default", "via", network.router_address),
         (*region, "route", "replace", network.pod_range(index), "via", address),
+        _whole(own),
     )
-    return True
 
 
-def remove(network: Network, machines: Iterable[int]) -> int:
-    """Remove the region's and the machines' namespaces, the veth pair and the route; how many were.
+def remove(network: Network) -> None:
+    """Remove the region's and its machines' namespaces, the veth pair and the route.
 
     The processes in them must have ended: a namespace lives as long as one of them.
     """
-    spaces = (*map(network.machine_namespace, machines), network.name)
     # The route goes with the host's end of the pair, and the pair with either of its ends.
     _try("ip", "link", "delete", network.name)
-    return sum(map(_remove_namespace, spaces))
+    for name in (*map(network.machine_namespace, machines_of(network)), network.name):
+        _remove_namespace(name)
 
 
-def used_numbers() -> set[int]:
-    """The numbers of the regions that stand on this host, whoever's they are."""
-    names = (path.name for path in _NAMESPACES.glob("isoserve-*"))
-    return {int(n) for name in names if (n := name.removeprefix("isoserve-")).isdecimal()}
+def machines_of(network: Network) -> list[int]:
+    """The indices of the machines whose namespaces there are."""
+    names = [path.name for path in _NAMESPACES.glob(f"{network.name}-*")]
+    return sorted(int(name.rpartition("-")[2]) for name in names)
 
 
 def processes_in(namespace: str) -> list[int]:
@@ -172,19 +207,23 @@ def _leaving_as(address: str) -> str:
     )
 
 
-def _stands(namespace: str, interface: str) -> bool:
+def _whole(namespace: str) -> tuple[str, ...]:
+    """The last step of making a namespace: without it a kill has cut that short."""
+    return ("ip", "-n", namespace, "link", "set", "lo", "up")
+
+
+def _stands(namespace: str) -> bool:
     if not (_NAMESPACES / namespace).exists():
         return False
-    told = _try("ip", "-n", namespace, "-brief", "address", "show", "dev", interface, "up")
-    return told.returncode == 0 and "/24" in told.stdout
+    return bool(_try("ip", "-n", namespace, "-brief", "link", "show", "dev", "lo", "up").stdout)
 
 
-def _remove_namespace(name: str) -> bool:
-    return _try("ip", "netns", "delete", name).returncode == 0
+def _remove_namespace(name: str) -> None:
+    _try("ip", "netns", "delete", name)
 
 
 def _try(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
 
 
 def _run(*commands: Sequence[str]) -> None:

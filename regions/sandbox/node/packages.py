@@ -1,9 +1,11 @@
-"""What a real machine needs of the host beside what is built: Debian's packages, and root."""
+"""What real machines need of the host beside what is built: packages, a kernel module, root."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -11,29 +13,46 @@ from typing import Final
 from regions.sandbox.errors import SandboxError
 
 PROGRAMS: Final[Mapping[str, str]] = {
-    "buildah": "buildah",
+    "gcc": "gcc",
     "ip": "iproute2",
     "ipset": "ipset",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "nsenter": "util-linux",
+    "pkg-config": "pkg-config",
     "unshare": "util-linux",
 }
 """Each program, and the package of Debian that has it."""
 
-FILES: Final[Mapping[str, str]] = {"/usr/include/seccomp.h": "libseccomp-dev"}
+FILES: Final[Mapping[str, str]] = {
+    "/usr/include/seccomp.h": "libseccomp-dev",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
 """Each file that is not a program, and its package."""
 
+FOR_TESTS: Final[Mapping[str, str]] = {"buildah": "buildah"}
+"""Programs that the engine tests need besides."""
+
+_BRIDGE_FILTER: Final = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _SYSTEM_FOLDERS: Final = "/usr/sbin:/sbin"  # not on everybody's PATH
 
 
-def missing() -> list[str]:
-    """The packages that this host lacks, by name."""
-    path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}"
-    programs = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
-    files = {package for name, package in FILES.items() if not Path(name).exists()}
-    return sorted(programs | files)
+def environment() -> dict[str, str]:
+    """The environment of whatever makes machines or runs on them.
+
+    No proxy: a region reaches the host's one address alone, and Go's clients would ask a proxy for
+    it.
+    """
+    kept = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {"PATH": f"{kept.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}"}
+
+
+def missing(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
+    """The packages of `programs` and `FILES` that this host lacks, by name."""
+    path = environment()["PATH"]
+    lacking = {package for name, package in programs.items() if not shutil.which(name, path=path)}
+    return sorted(lacking | {package for name, package in FILES.items() if not Path(name).exists()})
 
 
 def require() -> None:
@@ -42,9 +61,19 @@ def require() -> None:
     told = [f"the packages {' '.join(lacks)}: `apt-get install {' '.join(lacks)}`"] if lacks else []
     if os.geteuid() != 0:
         told.insert(0, "root: a machine is a network namespace of the host")
+    elif not _filters_bridges():
+        told.append("the kernel module br_netfilter: no policy holds on a bridge without it")
     if told:
         raise SandboxError(f"real machines need {'; and '.join(told)}")
 
 
+def _filters_bridges() -> bool:
+    if not _BRIDGE_FILTER.exists():
+        with contextlib.suppress(FileNotFoundError):
+            words = ("modprobe", "br_netfilter")
+            subprocess.run(words, env=environment(), capture_output=True, check=False)
+    return _BRIDGE_FILTER.exists()
+
+
 if __name__ == "__main__":
-    print(" ".join(missing()))
+    print(" ".join(missing({**PROGRAMS, **FOR_TESTS})))

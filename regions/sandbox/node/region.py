@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,24 +15,28 @@ from regions.sandbox import control_plane
 from regions.sandbox.control_plane import Place
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
-from regions.sandbox.layout import certificates_of, region_home, write_atomically
+from regions.sandbox.layout import certificates_of, region_home
 from regions.sandbox.node import images, machine, packages
 from regions.sandbox.node.certificates import Pair, authority, issue
 from regions.sandbox.node.machine import Machine
 from regions.sandbox.node.network import (
     API_SERVICE,
-    NUMBERS,
     SERVICE_RANGE,
     Network,
+    claim,
+    claimed,
     enter,
+    machines_of,
     make_region,
+    release,
     remove,
-    used_numbers,
 )
+from regions.sandbox.node.packages import environment
 from regions.sandbox.toolchain import Say
 
 READY_SECONDS: Final = 60.0
 _DNS: Final = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _PORTS: Final = {"etcd": 2379, "etcd-peer": 2380, "kube-apiserver": 6443}
 _PLURALS: Final = {
     "ClusterRole": "clusterroles",
@@ -49,7 +54,8 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     Raises SandboxError at the first step that fails; what runs by then stays for the next try.
     """
     packages.require()
-    network = _network(region)
+    owner = region_home(region)
+    network = claimed(owner) or claim(owner)
     make_region(network)
     place = _place(region, network)
     cluster = control_plane.start(place)
@@ -57,33 +63,29 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     images.push_all(network, say)
     for made in _documents("rights.yaml", "dns.yaml"):
         apply(cluster, made)
-    for one in machines:
-        machine.start(one, network, authority(certificates_of(region)), place.url)
-    nodes = [f"/api/v1/nodes/{one.name}" for one in machines]
-    _await(cluster, [(path, "Ready") for path in nodes] + [(_DNS, "Available")])
+    signer, begun = authority(certificates_of(region)), datetime.now(UTC)
+    started = [one.name for one in machines if machine.start(one, network, signer, place.url)]
+    _await(cluster, f"{', '.join(started)} to come", lambda: _renewed(cluster, started, begun))
+    wanted = [(f"/api/v1/nodes/{one.name}", "Ready") for one in machines] + [(_DNS, "Available")]
+    for path, kind in wanted:
+        _await(cluster, f"{path} to be {kind}", partial(_has, cluster, path, kind))
     return cluster
 
 
-def stop(region: str, machines: Iterable[Machine]) -> None:
-    """End the region and its machines, and forget its network; nothing of the host's is left."""
-    network, stopped = _network(region), list(machines)
-    for one in stopped:
-        machine.stop(one, network)
+def stop(region: str) -> None:
+    """End the region and its machines, and forget its network; nothing of the host's is left.
+
+    Raises SandboxError naming what does not end.
+    """
+    network = claimed(region_home(region))
+    if network:
+        for index in machines_of(network):
+            machine.stop(region, index, network)
     control_plane.stop(region)
     images.stop(region)
-    remove(network, [one.index for one in stopped])
-    _number_file(region).unlink(missing_ok=True)
-
-
-def network_of(region: str) -> Network:
-    """The network of a region that has one.
-
-    Raises SandboxError where there is none.
-    """
-    try:
-        return Network(int(_number_file(region).read_text()))
-    except (FileNotFoundError, ValueError) as reason:
-        raise SandboxError(f"region {region} has no network of its own") from reason
+    if network:
+        remove(network)
+        release(network)
 
 
 def apply(cluster: Cluster, made: Object) -> None:
@@ -94,31 +96,20 @@ def apply(cluster: Cluster, made: Object) -> None:
     cluster.apply(f"{base}{space}/{_PLURALS[made['kind']]}/{metadata['name']}", made)
 
 
-def _network(region: str) -> Network:
-    try:
-        return network_of(region)
-    except SandboxError:
-        free = sorted(set(NUMBERS) - used_numbers())
-        if not free:
-            raise SandboxError("all 254 regions of this host are taken; end one") from None
-        # By chance: two sandboxes that start at the same moment should not meet.
-        chosen = random.choice(free)
-        write_atomically(_number_file(region), f"{chosen}\n")
-        return Network(chosen)
-
-
-def _number_file(region: str) -> Path:
-    return region_home(region) / "network"
-
-
 def _place(region: str, network: Network) -> Place:
     folder = certificates_of(region)
     signer = authority(folder)
-    names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-    served = issue(
+    names = (
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        f"kubernetes.default.svc.{machine.CLUSTER_DOMAIN}",
+    )
+    serving = issue(
         signer, "apiserver", "kube-apiserver", "", (network.api_address, API_SERVICE, *names)
     )
-    asking = issue(signer, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", "", ())
+    user = "kube-apiserver-kubelet-client"
+    kubelet_client = issue(signer, "apiserver-kubelet-client", user, "", ())
     return Place(
         region=region,
         address=network.api_address,
@@ -126,21 +117,22 @@ def _place(region: str, network: Network) -> Place:
         authority=signer.certificate,
         service_range=SERVICE_RANGE,
         enter=enter(network.name),
+        environment=environment(),
         arguments={
-            "kube-apiserver": _shown(signer, served, asking),
+            "kube-apiserver": _tls_flags(signer, serving, kubelet_client),
             "kube-controller-manager": (f"--root-ca-file={signer.certificate}",),
         },
     )
 
 
-def _shown(signer: Pair, served: Pair, asking: Pair) -> tuple[str, ...]:
+def _tls_flags(signer: Pair, serving: Pair, kubelet_client: Pair) -> tuple[str, ...]:
     return (
         f"--client-ca-file={signer.certificate}",
-        f"--tls-cert-file={served.certificate}",
-        f"--tls-private-key-file={served.key}",
+        f"--tls-cert-file={serving.certificate}",
+        f"--tls-private-key-file={serving.key}",
         f"--kubelet-certificate-authority={signer.certificate}",
-        f"--kubelet-client-certificate={asking.certificate}",
-        f"--kubelet-client-key={asking.key}",
+        f"--kubelet-client-certificate={kubelet_client.certificate}",
+        f"--kubelet-client-key={kubelet_client.key}",
         # A kubelet may write its own Node and its own pods only.
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -152,19 +144,28 @@ def _documents(*names: str) -> Iterable[Object]:
         yield from yaml.safe_load(Path(__file__).with_name(name).read_text())
 
 
-def _await(cluster: Cluster, wanted: Sequence[tuple[str, str]]) -> None:
-    """Wait until each object at an API path has the condition."""
+def _await(cluster: Cluster, what: str, is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    waiting = list(wanted)
-    while waiting:
-        waiting = [one for one in waiting if not _has(cluster, *one)]
-        if waiting and time.monotonic() > deadline:
-            names = ", ".join(f"{path.rpartition('/')[2]} is not {kind}" for path, kind in waiting)
+    while not is_so():
+        if time.monotonic() > deadline:
             raise SandboxError(
-                f"region {cluster.region}: after {READY_SECONDS:.0f} s {names}; "
+                f"region {cluster.region}: waited {READY_SECONDS:.0f} s for {what}; "
                 f"see .isoserve/log/{cluster.region}.machine-*.log"
             )
         time.sleep(0.2)
+
+
+def _renewed(cluster: Cluster, names: Sequence[str], since: datetime) -> bool:
+    """Whether the kubelet of each machine has said since then that it is there.
+
+    A Node stays Ready for 40 s after its machine has ended: what it says may be of before.
+    """
+    for name in names:
+        lease = cluster.get(f"{_LEASES}/{name}") or {}
+        told = lease.get("spec", {}).get("renewTime")
+        if not told or datetime.fromisoformat(told) < since:
+            return False
+    return True
 
 
 def _has(cluster: Cluster, path: str, kind: str) -> bool:
