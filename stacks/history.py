@@ -57,7 +57,15 @@ def _take(folder: Path, revision: str, target: Path) -> None:
         return
     packed = _git(folder, "archive", "--format=tar", revision, ".")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(target, filter="data")
+        tar.extractall(target, filter=_within)
+
+
+def _within(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """A file of a revision; none for a link that leads out of it."""
+    try:
+        return tarfile.data_filter(member, folder)
+    except tarfile.FilterError:
+        return None
 
 
 def tree_at(

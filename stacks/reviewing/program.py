@@ -60,6 +60,7 @@ _NO_OBJECTS: Final = (
     "regions/sandbox/*",
 )  # fmt: skip
 """Programs that make and judge no object, and write no review."""
+_CATALOGUE: Final = "model_specs/catalogue/"
 _PACKAGES: Final = "requirements.txt"
 _LIMIT_SECONDS: Final = 900
 OTHER_PROGRAM: Final = "stacks.other_program"
@@ -132,12 +133,17 @@ def program_files(paths: Iterable[str], linked: Iterable[str] = ()) -> tuple[tup
 
     What lies where a link leads (`linked`) is, wherever that is: it may be read by another name.
     """
-    behind = [pattern for path in linked for pattern in (path, f"{path}/*")]
+    targets = tuple(linked)
     return tuple(
         (path, next(what for pattern, what in _PROGRAM if fnmatchcase(path, pattern)))
         for path in sorted(paths)
-        if not _is_data(path) or _matches(path, behind)
+        if not _is_data(path) or _is_behind(path, targets)
     )
+
+
+def _is_behind(path: str, targets: Iterable[str]) -> bool:
+    """Whether a link leads to the path, or to a folder around it; `.` is around all."""
+    return any(to == "." or path == to or path.startswith(f"{to}/") for to in targets)
 
 
 def makes_objects(files: Iterable[tuple[str, str]]) -> bool:
@@ -233,13 +239,18 @@ def _upgrades(
         yield Upgrade(step=step, kind=_class(step))
 
 
+def _wanted(sides: Sides, regions: Path) -> set[str]:
+    """The regions that the work tree has."""
+    tree = sides.work.tree
+    return {*tree.profiles} if tree else {path.stem for path in regions.glob("*.yaml")}
+
+
 def _question(
     sides: Sides, places: tuple[Path, Path], top: Path, base: Path, at: datetime
 ) -> dict[str, Any]:
     """What the work tree's program is asked (stacks.other_program), of both sides' directories."""
-    tree = sides.work.tree
-    wanted = tree.profiles if tree else (path.stem for path in places[1].glob("*.yaml"))
     asked = {}
+    wanted = _wanted(sides, places[1])
     for side, names, root in ((BASE, sides.base.plans, base), (WORK, wanted, top)):
         specs, regions = (str(root / place.resolve().relative_to(top)) for place in places)
         asked[side] = {"specs": specs, "regions": regions, "wanted": sorted(names)}
@@ -286,12 +297,65 @@ def _rows(said: Mapping[str, Any], side: str, known: Iterable[str]) -> dict[str,
 def _unknown(said: Mapping[str, Any], sides: Sides) -> str:
     """Why it is not known what the work tree's program does, where it answered."""
     unread = [line for lines in said["unread"].values() for line in lines]
-    lacking = sorted({*sides.work.plans} - {*said["rendered"].get(WORK, ())})
+    told = said["rendered"]
+    lacking = sorted(
+        {*sides.work.plans} - {*told.get(WORK, ())} | {*sides.base.plans} - {*told.get(BASE, ())}
+    )
     if sides.work.errors and not unread:
         return f"the work tree's program reads what the base's refuses, {sides.work.errors[0]}"
     if lacking and not unread:
         return f"the work tree's program does not render {', '.join(lacking)}"
     return "; ".join(unread[:3])
+
+
+def _before(
+    sides: Sides,
+    question: Mapping[str, Any],
+    after: Iterable[str],
+    judged: Mapping[str, RegionFindings],
+    files: Iterable[tuple[str, str]],
+) -> tuple[dict[str, list[Resource]], str]:
+    """What the program that runs makes of the base's specs, or why that is not known.
+
+    Rows of the project's catalogue are read once a process, over those of the program: where they
+    change, the base's alone are read in a process of their own.
+    """
+    if not any(path.startswith(_CATALOGUE) for path, _ in files):
+        return _made_here(sides, after, judged), ""
+    mine = {**question, "sides": {BASE: question["sides"][BASE]}, "judged": ""}
+    said, not_run = answer_of(OWN, "the base's", OTHER_PROGRAM, mine, OWN, ("PATH",))
+    return _rows(said, BASE, after), not_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the work tree's program makes of either side, and refuses; empty where `not_run`."""
+
+    base: Mapping[str, list[Resource]]
+    work: Mapping[str, list[Resource]]
+    refused: tuple[Refused, ...]
+    reads_more: bool
+    not_run: str
+
+
+def _no_answer(why: str) -> _Answer:
+    return _Answer(base={}, work={}, refused=(), reads_more=False, not_run=why)
+
+
+def _understood(said: Mapping[str, Any], sides: Sides, regions: Path) -> _Answer:
+    """An answer, which another program wrote: anything may stand in it."""
+    try:
+        work = _rows(said, WORK, _wanted(sides, regions))
+        return _Answer(
+            base=_rows(said, BASE, sides.base.plans),
+            work={region: made for region, made in work.items() if region in sides.work.plans},
+            refused=tuple(Refused(**row) for row in said["refused"]),
+            # Else it may only say so, of specs that are wrong.
+            reads_more=bool(sides.work.errors) and {*work} == _wanted(sides, regions),
+            not_run=_unknown(said, sides),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _no_answer("the work tree's program answers in a form that this one does not read")
 
 
 def program(
@@ -305,27 +369,26 @@ def program(
     """What changes of the program. `places` are the directories of specs and profiles, `judged`
     what was found of the work tree's, `judge` whose program this is."""
     files = judge.files
-    said: dict[str, Any] = {}
-    is_asked, not_run = makes_objects(files), ""
+    is_asked, answer = makes_objects(files), _no_answer("")
+    before: Mapping[str, list[Resource]] = {}
+    not_known = ""
     if is_asked and judge.base is None:
-        not_run = judge.reason
+        answer = _no_answer(judge.reason)
     elif is_asked and judge.base is not None:
         question = _question(sides, places, judge.top, judge.base, at)
         own = project_root()
-        said, not_run = answer_of(own, "the work tree's", OTHER_PROGRAM, question, own, ("PATH",))
-        not_run = not_run or _unknown(said, sides)
-    after, made = _rows(said, BASE, sides.base.plans), _rows(said, WORK, sides.work.plans)
-    before = _made_here(sides, after, judged)
+        said, why = answer_of(own, "the work tree's", OTHER_PROGRAM, question, own, ("PATH",))
+        answer = _no_answer(why) if why else _understood(said, sides, places[1])
+        before, not_known = _before(sides, question, answer.base, judged, files)
     tree = sides.work.tree
-    refused = [*_refused(tree, places[1], made, waivers, at.date())] if tree else []
-    refused += [Refused(**row) for row in said.get("refused", ())]
+    refused = [*_refused(tree, places[1], answer.work, waivers, at.date())] if tree else []
     return Program(
         files=files,
-        upgrades=tuple(_upgrades(before, after)),
-        refused=tuple(dict.fromkeys(refused)),
-        not_run=not_run,
+        upgrades=tuple(_upgrades(before, {region: answer.base[region] for region in before})),
+        refused=tuple(dict.fromkeys((*refused, *answer.refused))),
+        not_run=answer.not_run or not_known,
         is_asked=is_asked,
         waivers=waivers.new,
         is_by_base=judge.base is not None,
-        reads_more=bool(said) and WORK not in said["unread"] and bool(sides.work.errors),
+        reads_more=answer.reads_more,
     )

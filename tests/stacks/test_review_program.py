@@ -106,7 +106,8 @@ def test_who_starts_the_base_needs_to_trust_nothing_of_the_change(
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        ("{}", "failed"),
+        ("{}", "in a form that this one does not read"),
+        ("[]", "in a form that this one does not read"),
         ('{"rendered": {"base": {}, "work": {}}, "refused": [], "unread": {}}', "does not render"),
     ],
 )
@@ -120,6 +121,64 @@ def test_a_program_that_does_not_say_what_it_makes_is_not_known(
     git(project, "worktree", "remove", "--force", str(base))
     assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
     assert reason in found["program"]["not_run"]
+
+
+def test_a_changed_row_of_the_catalogue_is_told_by_what_it_restarts(project: Path) -> None:
+    row = project / "model_specs/catalogue/runtimes/vllm.yaml"
+    text = row.read_text()
+    start = text.index("@sha256:")
+    row.write_text(text.replace(text[start : start + 72], f"@sha256:{'e' * 64}"))
+    _, found = review(project)
+    assert found["verdict"] == "NEEDS APPROVAL"
+    assert found["program"]["not_run"] == "", "both programs said what they make"
+    restarts = [one for one in found["program"]["upgrades"] if one["class"] == "restart"]
+    assert restarts, "its pods run another image: each side is planned with its own row"
+
+
+def test_a_program_that_leaves_the_bases_side_out_hides_no_upgrade(project: Path) -> None:
+    edit(
+        project / "stacks/other_program.py",
+        '        "rendered": rendered,',
+        '        "rendered": {"work": rendered["work"]},',
+    )
+    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    _, found = review(project)
+    assert f"does not render {REGION}" in found["program"]["not_run"]
+
+
+def test_a_program_that_answers_nothing_excuses_no_wrong_spec(
+    project: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    git(project, "worktree", "add", "--detach", str(base), "HEAD")
+    told = '{"rendered": {}, "refused": [], "unread": {}}'
+    (project / "stacks/other_program.py").write_text(f"print({told!r})\n")
+    edit(project / "model_specs/search/ranker.yaml", "cache: always", "cache: maybe")
+    code, found = review(project, by=base)
+    git(project, "worktree", "remove", "--force", str(base))
+    assert (code, found["verdict"]) == (1, "BLOCKED")
+    assert [error["file"] for error in found["errors"]] == ["model_specs/search/ranker.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [("tests/[a]/x.py", "tests/[a]"), ("tests/x.py", "."), ("tests/x.py", "tests/x.py")],
+)
+def test_wherever_a_link_leads_all_below_is_program(path: str, link: str) -> None:
+    assert [found for found, _ in program_files([path], [link])] == [path]
+    assert program_files([path], ["tests/x"]) == ()
+
+
+def test_a_repository_with_a_link_out_of_it_is_reviewed(project: Path) -> None:
+    (project / "tests/outside").symlink_to("/etc/hostname")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "a link that leads out")
+    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    try:
+        _, found = review(project)
+    finally:
+        git(project, "reset", "-q", "--hard", "HEAD~1")
+    assert found["program"]["upgrades"], "the link is left out, and nothing else is"
 
 
 def test_what_only_the_changed_program_reads_needs_a_person(project: Path) -> None:
