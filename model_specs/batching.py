@@ -34,7 +34,7 @@ def variables(runtime: Runtime, wish: Batching) -> dict[str, str]:
     if said is None or said.by != "variables":
         return {}
     wait = wish.max_wait_ms * said.wait_units_per_second / 1000
-    return {said.max_size: str(wish.max_size), said.max_wait: f"{wait:g}"}
+    return {said.max_size: str(wish.max_size), said.max_wait: f"{wait:f}".rstrip("0").rstrip(".")}
 
 
 def unbatched(spec: Any) -> Iterator[Fault]:

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.part import Part
-from model_specs.source import Source, read
+from model_specs.source import Source, looks_like_yaml, read
 
 FOLDER: Final = "catalogue"
 """Stands among the folders of projects, so that no project has this name."""
@@ -93,7 +93,8 @@ def _sources(folder: Path) -> list[tuple[str, Source]]:
     """The files of one folder of rows by the rows' names; what is no such file is refused."""
     found: list[tuple[str, Source]] = []
     errors: list[SpecError] = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    files = filter(looks_like_yaml, folder.iterdir() if folder.is_dir() else ())
+    for path in sorted(path for path in files if not path.name.startswith(".")):
         label = f"model_specs/{FOLDER}/{folder.name}/{path.name}"
         if path.suffix != ".yaml":
             message = f"rows of the catalogue end in .yaml, got {shown(path.name)}; rename it"

@@ -19,7 +19,7 @@ from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
 from model_specs.schema import ModelSpec, ProjectSpec, is_expired
 from model_specs.secrets import secrets_in, secrets_in_comments
-from model_specs.source import Source, Where, read
+from model_specs.source import Source, Where, looks_like_yaml, read
 from model_specs.wording import translate
 
 PROJECT_FILE: Final = "project.yaml"
@@ -169,11 +169,6 @@ def _foreign(source: Source, project: str, addresses: dict[Where, str]) -> list[
 def _project_of(address: str) -> str:
     match = MODEL_ADDRESS.fullmatch(address)
     return match["project"] if match else ""
-
-
-def looks_like_yaml(path: Path) -> bool:
-    """Whether a person would take a file for one that is read: `.yaml`, `.yml`, in any case."""
-    return path.suffix.lower() in (".yaml", ".yml")
 
 
 def unread(folder: Path, label: str, cure: str) -> Iterator[SpecError]:

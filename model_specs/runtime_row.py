@@ -7,13 +7,14 @@ braces stands what the platform decides (model_specs.runtimes.Launch, and WHERE)
 from __future__ import annotations
 
 from string import Formatter
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.catalogue_files import Fact, Row, Text
 from model_specs.errors import nearest, refuse, shown
 from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.pinned import PinnedImage
 
 WHERE: Final = {"model_path": MODEL_PATH, "scratch": SCRATCH}
 """Places in every container, by the name that templates have for them."""
@@ -21,24 +22,41 @@ LAUNCH: Final = ("gpus", "metrics_port", "port", "served_name", "shutdown_second
 """What the command line of a server may depend on besides."""
 
 
-def _check_template(text: str) -> str:
+def _filled(text: str, known: tuple[str, ...]) -> str:
+    """A template in which those names alone may stand, and as they are."""
     try:
-        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        parsed = [*Formatter().parse(text)]
     except ValueError:
         why = f"a template has {{name}} in pairs of braces, got {shown(text)}"
         raise refuse("E301", f"{why}; write {{{{ for a brace") from None
-    for name in names:
-        if name not in (*WHERE, *LAUNCH):
-            hint = nearest(name, (*WHERE, *LAUNCH))
-            raise refuse("E301", f"no such name in a template, got {shown(name)}; {hint}")
+    for _, name, form, conversion in parsed:
+        if name is None:
+            continue
+        if name not in known:
+            hint = nearest(name, known)
+            raise refuse("E301", f"no such name in a template here, got {shown(name)}; {hint}")
+        if form or conversion:
+            why = f"a template takes a name as it is, got {shown(text)}"
+            raise refuse("E301", f"{why}; write {{{name}}}")
     return text
 
 
+def _check_template(text: str) -> str:
+    return _filled(text, (*WHERE, *LAUNCH))
+
+
+def _check_place(text: str) -> str:
+    return _filled(text, tuple(WHERE))
+
+
 Template = Annotated[str, Field(max_length=1024), AfterValidator(_check_template)]
+Place = Annotated[str, Field(max_length=1024), AfterValidator(_check_place)]
+"""A template of what is known before the model is."""
 Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=256)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*$", max_length=128)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*\*?$", max_length=128)]
+Exact = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", max_length=128)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -137,14 +155,14 @@ class User(Fact):
 class WorkingDir(Fact):
     """Where it is started; `source` says where the image itself would."""
 
-    path: Template
+    path: Place
 
 
 class Env(Fact):
     """Variables that lead what it writes below the one place where it may."""
 
-    variables: dict[Variable, Template]
-    writable: tuple[Template, ...]
+    variables: dict[Exact, Place]
+    writable: tuple[Place, ...]
     """All places where it writes."""
 
 
@@ -210,13 +228,22 @@ class Batching(Fact):
     wait_units_per_second: Annotated[int, Field(ge=0)] = 0
     """Of a variable's unit; 0 where no variable sets it."""
 
+    @model_validator(mode="after")
+    def _variables_have_names(self) -> Self:
+        if self.by == "variables" and not (
+            self.max_size and self.max_wait and self.wait_units_per_second
+        ):
+            why = "batching by variables has a max_size, a max_wait and its units, got one empty"
+            raise refuse("E301", f"{why}; write all three")
+        return self
+
 
 class RuntimeRow(Row):
     """One serving image."""
 
     software: Software
-    image: Text
-    """The image that is pulled, pinned by its digest: a mirror of upstream's."""
+    image: PinnedImage
+    """The image that is pulled: a mirror of upstream's."""
     image_gib: Annotated[float, Field(gt=0, le=200)]
     """Its size unpacked, in GiB; start-up budgets count the pull."""
     engine_start_seconds: Seconds

@@ -217,6 +217,11 @@ def _spot(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
+def looks_like_yaml(path: Path) -> bool:
+    """Whether a person would take a file for one that is read: `.yaml`, `.yml`, in any case."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
 def _text(path: Path, source: Source) -> str:
     """The file's text. Raises SpecErrors for what is no small, regular UTF-8 file."""
     try:

@@ -141,8 +141,18 @@ def _fault(network: Network) -> str:
     return f"it reaches into {inner[0]} as well" if inner else ""
 
 
-METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog"})
-"""What Google's nodes call it. Source: docs.cloud.google.com/compute, metadata."""
+METADATA_NAMES: Final = {
+    "instance-data": "AWS",
+    "instance-data.ec2.internal": "AWS",
+    "metadata": "Google Cloud",
+    "metadata.goog": "Google Cloud",
+    "metadata.google.internal": "Google Cloud",
+    "metadata.tencentyun.com": "Tencent Cloud",
+}
+"""What nodes call it, by cloud. Sources: docs.cloud.google.com/compute, metadata; of the others
+lists against forged requests in public repositories, and Tencent's page on instance metadata."""
+_LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost", "ip6-loopback")
+"""Debian's /etc/hosts has these for a machine's own loopback."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """What ends no name of a host: programs read 127.1 and 0x7f000001 as addresses (URL Standard,
 "ends in a number checker")."""
@@ -159,8 +169,8 @@ def fault_of_host(host: str) -> str:
     name = host.lower().rstrip(".")
     last = name.rpartition(".")[2]
     if name in METADATA_NAMES:
-        return "it is where nodes of Google Cloud get their credentials"
-    if last == "localhost":
+        return f"it is where nodes of {METADATA_NAMES[name]} get their credentials"
+    if last in _LOOPBACK_NAMES:
         return "it is whoever asks"
     try:
         network = ip_network(name)

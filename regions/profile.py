@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from model_specs.addresses import PinnedImage, image_host
 from model_specs.errors import (
     SpecError,
     SpecErrors,
@@ -23,6 +22,7 @@ from model_specs.errors import (
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
+from model_specs.pinned import PinnedImage, image_host
 from model_specs.source import Source, read
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, Gateways, misdirects

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_specs.errors import SpecError, shown
-from model_specs.load import looks_like_yaml, unread
-from model_specs.source import Source, Where
+from model_specs.load import unread
+from model_specs.source import Source, Where, looks_like_yaml
 
 _REGION: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _MAX_REGION: Final = 20  # an IAM role is named isoserve.<region>.<project>, 64 characters

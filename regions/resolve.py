@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from model_specs.addresses import image_host
 from model_specs.errors import SpecErrors, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.moment import written
@@ -16,6 +15,7 @@ from model_specs.names import (
     GATEWAY_NAMESPACE,
     SYSTEM_NAMESPACE,
 )
+from model_specs.pinned import image_host
 from regions.abilities import Abilities
 from regions.caches import caches as caches_of
 from regions.caches import held

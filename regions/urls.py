@@ -8,8 +8,8 @@ from ipaddress import ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from model_specs.addresses import leads_to_itself
 from model_specs.errors import refuse, shown
+from model_specs.pinned import leads_to_itself
 from regions.networks import fault_of_host
 
 _PORTS: Final = {"http": 80, "https": 443}

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from model_specs.addresses import PINNED_IMAGE
 from model_specs.part import Part
+from model_specs.pinned import PINNED_IMAGE
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import ModelSpec, ProjectSpec
 from regions.machines import MACHINES

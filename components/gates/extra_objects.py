@@ -274,9 +274,9 @@ def _line(live: Object, of: _Served, namespace: str, is_ours: bool) -> str:
     name = live["metadata"]["name"]
     removal = f"`kubectl delete -n {namespace} {of.for_kubectl}/{name}` removes it"
     rest = "an `up` that ends well does it where this region made it" if is_ours else ""
-    named = "name it in a spec" if of.kind == "Secret" else ""
+    named = "name it in a spec if it is used, or else" if of.kind == "Secret" else ""
     kept = "" if is_ours else "`up` leaves it"
-    what = [one for one in (kept, removal, rest, named) if one]
+    what = [one for one in (kept, f"{named} {removal}".strip(), rest) if one]
     return f"{of.kind} {namespace}/{name} is in no plan, made by {makers(live)}: {', '.join(what)}"
 
 
@@ -293,6 +293,10 @@ def look(api: Api, asked: Asked, is_ours: Callable[[Object], bool]) -> Found:
     found = Found(extra=[], unseen=[])
     where = spaces(names)
     for of in sorted(_served(api), key=lambda of: of.kind) if where else ():
+        if of.kind == "Secret" and "secrets" not in asked:
+            # An `up` of before did not remember which Secrets are named: all would be strangers.
+            found.unseen.append("Secrets: the next `up` knows which of them are named")
+            continue
         for space in where:
             try:
                 listed = api.get_as(of.folder(space), _HEADS) or {}

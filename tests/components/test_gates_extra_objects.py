@@ -125,6 +125,13 @@ def test_a_kind_without_the_right_to_list_it_is_said_and_no_finding() -> None:
     assert len(found.extra) == 1
 
 
+def test_a_state_of_before_names_no_secret_a_stranger() -> None:
+    before = {name: told for name, told in ASKED.items() if name != "secrets"}
+    found = look(Server({"Secret": [head("hub")], "Pod": [head("a")]}), before, lambda live: False)
+    assert found.unseen == ["Secrets: the next `up` knows which of them are named"]
+    assert len(found.extra) == 1, "a person would have been told to delete what pods mount"
+
+
 def test_a_server_that_does_not_tell_its_kinds_is_an_error() -> None:
     class Old(Server):
         def get_as(self, path: str, form: str) -> Object | None:

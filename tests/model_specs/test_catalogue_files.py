@@ -96,11 +96,43 @@ def test_what_is_wrong_in_a_row_is_told_with_its_place(
     assert any(line.replace("  ", " (file) ").endswith(expected) for line in told), told
 
 
-@pytest.mark.parametrize("word", ["{prot}", "{", "{port!r}x{", "{0}"])
+@pytest.mark.parametrize(
+    "word", ["{prot}", "{", "{port!r}x{", "{0}", "{port!r}", "{port:>300000}", "{port:{foo}}"]
+)
 def test_a_template_names_only_what_there_is(tmp_path: Path, word: str) -> None:
     text = f'args: {{words: ["--port={word}"], source: our own program, date: 2026-11-29}}\n'
     told = refused(RuntimeRow, own(tmp_path, "runtimes/vllm.yaml", text))
     assert told == ["model_specs/catalogue/runtimes/vllm.yaml:1 args.words[0] E301"]
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("image: registry.example.com/runtimes/vllm:latest", "image"),
+        ("env: {variables: {HF_HOME: '{port}'}, writable: [], source: nowhere at all,"
+         " date: 2026-11-29}",
+         "env.variables.HF_HOME"),
+        ("env: {variables: {'HF_*': x}, writable: [], source: nowhere at all,"
+         " date: 2026-11-29}",
+         "env.variables.HF_*.[key]"),
+        ("working_dir: {path: '{served_name}', source: nowhere at all,"
+         " date: 2026-11-29}",
+         "working_dir.path"),
+        ("batching: {by: variables, max_size: '', max_wait: B, wait_units_per_second: 1,"
+         " source: nowhere at all, date: 2026-11-29}", "batching"),
+    ],
+)  # fmt: skip
+def test_a_row_holds_only_what_every_model_can_be_started_by(
+    tmp_path: Path, line: str, field: str
+) -> None:
+    told = refused(RuntimeRow, own(tmp_path, "runtimes/vllm.yaml", f"{line}\n"))
+    assert [row for row in told if f"  {field}  " in row or f" {field} " in row], told
+
+
+@pytest.mark.parametrize("name", ["README.md", ".DS_Store", ".vllm.yaml.swp", ".vllm.yaml"])
+def test_what_is_no_row_beside_rows_stops_nobody(tmp_path: Path, name: str) -> None:
+    found = rows("runtimes", RuntimeRow, own(tmp_path, f"runtimes/{name}", "no row\n"))
+    assert "vllm" in found
 
 
 def test_the_catalogue_among_the_projects_is_no_project(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
 NO_SERVER: Final = (
     "169.254.169.254", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192",
     "[fd00:ec2::254]", "[fd20:ce::254]", "[fd00:c1::a9fe:a9fe]", "[::ffff:169.254.169.254]",
-    "metadata.google.internal", "metadata.goog.", "localhost", "minio.localhost", "127.0.0.1",
+    "metadata.google.internal", "metadata.goog.", "instance-data", "instance-data.ec2.internal",
+    "metadata.tencentyun.com", "ip6-localhost", "localhost", "minio.localhost", "127.0.0.1",
     "127.1", "0xa9fea9fe", "2852039166", "0.0.0.0", "224.0.0.1", "[::1]", "[::]", "[fe80::1]",
 )  # fmt: skip
 """Where clouds answer their nodes, and what is no server's or an address in other words."""
