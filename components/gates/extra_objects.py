@@ -253,7 +253,12 @@ def _is_made(live: Object, kind: str) -> bool:
         return True
     if any((row.kind, row.name) == (kind, metadata["name"]) for row in MADE):
         return True
-    owners = {owner["kind"] for owner in metadata.get("ownerReferences") or ()}
+    # A controller counts, adopts or removes what it controls; other owners hold nothing to account.
+    owners = {
+        owner["kind"]
+        for owner in metadata.get("ownerReferences") or ()
+        if owner.get("controller") or owner["kind"] in ("CronJob", "Gateway")
+    }
     labels = metadata.get("labels") or {}
     return any(
         kind in row.kinds

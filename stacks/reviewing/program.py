@@ -62,7 +62,8 @@ _NO_OBJECTS: Final = (
 """Programs that make and judge no object, and write no review."""
 _CATALOGUE: Final = "model_specs/catalogue/"
 _PACKAGES: Final = "requirements.txt"
-_LIMIT_SECONDS: Final = 900
+_LIMIT_SECONDS: Final = {"the base's": 900, "the work tree's": 600}
+"""By whose program it is: the base's asks the work tree's, and tells which of them did not end."""
 OTHER_PROGRAM: Final = "stacks.other_program"
 BASE, WORK = "base", "work"
 OWN: Final = Path(__file__).resolve().parents[2]
@@ -180,6 +181,7 @@ def answer_of(
         )
     # -P and PYTHONPATH: its own packages, whatever else is installed.
     environment = {name: os.environ[name] for name in keep if name in os.environ}
+    limit = _LIMIT_SECONDS[whose]
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", module],
@@ -187,14 +189,16 @@ def answer_of(
             env={**environment, "PYTHONPATH": str(tree)},
             input=json.dumps(question).encode(),
             capture_output=True,
-            timeout=_LIMIT_SECONDS,
+            timeout=limit,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {}, f"{whose} program did not end within {_LIMIT_SECONDS} s"
+        return {}, f"{whose} program did not end within {limit} s"
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode:
         return {}, f"{whose} program failed: {said[-1] if said else done.returncode}"
+    if not done.stdout:
+        return {}, f"{whose} program gives no answer: it may be of before there were questions"
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

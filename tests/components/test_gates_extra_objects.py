@@ -90,17 +90,20 @@ def test_an_object_that_no_plan_has_is_named_with_who_made_it_and_what_removes_i
 
 
 def test_what_the_cluster_makes_what_is_named_and_what_is_being_deleted_is_not() -> None:
-    mine = {"ownerReferences": [{"kind": "ReplicaSet", "name": "a"}]}
+    mine = {"ownerReferences": [{"controller": True, "kind": "ReplicaSet", "name": "a"}]}
+    forged = {"ownerReferences": [{"controller": False, "kind": "ReplicaSet", "name": "a"}]}
     assert extra({
         "ConfigMap": [head("kube-root-ca.crt"), head("mine")],
-        "Pod": [head("a", **mine), head("b", deletionTimestamp="now"), head("c")],
+        "Pod": [
+            head("a", **mine), head("b", deletionTimestamp="now"), head("c"), head("d", **forged),
+        ],
         "Secret": [head("hub"), head("token")],
         "ServiceAccount": [head("default")],
-    }) == ["ConfigMap search/mine", "Pod search/c", "Secret search/token"]  # fmt: skip
+    }) == ["ConfigMap search/mine", "Pod search/c", "Pod search/d", "Secret search/token"]  # fmt: skip
 
 
 def test_an_owner_that_makes_no_such_object_hides_nothing() -> None:
-    service = {"ownerReferences": [{"kind": "Service", "name": "sentiment"}]}
+    service = {"ownerReferences": [{"controller": True, "kind": "Service", "name": "sentiment"}]}
     by = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
     assert extra({
         "EndpointSlice": [head("a", **service, labels=by), head("b", **service)],
