@@ -99,7 +99,9 @@ def test_what_the_cluster_makes_what_is_named_and_what_is_being_deleted_is_not()
         ],
         "Secret": [head("hub"), head("token")],
         "ServiceAccount": [head("default")],
-    }) == ["ConfigMap search/mine", "Pod search/c", "Pod search/d", "Secret search/token"]  # fmt: skip
+    }) == [
+        "ConfigMap search/mine", "Pod search/c", "Pod search/d", "Secret search/token",
+    ]  # fmt: skip
 
 
 def test_an_owner_that_makes_no_such_object_hides_nothing() -> None:
