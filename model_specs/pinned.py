@@ -18,7 +18,7 @@ _TAG: Final = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
 """Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
 PINNED_IMAGE: Final = f"({_NAME}){_TAG}(@{_SHA256})"
 _IMAGE = re.compile(PINNED_IMAGE)
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+A_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """What ends no name of a host: programs read 127.1 and 0x7f000001 as addresses (URL Standard,
 "ends in a number checker")."""
 
@@ -50,7 +50,7 @@ def leads_to_itself(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         last = host.rpartition(".")[2]
-        return last == "localhost" or _NUMBER.fullmatch(last) is not None
+        return last == "localhost" or A_NUMBER.fullmatch(last) is not None
     return address.is_loopback or address.is_link_local or address.is_unspecified
 
 

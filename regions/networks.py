@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from model_specs.errors import refuse, shown
+from model_specs.pinned import A_NUMBER
 
 Network = IPv4Network | IPv6Network
 MOST_NETWORKS: Final = 256
@@ -153,9 +153,6 @@ METADATA_NAMES: Final = {
 lists against forged requests in public repositories, and Tencent's page on instance metadata."""
 _LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost", "ip6-loopback")
 """Debian's /etc/hosts has these for a machine's own loopback."""
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""What ends no name of a host: programs read 127.1 and 0x7f000001 as addresses (URL Standard,
-"ends in a number checker")."""
 _OF_NO_SERVER: Final = tuple(
     (block, row) for block, row in _SPECIAL if SPECIAL[row] != SPECIAL["100.64.0.0/10"]
 )
@@ -175,7 +172,7 @@ def fault_of_host(host: str) -> str:
     try:
         network = ip_network(name)
     except ValueError:
-        return "it is an address in other words" if _NUMBER.fullmatch(last) else ""
+        return "it is an address in other words" if A_NUMBER.fullmatch(last) else ""
     for row in _near(network, _METADATA):
         return f"it is of {row}, where nodes of {METADATA[row]} get their credentials"
     for row in _near(network, _OF_NO_SERVER):

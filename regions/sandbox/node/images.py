@@ -10,7 +10,6 @@ import contextlib
 import io
 import os
 import platform
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -112,8 +111,6 @@ def base(say: Say) -> Path:
     layer = LAYERS / f"debian-{_RELEASE}-{'-'.join(sorted(BASE_PACKAGES))}.tar"
     if layer.exists():
         return layer
-    if not shutil.which("mmdebstrap"):
-        raise SandboxError("there is no `mmdebstrap`: install Debian's package of that name")
     say("making a small Debian (about 1 min)")
     LAYERS.mkdir(parents=True, exist_ok=True)
     # Trees that share the layers may make the same one at the same moment.
