@@ -242,8 +242,8 @@ def secrets_of(made: Any) -> Iterator[str]:
 
 
 def spaces(names: Names) -> list[str]:
-    """The namespaces among `names`: those that the region makes."""
-    return sorted(name for _, kind, _, name in names if kind == "Namespace")
+    """The namespaces among `names`, each once: those that the region makes."""
+    return sorted({name for _, kind, _, name in names if kind == "Namespace"})
 
 
 def _is_made(live: Object, kind: str) -> bool:

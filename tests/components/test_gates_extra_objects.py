@@ -89,6 +89,12 @@ def test_an_object_that_no_plan_has_is_named_with_who_made_it_and_what_removes_i
     assert "an `up` that ends well does it where this region made it" in line, "left by a failed up"
 
 
+def test_a_namespace_of_both_plans_is_looked_at_once() -> None:
+    held = {"NetworkPolicy": [head("open-all")]}
+    found = extra(held, names=[*NAMES, *NAMES])
+    assert found == ["NetworkPolicy search/open-all"], "`up` asks by the names of before and now"
+
+
 def test_what_the_cluster_makes_what_is_named_and_what_is_being_deleted_is_not() -> None:
     mine = {"ownerReferences": [{"controller": True, "kind": "ReplicaSet", "name": "a"}]}
     forged = {"ownerReferences": [{"controller": False, "kind": "ReplicaSet", "name": "a"}]}

@@ -36,10 +36,15 @@ def apply(cluster: Cluster, say: Say, given_up: threading.Event) -> None:
 
 
 def _wanted(region: str) -> list[tuple[str, str]]:
-    """Namespaces and the Secret's name in each; none where AWS gives pods roles."""
+    """Namespaces whose pods name the Secret, and its name in each; none where AWS gives roles.
+
+    Pods that download name it, and the cache agents: a Secret that nobody names is in no plan.
+    """
     plan = plan_of(region)
-    works = [row.workload for row in plan.servers] + [row.workload for row in plan.jobs]
-    named = {(work.namespace, work.registry_secret) for work in works}
+    held = [(row.workload, track.weights) for row in plan.servers for track in row.tracks]
+    held += [(row.workload, row.weights) for row in plan.jobs]
+    downloads = (work for work, weights in held if weights.mode == "download")
+    named = {(work.namespace, work.registry_secret) for work in downloads}
     named |= {(cache.namespace, cache.registry_secret) for cache in plan.caches}
     return sorted((namespace, name) for namespace, name in named if name)
 
