@@ -91,17 +91,37 @@ def _of_pod(pod: Object) -> Trouble | None:
     for container in states:
         waiting = container.get("state", {}).get("waiting", {})
         if (reason := waiting.get("reason")) in _BROKEN:
-            # What the program itself said when it ended tells more than that it ended again.
-            last = container.get("lastState", {}).get("terminated", {}).get("message", "")
-            detail = last.strip() or waiting.get("message", "")
+            detail = _last_end(container, pod) or waiting.get("message", "")
             why = f"pod {name}: container {container['name']} {reason}" + (detail and f": {detail}")
             starts = f"{name} {container['name']} {container.get('restartCount', 0)}"
             return Trouble(why, True, starts if reason == _LOOPS else "")
+    if status.get("phase") == "Failed" and (reason := status.get("reason")):
+        # Such as Evicted: its place is taken by another pod, which may be on its way.
+        return Trouble(f"pod {name}: {reason}: {status.get('message', '')}", False, name)
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = condition.get("reason", "Unschedulable")
             return Trouble(f"pod {name}: {reason}: {condition.get('message', '')}", False, "")
     return None
+
+
+def _last_end(container: Object, pod: Object) -> str:
+    """Why a container ended last, which tells more than that it ended again; "" where none did.
+
+    Its program's own words (terminationMessagePath), where it left any. Who goes over a memory
+    limit is killed and can say nothing: the kubelet gives the reason OOMKilled for it.
+    """
+    ended = container.get("lastState", {}).get("terminated", {})
+    if ended.get("reason") == "OOMKilled":
+        rows = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
+        (row,) = (row for row in rows if row["name"] == container["name"])
+        limit = row.get("resources", {}).get("limits", {}).get("memory", "its node's")
+        return (
+            f"OOMKilled: it went over its memory limit of {limit}; choose a machine_type with "
+            "more memory, or have the server use less"
+        )
+    said = ended.get("message", "").strip()
+    return said or (f"it ended with exit code {ended['exitCode']}" if ended else "")
 
 
 def _of_workload(live: Object) -> Trouble | None:

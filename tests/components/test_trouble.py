@@ -65,6 +65,31 @@ def test_a_program_that_ended_is_quoted_rather_than_that_it_ended() -> None:
     assert found.why.endswith(f"CrashLoopBackOff: {said}"), "who is paged needs the cause"
 
 
+def test_a_container_that_the_kernel_killed_is_told_with_its_memory_limit() -> None:
+    row = waiting("CrashLoopBackOff", "back-off 20s restarting failed container")
+    row["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    pod = a_pod(containerStatuses=[row])
+    limits = {"resources": {"limits": {"memory": "8Gi"}}}
+    pod["spec"] = {"containers": [{"name": row["name"], **limits}]}
+    (found,) = told(SERVER, [pod])
+    assert "OOMKilled: it went over its memory limit of 8Gi" in found.why
+    assert "choose a machine_type with more memory" in found.why, "and what to do"
+
+
+def test_a_program_that_said_nothing_is_told_by_its_exit_code() -> None:
+    row = waiting("CrashLoopBackOff", "back-off 20s restarting failed container")
+    row["lastState"] = {"terminated": {"exitCode": 2, "reason": "Error"}}
+    (found,) = told(SERVER, [a_pod(containerStatuses=[row])])
+    assert found.why.endswith("CrashLoopBackOff: it ended with exit code 2")
+
+
+def test_an_evicted_pod_is_told_but_another_takes_its_place() -> None:
+    message = "The node was low on resource: ephemeral-storage."
+    (found,) = told(SERVER, [a_pod(phase="Failed", reason="Evicted", message=message)])
+    assert found.why == f"pod pod-1: Evicted: {message}"
+    assert not found.is_broken, "the controller has made another one"
+
+
 def test_an_init_container_is_looked_at_first() -> None:
     states: dict[str, Any] = {
         "containerStatuses": [waiting("PodInitializing")],

@@ -1,4 +1,4 @@
-"""One region with two real machines and no Pulumi, from a copy of the tree; and its pods."""
+"""One region with real machines and no Pulumi, from a copy of the tree; and its pods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from regions.sandbox import toolchain
 from regions.sandbox.node import region
 from regions.sandbox.node.machine import Machine
 toolchain.prepare_node(print)
-machines = [Machine(region="{region}", index=n, name=f"machine-{{n}}") for n in (1, 2)]
+names = enumerate({machines}, 1)
+machines = [Machine(region="{region}", index=index, name=name) for index, name in names]
 region.start("{region}", machines, print)
 """
 _STOP: Final = """
@@ -43,6 +44,7 @@ class RealRegion:
 
     world: World
     name: str
+    machines: tuple[str, ...]
 
     @property
     def cluster(self) -> Cluster:
@@ -63,14 +65,16 @@ class RealRegion:
 
     def start(self) -> str:
         """Bring it up, or what is missing of it."""
-        return self._run(_START)
+        return self.run_program(_START)
 
     def stop(self) -> str:
         """Take it down."""
-        return self._run(_STOP)
+        return self.run_program(_STOP)
 
-    def _run(self, program: str) -> str:
-        done = self.world.run(sys.executable, "-c", program.format(region=self.name))
+    def run_program(self, program: str) -> str:
+        """What a program of the tree prints; `{region}` and `{machines}` in it are filled in."""
+        words = program.format(region=self.name, machines=self.machines)
+        done = self.world.run(sys.executable, "-c", words)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
@@ -187,9 +191,9 @@ def eventually(look: Callable[[], T | None], what: str, *, seconds: float) -> T:
 
 
 @contextmanager
-def real_region(root: Path) -> Iterator[RealRegion]:
-    """The region, up; a tenant's namespace in it held to `restricted`."""
-    region = RealRegion(copy_tree(root), REGION)
+def real_region(root: Path, machines: tuple[str, ...]) -> Iterator[RealRegion]:
+    """The region with machines of these names, up; tenants' namespaces held to `restricted`."""
+    region = RealRegion(copy_tree(root), REGION, machines)
     try:
         region.start()
         for name in ("search", "chat"):

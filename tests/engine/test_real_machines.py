@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +13,8 @@ import pytest
 
 from regions.sandbox.kube import own_session
 from regions.sandbox.node.network import Network, processes_in
+from tests.engine.real_images import built_images
 from tests.engine.real_region import MACHINES, RealRegion, eventually, real_region
-from tests.examples import ROOT
 
 pytestmark = pytest.mark.engine
 
@@ -64,7 +62,7 @@ _OWN: Final = {"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "status.po
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
-    with real_region(tmp_path_factory.mktemp("real") / "tree") as made:
+    with real_region(tmp_path_factory.mktemp("real") / "tree", MACHINES) as made:
         yield made
 
 
@@ -235,26 +233,10 @@ def test_a_killed_machine_leaves_no_process_and_starts_again_with_its_pods(
 @pytest.fixture(scope="module")
 def our_images(region: RealRegion, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Our own images, built twice over the base of the sandbox: their addresses in its registry."""
-    registry = f"{Network(region.number).api_address}:5000"
     folder = tmp_path_factory.mktemp("buildah")
-    storage = folder / "storage.conf"
-    places = f'graphroot = "{folder / "images"}"\nrunroot = "{folder / "run"}"\n'
-    storage.write_text(f'[storage]\ndriver = "overlay"\n{places}')
-    crane = region.world.root / ".isoserve" / "bin" / "crane"
-    (digest,) = printed(str(crane), "digest", "--insecure", f"{registry}/python:1")
-    words = (sys.executable, "-m", "stacks.images", "--base", f"{registry}/python@{digest}")
-    target = ("--registry", f"{registry}/isoserve", "--plain-http", "--json", "--builder=buildah")
-    env = os.environ | {"CONTAINERS_STORAGE_CONF": str(storage), "NO_PROXY": "*"}
-    made = []
-    for _ in range(2):
-        done = subprocess.run(
-            [*words, *target], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        made.append(json.loads(done.stdout))
+    made = [built_images(region, folder) for _ in range(2)]
     assert made[0] == made[1], "the same tree over the same base gives the same digests"
-    answer: dict[str, str] = made[0]
-    return answer
+    return made[0]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +302,7 @@ def own_settings() -> Iterator[dict[str, str]]:
 def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(
     tmp_path: Path, own_settings: dict[str, str]
 ) -> None:
-    with real_region(tmp_path / "tree") as made:
+    with real_region(tmp_path / "tree", MACHINES) as made:
         made.run("search", "server", _SERVER)
         made.running("search", "server")
         network = Network(made.number)

@@ -99,7 +99,7 @@ def made_of(one: StandIn, machine: str) -> Object:
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
-    with real_region(tmp_path_factory.mktemp("walls") / "tree") as made:
+    with real_region(tmp_path_factory.mktemp("walls") / "tree", MACHINES) as made:
         yield made
 
 

@@ -36,7 +36,8 @@ COREDNS_IMAGE: Final = "isoserve.dev/coredns:1"
 PYTHON_IMAGE: Final = "isoserve.dev/python:1"
 BASE_PACKAGES: Final = ("ca-certificates", "python-is-python3", "python3", "python3-pip")
 _RELEASE: Final = "bookworm"
-_EPOCH: Final = "1767225600"  # 2026-01-01: the time of every file of a layer
+EPOCH: Final = "1767225600"
+"""The time of every file of a layer: 2026-01-01."""
 _BASE_TIMEOUT_SECONDS: Final = 600
 _PUSH_TIMEOUT_SECONDS: Final = 120
 _ANSWER_SECONDS: Final = 20.0
@@ -46,12 +47,15 @@ _ARCHITECTURES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of one layer: its name with a tag, its layer, its program, and who runs that."""
+    """A layer over another image: its name with a tag, its program, who runs that, and where."""
 
     name: str
+    base: str
+    """The image below; empty for none."""
     layer: Path
     entrypoint: tuple[str, ...]
     user: str
+    working_dir: str
 
 
 def serve(region: str, network: Network) -> None:
@@ -87,23 +91,29 @@ def push_all(network: Network, say: Say) -> None:
     Raises SandboxError where Debian's packages are not to be had, or a push fails.
     """
     made = (
-        Image(PAUSE_IMAGE, _layer_of(BIN / "pause"), ("/pause",), "65535:65535"),
-        Image(COREDNS_IMAGE, _layer_of(BIN / "coredns"), ("/coredns",), "65532:65532"),
-        Image(PYTHON_IMAGE, base(say), ("/usr/bin/python3",), "0:0"),
+        Image(PAUSE_IMAGE, "", _layer_of(BIN / "pause"), ("/pause",), "65535:65535", "/"),
+        Image(COREDNS_IMAGE, "", _layer_of(BIN / "coredns"), ("/coredns",), "65532:65532", "/"),
+        Image(PYTHON_IMAGE, "", base(say), ("/usr/bin/python3",), "0:0", "/"),
     )
     for image in made:
-        _push(image, network)
+        push(image, network)
 
 
-def _push(image: Image, network: Network) -> None:
-    path = image.name.partition("/")[2]
-    target = f"{network.api_address}:{REGISTRY_PORT}/{path}"
+def push(image: Image, network: Network) -> str:
+    """Put the image into the region's registry; its digest. Raises SandboxError."""
+    target = _address(image.name, network)
     options = ("--insecure", f"--platform=linux/{_ARCHITECTURES[platform.machine()]}")
-    _crane(
-        "append", *options, "--oci-empty-base", f"--new_layer={image.layer}", f"--new_tag={target}"
-    )
-    words = [f"--entrypoint={','.join(image.entrypoint)}", f"--user={image.user}"]
-    _crane("mutate", *options, *words, f"--tag={target}", target)
+    below = f"--base={_address(image.base, network)}" if image.base else "--oci-empty-base"
+    _crane("append", *options, below, f"--new_layer={image.layer}", f"--new_tag={target}")
+    words = [f"--user={image.user}", f"--workdir={image.working_dir}"]
+    words += [f"--entrypoint={','.join(image.entrypoint)}"] if image.entrypoint else []
+    told = _crane("mutate", *options, *words, f"--tag={target}", target)
+    return told.strip().rpartition("@")[2]
+
+
+def _address(name: str, network: Network) -> str:
+    """Where the registry has an image."""
+    return f"{network.api_address}:{REGISTRY_PORT}/{name.partition('/')[2]}"
 
 
 def base(say: Say) -> Path:
@@ -120,9 +130,9 @@ def base(say: Say) -> Path:
     words = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}")
     # `pip` may install into the image's Python, as it may into the images of python.org.
     managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
-    _run(
+    run(
         [*words, managed, _RELEASE, str(partial)],
-        {"SOURCE_DATE_EPOCH": _EPOCH},
+        {"SOURCE_DATE_EPOCH": EPOCH},
         _BASE_TIMEOUT_SECONDS,
     )
     partial.rename(layer)
@@ -135,7 +145,7 @@ def _layer_of(program: Path) -> Path:
     layer = IMAGES / f"{program.name}.tar"
     body = program.resolve().read_bytes()
     entry = tarfile.TarInfo(program.name)
-    entry.size, entry.mode, entry.mtime = len(body), 0o755, int(_EPOCH)
+    entry.size, entry.mode, entry.mtime = len(body), 0o755, int(EPOCH)
     partial = layer.with_suffix(".part")
     with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as stream:
         stream.addfile(entry, io.BytesIO(body))
@@ -162,10 +172,14 @@ def _daemon(region: str) -> str:
 
 def _crane(*words: str) -> str:
     # The registry stands on this machine, whatever proxy the environment names.
-    return _run([str(BIN / "crane"), *words], {"NO_PROXY": "*"}, _PUSH_TIMEOUT_SECONDS)
+    return run([str(BIN / "crane"), *words], {"NO_PROXY": "*"}, _PUSH_TIMEOUT_SECONDS)
 
 
-def _run(argv: Sequence[str], env: Mapping[str, str], timeout_seconds: float) -> str:
+def run(argv: Sequence[str], env: Mapping[str, str], timeout_seconds: float) -> str:
+    """What a command prints; `env` is added to this process's own environment.
+
+    Raises SandboxError with the end of what it said where it fails or takes longer.
+    """
     whole = {**os.environ, **env}
     try:
         done = subprocess.run(

@@ -43,6 +43,8 @@ _PLURALS: Final = {
     "ClusterRoleBinding": "clusterrolebindings",
     "ConfigMap": "configmaps",
     "Deployment": "deployments",
+    "EndpointSlice": "endpointslices",
+    "Namespace": "namespaces",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
 }
