@@ -207,3 +207,27 @@ def test_a_refresh_says_what_it_finds_and_it_is_said_until_it_is_gone(
     assert last is not None
     assert last["extra"] == []
     assert not gate.diff("", last, wanted).changes
+
+
+def test_objects_that_cannot_be_looked_for_again_fail_their_project_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "_BLIND_SECONDS", 0)
+
+    def away(*_: object) -> Found:
+        raise ApiError("connection refused", passes=True)
+
+    monkeypatch.setattr(resources, "look_for_extra", away)
+    gate = _ClaimProvider()
+    with api_server(200, json.dumps({"items": []})) as url:
+        where = {"context": "here", "kubeconfig": kubeconfig(tmp_path, url)}
+        told = {"asked": json.dumps(ASKED), "fault": "", "kind": CLAIM, "model": "search"}
+        wanted = {**where, **told}
+        outs = gate.update("", {**wanted, "extra": ["Pod search/a"]}, wanted).outs
+    assert outs is not None
+    assert outs["fault"] == (
+        "it is not known which objects in our namespaces no plan has: the API server refuses or is "
+        "away: connection refused; run `up` again"
+    )
+    assert outs["extra"] == ["Pod search/a"], "what was found before is still to be said"
+    assert gate.diff("", outs, wanted).changes
