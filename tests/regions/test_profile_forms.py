@@ -60,6 +60,12 @@ REFUSED: Final[Mapping[Field, tuple[str, tuple[Any, ...]]]] = {
     ("image_hosts", 0): ("E301", (
         "r..example.com", "-r.example.com", "r.example.com-", "r.-a.com", "R.example.com",
         "[::1]:5000", "r.example.com:", "r.example.com:a", "u@r.example.com", "a/b", "é.com")),
+    ("addon_objects",): ("E301", tuple(
+        [{"kind": "ConfigMap", "name": name, "source": source}]
+        for name, source in (
+            ("*", "x"), ("a-*", "x"), ("A", "x"), ("", "x"), ("a", ""), ("a", " "),
+            ("a", f"x{OVERRIDE}"), ("a", "x\n"),
+        ))),
     ("agent_image",): (
         "E325", tuple(host + PINNED for host in (
             "127.0.0.1:5000", "169.254.169.254", "localhost:5000", "0.0.0.0", "r.example.com:0"))),
@@ -106,6 +112,9 @@ LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
     ("grafana_url",): ("http://grafana.acme.dev/g/?orgId=1", "https://acme.dev/grafana/"),
     ("runbook_url",): ("https://wiki.acme.dev/x/~ops/Run%20books?view=a#top",),
     ("registry", "bucket"): ("a--b", "acme-models-use1"),
+    ("addon_objects",): (
+        [{"kind": "ConfigMap", "name": "ca.crt", "source": "trust-manager: certificates"},
+         {"kind": "Secret", "name": "ca.crt", "source": "the platform team"}],),
     ("image_hosts",): (
         ["registry.example.com", "10.0.0.5:5000", "100.64.0.1", "r.acme.dev:443", "r-1.acme"],),
     ("zones",): (["us-east-1a", "us-east-1-bos-1a"],),
@@ -125,6 +134,8 @@ URLS: Final[tuple[Field, ...]] = (
     ("grafana_url",), ("registry", "endpoint"),
 )  # fmt: skip
 OF_NO_FORM: Final[tuple[Any, ...]] = (None, [], ["isoserve"], {}, 1)
+NO_ADDON: Final = ("NetworkPolicy", "RoleBinding", "Pod", "HTTPRoute", "EndpointSlice")
+"""Kinds that grant, run or open a way."""
 NO_TEXT: Final[list[tuple[Field, str, Any]]] = [
     (("sign_in", field), "E204", got)
     for field in ("audience", "issuer", "jwks_uri")
@@ -199,3 +210,11 @@ def test_images_come_from_where_a_registry_can_be(host: str, tmp_path: Path) -> 
     error = refusal(with_value(tmp_path, ("image_hosts",), listed))
     assert (error.code, error.path) == ("E371", f"image_hosts[{len(listed) - 1}]")
     assert NO_REGISTRY[host] in error.message
+
+
+@pytest.mark.parametrize("kind", NO_ADDON)
+def test_no_add_on_excuses_what_grants_runs_or_opens_a_way(kind: str, tmp_path: Path) -> None:
+    row = {"kind": kind, "name": "a", "source": "x"}
+    error = refusal(with_value(tmp_path, ("addon_objects",), [row]))
+    assert error.path == "addon_objects[0].kind"
+    assert kind in error.message
