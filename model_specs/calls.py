@@ -43,11 +43,19 @@ NOT_OUTSIDE: Final[dict[str, str]] = {
     "test": "RFC 6761",
 }
 """Last labels that no host of the internet has, and whose they are."""
-_METADATA: Final = ("metadata.goog", "metadata.packet.net", "metadata.platformequinix.com",
-                    "metadata.tencentyun.com")  # fmt: skip
-"""Where clouds answer their nodes, of names that hosts of the internet might have. Sources: Google
-Cloud's, Equinix Metal's and Tencent Cloud's pages on instance metadata, as public repositories
-quote them."""
+METADATA_NAMES: Final = {
+    "instance-data": "AWS",
+    "instance-data.ec2.internal": "AWS",
+    "metadata": "Google Cloud",
+    "metadata.goog": "Google Cloud",
+    "metadata.google.internal": "Google Cloud",
+    "metadata.packet.net": "Equinix Metal",
+    "metadata.platformequinix.com": "Equinix Metal",
+    "metadata.tencentyun.com": "Tencent Cloud",
+}
+"""Where clouds answer their nodes, by name (by address: regions.networks). Sources: Google Cloud's,
+Equinix Metal's and Tencent Cloud's pages on instance metadata, as public repositories quote them;
+of AWS lists against forged requests in public repositories."""
 
 
 def _check_host(host: str) -> str:
@@ -62,8 +70,9 @@ def _check_host(host: str) -> str:
         why = f"no host outside the cluster ends in .{last} ({NOT_OUTSIDE[last]})"
         say = "name a Service by `service`, and a host as the internet knows it"
         raise refuse("E301", f"{why}, got {shown(host)}; {say}")
-    if host in _METADATA:
-        raise refuse("E301", f"a cloud's nodes get their credentials there, got {host}; remove it")
+    if host in METADATA_NAMES:
+        whose = f"nodes of {METADATA_NAMES[host]} get their credentials there"
+        raise refuse("E301", f"{whose}, got {host}; remove it")
     return host
 
 

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, WithJsonSchema
 from model_specs.errors import refuse, shown
 
 _SHA256 = r"sha256:[0-9a-f]{64}"
-_HOST: Final = r"[a-z0-9]+(?:(?:\.|-+)[a-z0-9]+)*(?::[0-9]{1,5})?"
+HOST: Final = r"[a-z0-9]+(?:(?:\.|-+)[a-z0-9]+)*(?::[0-9]{1,5})?"
 _PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME: Final = f"{_HOST}(?:/{_PART})+"
+_NAME: Final = f"{HOST}(?:/{_PART})+"
 _TAG: Final = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
 """Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
 PINNED_IMAGE: Final = f"({_NAME}){_TAG}(@{_SHA256})"

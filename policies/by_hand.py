@@ -9,6 +9,20 @@ from __future__ import annotations
 from typing import Final
 
 SPEC: Final = "what is right follows from spec and profile, which the API server does not have"
+"""To hand it to the API server was looked at for `as-asked`, and is not built:
+
+- A digest of what was asked, as an annotation: CEL has no digest to compare it by (kubernetes.io,
+  "Common Expression Language in Kubernetes": the libraries), and a hand can copy an annotation.
+- A ConfigMap of each project as the policies' parameter, with every workload's images, commands and
+  arguments: CEL reads no JSON, but texts with their lengths before them can be compared. It has to
+  come before the workloads and go after them; pods of an old ReplicaSet start in between, so it has
+  to hold the plan before as well, which no plan knows; and a Pod that a hand makes is of no
+  workload in it. A parameter is also found later than it is made (kubernetes/kubernetes issue
+  130887, open), and what is not found must deny, which would stop a project's pods.
+- A policy for each model: as many expressions as models in every request for a pod.
+
+What remains: a drift check names the field and who set it, and `up` takes it back.
+"""
 SEVERAL: Final = "only several objects show it together, and an admission policy sees one"
 PROGRAM: Final = "it is about the program and its providers, not about an object that a hand edits"
 AWS: Final = "it is no object of the cluster: who may change it is the account's own matter"

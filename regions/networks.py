@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
+from model_specs.calls import METADATA_NAMES
 from model_specs.errors import refuse, shown
 from model_specs.pinned import A_NUMBER
 
@@ -141,16 +142,6 @@ def _fault(network: Network) -> str:
     return f"it reaches into {inner[0]} as well" if inner else ""
 
 
-METADATA_NAMES: Final = {
-    "instance-data": "AWS",
-    "instance-data.ec2.internal": "AWS",
-    "metadata": "Google Cloud",
-    "metadata.goog": "Google Cloud",
-    "metadata.google.internal": "Google Cloud",
-    "metadata.tencentyun.com": "Tencent Cloud",
-}
-"""What nodes call it, by cloud. Sources: docs.cloud.google.com/compute, metadata; of the others
-lists against forged requests in public repositories, and Tencent's page on instance metadata."""
 _LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost", "ip6-loopback")
 """Debian's /etc/hosts has these for a machine's own loopback."""
 _OF_NO_SERVER: Final = tuple(

@@ -300,6 +300,8 @@ class RegionPlan:
     """The registries whose images may run there."""
     reachable: tuple[CallPlan, ...]
     """What models' own code may call where its spec says so."""
+    addon_objects: tuple[tuple[str, str], ...]
+    """Kind and name of what the cluster's own add-ons put into every namespace."""
     system_namespaces: tuple[str, ...]
     priority_classes: tuple[tuple[str, int], ...]
     projects: tuple[ProjectPlan, ...]

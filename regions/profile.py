@@ -22,8 +22,10 @@ from model_specs.errors import (
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
-from model_specs.pinned import PinnedImage, image_host
+from model_specs.pinned import HOST, PinnedImage, image_host
 from model_specs.source import Source, read
+from regions.addon_objects import MOST as MOST_ADDON_OBJECTS
+from regions.addon_objects import AddonObject
 from regions.aws_partitions import Partition, partition_of
 from regions.exposure import EXPOSURES, Gateways, misdirects
 from regions.machines import MACHINES
@@ -51,7 +53,7 @@ from regions.ways_out import Finding, Ground, Where, misled
 Reader = Callable[[str, Source], object]
 """Called with the name of each region and the values of its file, before they are checked."""
 
-_IMAGE_HOST: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$"
+_IMAGE_HOST: Final = f"^{HOST}$"
 _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 MAX_DOMAIN: Final = 253 - len(f"{MAX_NAME * 'm'}--{MAX_NAME * 'p'}.internal.")
 """Gateway API's hostnames have 253 characters, models' longest host among them."""
@@ -242,6 +244,10 @@ class RegionProfile(Part):
     reachable: Annotated[tuple[Reachable, ...], Field(max_length=_MOST_REACHABLE)] = ()
     """What models' own code may call where its spec says so in `calls`. A row comes an `up` before
     the spec that calls it, so that the admission guard knows it by then."""
+    addon_objects: Annotated[
+        tuple[AddonObject, ...], Field(max_length=MOST_ADDON_OBJECTS), Once
+    ] = ()
+    """What the cluster's own add-ons put into every namespace: a refresh names it no more."""
     agent_image: PinnedImage
     """The cache agent, pinned."""
     prober_image: PinnedImage

@@ -443,6 +443,7 @@ def _plan(
         proxy_namespaces=profile.proxy_namespaces,
         image_hosts=tuple(profile.image_hosts),
         reachable=tuple(map(way, profile.reachable)),
+        addon_objects=tuple((one.kind, one.name) for one in profile.addon_objects),
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
         priority_classes=_PRIORITIES if whole else (),
         projects=_projects(specs, profile, abilities, names, servers),

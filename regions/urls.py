@@ -9,7 +9,6 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from model_specs.errors import refuse, shown
-from model_specs.pinned import leads_to_itself
 from regions.networks import fault_of_host
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -38,8 +37,6 @@ def _split(text: str) -> SplitResult:
         raise ValueError("it is http or https, a host, a port and a path")
     if not _SERVER.fullmatch(url.netloc):
         raise ValueError("its host is a name or an address")
-    if leads_to_itself(url.hostname or ""):
-        raise ValueError("whoever opens it would ask itself, or a metadata service")
     if url.port == 0:
         raise ValueError("ports are 1 to 65535")
     fault = fault_of_host(url.hostname or "")
@@ -49,9 +46,15 @@ def _split(text: str) -> SplitResult:
 
 
 def check_host(host: str) -> str:
-    """A registry's host and port. Raises PydanticCustomError (E371) for a node's own."""
-    if leads_to_itself(host.partition(":")[0]):
-        raise refuse("E371", f"no registry of others, got {shown(host)}; name one that nodes reach")
+    """A registry's host and port. Raises PydanticCustomError (E371) where no server is, or the
+    port is none."""
+    name, _, port = host.partition(":")
+    fault = fault_of_host(name)
+    if not fault and int(port or 1) not in range(1, 65_536):
+        fault = "ports are 1 to 65535"
+    if fault:
+        why = f"no registry of others, got {shown(host)}: {fault}"
+        raise refuse("E371", f"{why}; name one that nodes reach")
     return host
 
 

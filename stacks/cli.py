@@ -190,6 +190,22 @@ COMMANDS: Final[tuple[Command, ...]] = (
                     "help": "what the engine's preview of a region said; repeatable",
                 },
             ),
+            (
+                ("--ask",),
+                {
+                    "type": Path,
+                    "metavar": "FILE",
+                    "help": "only ask the work tree's program, and write its answer here",
+                },
+            ),
+            (
+                ("--answer",),
+                {
+                    "type": Path,
+                    "metavar": "FILE",
+                    "help": "what --ask wrote; the work tree's program is not run",
+                },
+            ),
         ),
     ),
     Command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
@@ -11,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Final
 
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
@@ -37,17 +36,36 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _git(folder: Path, *words: str) -> bytes:
-    """What git prints. Raises InputErrors with git's own last line when it refuses."""
+@contextmanager
+def _printing(folder: Path, *words: str) -> Iterator[IO[bytes]]:
+    """What git prints, as it comes. Raises InputErrors with git's own last line when it refuses,
+    whatever was made of what it had printed till then."""
     command = ["git", "-C", str(folder), *words]
-    try:
-        return subprocess.run(command, capture_output=True, check=True).stdout
-    except FileNotFoundError:
-        raise refusal("git", "E100", "no git here; install it to compare revisions") from None
-    except subprocess.CalledProcessError as failed:
-        said = failed.stderr.decode(errors="replace").strip().splitlines()
-        message = said[-1] if said else f"git {words[0]} failed"
-        raise refusal("git", "E100", f"{message}; name a revision that git has") from None
+    with TemporaryFile() as errors:
+        try:
+            git = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        except FileNotFoundError:
+            raise refusal("git", "E100", "no git here; install it to compare revisions") from None
+        failed: Exception | None = None
+        with git:
+            assert git.stdout is not None  # PIPE
+            try:
+                yield git.stdout
+            except tarfile.TarError as error:
+                failed = error
+        if git.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().splitlines()
+            message = said[-1] if said else f"git {words[0]} failed"
+            raise refusal("git", "E100", f"{message}; name a revision that git has") from None
+        if failed:
+            raise failed
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    """All that git prints. Raises InputErrors where it refuses."""
+    with _printing(folder, *words) as out:
+        return out.read()
 
 
 def _take(folder: Path, revision: str, target: Path) -> None:
@@ -55,9 +73,11 @@ def _take(folder: Path, revision: str, target: Path) -> None:
     target.mkdir(parents=True)
     if not _git(folder, "ls-tree", "--name-only", revision, "."):
         return
-    packed = _git(folder, "archive", "--format=tar", revision, ".")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(target, filter=_within)
+    with _printing(folder, "archive", "--format=tar", revision, ".") as packed:
+        # A file at a time: a repository may be larger than memory.
+        with tarfile.open(fileobj=packed, mode="r|") as tar:
+            tar.extractall(target, filter=_within)
+        packed.read()  # the padding, which git must be rid of to end well
 
 
 def _within(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:

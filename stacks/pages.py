@@ -104,7 +104,8 @@ def _objects() -> str:
         "no finding.\n\n"
         "| group | kinds | one by hand | owners that excuse one |\n"
         f"| --- | --- | --- | --- |\n{kinds}\n"
-        "Not named are Secrets that our objects name, what is being deleted, and:\n\n"
+        "Not named are Secrets that our objects name, what is being deleted, what the region's "
+        "profile lists in `addon_objects` by kind and name, and:\n\n"
         f"| kind | name | who | source |\n| --- | --- | --- | --- |\n{made}"
     )
 

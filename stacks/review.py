@@ -14,6 +14,7 @@ change weakens the rules and the review that it is held to (stacks.reviewing.by_
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from argparse import Namespace
 from datetime import datetime
@@ -21,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from stacks.history import scratch
-from stacks.outcome import FINDINGS, OK, Outcome
+from stacks.outcome import FINDINGS, OK, Outcome, refusal
 from stacks.places import directories
+from stacks.reviewing.asking import Answered, read_answer, write_answer
 from stacks.reviewing.by_base import handed_over
 from stacks.reviewing.comment import comment
 from stacks.reviewing.data import data
-from stacks.reviewing.program import Judge, judge_of
+from stacks.reviewing.program import Judge, asked, judge_of, makes_objects
 from stacks.reviewing.seen import made, see
 from stacks.reviewing.sides import read_sides, read_work
 from stacks.reviewing.verdict import IS_BLOCKED, Review, review
@@ -47,8 +49,30 @@ def reviewed(args: Namespace, at: datetime, judge: Judge | None = None) -> Revie
             return review(see(args, sides, ours, at, files, known))
 
 
+def _ask(args: Namespace, at: datetime, judge: Judge) -> Outcome:
+    """Ask the work tree's program what it makes, write down what it answers, and judge nothing."""
+    specs, regions = directories(args)
+    if not makes_objects(judge.files):
+        return Outcome(data={"asked": False}, text=["the program does not change\n"], code=OK)
+    if judge.base is None:
+        answered: Answered = ({}, judge.reason)
+    else:
+        with scratch() as files:
+            work = read_work(specs, regions, args.region, at)
+            sides = read_sides(work, args.base, specs, regions, args.region, at, files)
+            answered = asked(sides, (specs, regions), at, judge, judge.base)
+    write_answer(args.ask, answered)
+    return Outcome(
+        data={"asked": True, "not_run": answered[1]},
+        text=[f"{args.ask}: {answered[1] or 'answered'}\n"],
+        code=OK,
+    )
+
+
 def outcome(args: Namespace, at: datetime, judge: Judge) -> Outcome:
     """The review as it is told."""
+    if args.ask:
+        return _ask(args, at, judge)
     found = reviewed(args, at, judge)
     code = FINDINGS if found.verdict == IS_BLOCKED else OK
     return Outcome(
@@ -60,6 +84,8 @@ def outcome(args: Namespace, at: datetime, judge: Judge) -> Outcome:
 
 def run(args: Namespace) -> Outcome:
     """Review and tell; where the program changes, what the base's says is told."""
+    if args.ask and args.answer:
+        raise refusal("review", "E100", "--ask and --answer at once, got both; ask, then judge")
     at, (specs, _) = moment_of(args), directories(args)
     with scratch() as files:
         said = handed_over(args, at, specs, files)
@@ -68,13 +94,16 @@ def run(args: Namespace) -> Outcome:
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The review that another tree's program asks this one for (stacks.reviewing.by_base)."""
-    paths = {name: question[name] and Path(question[name]) for name in ("specs", "regions")}
+    named = ("specs", "regions", "ask", "answer")
+    paths = {name: Path(question[name]) if question.get(name) else None for name in named}
     previews = [Path(path) for path in question["preview"]]
     args = Namespace(**{**question, **paths, "preview": previews})
-    judge = judge_of(args.base, directories(args)[0], Path(question["tree"]))
+    answered = read_answer(args.answer) if args.answer else None
+    judge = judge_of(args.base, directories(args)[0], Path(question["tree"]), answered)
     said = outcome(args, datetime.fromisoformat(question["at"]), judge)
     return {"data": said.data, "text": [*said.text], "code": said.code}
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whom it asks must end with it
     json.dump(answer(json.load(sys.stdin)), sys.stdout)

@@ -347,6 +347,7 @@ def a_region_plan(**over: Any) -> RegionPlan:
         proxy_namespaces=("envoy-gateway-system",),
         image_hosts=("registry.example.com",),
         reachable=(),
+        addon_objects=(),
         system_namespaces=("isoserve-cache", "isoserve-gateway", "isoserve-system"),
         priority_classes=(("isoserve-preemptible", 1000), ("isoserve-standard", 1_000_000)),
         projects=(a_project(),),

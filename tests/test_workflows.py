@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -83,7 +84,7 @@ def test_no_step_takes_text_of_others_into_a_shell(path: Path) -> None:
             assert not inserted, f"{inserted}: give it by `env`, which a shell does not parse"
 
 
-@pytest.mark.parametrize("path", ["events/seoul-dc1.json", "review.md"])
+@pytest.mark.parametrize("path", ["events/seoul-dc1.json"])
 def test_what_a_workflow_writes_is_no_change_of_the_program(path: str) -> None:
     assert any(path.split("/")[0] in one.read_text() for one in WORKFLOWS), "some workflow does"
     ignored = ["git", "check-ignore", "--no-index", "--quiet", path]
@@ -165,6 +166,29 @@ def test_a_pull_request_is_judged_by_the_program_of_its_base() -> None:
     assert (setup["env"]["BASE"], review["env"]["BASE"]) == (base, base)
     assert '"$RUNNER_TEMP/base/.isoserve/venv/bin" >>"$GITHUB_PATH"' in setup["run"]
     assert '"$RUNNER_TEMP/base/.github/scripts/review.sh"' in review["run"]
+
+
+def test_where_a_review_is_written_nothing_of_the_pull_requests_runs() -> None:
+    judge, ask = jobs()["review.yml judge"], jobs()["review.yml ask"]
+    assert {"ask", "preview"} <= set(judge["needs"]), "they run it, and leave data"
+    for step in judge["steps"]:
+        given = step.get("with", {})
+        path = given.get("path", "${{ runner.temp }}/")
+        assert path.startswith("${{ runner.temp }}/"), f"{path}: the author may have put one there"
+        for word in re.findall(r"\S*(?:\.sh|make\b)[^|;&\n]*", step.get("run", "")):
+            assert '"$RUNNER_TEMP/base' in word, f"{word}: a program of the checkout"
+    uploads = [step["with"] for step in ask["steps"] if "upload" in step.get("uses", "")]
+    assert [one["path"] for one in uploads] == ["${{ runner.temp }}/answer/answer.json"]
+    assert "outputs" not in ask, "an output of a job is believed"
+    assert "environment" not in ask
+    assert "permissions" not in ask, "it may read, as all"
+
+
+def test_what_is_posted_is_what_the_judge_wrote() -> None:
+    judge, comment = jobs()["review.yml judge"], jobs()["review.yml comment"]
+    assert judge["outputs"] == {"sha256": "${{ steps.review.outputs.sha256 }}"}
+    (step,) = comment["steps"][1:]
+    assert step["env"]["SHA256"] == "${{ needs.judge.outputs.sha256 }}"
 
 
 def test_people_agree_before_a_pull_request_meets_a_credential() -> None:
@@ -266,21 +290,29 @@ def test_a_region_without_a_preview_is_a_row_of_the_review(shell: Shell, tmp_pat
     folder = tmp_path / "events"
     folder.mkdir()
     (folder / "us-east-1.json").write_text("{}")
-    assert shell("review.sh", "abc", "false", str(folder)).returncode == 0
+    assert shell("review.sh", "abc", "false", str(folder), "a.json").returncode == 0
     (call,) = calls(tmp_path)
-    assert call.startswith("isoserve review --base abc ")
+    assert call.startswith("isoserve review --base abc --answer a.json "), "nobody is asked here"
     for region in REAL:
         assert f"--region {region} --preview {folder}/{region}.json" in call
     assert (folder / "seoul-dc1.json").read_text() == "", "an empty file is a failed preview"
 
 
 def test_a_fork_is_reviewed_without_previews(shell: Shell, tmp_path: Path) -> None:
-    shell("review.sh", "abc", "true", str(tmp_path / "events"))
+    shell("review.sh", "abc", "true", str(tmp_path / "events"), "a.json")
     assert "--preview" not in calls(tmp_path)[0]
 
 
 def test_the_review_says_no_by_its_code(shell: Shell, tmp_path: Path) -> None:
-    assert shell("review.sh", "abc", "true", str(tmp_path), REVIEW="1").returncode == 1
+    done = shell("review.sh", "abc", "true", str(tmp_path), "a.json", REVIEW="1")
+    assert done.returncode == 1
+
+
+def test_a_pull_requests_program_is_asked_of_every_region(shell: Shell, tmp_path: Path) -> None:
+    assert shell("ask.sh", "abc", "a.json").returncode == 0
+    (call,) = calls(tmp_path)
+    regions = " ".join(f"--region={region}" for region in REAL)
+    assert call == f"isoserve review --base abc --ask a.json {regions}"
 
 
 def test_nothing_goes_up_that_the_gate_refuses(shell: Shell, tmp_path: Path) -> None:
@@ -315,7 +347,8 @@ def test_one_comment_is_made_and_then_edited(
     (tmp_path / "review").mkdir()
     (tmp_path / "review/review.md").write_text(f"{MARKER}\nPASS\n")
     step = written("comment", "Keep one comment")
-    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3", COMMENT=comment)
+    told = hashlib.sha256(f"{MARKER}\nPASS\n".encode()).hexdigest()
+    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3", COMMENT=comment, SHA256=told)
     assert done.returncode == 0, done.stdout + done.stderr
     looked, wrote = calls(tmp_path)
     assert "repos/a/b/issues/3/comments" in looked
@@ -323,7 +356,7 @@ def test_one_comment_is_made_and_then_edited(
     assert ("comments/17" in wrote) == bool(comment)
 
 
-@pytest.mark.parametrize("amiss", ["missing", "large", "unmarked", "linked", "folder"])
+@pytest.mark.parametrize("amiss", ["missing", "large", "unmarked", "linked", "folder", "other"])
 def test_an_artifact_that_is_no_review_is_not_posted(
     shell: Shell, tmp_path: Path, amiss: str
 ) -> None:
@@ -338,8 +371,11 @@ def test_an_artifact_that_is_no_review_is_not_posted(
         body.symlink_to(tmp_path / "else")
     elif amiss == "folder":
         body.mkdir()
+    elif amiss == "other":
+        body.write_text(f"{MARKER}\nPASS\n")
     step = written("comment", "Keep one comment")
-    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3")
+    told = hashlib.sha256(f"{MARKER}\nBLOCKED\n".encode()).hexdigest()
+    done = shell(step, GITHUB_REPOSITORY="a/b", NUMBER="3", SHA256=told)
     assert (done.returncode, "is no review" in done.stdout) == (1, True), done.stderr
     assert not (tmp_path / "calls").exists(), "nothing is asked of GitHub"
 

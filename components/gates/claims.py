@@ -65,6 +65,8 @@ def claims(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
         secrets[owner(made, projects)] |= {(space, secret) for secret in secrets_of(made)}
     for project, names in found.items():
         asked = {"names": sorted(names), "region": plan.region, "secrets": sorted(secrets[project])}
+        if plan.addon_objects:
+            asked["addons"] = sorted(plan.addon_objects)
         yield Gate(kind=CLAIM, name=project or REGION, model=project, asked=asked)
 
 

@@ -2,7 +2,8 @@
 
 The engine knows what it made, so nothing else tells of them. A refresh lists every kind of KINDS in
 the namespaces that a region makes, and names each object that is in no plan, unless the cluster or
-a controller makes it (MADE, CONTROLLED), or it is a Secret that an object of ours names.
+a controller makes it (MADE, CONTROLLED), or an add-on that the profile lists (`addon_objects`), or
+it is a Secret that an object of ours names.
 
 `up` never deletes one: it may hold data or serve somebody, and its deletion cannot be taken back,
 while nothing in it tells for sure who needs it. A namespace that exists before us has an owner
@@ -11,7 +12,7 @@ who may add to it: it is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -246,12 +247,12 @@ def spaces(names: Names) -> list[str]:
     return sorted({name for _, kind, _, name in names if kind == "Namespace"})
 
 
-def _is_made(live: Object, kind: str) -> bool:
-    """Whether the cluster or a controller makes it, or is deleting it."""
+def _is_made(live: Object, kind: str, addons: Collection[tuple[str, str]]) -> bool:
+    """Whether the cluster, an add-on or a controller makes it, or is deleting it."""
     metadata = live["metadata"]
     if "deletionTimestamp" in metadata:
         return True
-    if any((row.kind, row.name) == (kind, metadata["name"]) for row in MADE):
+    if (kind, metadata["name"]) in {(row.kind, row.name) for row in MADE} | {*addons}:
         return True
     # A controller counts, adopts or removes what it controls; other owners hold nothing to account.
     owners = {
@@ -289,9 +290,11 @@ def look(api: Api, asked: Asked, is_ours: Callable[[Object], bool]) -> Found:
     """Every object of KINDS in the namespaces that `asked["names"]` makes which is not among these
     names; one question for each kind and namespace.
 
-    `asked["secrets"]` are namespaces and names of Secrets that are named. `is_ours` tells of a live
+    `asked["secrets"]` are namespaces and names of Secrets that are named, `asked["addons"]` kinds
+    and names of what the cluster's add-ons put into every namespace. `is_ours` tells of a live
     object whether it has the region's marks. Raises ApiError.
     """
+    addons = {(kind, name) for kind, name in asked.get("addons", ())}
     names = [tuple(name) for name in asked["names"]]
     known = {(group_of(version), *rest) for version, *rest in names}
     known |= {("", "Secret", space, name) for space, name in asked.get("secrets", ())}
@@ -310,6 +313,6 @@ def look(api: Api, asked: Asked, is_ours: Callable[[Object], bool]) -> Found:
                 continue
             for live in listed.get("items") or ():  # null where a custom kind has none
                 key = of.group, of.kind, space, live["metadata"]["name"]
-                if key not in known and not _is_made(live, of.kind):
+                if key not in known and not _is_made(live, of.kind, addons):
                     found.extra.append(_line(live, of, space, is_ours(live)))
     return found

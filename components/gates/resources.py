@@ -102,12 +102,18 @@ class _GateProvider(dynamic.ResourceProvider):
     What failed counts as never asked: the next `up` asks it again. The region's own raises instead.
     """
 
-    def _act(self, olds: Props, news: Props) -> None:
-        """Nothing, unless it says otherwise. Raises GateError, ApiError or ActError."""
+    def _act(self, olds: Props, news: Props) -> Props:
+        """What has come of it, to be output beside `news`: nothing, unless it says otherwise.
+        Raises GateError, ApiError or ActError."""
+        return {}
+
+    def _untouched(self, olds: Props) -> Props:
+        """The same where it failed: what the last `up` or refresh has left."""
+        return {}
 
     def _outs(self, olds: Props, news: Props) -> Props:
         try:
-            self._act(olds, news)
+            return {**news, **self._act(olds, news)}
         except (GateError, ApiError, ActError) as error:
             if not news["model"]:  # everything else comes after what is the region's own
                 sys.tracebacklimit = 0  # the host prints format_exc(): people need the message only
@@ -116,8 +122,12 @@ class _GateProvider(dynamic.ResourceProvider):
             say(f"{news['model']} stays as it is, all else goes on: {'; '.join(reasons)}")
             before = {"asked": olds["asked"]} if "asked" in olds else {}
             kept = {key: value for key, value in news.items() if key != "asked"}
-            return {**kept, **before, "fault": "\n".join(reasons)}
-        return news
+            return {**kept, **before, **self._untouched(olds), "fault": "\n".join(reasons)}
+
+    def _looked(self, props: Props) -> Props:
+        """What a refresh finds, beside `props`: nothing, unless it says otherwise. Raises
+        ActError."""
+        return {}
 
     def create(self, props: Props) -> dynamic.CreateResult:
         return dynamic.CreateResult(id_=props["kind"], outs=self._outs({}, props))
@@ -129,41 +139,51 @@ class _GateProvider(dynamic.ResourceProvider):
         failed = bool(_olds.get("fault"))
         return dynamic.DiffResult(changes=failed or _asked(_olds) != _asked(_news))
 
+    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+        try:
+            return dynamic.ReadResult(id_, {**props, **self._looked(props)})
+        except ActError:  # what is not known must not pass for what is as planned
+            sys.tracebacklimit = 0
+            raise
+
 
 class _WaitProvider(_GateProvider):
     """Waits for the pods that `acts` names. Never rename: states hold it by its name."""
 
-    def _act(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> Props:
         wanted = awaited(news["kind"], _asked(olds), _asked(news))
         if not wanted:
-            return
+            return {}
         client = KubeClient(news["kubeconfig"], news["context"])
         wait(wanted, client.listed, time.monotonic, time.sleep, say, ())
         if news["kind"] == TRAFFIC:
             _await_answers(olds, news, client.text)
+        return {}
 
 
 class _ShiftProvider(_WaitProvider):
     """Leads users away from a candidate, once the pods serve that they are led to. Never rename:
     states hold it by its name."""
 
-    def _act(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> Props:
         what = shifts(_asked(olds), _asked(news))
         if what is not None:
             super()._act(olds, news)
             failed = f"users could not be led away from the candidate of {what.model}"
             _done(news, lambda client: shift(client, what, time.sleep), failed)
+        return {}
 
 
 class _HandoverProvider(_GateProvider):
     """Takes replicas over where they become fixed. Never rename: states hold it by its name."""
 
-    def _act(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> Props:
         before, now = _asked(olds), _asked(news)
         if takes(before, now):
             self._keep_at(news, partial(take, sleep=time.sleep), Handover(**now))
         elif gives_back(before, now):
             self._keep_at(news, give_back, Handover(**before))
+        return {}
 
     @staticmethod
     def _keep_at(props: Props, act: Callable[[KubeClient, Handover], None], what: Handover) -> None:
@@ -175,22 +195,20 @@ class _ClaimProvider(_GateProvider):
     """Looks for others' objects under names of ours, and at a refresh for objects under none.
     Never rename: states hold it by its name."""
 
-    def _act(self, olds: Props, news: Props) -> None:
+    def _act(self, olds: Props, news: Props) -> Props:
         before, now = _asked(olds), _asked(news)
         names = unclaimed(before, now)
         found = _borne(news, lambda client: list(taken(names, now["region"], client.get)))
         if found:
             raise GateError("\n".join(found), found)
+        if not olds.get("extra"):
+            return {"extra": []}
+        # What this `up` makes and what it will delete has a name; what was found may be gone.
+        both = {**now, "names": [*before.get("names", ()), *now["names"]]}
+        return {"extra": self._extra(news, both)}
 
-    def _outs(self, olds: Props, news: Props) -> Props:
-        outs = super()._outs(olds, news)
-        extra = olds.get("extra", [])
-        if extra:
-            # What this `up` makes and what it will delete has a name; what was found may be gone.
-            before, now = _asked(olds), _asked(news)
-            both = {**now, "names": [*before.get("names", ()), *now["names"]]}
-            extra = self._extra(news, both)
-        return {**outs, "extra": extra}
+    def _untouched(self, olds: Props) -> Props:
+        return {"extra": olds.get("extra", [])}
 
     @staticmethod
     def _extra(props: Props, asked: Asked) -> list[str]:
@@ -209,10 +227,9 @@ class _ClaimProvider(_GateProvider):
         changes = super().diff(_id, _olds, _news).changes
         return dynamic.DiffResult(changes=changes or bool(_olds.get("extra")))
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+    def _looked(self, props: Props) -> Props:
         before = _asked(props)
-        extra = self._extra(props, before) if before else []
-        return dynamic.ReadResult(id_, {**props, "extra": extra})
+        return {"extra": self._extra(props, before) if before else []}
 
 
 class _ForeignProvider(_GateProvider):
@@ -223,32 +240,33 @@ class _ForeignProvider(_GateProvider):
     what the API server itself adds as `stays`.
     """
 
-    def _act(self, olds: Props, news: Props) -> None:
-        if olds.get("foreign"):
-            failed = "what others have set in our objects could not be taken back"
-            stays = olds.get("stays", [])
-            _done(news, lambda client: take_back(client, _asked(news), stays), failed)
+    def _act(self, olds: Props, news: Props) -> Props:
+        before = self._untouched(olds)
+        if not before["foreign"]:
+            return before
+        failed = "what others have set in our objects could not be taken back"
+        asked, stays = _asked(news), before["stays"]
+        _done(news, lambda client: take_back(client, asked, stays), failed)
+        lasts: list[str] = []
+        unknown = "it is not known what lasts of what others have set in our objects"
+        _done(news, lambda client: lasts.extend(lasting(client, asked)), unknown)
+        return {"foreign": [], "stays": lasts, "taken": before["taken"] + 1}
 
-    def _outs(self, olds: Props, news: Props) -> Props:
-        outs = super()._outs(olds, news)
-        kept: Props = {key: olds.get(key, none) for key, none in _UNTOUCHED.items()}
-        if not kept["foreign"] or outs["fault"]:
-            return {**outs, **kept}
-        stays = _borne(news, lambda client: lasting(client, _asked(news)))
-        return {**outs, "foreign": [], "stays": stays, "taken": kept["taken"] + 1}
+    def _untouched(self, olds: Props) -> Props:
+        return {key: olds.get(key, none) for key, none in _UNTOUCHED.items()}
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
         as_before = is_as_asked(_asked(_olds), _asked(_news))
         return dynamic.DiffResult(changes=bool(_olds.get("foreign")) or not as_before)
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+    def _looked(self, props: Props) -> Props:
         found: list[str] = []
         unknown = "it is not known what others have set in our objects"
         asked, stays = _asked(props), props.get("stays", [])
         _done(props, lambda client: found.extend(look(client, asked, stays)), unknown)
         for line in found:
             say(f"{line}; `pulumi up --refresh` takes it back")
-        return dynamic.ReadResult(id_, {**props, "foreign": found})
+        return {"foreign": found}
 
 
 _SETTLED = [0.0]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.model_cache.neighbours import Neighbour
 from components.model_registry.prefixes import PREFIX_BYTES
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _CONNECT_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 10.0
@@ -21,6 +26,51 @@ eighth of what plans count with (MachineType.fetch_mib_per_second), so that one 
 at most eight times the planned time, and one that lies two seconds a file."""
 _REFUSALS: Final = {403: "denied", 503: "busy"}
 _SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+
+
+class _Timed(io.RawIOBase):
+    """What comes by a socket until its time is over, however many bytes that is."""
+
+    def __init__(self, raw: io.RawIOBase, line: socket.socket) -> None:
+        self._raw = raw
+        self._line = line
+        self.allow()
+
+    def allow(self) -> None:
+        """From now on there is time for a head, or a piece, again."""
+        self._until = time.monotonic() + _SILENCE_SECONDS
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        """As of any file. Raises TimeoutError."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._line.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head comes in time: a byte at a time, or one `100 Continue` after another,
+    it would come for ever."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._timed = _Timed(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._timed)
+
+    def next(self, most: int) -> bytes:
+        """What comes next, of `most` bytes; empty at the end. Raises TimeoutError."""
+        self._timed.allow()
+        return self.read1(most)
 
 
 class PeerError(Exception):
@@ -68,15 +118,13 @@ def _failing() -> Iterator[None]:
 
 
 @contextmanager
-def _asked(
-    one: Neighbour, token: str, path: str, more: dict[str, str]
-) -> Iterator[http.client.HTTPResponse]:
+def _asked(one: Neighbour, token: str, path: str, more: dict[str, str]) -> Iterator[_Answer]:
     line = http.client.HTTPConnection(one.host, one.port, timeout=_CONNECT_SECONDS)
+    line.response_class = _Answer
     try:
-        line.connect()
-        line.sock.settimeout(_SILENCE_SECONDS)
         line.request("GET", path, headers={"Authorization": f"Bearer {token}", **more})
         with line.getresponse() as answer:
+            assert isinstance(answer, _Answer)
             yield answer
     finally:
         line.close()
@@ -92,11 +140,11 @@ def _check(answer: http.client.HTTPResponse, start: int, size: int) -> None:
         raise PeerError("strange")
 
 
-def _pieces(answer: http.client.HTTPResponse, at: int, end: int) -> Iterator[memoryview]:
+def _pieces(answer: _Answer, at: int, end: int) -> Iterator[memoryview]:
     waited, got = 0.0, 0
     while at < end:
         before = time.monotonic()
-        piece = answer.read1(min(_PIECE_BYTES, end - at, PREFIX_BYTES - at % PREFIX_BYTES))
+        piece = answer.next(min(_PIECE_BYTES, end - at, PREFIX_BYTES - at % PREFIX_BYTES))
         waited += time.monotonic() - before
         got += len(piece)
         at += len(piece)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from components.model_cache.listen import AddressServer, answering
+from components.model_cache.listen import AddressServer, SmallHandler, answering
 from components.model_cache.signs import Signs
 
 
@@ -16,7 +15,7 @@ class _Server(AddressServer):
         super().__init__(host, port, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(SmallHandler):
     server: _Server
     timeout = 10  # who asks and does not listen holds a thread no longer
 

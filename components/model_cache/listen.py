@@ -6,6 +6,7 @@ trickles: who sends its question or takes its answer byte by byte is hung up on 
 
 from __future__ import annotations
 
+import io
 import logging
 import socket
 import socketserver
@@ -24,10 +25,43 @@ SMALL_SECONDS: Final = 10.0
 waits for one second and Prometheus for ten (their defaults), a peer for as long (asking.py)."""
 LEAST_BYTES_PER_SECOND: Final = 8 * 1024 * 1024
 """What is taken of a larger answer: a quarter of what those who ask wait for (asking.py)."""
+LARGEST_HEAD_BYTES: Final = 16 * 1024
+"""Of a question. The library takes a hundred lines of 64 KiB, 6.5 MB a connection: all together
+they would fill the agent's memory."""
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """That what was not taken yet is thrown away at the end (socket(7), SO_LINGER)."""
 _log = logging.getLogger("cache")
+
+
+class _Head(io.RawIOBase):
+    """A question's head, as long as it is a short one."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self._left = LARGEST_HEAD_BYTES
+
+    def readline(self, most: int | None = -1, /) -> bytes:
+        """The next line. Raises ConnectionAbortedError beyond LARGEST_HEAD_BYTES."""
+        line = self._file.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise ConnectionAbortedError
+        return line
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._file.close()
+        super().close()
+
+
+class SmallHandler(BaseHTTPRequestHandler):
+    """Answers a question without a body, whose head is short."""
+
+    def setup(self) -> None:
+        """Bound what is read."""
+        super().setup()
+        self.rfile = _Head(self.rfile)  # type: ignore[assignment]
 
 
 class AddressServer(ThreadingHTTPServer):
@@ -36,7 +70,7 @@ class AddressServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
-    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, host: str, port: int, handler: type[SmallHandler]) -> None:
         self._everywhere = not host and socket.has_dualstack_ipv6()
         is_6 = self._everywhere or ":" in host
         self.address_family = socket.AF_INET6 if is_6 else socket.AF_INET

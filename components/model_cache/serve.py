@@ -16,11 +16,10 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from components.model_cache.listen import AddressServer, answering
+from components.model_cache.listen import AddressServer, SmallHandler, answering
 from components.model_cache.shelf import of_project
 from components.model_cache.tokens import Tokens
 
@@ -54,7 +53,7 @@ class _Server(AddressServer):
                 self.free.release()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(SmallHandler):
     server: _Server
     timeout = 30  # of each read and write: who does not take what it asked for
 

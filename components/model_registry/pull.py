@@ -45,6 +45,7 @@ class Pull:
         Raises RegistryError when it cannot go on, with what it has kept for the next time.
         """
         self._partial.mkdir(parents=True, exist_ok=True)
+        _check_own(self._partial)
         with _locked(self._partial / "lock"), reading(self._store) as ranges:
             self._check_space(manifest)
             self._begun = set(os.listdir(self._partial))
@@ -71,6 +72,7 @@ class Pull:
         self._fetch(wanted[0], partial, ranges)
         for file in wanted[1:]:
             copy = f"{partial}.copy"
+            Path(copy).unlink(missing_ok=True)
             shutil.copyfile(partial, copy)
             self._publish(copy, file)
             self._told("fetch", file.size)
@@ -137,9 +139,20 @@ def _size(path: str) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
+def _check_own(partial: Path) -> None:
+    """Raise RegistryError where unfinished files would be written elsewhere: somebody who fills
+    the directory for another could lay a link there."""
+    found = [partial] if partial.is_symlink() else [*partial.iterdir()]
+    for path in found:
+        seen = path.lstat()
+        if not stat.S_ISREG(seen.st_mode) or seen.st_nlink > 1:
+            raise RegistryError(f"{path} is no file that a pull has left unfinished; remove it")
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as lock:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o666), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,8 @@ from typing import Final
 from model_specs.catalogue_files import project_root
 from stacks.history import unpacked
 from stacks.outcome import Outcome
-from stacks.reviewing.program import Judge, answer_of, judge_of, makes_objects
+from stacks.reviewing.asking import answer_of
+from stacks.reviewing.program import Judge, judge_of, makes_objects
 
 _MODULE: Final = "stacks.review"
 _KEPT: Final = ("PATH", "HOME", "TMPDIR")
@@ -49,6 +50,8 @@ def handed_over(args: Namespace, at: datetime, specs: Path, scratch: Path) -> Ou
         "region": args.region,
         "preview": [str(path) for path in args.preview],
         "json": args.json,
+        "ask": args.ask and str(args.ask),
+        "answer": args.answer and str(args.answer),
         "at": at.isoformat(),
         "tree": str(tree),
     }

@@ -7,10 +7,6 @@ change weakens the rules, or the review, that it is judged by.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +25,7 @@ from stacks.diff import grouped
 from stacks.history import changed_files, linked
 from stacks.other_program import Refused, of_row, refusals
 from stacks.policy import RegionFindings, recorded_like, rendered_of
+from stacks.reviewing.asking import OWN, Answered, answer_of
 from stacks.reviewing.sides import Sides
 from stacks.reviewing.steps import DELETE, REPLACE, STATEFUL, UPDATE, Step, step_of
 from stacks.tree import Tree
@@ -61,13 +58,8 @@ _NO_OBJECTS: Final = (
 )  # fmt: skip
 """Programs that make and judge no object, and write no review."""
 _CATALOGUE: Final = "model_specs/catalogue/"
-_PACKAGES: Final = "requirements.txt"
-_LIMIT_SECONDS: Final = {"the base's": 900, "the work tree's": 600}
-"""By whose program it is: the base's asks the work tree's, and tells which of them did not end."""
 OTHER_PROGRAM: Final = "stacks.other_program"
 BASE, WORK = "base", "work"
-OWN: Final = Path(__file__).resolve().parents[2]
-"""The tree whose program runs here."""
 _TEMPLATES: Final = ("spec.template", "spec.jobTemplate")
 
 
@@ -85,6 +77,8 @@ class Judge:
     """Those of the program, each with what it decides."""
     reason: str = "the base's program was not asked"
     """Why it is not, where a change of the program would need it."""
+    answered: Answered | None = None
+    """What the work tree's program was asked elsewhere, where so: it is not run here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,58 +146,14 @@ def makes_objects(files: Iterable[tuple[str, str]]) -> bool:
     return not all(_matches(path, _NO_OBJECTS) for path, _ in files)
 
 
-def judge_of(revision: str, specs: Path, base: Path | None = None) -> Judge:
+def judge_of(
+    revision: str, specs: Path, base: Path | None = None, answered: Answered | None = None
+) -> Judge:
     """This program as the judge, and what changes; `base` is all that the base held, where it is
     the base's. Raises InputErrors when there is no such revision."""
     top, changed = changed_files(revision, specs)
     files = program_files(changed, linked(top))
-    return Judge(top=top, base=base, changed=changed, files=files)
-
-
-def _packages(tree: Path) -> bytes:
-    path = tree / _PACKAGES
-    return path.read_bytes() if path.is_file() else b""
-
-
-def answer_of(
-    tree: Path, whose: str, module: str, question: Mapping[str, Any], cwd: Path, keep: Iterable[str]
-) -> tuple[dict[str, Any], str]:
-    """What a module of a tree's own program answers a question, or why there is no answer.
-
-    `whose` names the program for people; of the environment it is given `keep` and no more.
-    """
-    if not (tree / module.replace(".", "/")).with_suffix(".py").is_file():
-        return {}, f"{whose} program cannot be asked: it has no {module}"
-    if _packages(tree) != _packages(OWN):
-        return (
-            {},
-            f"{_PACKAGES} changes, and the packages of {whose} program are not installed here",
-        )
-    # -P and PYTHONPATH: its own packages, whatever else is installed.
-    environment = {name: os.environ[name] for name in keep if name in os.environ}
-    limit = _LIMIT_SECONDS[whose]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", module],
-            cwd=cwd,
-            env={**environment, "PYTHONPATH": str(tree)},
-            input=json.dumps(question).encode(),
-            capture_output=True,
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {}, f"{whose} program did not end within {limit} s"
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    if done.returncode:
-        return {}, f"{whose} program failed: {said[-1] if said else done.returncode}"
-    if not done.stdout:
-        return {}, f"{whose} program gives no answer: it may be of before there were questions"
-    try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        return {}, f"{whose} program failed: its answer is no JSON"
-    return found, ""
+    return Judge(top=top, base=base, changed=changed, files=files, answered=answered)
 
 
 def _object(resource: Resource) -> Object:
@@ -265,6 +215,16 @@ def _question(
         "judged": WORK,
         "waivers": str(OWN / "policies" / "waivers.yaml"),
     }
+
+
+def asked(
+    sides: Sides, places: tuple[Path, Path], at: datetime, judge: Judge, base: Path
+) -> Answered:
+    """What the work tree's program answers. It may do whatever a process may: leave others
+    running, too, where it is not run in a place of its own."""
+    own = project_root()
+    question = _question(sides, places, judge.top, base, at)
+    return answer_of(own, "the work tree's", OTHER_PROGRAM, question, own, ("PATH",))
 
 
 def _made_here(
@@ -380,8 +340,7 @@ def program(
         answer = _no_answer(judge.reason)
     elif is_asked and judge.base is not None:
         question = _question(sides, places, judge.top, judge.base, at)
-        own = project_root()
-        said, why = answer_of(own, "the work tree's", OTHER_PROGRAM, question, own, ("PATH",))
+        said, why = judge.answered or asked(sides, places, at, judge, judge.base)
         answer = _no_answer(why) if why else _understood(said, sides, places[1])
         before, not_known = _before(sides, question, answer.base, judged, files)
     tree = sides.work.tree

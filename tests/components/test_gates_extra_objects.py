@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -23,6 +24,7 @@ from components.gates.resources import _ClaimProvider
 from components.kube import Object
 from components.kube_client import ApiError, Forbidden
 from components.parts import parts
+from regions.addon_objects import AddonObject
 from tests.components.test_kube_client import api_server, kubeconfig
 from tests.examples import REGIONS, objects_of, plan_of
 
@@ -108,6 +110,32 @@ def test_what_the_cluster_makes_what_is_named_and_what_is_being_deleted_is_not()
     }) == [
         "ConfigMap search/mine", "Pod search/c", "Pod search/d", "Secret search/token",
     ]  # fmt: skip
+
+
+def test_what_an_add_on_of_the_profile_makes_is_not_named_and_nothing_like_it() -> None:
+    held = {
+        "ConfigMap": [head("company-certificates"), head("company-certificates-2")],
+        "Secret": [head("company-certificates")],
+    }
+    assert extra(held, addons=[["ConfigMap", "company-certificates"]]) == [
+        "ConfigMap search/company-certificates-2", "Secret search/company-certificates",
+    ]  # fmt: skip
+    plan = plan_of("sandbox-aws")
+    listed = replace(plan, addon_objects=(("ConfigMap", "company-certificates"),))
+    assert {json.dumps(gate.asked["addons"]) for gate in claims(parts(listed), listed)} == {
+        '[["ConfigMap", "company-certificates"]]'
+    }, "of the region and of each project"
+    assert all("addons" not in gate.asked for gate in claims(parts(plan), plan)), (
+        "a profile without any asks no gate anew"
+    )
+
+
+def test_what_grants_runs_or_opens_a_way_is_of_no_add_on() -> None:
+    (kinds,) = [get_args(AddonObject.model_fields["kind"].annotation)]
+    why = {kind: row.why for row in KINDS for kind in row.kinds}
+    for kind in kinds:
+        for does in ("opens a way", "runs pods", "grants", "leads", "let in", "replicas"):
+            assert does not in why[kind], f"{kind}: one by a hand must be told"
 
 
 def test_an_owner_that_makes_no_such_object_hides_nothing() -> None:
@@ -213,3 +241,27 @@ def test_a_refresh_says_what_it_finds_and_it_is_said_until_it_is_gone(
     assert last is not None
     assert last["extra"] == []
     assert not gate.diff("", last, wanted).changes
+
+
+def test_objects_that_cannot_be_looked_for_again_fail_their_project_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "_BLIND_SECONDS", 0)
+
+    def away(*_: object) -> Found:
+        raise ApiError("connection refused", passes=True)
+
+    monkeypatch.setattr(resources, "look_for_extra", away)
+    gate = _ClaimProvider()
+    with api_server(200, json.dumps({"items": []})) as url:
+        where = {"context": "here", "kubeconfig": kubeconfig(tmp_path, url)}
+        told = {"asked": json.dumps(ASKED), "fault": "", "kind": CLAIM, "model": "search"}
+        wanted = {**where, **told}
+        outs = gate.update("", {**wanted, "extra": ["Pod search/a"]}, wanted).outs
+    assert outs is not None
+    assert outs["fault"] == (
+        "it is not known which objects in our namespaces no plan has: the API server refuses or is "
+        "away: connection refused; run `up` again"
+    )
+    assert outs["extra"] == ["Pod search/a"], "what was found before is still to be said"
+    assert gate.diff("", outs, wanted).changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -363,8 +364,32 @@ def test_what_could_not_be_taken_back_is_tried_again(
     assert outs["foreign"] == ["a field"]
     assert outs["taken"] == 0
     assert gate.diff("", outs, wanted).changes
+    monkeypatch.setattr(sys, "tracebacklimit", None, raising=False)  # it is set for a host
     with pytest.raises(ActError, match="it is not known what others have set"):
         gate.read("", olds)
+    assert sys.tracebacklimit == 0, "people need the message only"
     failed = gate.read("", {**wanted, "asked": "{}"}).outs
     assert failed is not None
     assert failed["foreign"] == [], "of a gate that failed"
+
+
+def test_an_api_server_that_goes_away_after_the_act_fails_its_project_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("components.gates.resources._BLIND_SECONDS", 0)
+    monkeypatch.setattr("components.gates.resources.take_back", lambda *_: None)
+    _, asked = drifted(replicas_are_ours=False)
+    asked = {**asked, "lists": {"/apis/apps/v1/namespaces/search/deployments": "Deployment"}}
+    wanted = props(tmp_path, "http://127.0.0.1:1", asked)
+    before = {"foreign": ["a field"], "stays": ["a mark"], "taken": 3}
+    gate = _ForeignProvider()
+    outs = gate.update("", {**wanted, **before}, wanted).outs
+    assert outs is not None
+    assert outs["fault"].startswith("it is not known what lasts of what others have set")
+    assert {key: outs[key] for key in before} == before, "the next `up` takes it back again"
+    assert gate.diff("", outs, wanted).changes
+    assert "search stays as it is, all else goes on" in capfd.readouterr().out
+    monkeypatch.setattr(sys, "tracebacklimit", None, raising=False)
+    with pytest.raises(ActError, match="it is not known what lasts"):
+        gate.update("", {**wanted, **before}, {**wanted, "model": ""})
+    assert sys.tracebacklimit == 0, "the region's own stops `up`, by its message alone"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from components.model_cache import asking, fetch
-from components.model_cache.listen import AddressServer, answering
+from components.model_cache.listen import AddressServer, SmallHandler, answering
 from components.model_cache.neighbours import Neighbour, Neighbours
 from components.model_cache.source import PEERS
 from components.model_registry import keys, local_files, prefixes
@@ -92,6 +92,37 @@ def trickles(handler: BaseHTTPRequestHandler, data: bytes) -> None:
         threading.Event().wait(0.02)
 
 
+def drips_its_head(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    for byte in b"HTTP/1.0 206 Partial Content\r\n" + b"X-Long: " + bytes(500):
+        handler.wfile.write(bytes([byte]))
+        threading.Event().wait(0.02)
+
+
+def never_begins(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    with suppress(OSError):  # till the other gives up
+        while True:
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def has_a_long_head(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.0 206 Partial Content\r\n" + b"X-Long: 1\r\n" * 1000)
+
+
+def comes_in_chunks(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.send_response(206)
+    handler.send_header("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"ffffffffffff\r\n" + data)
+
+
+def leads_elsewhere(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "http://169.254.169.254/")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
 def whole(handler: BaseHTTPRequestHandler, data: bytes) -> None:
     _head(handler, len(data), 200)
     handler.wfile.write(data)
@@ -114,7 +145,7 @@ def babbles(handler: BaseHTTPRequestHandler, data: bytes) -> None:
 def misbehaving(does: Misbehave, data: bytes) -> Iterator[int]:
     """A peer that does so with content, and has no manifests."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SmallHandler):
         def do_GET(self) -> None:
             if "/manifests/" in self.path:
                 self.send_error(404)
@@ -143,6 +174,11 @@ def misbehaving(does: Misbehave, data: bytes) -> Iterator[int]:
         (longer, "strange", 0),
         (refuses, "denied", 0),
         (babbles, "strange", 0),
+        (drips_its_head, "timeout", 0),
+        (never_begins, "timeout", 0),
+        (has_a_long_head, "strange", 0),
+        (comes_in_chunks, "strange", 0),
+        (leads_elsewhere, "strange", 0),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -156,7 +192,7 @@ def test_a_bad_peer_does_not_stop_a_node(
 ) -> None:
     monkeypatch.setattr(asking, "_SILENCE_SECONDS", 0.3)
     data = content(1_000_000, 5)
-    project = f"bad-{does.__name__}"
+    project = f"bad-{does.__name__.replace('_', '-')}"
     one = pushed(store, {"w.bin": data}, f"{project}/model:v1")
     with misbehaving(does, data) as port:
         asking_of(asker, BAD, port).hold(one)
@@ -260,7 +296,7 @@ def test_who_opens_more_connections_than_there_are_threads_is_hung_up_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("components.model_cache.listen.MOST_CONNECTIONS", 2)
-    server = AddressServer(GIVER, 0, BaseHTTPRequestHandler)
+    server = AddressServer(GIVER, 0, SmallHandler)
     with answering(server, "few") as port:
         kept = [socket.create_connection((GIVER, port), timeout=10) for _ in range(2)]
         with socket.create_connection((GIVER, port), timeout=10) as third:

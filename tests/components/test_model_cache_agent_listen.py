@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPResponse, RemoteDisconnected
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from components.model_cache import health, serve
 from components.model_cache.health import serving
 from components.model_cache.listen import (
+    LARGEST_HEAD_BYTES,
     LEAST_BYTES_PER_SECOND,
     MOST_CONNECTIONS,
     SMALL_SECONDS,
@@ -184,3 +185,28 @@ def test_a_connection_that_gets_no_thread_keeps_no_place(
                 with asked(port, QUESTION) as one:
                     assert hung_up(one)
         assert answered(port, QUESTION)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * LARGEST_HEAD_BYTES + b" HTTP/1.0\r\n\r\n",
+        b"GET /metrics HTTP/1.0\r\nX: " + b"x" * LARGEST_HEAD_BYTES + b"\r\n\r\n",
+        b"GET /metrics HTTP/1.0\r\n" + (b"X: " + b"x" * 200 + b"\r\n") * 90 + b"\r\n",
+    ],
+    ids=["a path", "a line", "many lines"],
+)
+def test_who_asks_at_length_is_hung_up_on(head: bytes) -> None:
+    with serving(HOST, 0, Signs("node-1")) as port:
+        with asked(port, head) as one, suppress(ConnectionResetError):
+            assert one.recv(1) == b"", "or so many at once would fill the agent's memory"
+        assert answered(port, QUESTION), "all others are answered"
+
+
+def test_a_question_with_what_clients_add_is_a_short_one() -> None:
+    more = b"X-Forwarded-For: 10.0.0.1\r\n" * 90
+    with (
+        serving(HOST, 0, Signs("node-1")) as port,
+        asked(port, QUESTION[:-2] + more + b"\r\n") as one,
+    ):
+        assert status(one) == 200 or status(one) == 503

@@ -57,10 +57,44 @@ REFUSED: Final[Mapping[Field, tuple[str, tuple[Any, ...]]]] = {
     ("title",): ("E301", ("", f"a{OVERRIDE}b", f"a{UNSEEN}b", "a\nb", "a" * 201)),
     ("machines", "cpu.4", "instance_types", 0): ("E301", ("c7i 4xlarge", "../x", "")),
     ("machines", "cpu.4", "price_usd_per_hour", "as_of"): ("E371", ("1990-01-01",)),
+    ("image_hosts", 0): ("E301", (
+        "r..example.com", "-r.example.com", "r.example.com-", "r.-a.com", "R.example.com",
+        "[::1]:5000", "r.example.com:", "r.example.com:a", "u@r.example.com", "a/b", "é.com")),
+    ("addon_objects",): ("E301", tuple(
+        [{"kind": "ConfigMap", "name": name, "source": source}]
+        for name, source in (
+            ("*", "x"), ("a-*", "x"), ("A", "x"), ("", "x"), ("a", ""), ("a", " "),
+            ("a", f"x{OVERRIDE}"), ("a", "x\n"),
+        ))),
     ("agent_image",): (
         "E325", tuple(host + PINNED for host in (
             "127.0.0.1:5000", "169.254.169.254", "localhost:5000", "0.0.0.0", "r.example.com:0"))),
 }  # fmt: skip
+NO_REGISTRY: Final[Mapping[str, str]] = {
+    "169.254.169.254": "where nodes of most clouds",
+    "169.254.170.2:80": "where nodes of most clouds",
+    "100.100.100.200": "Alibaba Cloud",
+    "168.63.129.16:32526": "Azure",
+    "192.0.0.192": "Oracle Cloud",
+    "metadata": "Google Cloud",
+    "metadata.google.internal": "Google Cloud",
+    "metadata.google.internal:80": "Google Cloud",
+    "metadata.platformequinix.com": "Equinix Metal",
+    "metadata.tencentyun.com": "Tencent Cloud",
+    "instance-data.ec2.internal": "AWS",
+    "127.8.8.8:5000": "loopback",
+    "0.0.0.0": "this network",
+    "ip6-localhost": "whoever asks",
+    "registry.localhost": "whoever asks",
+    "224.0.0.1": "multicast",
+    "255.255.255.255": "reserved",
+    "198.18.0.1": "benchmarking",
+    "2852039166": "an address in other words",
+    "0xa9fea9fe": "an address in other words",
+    "169.254.43518": "an address in other words",
+    "r.example.com:0": "ports are 1 to 65535",
+    "r.example.com:65536": "ports are 1 to 65535",
+}
 LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
     ("title",): ("Rechenzentrum Köln (東京)",),
     ("cluster", "name"): ("prod.dc1", "ml_serving", "1"),
@@ -78,6 +112,11 @@ LEGAL: Final[Mapping[Field, tuple[Any, ...]]] = {
     ("grafana_url",): ("http://grafana.acme.dev/g/?orgId=1", "https://acme.dev/grafana/"),
     ("runbook_url",): ("https://wiki.acme.dev/x/~ops/Run%20books?view=a#top",),
     ("registry", "bucket"): ("a--b", "acme-models-use1"),
+    ("addon_objects",): (
+        [{"kind": "ConfigMap", "name": "ca.crt", "source": "trust-manager: certificates"},
+         {"kind": "Secret", "name": "ca.crt", "source": "the platform team"}],),
+    ("image_hosts",): (
+        ["registry.example.com", "10.0.0.5:5000", "100.64.0.1", "r.acme.dev:443", "r-1.acme"],),
     ("zones",): (["us-east-1a", "us-east-1-bos-1a"],),
     ("account", "profile"): ("Admin User@acme",),
     ("account", "node_security_group_ids"): (["sg-0123456789abcdef0"],),
@@ -95,6 +134,8 @@ URLS: Final[tuple[Field, ...]] = (
     ("grafana_url",), ("registry", "endpoint"),
 )  # fmt: skip
 OF_NO_FORM: Final[tuple[Any, ...]] = (None, [], ["isoserve"], {}, 1)
+NO_ADDON: Final = ("NetworkPolicy", "RoleBinding", "Pod", "HTTPRoute", "EndpointSlice")
+"""Kinds that grant, run or open a way."""
 NO_TEXT: Final[list[tuple[Field, str, Any]]] = [
     (("sign_in", field), "E204", got)
     for field in ("audience", "issuer", "jwks_uri")
@@ -161,3 +202,19 @@ def test_service_accounts_of_the_cluster_do_not_sign_in_as_people(
     error = refusal(with_value(tmp_path, ("sign_in", field), f"https://{issuer}{end}"))
     assert (error.code, error.path) == ("E371", f"sign_in.{field}")
     assert "signs for every pod" in error.message
+
+
+@pytest.mark.parametrize("host", NO_REGISTRY)
+def test_images_come_from_where_a_registry_can_be(host: str, tmp_path: Path) -> None:
+    listed = [*values_of("us-east-1")["image_hosts"], host]
+    error = refusal(with_value(tmp_path, ("image_hosts",), listed))
+    assert (error.code, error.path) == ("E371", f"image_hosts[{len(listed) - 1}]")
+    assert NO_REGISTRY[host] in error.message
+
+
+@pytest.mark.parametrize("kind", NO_ADDON)
+def test_no_add_on_excuses_what_grants_runs_or_opens_a_way(kind: str, tmp_path: Path) -> None:
+    row = {"kind": kind, "name": "a", "source": "x"}
+    error = refusal(with_value(tmp_path, ("addon_objects",), [row]))
+    assert error.path == "addon_objects[0].kind"
+    assert kind in error.message

@@ -42,12 +42,14 @@ def project(whole: Path) -> Iterator[Path]:
     git(whole, "clean", "-qfd")
 
 
-def review(project: Path, by: Path | None = None, base: str = "HEAD") -> tuple[int, dict[str, Any]]:
+def review(
+    project: Path, by: Path | None = None, base: str = "HEAD", more: tuple[str, ...] = ()
+) -> tuple[int, dict[str, Any]]:
     """What the work tree's own program says of itself, as its author would run it, or that of the
-    tree `by`."""
+    tree `by`; `more` are options."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "stacks.cli", "review", "--base", base, "-r", REGION,
-         "--json"],
+         "--json", *more],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(by or project)},
         capture_output=True,
@@ -337,3 +339,34 @@ def test_every_file_of_this_project_is_known_to_be_one_or_the_other() -> None:
     assert not {path for path in data if path.endswith(".py")} - {
         path for path in data if path.startswith("tests/")
     }, "whatever runs outside of the tests is program"
+
+
+def test_where_it_was_asked_elsewhere_the_changed_program_is_not_run(
+    project: Path, tmp_path: Path
+) -> None:
+    edit(project / POD, '"image": own.image,', '"image": own.image.replace("@sha256:", ":"),')
+    ran, answer = tmp_path / "ran", tmp_path / "left/answer.json"
+    other = project / "stacks/other_program.py"
+    first = "    at, root = "
+    edit(other, first, f"    open({str(ran)!r}, 'a').write('.')\n{first}")
+    code, told = review(project, more=("--ask", str(answer)))
+    assert (code, told) == (0, {"asked": True, "not_run": ""}), "it judges nothing"
+    assert ran.read_text() == "."
+    code, found = review(project, more=("--answer", str(answer)))
+    assert ran.read_text() == ".", "not a second time"
+    assert (code, found["verdict"]) == (1, "BLOCKED")
+    assert {row["rule"] for row in found["program"]["refused"]} >= {"image-digest"}
+
+
+def test_no_answer_leaves_the_change_to_a_person(project: Path, tmp_path: Path) -> None:
+    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    code, found = review(project, more=("--answer", str(tmp_path / "answer.json")))
+    assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
+    assert "was asked elsewhere, and left no answer" in found["program"]["not_run"]
+
+
+def test_a_change_of_specs_alone_asks_no_program(project: Path, tmp_path: Path) -> None:
+    edit(project / "model_specs/search/ranker.yaml", "cache: always", "cache: auto")
+    code, told = review(project, more=("--ask", str(tmp_path / "answer.json")))
+    assert (code, told) == (0, {"asked": False})
+    assert not (tmp_path / "answer.json").exists()

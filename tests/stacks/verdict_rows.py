@@ -69,6 +69,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "runbook_url", "https://runbooks.example.net", REGION),
     ),
     "whose programs and weights run": (
+        (USE1, "addon_objects", [{"kind": "Secret", "name": "pull", "source": "x"}], REGION),
         (USE1, "image_hosts", ["registry.example.com", "registry.example.net"], REGION),
         (USE1, "agent_image", f"registry.example.com/isoserve/cache-agent@{SHA}", REGION),
         (USE1, "prober_image", f"registry.example.com/isoserve/prober@{SHA}", REGION),

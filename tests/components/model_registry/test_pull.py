@@ -172,6 +172,31 @@ def test_no_link_in_the_directory_leads_a_file_outside(
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("laid", ["folder", "lock", "content", "copy", "hard link", "pipe"])
+def test_nothing_that_is_laid_among_unfinished_files_is_written_to(
+    laid: str, registry: Registry, pushed: Pushed, tmp_path: Path
+) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    victim = files_in(outside, {"victim": b"mine"}) / "victim"
+    name = blob_of(pushed, "config.json").rpartition("/")[2]
+    partial = out / PARTIAL
+    if laid == "folder":
+        out.mkdir()
+        partial.symlink_to(outside)
+    else:
+        partial.mkdir(parents=True)
+    if laid == "pipe":
+        os.mkfifo(partial / name)
+    elif laid == "hard link":
+        (partial / f"{name}.copy").hardlink_to(victim)
+    elif laid != "folder":
+        at = {"lock": "lock", "content": name, "copy": f"{name}.copy"}[laid]
+        (partial / at).symlink_to(victim)
+    with pytest.raises(RegistryError, match="is no file that a pull has left unfinished"):
+        Pull(registry.store, "search", out, silent).run(pushed.manifest)
+    assert {p.name: p.read_bytes() for p in outside.iterdir()} == {"victim": b"mine"}
+
+
 def test_two_pulls_into_one_directory_do_not_mix(
     registry: Registry, pushed: Pushed, tmp_path: Path
 ) -> None:
