@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from components.parts import Part, parts
@@ -26,6 +25,7 @@ from stacks.policy import (
     Judgement,
     RegionFindings,
     judgement,
+    load,
     pays_beside,
     region_findings,
     waivers_file,
@@ -186,7 +186,7 @@ def _answers(
     tree: Tree, plans: Mapping[str, RegionPlan], regions: Path, today: date
 ) -> Callable[[Question], Answer]:
     """What answers a question about a region of a tree."""
-    import_module("stacks.recorded")  # the engine's packages, once for two processes
+    load(plans.values())
     reference = parity.in_order(plans.values())[0]
 
     @cache
