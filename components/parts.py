@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -178,24 +178,23 @@ def _is_alike(row: ServerPlan | JobPlan, other: ServerPlan | JobPlan | None) -> 
     return len({*map(repr, free)}) <= 1
 
 
-def apart(
-    plan: RegionPlan, other: RegionPlan, rendered: Iterable[Part]
-) -> tuple[list[Part], list[Part]]:
-    """The parts of two plans of a region, without those of models that both plan alike.
-
-    `rendered` are the parts of `other`, of which a model's follow from its plan and the region's
-    facts.
-    """
+def apart(plan: RegionPlan, other: RegionPlan) -> tuple[list[Part], list[Part]]:
+    """The parts of two plans of a region, without those of models that both plan alike: a model's
+    follow from its plan and the region's facts."""
     alike: set[str] = set()
     if repr(facts(plan)) == repr(facts(other)):
         others = _by_model(other)
         rows = _by_model(plan).items()
         alike = {name for name, row in rows if _is_alike(row, others.get(name))}
-    fresh = replace(
+    return _without(plan, alike), _without(other, alike)
+
+
+def _without(plan: RegionPlan, models: Collection[str]) -> list[Part]:
+    """The parts of a plan but those of some models."""
+    fewer = replace(
         plan,
-        servers=tuple(row for row in plan.servers if row.workload.id not in alike),
-        jobs=tuple(row for row in plan.jobs if row.workload.id not in alike),
+        servers=tuple(row for row in plan.servers if row.workload.id not in models),
+        jobs=tuple(row for row in plan.jobs if row.workload.id not in models),
     )
-    made = (part for noun in NOUNS for part in noun(fresh if noun in _OF_MODELS else plan))
-    theirs = [part for part in rendered if part.model not in alike]
-    return [part for part in made if part.objects], theirs
+    made = (part for noun in NOUNS for part in noun(fewer if noun in _OF_MODELS else plan))
+    return [part for part in made if part.objects]

@@ -80,13 +80,13 @@ def with_surge(
     wanted: Demand,
     fallen: Mapping[str, tuple[int, int]],
 ) -> ServerPlan:
-    """The server with one replica of surge per track where the pool has room for all at once.
+    """The server without surge where the pool has no room for one replica of each track at once.
 
     room = (most nodes * replicas per node - replicas at most) // tracks in the pool. A default
     surge of 25 % on a full GPU pool waits for ever for a GPU that the old replica holds. Pods that
     have `fallen` from spot nodes leave less room on the on-demand ones.
     """
-    changed = []
+    changed = {}
     for track in server.tracks:
         capacity = capacity_of(track)
         offer = profile.machines[track.placement.machine_type]
@@ -94,9 +94,11 @@ def with_surge(
         guests = fallen.get(track.placement.machine_type, (0, 0)) if capacity != "spot" else (0, 0)
         held = most + guests[1]
         room = (nodes_of(offer, capacity).max * offer.replicas_per_node - held) // tracks
-        surge = min(max(room, 0), 1)
-        changed.append(replace(track, surge=surge, unavailable=1 - surge))
-    return replace(server, tracks=tuple(changed))
+        if room < 1:
+            changed[track.name] = replace(track, surge=0, unavailable=1)
+    if not changed:
+        return server
+    return replace(server, tracks=tuple(changed.get(row.name, row) for row in server.tracks))
 
 
 def _labels(row: MachineType, provider: str) -> dict[str, str]:

@@ -346,7 +346,7 @@ def _candidate_bounds(spec: ModelSpec) -> Bounds:
 def tracks(
     specs: Specs, abilities: Abilities, profile: RegionProfile, model: Model
 ) -> tuple[TrackPlan, ...]:
-    """The model's Deployments; surge is set later, when the whole pool is known."""
+    """The model's Deployments; surge goes later where the whole pool, once known, has no room."""
     spec = model.spec
     found = versions(specs, spec)
     rows = [("stable", row) for row in _bounds(abilities, profile, model)]
@@ -397,7 +397,7 @@ def _track(
         scaler=scales,
         interruption=cause,
         guaranteed=0 if cause else scales.min,
-        surge=0,
-        unavailable=1,
+        surge=1,
+        unavailable=0,
         labels=labels_of(model),
     )

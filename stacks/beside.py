@@ -1,23 +1,22 @@
 """Does a piece of work for each of several names, in a second process as well as in this one.
 
-Both processes take the next name from one pipe, so that neither waits while a name is left. What a
-name gives is the same in either process. What cannot be sent from one to the other, or was lost
-with a process that the kernel ended, is done again in this one.
+The process beside takes names from the first on, this one from the last on, until they meet: so
+neither waits while a name is left, and what neighbours need is found in one process. What a name
+gives is the same in either process. What cannot be sent from one to the other, or was lost with a
+process that the kernel ended, is done again in this one.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 NameT = TypeVar("NameT", bound=Hashable)
 DoneT = TypeVar("DoneT")
 Attempt = tuple[DoneT | None, Exception | None]
-_BYTES: Final = 2
-"""Of a name's place in the pipe, which holds 32,768 of them; a read of so few is not divided."""
 
 
 def _attempt(work: Callable[[NameT], DoneT], name: NameT) -> Attempt[DoneT]:
@@ -36,14 +35,15 @@ class Shared(Generic[NameT, DoneT]):
         self._process: Any = None
         self._answer: Any = None
         self._waiting, put = os.pipe()
-        os.write(put, b"".join(at.to_bytes(_BYTES, "big") for at in range(len(names))))
+        os.write(put, bytes(len(names)))  # a pipe holds 65,536 of them
         os.close(put)
 
-    def _done_here(self) -> dict[NameT, Attempt[DoneT]]:
-        """What names give that neither process has taken, till none is left."""
+    def _done_here(self, names: Iterable[NameT]) -> dict[NameT, Attempt[DoneT]]:
+        """What the first of these names give, till as many are taken as there are."""
         found = {}
-        while place := os.read(self._waiting, _BYTES):
-            name = self._names[int.from_bytes(place, "big")]
+        for name in names:
+            if not os.read(self._waiting, 1):
+                break
             found[name] = _attempt(self._work, name)
         return found
 
@@ -52,7 +52,7 @@ class Shared(Generic[NameT, DoneT]):
         # An interrupt reaches every process; only the first may speak about it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with suppress(Exception):
-            answer.send(self._done_here())
+            answer.send(self._done_here(self._names))
 
     def start(self) -> None:
         """Start the process beside, which finds everything in the memory that it begins with."""
@@ -70,7 +70,7 @@ class Shared(Generic[NameT, DoneT]):
 
         Raises what the work raised, for the first name for which it did.
         """
-        done = self._done_here()
+        done = self._done_here(reversed(self._names))
         if self._answer is not None:
             with suppress(Exception):
                 done |= self._answer.recv()

@@ -10,7 +10,6 @@ from typing import Any, Final
 from components.api_limits import DATA_BYTES, data_bytes
 from components.kube import Object
 from model_specs.errors import SpecError
-from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
 
 _NAMED: Final = 3
@@ -20,16 +19,15 @@ _ROW_BYTES: Final = 2048
 """More than a probe without its texts, or a model in the agents' list, ever takes."""
 
 
-def _may_be_large(plan: RegionPlan) -> bool:
-    """Whether any such ConfigMap can reach the limit, by a bound that costs next to nothing."""
+def _large_projects(plan: RegionPlan) -> set[str]:
+    """Projects whose probes can reach the limit, by a bound that costs next to nothing."""
     sizes = Counter[str]()
     for server in plan.servers:
         probe = server.probe
         text = len(repr(probe.body)) + len(probe.url) + len(probe.matches) + len(probe.json_path)
         rows = 2 if probe.candidate_url else 1
         sizes[server.workload.project] += rows * (_ROW_BYTES + _MOST_ESCAPED * text)
-    sizes.update({cache.name: _ROW_BYTES * len(cache.models) for cache in plan.caches})
-    return any(size > DATA_BYTES for size in sizes.values())
+    return {project for project, size in sizes.items() if size > DATA_BYTES}
 
 
 def _of_probes(config: Object) -> Counter[str]:
@@ -63,23 +61,25 @@ def _error(
 
 def oversized(plan: RegionPlan) -> Iterator[SpecError]:
     """An E381 for each ConfigMap of all probes of a project, and of all models of a pool."""
-    if not _may_be_large(plan):
+    projects = _large_projects(plan)
+    caches = [one for one in plan.caches if _ROW_BYTES * len(one.models) > DATA_BYTES]
+    if not projects and not caches:
         return
     # Imported here: hardly a tree comes near, and `check` is quick without.
     from components.model_cache import objects as model_cache
     from components.synthetic_probe import objects as synthetic_probe
 
-    servers: dict[str, list[ServerPlan]] = {}
-    for server in plan.servers:
-        servers.setdefault(server.workload.project, []).append(server)
     for prober in plan.probers:
-        made = synthetic_probe.objects(prober, servers[prober.project], plan)
+        if prober.project not in projects:
+            continue
+        servers = [row for row in plan.servers if row.workload.project == prober.project]
+        made = synthetic_probe.objects(prober, servers, plan)
         for config in _large(made):
             what = f"the probes of {prober.project} in {plan.region}"
             cure = "send smaller probe.request.body, or move models to another project"
             file = f"model_specs/{prober.project}/project.yaml"
             yield _error(file, what, cure, config, _of_probes)
-    for cache in plan.caches:
+    for cache in caches:
         for config in _large(model_cache.objects(cache)):
             what = f"the cached models of {cache.machine_type}"
             cure = "cache fewer (`cache: never`), or use another machine_type"

@@ -74,6 +74,13 @@ def recorded_of(plan: RegionPlan, root: Path) -> list[Resource]:
     return recorded(without_models(plan), root)
 
 
+def load(plans: Iterable[RegionPlan]) -> None:
+    """Load the engine's packages once for all processes that judge these plans."""
+    from stacks import recorded
+
+    recorded.load(plans)
+
+
 def recorded_like(
     plan: RegionPlan, other: RegionPlan | None, recorded: list[Resource]
 ) -> list[Resource]:
@@ -176,6 +183,7 @@ def run(args: Namespace) -> Outcome:
     def judged(region: str) -> RegionFindings:
         return region_findings(tree, plans[region], parts(plans[region]), regions, today)
 
+    load(plans.values())
     with shared([*plans], judged, beside=pays_beside(tree, len(plans))) as work:
         found = judgement(work.results(), waivers, today, whole_tree=not args.region)
     waived = [(f, w) for verdict in found.verdicts.values() for f, w in verdict.waived]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from functools import partialmethod
@@ -19,6 +19,7 @@ from typing import Any, Final
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
+from pulumi_aws import ec2, eks, iam, kms, s3
 
 from policies.resources import GROUPS, STACK, Resource, Unknown
 from regions.plan import RegionPlan
@@ -29,6 +30,15 @@ _AMBIENT: Final = (
     "rpc_manager", "stack",
 )  # fmt: skip
 """What pulumi's mocks set; what one sets first becomes everyone's default."""
+
+
+def load(plans: Iterable[RegionPlan]) -> None:
+    """Load what the recording of these plans will need, so that processes forked after this have
+    it: AWS's packages are executed when one of their names is looked up first."""
+    everywhere, with_nodes = (kms, s3), (ec2, eks, iam)
+    on_aws = any(plan.provider == "aws" for plan in plans)
+    for package in (*everywhere, *(with_nodes if on_aws else ())):
+        hasattr(package, "anything")
 
 
 def _made(plan: RegionPlan, token: str, name: str) -> dict[str, Any]:

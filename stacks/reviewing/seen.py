@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from components.parts import Part, parts
@@ -26,6 +25,7 @@ from stacks.policy import (
     Judgement,
     RegionFindings,
     judgement,
+    load,
     pays_beside,
     region_findings,
     waivers_file,
@@ -107,8 +107,6 @@ class Seen:
         return frozenset(touched | {wish.id for wish in self.models})
 
 
-Rendered = Callable[[str], list[Part]]
-"""The work tree's Kubernetes parts of a region; none where it is not planned."""
 Question = tuple[str, str]
 """What is asked of a region that is planned, and its name."""
 Answer = RegionFindings | Compared
@@ -176,21 +174,24 @@ def _judgement(
 class Made:
     """What is made of the work tree alone, while the base is still unread.
 
-    `places` are the directories of its specs and profiles, `rendered` gives the Kubernetes parts of
-    a region, `answers` what rules and parity say, where a region is planned.
+    `places` are the directories of its specs and profiles, `answers` what rules and parity say,
+    where a region is planned.
     """
 
     places: tuple[Path, Path]
-    rendered: Rendered
     answers: Shared[Question, Answer] | None
 
 
 def _answers(
-    tree: Tree, plans: Mapping[str, RegionPlan], rendered: Rendered, regions: Path, today: date
+    tree: Tree, plans: Mapping[str, RegionPlan], regions: Path, today: date
 ) -> Callable[[Question], Answer]:
     """What answers a question about a region of a tree."""
-    import_module("stacks.recorded")  # the engine's packages, once for two processes
+    load(plans.values())
     reference = parity.in_order(plans.values())[0]
+
+    @cache
+    def rendered(region: str) -> list[Part]:
+        return [*parts(plans[region])]
 
     @cache
     def rendering(region: str) -> Rendering:
@@ -210,20 +211,17 @@ def made(work: Side, places: tuple[Path, Path], today: date) -> Iterator[Made]:
     """Begin to judge the work tree, which takes longest of all. Where there are two processes, each
     renders what it needs, and once."""
     plans, tree = work.plans, work.tree
-
-    @cache
-    def rendered(region: str) -> list[Part]:
-        return [*parts(plans[region])] if region in plans else []
-
     if tree is None or not plans:
-        yield Made(places=places, rendered=rendered, answers=None)
+        yield Made(places=places, answers=None)
         return
-    answer = _answers(tree, plans, rendered, places[1], today)
-    # The short ones last, so that neither process waits long for the other.
-    questions = [*((_RULES, region) for region in plans)]
-    questions += [(_PARITY, region) for region in parity.in_order(plans.values())]
+    answer = _answers(tree, plans, places[1], today)
+    # The short ones where the processes meet, so that neither waits long for the other.
+    judged = [(_RULES, region) for region in plans]
+    alike = [(_PARITY, region) for region in parity.in_order(plans.values())]
+    half = (len(plans) + 1) // 2
+    questions = [*judged[:half], *alike, *judged[half:]]
     with shared(questions, answer, beside=pays_beside(tree, len(plans))) as answers:
-        yield Made(places=places, rendered=rendered, answers=answers)
+        yield Made(places=places, answers=answers)
 
 
 def _parity(found: Mapping[str, Compared]) -> Parity | None:
@@ -271,11 +269,10 @@ def see(
 
     `scratch` is a directory for files of the base, `judge` whose program this is.
     """
-    rendered, regions = made.rendered, made.places[1]
-    work, tree = sides.work, sides.work.tree
-    found = steps(sides, rendered)
+    regions, work, tree = made.places[1], sides.work, sides.work.tree
+    found = steps(sides)
     # A preview shows what time takes away, too; whoever wrote the ttl has asked for that.
-    passed = steps(unexpired(sides), rendered) if args.preview else []
+    passed = steps(unexpired(sides)) if args.preview else []
     before, after = _uses(sides.base), _uses(work)
     nodes = node_changes(sides, found)
     effected = effects.effects(sides, found, nodes)

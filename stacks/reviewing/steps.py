@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,10 +71,10 @@ def step_of(edit: Edit) -> Step:
     )
 
 
-def steps(sides: Sides, rendered: Callable[[str], list[Part]]) -> list[Step]:
-    """All that happens between the sides. `rendered` gives the work tree's Kubernetes parts.
+def steps(sides: Sides) -> list[Step]:
+    """All that happens between the sides.
 
-    Objects are a function of the plan, so what is planned alike is not rendered again.
+    Objects are a function of the plan, so what is planned alike is not rendered.
     """
 
     def pairs() -> Iterator[tuple[str, dict[Key, Object], dict[Key, Object]]]:
@@ -82,10 +82,10 @@ def steps(sides: Sides, rendered: Callable[[str], list[Part]]) -> list[Step]:
             old, new = sides.base.plans.get(region), sides.work.plans.get(region)
             if old == new:
                 continue
-            after = rendered(region)
-            before = [*parts(old)] if old and not new else []
             if old and new:
-                before, after = apart(old, new, after)
+                before, after = apart(old, new)
+            else:
+                before, after = ([*parts(plan)] if plan else [] for plan in (old, new))
             yield region, _objects(old, before), _objects(new, after)
 
     return [step_of(edit) for edit in grouped(pairs())]
