@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.images import BUILDERS, IMAGES, Build, ImageError, find_builder, main
+from stacks.images.build import BUILDERS, IMAGES, Build, find_builder, main
+from stacks.images.errors import ImageError
 from tests.examples import ROOT
 
 BASE = f"python@sha256:{'0' * 64}"
@@ -29,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 Path(word.partition("=")[2]).write_text(DIGEST)
         return subprocess.CompletedProcess(argv, 0, f"latest: digest: {DIGEST} size: 1", "")
 
-    monkeypatch.setattr("stacks.images.subprocess.run", pretend)
+    monkeypatch.setattr("stacks.images.build.subprocess.run", pretend)
     return commands
 
 
@@ -43,7 +44,7 @@ def build(name: str, *, registry: str = "registry.example.com/isoserve") -> dict
 def test_every_builder_gives_addresses_by_the_digest_of_the_registry(
     asked: list[list[str]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stacks.images._package_index", lambda _: [])
+    monkeypatch.setattr("stacks.images.build._package_index", lambda _: [])
     made = build(name)
     assert made == {
         image.name: f"registry.example.com/isoserve/{image.name}@{DIGEST}" for image in IMAGES
@@ -56,7 +57,7 @@ def test_every_builder_gives_addresses_by_the_digest_of_the_registry(
 def test_docker_is_refused_where_pip_has_an_index_of_its_own(
     asked: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stacks.images._package_index", lambda _: ["--volume=a:b:ro"])
+    monkeypatch.setattr("stacks.images.build._package_index", lambda _: ["--volume=a:b:ro"])
     with pytest.raises(ImageError, match="use buildah or podman"):
         build("docker")
     assert asked == [], "its build has no --volume"
@@ -86,7 +87,7 @@ def test_a_base_by_tag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_machine_without_a_builder_is_told_which_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stacks.images.shutil.which", lambda _: None)
+    monkeypatch.setattr("stacks.images.build.shutil.which", lambda _: None)
     with pytest.raises(ImageError, match="there is no buildah or podman or docker on PATH"):
         find_builder("")
 

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from stacks.images.errors import ImageError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
 _PINNED: Final = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _TIMEOUT_SECONDS: Final = 1800
@@ -70,10 +72,6 @@ BUILDERS: Final = (
     Builder("docker", (), "", mounts=False, digest_file=False),
 )
 """Only buildah is tried by the tests."""
-
-
-class ImageError(Exception):
-    """An image could not be built or pushed; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +246,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print("\n".join(f"{name:<12} {address}" for name, address in made.items()))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
