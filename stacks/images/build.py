@@ -28,12 +28,12 @@ from typing import Final
 
 from stacks.images.context import ROOT, make_context
 from stacks.images.errors import ImageError
+from stacks.images.reference import TAG
 
 SBOM: Final = "/usr/share/isoserve/sbom.cdx.json"
 """Where an image says what is in it (stacks.images.sbom)."""
 PLATFORMS: Final = ("linux/amd64", "linux/arm64")
 _PINNED: Final = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _TIMEOUT_SECONDS: Final = 1800
 _INDEX_SETTINGS: Final = ("index-url", "extra-index-url", "trusted-host", "cert", "timeout")
@@ -337,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"images: --base {options.base}: give it by digest, IMAGE@sha256:...", file=sys.stderr
         )
         return 2
-    if options.version and not _TAG.fullmatch(options.version):
+    if options.version and not re.fullmatch(TAG, options.version):
         print(
             f"images: --version {options.version}: no tag of images, e.g. v1.2.0", file=sys.stderr
         )

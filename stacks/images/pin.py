@@ -7,6 +7,7 @@ what runs.
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.pinned import check_pinned
 from model_specs.source import Source, Where, read
 from stacks.images.errors import ImageError
-from stacks.images.reference import Reference, reference
+from stacks.images.reference import TAG, Reference, reference
 from stacks.images.registry import Registries
 from stacks.outcome import OK, Outcome, refusal
 from stacks.places import directories
@@ -161,6 +162,10 @@ def _wish(args: Namespace) -> Wish:
     if args.to and not args.files:
         why = "a tag is of one image, and no file is named; name the files whose images have it"
         raise refusal("--to", _CODE, why)
+    if args.to and not re.fullmatch(TAG, args.to):
+        raise refusal(
+            "--to", _CODE, f"no tag of images, got {shown(args.to)}; write one like v1.2.0"
+        )
     return Wish(fields=fields, tag=args.to)
 
 

@@ -10,11 +10,12 @@ from model_specs.errors import shown
 from stacks.images.errors import ImageError
 
 DOCKER_HUB: Final = "docker.io"
+TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
 _PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE: Final = re.compile(
     rf"(?P<host>{_HOST})/(?P<repository>{_PART}(?:/{_PART})*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+    rf"(?::(?P<tag>{TAG}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 )
 """Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
 

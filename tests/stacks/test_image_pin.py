@@ -390,6 +390,7 @@ def test_nothing_is_written_until_all_images_are_found(
         (("--set", "agent_image=ghcr.io/a/b"), 2, "write ghcr.io/a/b:TAG"),
         (("--set", "image=ghcr.io/a/b:1", "regions/us-east-1.yaml"), 2, "no file has the field"),
         (("--to", "v1"), 2, "no file is named"),
+        (("--to", "a/../b", "regions/us-east-1.yaml"), 2, "no tag of images"),
         (("regions/none.yaml",), 1, "none.yaml"),
     ],
 )
