@@ -41,6 +41,12 @@ def restricted_pod(user: int, group: int) -> Object:
     }
 
 
+def pulled_by(secrets: Iterable[str]) -> Object:
+    """The field of a pod that names the Secrets by which its node pulls; none where none is."""
+    named = [{"name": name} for name in secrets]
+    return {"imagePullSecrets": named} if named else {}
+
+
 def head(
     api_version: str,
     kind: str,

@@ -7,6 +7,7 @@ from typing import Final
 from components.kube import (
     RESTRICTED_CONTAINER,
     Object,
+    pulled_by,
     restricted_pod,
     spot_first,
     tolerations,
@@ -184,6 +185,7 @@ def pod(
     }
     return {
         **priority,
+        **pulled_by(work.pull_secrets),
         **{field: value for field, value in stated.items() if value},
         "automountServiceAccountToken": False,
         "containers": [main],

@@ -167,6 +167,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model registry cannot do what is asked.",
         "Do what the message says; `isoserve model list` shows what there is.",
     ),
+    "E392": (
+        "An image registry cannot do what is asked, or a file has no image to pin.",
+        "Do what the message says; `isoserve image pin` changes no file until all are found.",
+    ),
     "W401": (
         "A model was renamed or moved: the old one is deleted, and a new one is made beside it.",
         "Approve it in the review when callers know the new address; its weights are fetched anew.",

@@ -17,7 +17,8 @@ from model_specs.catalogue_files import FOLDER, KINDS
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
-from model_specs.schema import ModelSpec, ProjectSpec, is_expired
+from model_specs.project import ProjectSpec
+from model_specs.schema import ModelSpec, is_expired
 from model_specs.secrets import secrets_in, secrets_in_comments
 from model_specs.source import Source, Where, looks_like_yaml, read
 from model_specs.wording import translate

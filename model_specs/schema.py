@@ -32,7 +32,6 @@ from model_specs.field_types import (
     Argument,
     Cron,
     Env,
-    Group,
     Pattern,
     Percent,
     Regions,
@@ -61,7 +60,6 @@ _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
 _MOST_FINDINGS: Final = MAX_ERRORS + 1
 """Nobody is told more, and each takes a look at a long list of names."""
-_MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
 
 
@@ -465,34 +463,6 @@ class ModelSpec(Part):
         """The rows of those of `images` that are of the catalogue, or keep a row's contract."""
         known = (*RUNTIMES, *(self.images.values() if self.runtime else ()))
         return {w: self.contract_of(name) for w, name in self.images.items() if name in known}
-
-
-class Members(Part):
-    """Groups of the identity provider, by what they may do in the project's namespace."""
-
-    admins: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
-    """May change secrets and read everything."""
-    developers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
-    """May read everything but secrets, and restart pods."""
-    viewers: Annotated[tuple[Group, ...], Field(max_length=_MOST_GROUPS)] = ()
-    """May read everything but secrets."""
-
-
-class ProjectSpec(Part):
-    """A tenant: who belongs to it, what it may use, whom it shares with."""
-
-    members: Members = Members()
-    """Who may do what."""
-    gpu_quota: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = Field(default={})
-    """The most GPUs per machine type and region; a type that is not listed has none."""
-    cpu_quota: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """The most CPU cores in one region."""
-    memory_quota_gib: Annotated[int, Field(ge=1, le=1_000_000)] = 256
-    """The most memory in one region."""
-    share_with: tuple[Name, ...] = ()
-    """Projects that may call every private model of this one."""
-    cost_cap_usd_per_month: Annotated[float, Field(gt=0)] | None = None
-    """The most the project's largest size may cost in one region and month."""
 
 
 def is_expired(spec: ModelSpec, now: datetime) -> bool:

@@ -15,7 +15,8 @@ from model_specs.batch_fields import BATCH_FIELDS
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
 from model_specs.moment import span_of
-from model_specs.schema import ModelSpec, ProjectSpec
+from model_specs.project import ProjectSpec
+from model_specs.schema import ModelSpec
 from model_specs.source import MAX_ERRORS, Source, Where
 
 Said = tuple[str, str]

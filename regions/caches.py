@@ -60,6 +60,7 @@ def caches(
                 node_selector={LABEL_MACHINE: machine},
                 tolerations=tolerations(row, offer),
                 image=profile.agent_image,
+                pull_secrets=(profile.pull_secret,) if profile.pull_secret else (),
                 models=tuple(models),
                 claims=tuple(
                     ClaimPlan(

@@ -10,7 +10,7 @@ from typing import Final
 from model_specs.arguments import gpus_shared, shares
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
-from model_specs.schema import ProjectSpec
+from model_specs.project import ProjectSpec
 from model_specs.source import Where
 from regions.gpu_memory import heads_divided
 from regions.machines import MACHINES

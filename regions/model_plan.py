@@ -267,6 +267,8 @@ class WorkloadPlan:
     priority_class: str
     """Empty where we may not create priority classes."""
     agent_image: str
+    pull_secrets: tuple[str, ...]
+    """Secrets of the project's namespace by which nodes pull the pod's images."""
     registry_url: str
     registry_endpoint: str
     registry_region: str

@@ -137,6 +137,8 @@ class CachePlan:
     claims: tuple[ClaimPlan, ...]
     disk_budget_gib: int
     disk_free_percent: int
+    pull_secrets: tuple[str, ...]
+    """Secrets of the agents' namespace by which nodes pull its image."""
     registry_url: str
     registry_endpoint: str
     registry_region: str
@@ -210,6 +212,7 @@ class ProberPlan:
     project: str
     namespace: str
     image: str
+    pull_secrets: tuple[str, ...]
     servers: tuple[str, ...]
     """Ids of the servers it probes."""
     proxy_namespaces: tuple[str, ...]
@@ -298,6 +301,8 @@ class RegionPlan:
     proxy_namespaces: tuple[str, ...]
     image_hosts: tuple[str, ...]
     """The registries whose images may run there."""
+    pull_secret: str
+    """The Secret by which nodes pull images of all projects; empty for none."""
     reachable: tuple[CallPlan, ...]
     """What models' own code may call where its spec says so."""
     addon_objects: tuple[tuple[str, str], ...]

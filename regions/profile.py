@@ -19,6 +19,7 @@ from model_specs.errors import (
     repeated,
     shown,
 )
+from model_specs.field_types import PullSecret
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
@@ -252,6 +253,9 @@ class RegionProfile(Part):
     """The cache agent, pinned."""
     prober_image: PinnedImage
     """The prober, pinned."""
+    pull_secret: PullSecret = ""
+    """Secret by which nodes pull the images of all pods of ours, of this name in isoserve-cache and
+    in each project; empty where nodes pull by rights of their own."""
     registry: Registry
     """The model registry."""
     machines: dict[Annotated[str, AfterValidator(_check_machine)], Offer]

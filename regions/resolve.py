@@ -46,7 +46,7 @@ from regions.plan import (
 from regions.pools import demand, fallen, nodes_of, pools, with_surge
 from regions.profile import RegionProfile
 from regions.servers import job as job_of
-from regions.servers import reader_role, server
+from regions.servers import pull_secrets, reader_role, server
 from regions.tracks import version, versions
 
 _SYSTEM_NAMESPACES: Final = (CACHE_NAMESPACE, GATEWAY_NAMESPACE, SYSTEM_NAMESPACE)
@@ -388,7 +388,9 @@ def _prometheus(profile: RegionProfile) -> PrometheusPlan:
     )
 
 
-def _probers(profile: RegionProfile, servers: Iterable[ServerPlan]) -> tuple[ProberPlan, ...]:
+def _probers(
+    specs: Specs, profile: RegionProfile, servers: Iterable[ServerPlan]
+) -> tuple[ProberPlan, ...]:
     """One prober for each project that has servers."""
     asked: dict[str, list[str]] = defaultdict(list)
     for row in servers:
@@ -398,6 +400,7 @@ def _probers(profile: RegionProfile, servers: Iterable[ServerPlan]) -> tuple[Pro
             project=name,
             namespace=name,
             image=profile.prober_image,
+            pull_secrets=pull_secrets(specs, profile, name),
             servers=tuple(asked[name]),
             proxy_namespaces=profile.proxy_namespaces,
             scraper_namespace=profile.scraper_namespace,
@@ -442,6 +445,7 @@ def _plan(
         prometheus=_prometheus(profile),
         proxy_namespaces=profile.proxy_namespaces,
         image_hosts=tuple(profile.image_hosts),
+        pull_secret=profile.pull_secret,
         reachable=tuple(map(way, profile.reachable)),
         addon_objects=tuple((one.kind, one.name) for one in profile.addon_objects),
         system_namespaces=_SYSTEM_NAMESPACES if whole else (),
@@ -452,7 +456,7 @@ def _plan(
         gateways=_gateways(profile, abilities),
         servers=tuple(servers),
         jobs=tuple(jobs),
-        probers=_probers(profile, servers),
+        probers=_probers(specs, profile, servers),
         expired=_expired(specs, region),
         downgrades=abilities.replaced(),
         gaps=tuple(abilities.gaps),

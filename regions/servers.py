@@ -201,6 +201,7 @@ def workload(
         secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
         priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
         agent_image=profile.agent_image,
+        pull_secrets=pull_secrets(specs, profile, model.project),
         registry_url=f"s3://{profile.registry.bucket}",
         registry_endpoint=profile.registry.endpoint,
         registry_region=profile.account.region,
@@ -211,6 +212,12 @@ def workload(
         reader_role_arn=role_arn(profile, reader_role(region, model.project)) if reads else "",
         scraper_namespace=profile.scraper_namespace,
     )
+
+
+def pull_secrets(specs: Specs, profile: RegionProfile, project: str) -> tuple[str, ...]:
+    """The Secrets that pull what runs in a project: the region's, and its own beside it."""
+    named = (profile.pull_secret, specs.projects[project].spec.pull_secret)
+    return tuple(dict.fromkeys(filter(None, named)))
 
 
 def server(

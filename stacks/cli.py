@@ -1,6 +1,7 @@
 """The `isoserve` command: it reads specs and profiles and prints; it changes no region.
 
-Only `isoserve model` writes, and only where it is told: a model's files, a version, a digest.
+Only `isoserve model` and `isoserve image` write, and only where they are told: a model's files, a
+version, a digest.
 """
 
 from __future__ import annotations
@@ -127,6 +128,39 @@ _VERBS: Final[tuple[Command, ...]] = (
     ),
 )
 
+_PIN_IMAGES: Final = Command(
+    name="pin",
+    module="stacks.images.pin",
+    help="write the digests of images into files, asked of their registries",
+    options=(
+        (
+            ("files",),
+            {
+                "nargs": "*",
+                "type": Path,
+                "metavar": "FILE",
+                "help": "profiles, specs or rows of runtimes (every one of the tree)",
+            },
+        ),
+        (("--to",), {"default": "", "metavar": "TAG", "help": "this tag of every image instead"}),
+        (
+            ("--set",),
+            {
+                "action": "append",
+                "default": [],
+                "metavar": "FIELD=IMAGE",
+                "help": "this image instead, e.g. agent_image=HOST/PATH:TAG; repeatable",
+            },
+        ),
+        (
+            ("--plain-http",),
+            {"action": "store_true", "help": "the registries speak no TLS"},
+        ),
+        *_TREE[1:3],
+    ),
+    transfers=True,
+)
+
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         name="check",
@@ -230,6 +264,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
         options=(),
         verbs=_VERBS,
     ),
+    Command(
+        name="image",
+        module="",
+        help="pin the images of profiles, specs and the catalogue",
+        options=(),
+        verbs=(_PIN_IMAGES,),
+    ),
 )
 
 
@@ -242,7 +283,10 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = _Parser(prog="isoserve", description="All but `model` works offline and changes nothing.")
+    top = _Parser(
+        prog="isoserve",
+        description="All but `model` and `image` works offline and changes nothing.",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for row in COMMANDS:
         _add(commands, row)

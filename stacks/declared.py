@@ -195,6 +195,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r"AdmissionGuard/ValidatingAdmissionPolicy",
          r"spec\.variables\[(addresses|hosts|provider|proxies|reachable|registry|scraper)\]\.expression.*",
          _always, "the place's own facts, from its profile"),
+        (r"(Model(Server|Job|Cache)|SyntheticProbe)/.*", r".*\.imagePullSecrets.*",
+         _differ(lambda plan: plan.pull_secret), "each region pulls images by a Secret of its own"),
         (r"Model(Server|Job|Cache)/.*", r".*\.tolerations.*", _differ(_others_taints),
          "others put taints of their own on the nodes there"),
         (_PODS, _OWN_FILES, _less("model cache"), "the pod downloads the model"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from model_specs.lock import ModelFacts, ModelLock
 from model_specs.moment import span_of, written
 from model_specs.source import read
 from stacks.outcome import refusal
+from stacks.yaml_edit import entries, replaced, text_of, write
 
 _HEAD: Final = (
     "# Facts of pinned models, recorded from the registry so that a plan needs no network.\n"
@@ -50,7 +49,7 @@ def pin(spec: Path, label: str, find: Find, at: datetime) -> Pinned:
     Raises SpecErrors when the file cannot be read or has no model on a line of its own.
     """
     source = read(spec.absolute(), str(spec))
-    text = _text(spec)
+    text = text_of(spec)
     values = source.values if isinstance(source.values, dict) else {}
     before = values.get("model")
     if not isinstance(before, str):
@@ -66,49 +65,30 @@ def pin(spec: Path, label: str, find: Find, at: datetime) -> Pinned:
         cure = f"copy it with `isoserve model share {wanted} {project}` and name the copy"
         raise refusal(str(spec), "E322", f"{why}; {cure}")
     lock = spec.parent / LOCK_FILE
-    changed = _replaced(spec, text, "model", before, address)
+    changed = replaced(spec, text, ("model",), address, _CODE)
     ttl = str(values.get("ttl", ""))
     span = span_of(ttl)
     until = written(at + span) if span else ""
     if until:
-        changed = _replaced(spec, changed, "ttl", ttl, until)
+        changed = replaced(spec, changed, ("ttl",), until, _CODE)
     record(lock, address, facts)  # first: facts without a pin harm nobody, a pin without does
     if changed != text:
-        _write(spec, changed)
+        write(spec, changed)
     return Pinned(spec=str(spec), before=before, address=address, lock=str(lock), ttl=until)
-
-
-def _replaced(spec: Path, text: str, field: str, before: str, after: str) -> str:
-    """The text with the scalar of `field` replaced, quotes kept."""
-    for key, value in _entries(text):
-        if key.value == field and isinstance(value, yaml.ScalarNode):
-            start, end = value.start_mark.index, value.end_mark.index
-            if text[start:end].strip("'\"") == before:
-                quote = text[start] if text[start] in "'\"" else ""
-                return f"{text[:start]}{quote}{after}{quote}{text[end:]}"
-    why = f"its {field} is not plain text on one line; write `{field}: {before}`"
-    raise refusal(str(spec), _CODE, why)
-
-
-def _entries(text: str) -> Iterator[tuple[Any, Any]]:
-    # Not the C loader: its marks count otherwise.
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if isinstance(root, yaml.MappingNode):
-        yield from root.value
 
 
 def record(lock: Path, address: str, facts: ModelFacts) -> None:
     """Write a model's facts into the project's lock file, which other lines keep as they are."""
     line = f"{address}: {_flow(facts.model_dump(exclude_defaults=True))}\n"
     if not lock.exists():
-        _write(lock, f"{_HEAD}  {line}")
+        write(lock, f"{_HEAD}  {line}")
         return
     source = read(lock.absolute(), str(lock))
     known = parse(source, ModelLock).models
     if address in known and known[address] == facts:
         return
-    changed = _recorded(lock, _text(lock), address, line)
-    _write(lock, changed)
+    changed = _recorded(lock, text_of(lock), address, line)
+    write(lock, changed)
     parse(read(lock.absolute(), str(lock)), ModelLock)
 
 
@@ -122,7 +102,7 @@ def _flow(values: Mapping[str, Any]) -> str:
 
 
 def _recorded(lock: Path, text: str, address: str, line: str) -> str:
-    for key, models in _entries(text):
+    for key, models in entries(text):
         if key.value != "models" or models.flow_style or not models.value:
             continue
         indent = " " * models.value[0][0].start_mark.column
@@ -145,22 +125,3 @@ def _last(node: Any) -> Any:
     while isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
         node = node.value[-1][1]
     return node
-
-
-def _text(path: Path) -> str:
-    """The file letter by letter, its line ends too."""
-    return path.read_bytes().decode()
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step, with the rights it had."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".pin-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from model_specs.part import Part
 from model_specs.pinned import PINNED_IMAGE
+from model_specs.project import ProjectSpec
 from model_specs.runtimes import RUNTIMES
-from model_specs.schema import ModelSpec, ProjectSpec
+from model_specs.schema import ModelSpec
 from regions.machines import MACHINES
 from regions.profile import CAPABILITIES, RegionProfile
 from stacks.pages import page_texts

@@ -11,7 +11,8 @@ from components.kube import Object
 from components.parts import Part, parts
 from model_specs.load import Model, Project, Specs, load, parse
 from model_specs.lock import ModelFacts
-from model_specs.schema import ModelSpec, ProjectSpec
+from model_specs.project import ProjectSpec
+from model_specs.schema import ModelSpec
 from model_specs.source import Source
 from regions.offers import Nodes, Offer
 from regions.plan import RegionPlan

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
-from tests.examples import ROOT
+from stacks.images.build import IMAGES
+from stacks.images.context import make_context
 
 # Without what a virtual environment brings to every interpreter.
 _MODULES: Final = """
@@ -21,25 +20,20 @@ print(program.__file__, *set(sys.modules) - before)
 """
 
 
-def check_image(dockerfile: Path, module: str, scratch: Path) -> None:
-    """The files that `dockerfile` copies and the packages it pins are just those of `module`."""
-    text = dockerfile.read_text()
-    copied = re.findall(r"components/\S+\.py\b", text)
-    context = Path(f"{dockerfile}.dockerignore").read_text().split()
-    given = [pattern.removeprefix("!") for pattern in context if pattern.startswith("!")]
-    for name in re.findall(r"(?:components|regions)/\S+\.py\b|requirements\.txt", text):
-        assert any(Path(name).match(pattern) for pattern in given), f"no build could copy {name}"
-    for name in copied:
-        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, scratch / name)
-    command = [sys.executable, "-c", _MODULES.format(module=module)]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
+def check_image(name: str, scratch: Path) -> None:
+    """The files and the packages of the image `name` are just those of its program."""
+    (image,) = (one for one in IMAGES if one.name == name)
+    make_context(scratch, image.module, image.packages)
+    command = [sys.executable, "-c", _MODULES.format(module=image.module)]
+    done = subprocess.run(
+        command, cwd=scratch, env={"PATH": ""}, capture_output=True, text=True, check=True
+    )
     file, *modules = done.stdout.split()
     assert file.startswith(str(scratch)), "it ran from the tree, which proves nothing"
     ours = {f"{name.replace('.', '/')}.py" for name in modules if name.startswith("components.")}
-    programs = {name for name in copied if not name.endswith("__init__.py")}
-    assert programs <= ours, "copied for nothing"
+    given = {path.relative_to(scratch).as_posix() for path in scratch.rglob("*.py")}
+    programs = {path for path in given if path.startswith("components/")}
+    assert {path for path in programs if not path.endswith("__init__.py")} <= ours, "for nothing"
     homes = packages_distributions()
     used = {home for name in modules for home in homes.get(name.split(".")[0], [])} - {"isoserve"}
-    (pinned,) = re.findall(r"'\^\((.*)\)=='", text)
-    assert {name.replace("_", "-") for name in used} == set(pinned.split("|")), "see the grep"
+    assert {name.replace("_", "-") for name in used} == set(image.packages), "see IMAGES"

@@ -50,6 +50,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "model_specs.names",
         "model_specs.runtimes",
         "model_specs.part",
+        "model_specs.project",
         "model_specs.schema",
         "model_specs.source",
     ),

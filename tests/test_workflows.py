@@ -246,7 +246,10 @@ def shell(tmp_path: Path) -> Shell:
     """Runs a script with stand-ins for the programs of GitHub, AWS and Pulumi, which log calls."""
     stand_in = '#!/bin/sh\necho "$(basename "$0") $*" >>"$CALLS"\n'
     for name, more in {
-        "gh": 'case "$*" in *--jq*) echo "$COMMENT";; esac\n',
+        "gh": 'case "$*" in *"${ABSENT:-no such}"*) exit 1;; *--input*) cat >>"$CALLS";; '
+        '*--jq*) echo "$COMMENT";; esac\n',
+        "podman": "echo '{}'\n",
+        "python": 'printf "%s" "$IMAGES"\n',
         "aws": "",
         "isoserve": 'case "$1" in plan) cat "$PLAN";; *) exit "${REVIEW:-0}";; esac\n',
         "pulumi": 'echo "{}"; exit "${PULUMI:-0}"\n',
@@ -331,9 +334,9 @@ def test_what_passes_the_gate_goes_up_under_the_rules(shell: Shell, tmp_path: Pa
     assert "--continue-on-error" in up, "one team's refused object holds up no other team"
 
 
-def written(job: str, step: str) -> str:
-    """What a step of review.yml runs: such a job has no checkout, and so no script."""
-    (found,) = [s for s in jobs()[f"review.yml {job}"]["steps"] if s.get("name") == step]
+def written(job: str, step: str, file: str = "review.yml") -> str:
+    """What a step of a workflow runs: such a job has no checkout, and so no script."""
+    (found,) = [s for s in jobs()[f"{file} {job}"]["steps"] if s.get("name") == step]
     return str(found["run"])
 
 
@@ -403,3 +406,95 @@ def test_a_cluster_of_aws_is_reached_by_its_profile(
     assert shell("kubeconfig.sh", "r", PLAN=str(tmp_path / "plan.json")).returncode == 0
     wanted = "aws eks update-kubeconfig --name ml-serving --alias use1 --region us-east-1"
     assert (wanted in calls(tmp_path)) == called
+
+
+# -- images of a release ---------------------------------------------------------------------
+
+DIGEST: Final = f"sha256:{'1' * 64}"
+HOST: Final = "registry.example.com/isoserve"
+PROPOSE: Final = "Open the pull request"
+
+
+def test_a_release_is_built_for_both_platforms_and_pinned_in_every_profile(
+    shell: Shell, tmp_path: Path
+) -> None:
+    made = {name: f"{HOST}/{name}@{DIGEST}" for name in ("cache-agent", "prober")}
+    out = tmp_path / "out"
+    done = shell(
+        "images.sh", "v1.2.0", str(ROOT), str(out), BASE="python@sha256:0", REGISTRY=HOST,
+        GITHUB_SERVER_URL="https://git.example", GITHUB_REPOSITORY="a/b", IMAGES=json.dumps(made),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    built, pinned, *bills = calls(tmp_path)
+    assert "--platform linux/amd64 --platform linux/arm64" in built
+    assert "--version v1.2.0" in built
+    assert f"--set agent_image={HOST}/cache-agent:v1.2.0@{DIGEST}" in pinned
+    assert f"--set prober_image={HOST}/prober:v1.2.0@{DIGEST}" in pinned
+    assert [f"{out}/regions/{name}.yaml" for name in REAL] == pinned.split()[-len(REAL) :]
+    assert {path.name for path in (out / "bills").iterdir()} == {
+        "cache-agent.cdx.json", "prober.cdx.json"
+    }  # fmt: skip
+    assert all(DIGEST in bill for bill in bills), "what is in the image that was pushed"
+
+
+def proposed(shell: Shell, tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    step = written("propose", PROPOSE, "images.yml")
+    known = {"GITHUB_REPOSITORY": "a/b", "MAIN": "main", "VERSION": "v1.2.0"}
+    return shell(step, **{**known, **env})
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """A profile of the artifact, as large as one may be."""
+    path = tmp_path / "images/regions/us-east-1.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("#" * 262_144)
+    return path
+
+
+def test_a_release_opens_one_pull_request(shell: Shell, tmp_path: Path, profile: Path) -> None:
+    done = proposed(shell, tmp_path, ABSENT="git/ref/heads/images-v1.2.0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = (tmp_path / "calls").read_text()
+    assert "--field ref=refs/heads/images-v1.2.0" in told
+    assert "contents/regions/us-east-1.yaml --method PUT" in told
+    assert '"branch": "images-v1.2.0"' in told, "never onto the main branch"
+    assert "repos/a/b/pulls --method POST" in told
+    assert "--field base=main" in told
+
+
+def test_a_release_that_is_tried_again_changes_nothing(
+    shell: Shell, tmp_path: Path, profile: Path
+) -> None:
+    same = subprocess.run(
+        ["git", "hash-object", "--no-filters", str(profile)],
+        capture_output=True, text=True, timeout=60, check=True,
+    ).stdout.strip()  # fmt: skip
+    done = proposed(shell, tmp_path, COMMENT=same)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not [call for call in calls(tmp_path) if "--method" in call]
+
+
+@pytest.mark.parametrize("amiss", ["large", "linked", "folder", "named", "version"])
+def test_what_is_no_profile_is_not_proposed(
+    shell: Shell, tmp_path: Path, profile: Path, amiss: str
+) -> None:
+    if amiss == "large":
+        profile.write_text("#" * 262_145)
+    elif amiss == "linked":
+        profile.with_name("other.yaml").symlink_to(profile)
+    elif amiss == "folder":
+        profile.with_name("workflows").mkdir()
+    elif amiss == "named":
+        profile.rename(profile.with_name("x.sh"))
+    done = proposed(shell, tmp_path, **({"VERSION": "v1/../x"} if amiss == "version" else {}))
+    assert (done.returncode, "::error::" in done.stdout) == (1, True), done.stderr
+    assert not (tmp_path / "calls").exists(), "nothing is asked of GitHub"
+
+
+def test_images_are_pushed_by_a_job_that_people_let_run() -> None:
+    build, propose = (jobs()[f"images.yml {name}"] for name in ("build", "propose"))
+    assert build["environment"] == "images"
+    assert build["permissions"] == {"contents": "read"}, "the release's program changes nothing"
+    assert not checks_out(propose), "and is not there where something may be changed"
+    assert list(values(ROOT / ".github/workflows/images.yml")["on"]) == ["release"]

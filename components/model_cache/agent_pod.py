@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, tolerations
+from components.kube import RESTRICTED_CONTAINER, Object, pulled_by, tolerations
 from components.model_cache.api_access import FOLDER, api_volume
 from components.model_cache.volumes import ROOT
 from components.registry_keys import CREDENTIALS, credentials_mounts, credentials_volumes
@@ -81,6 +81,7 @@ def pod(plan: CachePlan) -> Object:
     return {
         "automountServiceAccountToken": False,
         "containers": [_container(plan)],
+        **pulled_by(plan.pull_secrets),
         "nodeSelector": plan.node_selector,
         # The kubelet never evicts such a pod (types.IsCriticalPod in pkg/kubelet/eviction): under
         # disk pressure only the agent can free what its models take.

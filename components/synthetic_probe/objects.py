@@ -27,7 +27,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from components.kube import RESTRICTED_CONTAINER, Object, head, operator_head, restricted_pod
+from components.kube import (
+    RESTRICTED_CONTAINER,
+    Object,
+    head,
+    operator_head,
+    pulled_by,
+    restricted_pod,
+)
 from components.synthetic_probe.answers import candidates
 from components.synthetic_probe.reach import METRICS_PORT, network_policy
 from model_specs.names import LABEL_PROJECT, LABEL_ROLE, PROBER
@@ -146,6 +153,7 @@ def _deployment(
                     "automountServiceAccountToken": False,
                     "containers": [_container(prober.image, volumes)],
                     "enableServiceLinks": False,
+                    **pulled_by(prober.pull_secrets),
                     "securityContext": restricted_pod(SERVER_UID, SERVER_GID),
                     "serviceAccountName": PROBER,
                     "terminationGracePeriodSeconds": 10,

@@ -23,7 +23,7 @@ from model_specs.names import (
     TAINT_GPU,
 )
 from model_specs.runtimes import Runtime
-from policies.legal.shapes import Asked, Subject
+from policies.legal.shapes import ABSENT, Asked, Subject
 from policies.models import contract_of, is_candidate, pinned
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
@@ -217,6 +217,13 @@ def toleration(key: str, value: str) -> Plain:
     """One toleration; without a value it is of any."""
     how: Plain = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
     return {"effect": "NoSchedule", "key": key, **how}
+
+
+def pull_secrets(subject: Subject) -> Any:
+    """The Secrets by which a pod's node pulls: the region's, and its project's own beside it."""
+    project = subject.facts.projects.get(subject.resource.project)
+    named = (subject.facts.profile.pull_secret, project.spec.pull_secret if project else "")
+    return [{"name": name} for name in dict.fromkeys(filter(None, named))] or ABSENT
 
 
 def registry_env(subject: Subject, with_keys: bool) -> list[Plain]:

@@ -21,6 +21,7 @@ from policies.legal.asked import (
     head,
     labels_of_project,
     machine_of,
+    pull_secrets,
     registry_env,
     slug,
     tolerations,
@@ -123,6 +124,7 @@ PROBER_DEPLOYMENT: Final[Plain] = {
                     }
                 ],
                 "enableServiceLinks": False,
+                "imagePullSecrets": Asked(pull_secrets),
                 "securityContext": USER_OF_POD,
                 "serviceAccountName": PROBER,
                 "terminationGracePeriodSeconds": 10,
@@ -244,6 +246,7 @@ CACHE_AGENT: Final[Plain] = {
                         "volumeMounts": Asked(_agent_mounts),
                     }
                 ],
+                "imagePullSecrets": Asked(pull_secrets),
                 "nodeSelector": {LABEL_MACHINE: Asked(lambda s: machine_of(s)[0].name)},
                 "priorityClassName": "system-node-critical",
                 "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -16,7 +16,7 @@ from model_specs.names import (
     SYSTEM_NAMESPACE,
     TAINT_GPU,
 )
-from model_specs.schema import Members
+from model_specs.project import Members
 from policies.legal.asked import (
     ROLE,
     NotAsked,

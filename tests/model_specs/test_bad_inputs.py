@@ -22,7 +22,11 @@ from tests.model_specs.catalogue import CASES, HERE, MADE, ROWS, beside, build, 
 ROOT = Path(__file__).resolve().parents[2]
 FORM = re.compile(r"\S[^:]*:\d+:\d+  \S(.*\S)?  E\d{3}  \S.*; \S.*")
 HOSTILE = ("06-anchors", "07-deep", "08-huge-or-special", "09-not-utf8", "41-file-system")
-ELSEWHERE = {"E112": "a flood of errors, below", "E391": "of no file, but of a registry"}
+ELSEWHERE = {
+    "E112": "a flood of errors, below",
+    "E391": "of no file, but of a registry",
+    "E392": "of no file, but of a registry of images",
+}
 """Codes of files that no fixture shows, and who does."""
 MEBIBYTES = 200
 # Long enough for any machine: it only keeps a hang from lasting for ever.

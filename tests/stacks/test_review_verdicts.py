@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from model_specs.schema import ProjectSpec
+from model_specs.project import ProjectSpec
 from regions.profile import RegionProfile
 from tests.policies.cases import setting
 from tests.stacks.conftest import Isoserve

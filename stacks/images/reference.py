@@ -1,0 +1,59 @@
+"""The name of an image as people write it, taken apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from model_specs.errors import shown
+from stacks.images.errors import ImageError
+
+DOCKER_HUB: Final = "docker.io"
+TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE: Final = re.compile(
+    rf"(?P<host>{_HOST})/(?P<repository>{_PART}(?:/{_PART})*)"
+    rf"(?::(?P<tag>{TAG}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
+)
+"""Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """An image of a registry, by tag, by digest, or by both."""
+
+    host: str
+    repository: str
+    tag: str
+    digest: str
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.host}/{self.repository}{tag}{digest}"
+
+
+def reference(text: str) -> Reference:
+    """What `text` names. As every program reads it, what stands before the first slash is a host
+    where it has a dot or a colon, or is `localhost`; all else is of Docker Hub, and names of one
+    word are in its `library` (github.com/distribution/reference, normalize.go, read 2026-11-29).
+
+    Raises ImageError for what names no image, or neither tag nor digest.
+    """
+    first, slash, _ = text.partition("/")
+    named = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+    whole = text if named else f"{DOCKER_HUB}/{'' if slash else 'library/'}{text}"
+    found = _REFERENCE.fullmatch(whole)
+    if found is None:
+        why = f"no name of an image, got {shown(text)}"
+        raise ImageError(f"{why}; write registry/name:tag in lower-case letters")
+    if not (found["tag"] or found["digest"]):
+        raise ImageError(f"no tag that could be asked for, got {shown(text)}; write {text}:TAG")
+    return Reference(
+        host=found["host"].lower(),
+        repository=found["repository"],
+        tag=found["tag"] or "",
+        digest=found["digest"] or "",
+    )
