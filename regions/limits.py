@@ -10,6 +10,7 @@ from typing import Final
 from model_specs.arguments import gpus_shared, shares
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
+from model_specs.runtimes import RUNTIMES
 from model_specs.schema import ProjectSpec
 from model_specs.source import Where
 from regions.gpu_memory import heads_divided
@@ -41,6 +42,7 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
         else:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
+            yield from _on_other_gpus(model)
             yield from _heads_left_over(specs, model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
@@ -76,6 +78,21 @@ def _without_gpu(model: Model) -> Iterator[SpecError]:
                 f"with a GPU (`isoserve machines`), or another runtime"
             )
             yield model.source.error(where, "E335", message)
+
+
+def _on_other_gpus(model: Model) -> Iterator[SpecError]:
+    """Images of the catalogue that do not compute on the GPUs of the model's machine, in a job
+    too. Of an image of a team's own nobody here knows."""
+    machine = MACHINES[model.spec.machine_type]
+    for where, image in model.spec.images.items():
+        vendors = RUNTIMES[image].gpu_vendors if image in RUNTIMES else ()
+        if machine.gpus and vendors and machine.kind.vendor not in vendors:
+            message = (
+                f"the image of {image} computes on GPUs of {' and '.join(vendors)}, got "
+                f"{machine.name} of {machine.kind.vendor}; take a machine_type of these "
+                f"(`isoserve machines`), or an image of your own with `runtime: {image}`"
+            )
+            yield model.source.error(where, "E336", message)
 
 
 def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:

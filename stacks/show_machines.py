@@ -29,16 +29,20 @@ def _model(tree: Tree, wanted: str) -> Model:
     raise refusal("--fits", "E333", message)
 
 
-def _without_gpu(machine: MachineType, what: Version) -> str:
+def _other_gpus(machine: MachineType, what: Version) -> str:
     needs = what.runtime.needs_gpu and what.serves and not machine.gpus
-    return f"{what.runtime.name} cannot start without a GPU" if needs else ""
+    if needs:
+        return f"{what.runtime.name} cannot start without a GPU"
+    vendors = what.runtime.gpu_vendors if what.image == what.runtime.image else ()
+    other = machine.gpus and vendors and machine.kind.vendor not in vendors
+    return f"{what.runtime.name} computes on GPUs of {' and '.join(vendors)}" if other else ""
 
 
 def _misfit(tree: Tree, machine: MachineType, model: Model) -> str:
     """Why the machine type cannot hold the model; empty if it can."""
     spec = model.spec.model_copy(update={"machine_type": machine.name})
     found = versions(tree.specs, spec).values()
-    tests = (_without_gpu, fits_memory, heads_divided)
+    tests = (_other_gpus, fits_memory, heads_divided)
     reasons = (why(machine, version) for version in found for why in tests)
     return next(filter(None, reasons), "").split(";")[0]  # the table is the advice
 
@@ -55,8 +59,10 @@ def _rows(tree: Tree, model: Model | None) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {
             "machine_type": machine.name,
             "gpu": machine.gpu,
+            "gpu_kind": machine.kind.name,
             "gpus": machine.gpus,
             "gpu_memory_gib": machine.gpu_memory_gib,
+            "architecture": machine.architecture,
             "cpu": machine.cpu,
             "memory_gib": machine.memory_gib,
         }
