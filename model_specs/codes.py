@@ -111,9 +111,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Take a machine type with a GPU, or a runtime that serves without one.",
     ),
     "E336": (
-        "A runtime's image does not compute on the GPUs of its machine type.",
-        "Take a machine type with GPUs of a vendor that it names, or an image of your own with "
-        "`runtime`.",
+        "A runtime's image is not for the processors or the GPUs of its machine type.",
+        "Take a machine type of what the message names, or an image of your own with `runtime`.",
     ),
     "E341": (
         "A secret is written out in a file.",

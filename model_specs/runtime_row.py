@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.catalogue_files import Fact, Row, Text
 from model_specs.errors import nearest, refuse, shown
-from model_specs.gpu_kinds import GPU_KINDS, NO_GPU
+from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture
 from model_specs.names import MODEL_PATH, SCRATCH
 from model_specs.pinned import PinnedImage
 
@@ -126,6 +126,12 @@ class Owned(Fact):
     table: Server | Literal[""] = ""
     """Whose table (model_specs/owned_settings.py)."""
     settings: tuple[Setting, ...] = ()
+
+
+class Architectures(Fact):
+    """The processors for which the image is built."""
+
+    names: Annotated[tuple[Architecture, ...], Field(min_length=1)]
 
 
 def _check_vendor(vendor: str) -> str:
@@ -265,6 +271,7 @@ class RuntimeRow(Row):
     aliases: Aliases
     flags: Flags
     owned: Owned
+    architectures: Architectures
     gpu: Gpu
     kv_cache: Cache
     user: User

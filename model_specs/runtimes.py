@@ -66,7 +66,8 @@ class Runtime:
     does not set; `flags` is all that it may give in `args`, None for a program that refuses to
     start with any, or of which nobody knows (`takes_args`). With
     `needs_gpu` the server cannot start on a machine without a GPU. `gpu_vendors` are those on whose
-    GPUs `image` computes; an image of one's own that keeps this contract may do on others.
+    GPUs `image` computes and `architectures` the processors that it is built for; an image of one's
+    own that keeps this contract may be for others.
     `kv_cache` is how it divides GPU memory, where it keeps keys and values of the tokens it has
     seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
@@ -93,6 +94,7 @@ class Runtime:
     owned: tuple[Setting, ...]
     flags: Flags | None
     takes_args: bool
+    architectures: tuple[str, ...]
     needs_gpu: bool
     gpu_vendors: tuple[str, ...]
     kv_cache: KvCache | None
@@ -189,6 +191,7 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         owned=_owned(row),
         flags=_flags(row),
         takes_args=row.flags.takes != "none",
+        architectures=row.architectures.names,
         needs_gpu=row.gpu.needed,
         gpu_vendors=row.gpu.kinds,
         kv_cache=_CACHES.get(row.kv_cache.table),
@@ -231,6 +234,7 @@ CUSTOM: Final = Runtime(
     owned=(),
     flags=None,
     takes_args=True,
+    architectures=(),
     needs_gpu=False,
     gpu_vendors=(),
     kv_cache=None,

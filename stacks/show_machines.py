@@ -8,7 +8,9 @@ from typing import Any
 
 from model_specs.errors import nearest
 from model_specs.load import Model
+from model_specs.runtimes import RUNTIMES
 from regions.gpu_memory import fits_memory, heads_divided
+from regions.limits import other_machine
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
 from regions.tracks import Version, versions
@@ -29,20 +31,21 @@ def _model(tree: Tree, wanted: str) -> Model:
     raise refusal("--fits", "E333", message)
 
 
-def _other_gpus(machine: MachineType, what: Version) -> str:
+def _without_gpu(machine: MachineType, what: Version) -> str:
     needs = what.runtime.needs_gpu and what.serves and not machine.gpus
-    if needs:
-        return f"{what.runtime.name} cannot start without a GPU"
-    vendors = what.runtime.gpu_vendors if what.image == what.runtime.image else ()
-    other = machine.gpus and vendors and machine.kind.vendor not in vendors
-    return f"{what.runtime.name} computes on GPUs of {' and '.join(vendors)}" if other else ""
+    return f"{what.runtime.name} cannot start without a GPU" if needs else ""
+
+
+def _of_another(machine: MachineType, what: Version) -> str:
+    own = RUNTIMES.get(what.runtime.name)
+    return other_machine(own, machine) if own and what.image == own.image else ""
 
 
 def _misfit(tree: Tree, machine: MachineType, model: Model) -> str:
     """Why the machine type cannot hold the model; empty if it can."""
     spec = model.spec.model_copy(update={"machine_type": machine.name})
     found = versions(tree.specs, spec).values()
-    tests = (_other_gpus, fits_memory, heads_divided)
+    tests = (_without_gpu, _of_another, fits_memory, heads_divided)
     reasons = (why(machine, version) for version in found for why in tests)
     return next(filter(None, reasons), "").split(";")[0]  # the table is the advice
 

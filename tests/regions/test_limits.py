@@ -98,9 +98,19 @@ def test_a_machine_with_a_gpu_takes_every_runtime_and_one_without_the_others(mac
     row = MACHINES[machine]
     others = {name for name, one in RUNTIMES.items() if not {row.kind.vendor} & {*one.gpu_vendors}}
     unbound = {name for name, one in RUNTIMES.items() if not one.gpu_vendors}
-    assert taken == (
+    built = {name for name, one in RUNTIMES.items() if row.architecture in one.architectures}
+    assert taken == built & (
         set(RUNTIMES) - (others - unbound) if row.gpus else set(RUNTIMES) - set(NEEDS_GPU)
     )
+
+
+def test_an_image_that_is_built_for_other_processors_is_refused() -> None:
+    wish = a_model(machine_type="cpu.arm64.4", image="mlserver")
+    (error,) = unknown_machines(a_tree(wish))
+    assert (error.code, error.path) == ("E336", "image")
+    assert "mlserver is built for amd64, got cpu.arm64.4 of arm64; take another" in error.message
+    own = a_model(machine_type="cpu.arm64.4", image=OWN, runtime="mlserver")
+    assert list(unknown_machines(a_tree(own))) == [], "built again for arm64 it starts"
 
 
 @pytest.mark.parametrize("machine", ["gpu.mi300x.8", "neuron.inferentia2.1"])
