@@ -21,7 +21,7 @@ Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _check_kind(kind: str) -> str:
-    known = [name for name in GPU_KINDS if name != NO_GPU]
+    known = [name for name, row in GPU_KINDS.items() if row.resource]
     if kind not in known:
         raise refuse("E301", f"no such kind of GPU, got {shown(kind)}; {nearest(kind, known)}")
     return kind
