@@ -153,7 +153,9 @@ ROWS: Final[tuple[Row, ...]] = (
             cure="name the taint's key",
         ),
         Check(
-            holds="!variables.own.exists(c, c.?resources.?limits[?'nvidia.com/gpu'].hasValue())"
+            # GPUs of any vendor: what no device plugin advertises has no domain in its name.
+            holds="!variables.own.exists(c, c.?resources.?limits.orValue({}).exists(r,"
+            " r.contains('/')))"
             f" || variables.pod.?nodeSelector[?'{LABEL_MACHINE}'].hasValue()",
             fault="a pod with GPUs may stand on nodes of any machine type",
             cure="choose the nodes by machine_type",

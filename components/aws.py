@@ -132,6 +132,7 @@ class GpuNodePool(pulumi.ComponentResource):
             scaling_config=eks.NodeGroupScalingConfigArgs(
                 desired_size=group.desired, max_size=group.max, min_size=group.min
             ),
+            tags=plan.tags or None,
             taints=[
                 eks.NodeGroupTaintArgs(effect="NO_SCHEDULE", key=taint.key, value=taint.value)
                 for taint in group.taints

@@ -36,7 +36,7 @@ def resources(plan: PlacementPlan) -> Object:
         "memory": f"{plan.memory_gib}Gi",
     }
     if plan.gpus:
-        size["nvidia.com/gpu"] = str(plan.gpus)
+        size[plan.gpu_resource] = str(plan.gpus)
     return {"limits": size, "requests": size}
 
 
@@ -181,6 +181,7 @@ def pod(
     # What the API server keeps no value of is left out where it says nothing.
     stated = {
         "affinity": spot_first(placement),
+        "runtimeClassName": placement.runtime_class,
         "tolerations": tolerations(placement.tolerations),
     }
     return {

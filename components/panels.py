@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.charts import Panel, lines, number
+from model_specs.gpu_kinds import GPU_KINDS
 from model_specs.runtimes import CUSTOM, RUNTIMES
 
 METRICS: Final[dict[str, str]] = {
     "ALERTS": "Prometheus",
-    "DCGM_FI_DEV_FB_USED": "DCGM exporter, with the pods' names (--kubernetes)",
-    "DCGM_FI_DEV_GPU_UTIL": "DCGM exporter, with the pods' names (--kubernetes)",
     "envoy_cluster_upstream_rq_xx": "the gateways' Envoys",
     "isoserve_cache_budget_bytes": "the cache agent of each node",
     "isoserve_cache_held_bytes": "the cache agent of each node, by project and model",
@@ -34,6 +33,12 @@ METRICS: Final[dict[str, str]] = {
         for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
     },
     **{
+        metric: kind.exporter
+        for kind in GPU_KINDS.values()
+        for metric in (kind.busy_metric, kind.used_metric)
+        if metric
+    },
+    **{
         metric: f"runtime {row.name}"
         for row in (*RUNTIMES.values(), CUSTOM)
         for metric in (row.queue_metric, row.running_metric)
@@ -48,7 +53,8 @@ class Selector:
     """One model's series; `load` is the PromQL of the requests in its servers, the next two are
     its promises.
 
-    `probed` says in words what its probe shows. `candidate_load` is empty without a candidate.
+    `probed` says in words what its probe shows. `candidate_load` is empty without a candidate, and
+    the gauges of its GPUs are without a vendor's exporter.
     """
 
     project: str
@@ -59,6 +65,8 @@ class Selector:
     latency_seconds: str
     probed: str
     candidate_load: str
+    gpu_busy: str
+    gpu_used: str
 
     @property
     def probe(self) -> str:
@@ -151,16 +159,17 @@ def restarts(of: Selector) -> Panel:
 
 def gpu_utilisation(of: Selector) -> Panel:
     """How busy each replica's GPUs are."""
-    busy = f"avg by (exported_pod) (DCGM_FI_DEV_GPU_UTIL{of.pods('exported_')})"
+    busy = f"avg by (exported_pod) ({of.gpu_busy}{of.pods('exported_')})"
     return lines("GPU utilisation", "percent", (busy, "{{exported_pod}}"))
 
 
 def gpu_memory(of: Selector) -> Panel:
-    """How much memory of its GPUs each replica holds; DCGM counts MiB."""
-    used = f"sum by (exported_pod) (DCGM_FI_DEV_FB_USED{of.pods('exported_')})"
+    """How much memory of its GPUs each replica holds, in MiB."""
+    used = f"sum by (exported_pod) ({of.gpu_used}{of.pods('exported_')})"
     return lines("GPU memory", "decmbytes", (used, "{{exported_pod}}"))
 
 
 MODEL: Final = (probe, budget, held, latency, replicas, load, requests, errors, restarts)
 CANDIDATE: Final = (candidate,)
 GPU: Final = (gpu_utilisation, gpu_memory)
+"""Where the vendor's exporter is known (model_specs.gpu_kinds)."""

@@ -46,7 +46,7 @@ def _quota(plan: ProjectPlan) -> Object:
         "pods": str(plan.pods),
         "requests.cpu": str(plan.cpu),
         "requests.memory": f"{plan.memory_gib}Gi",
-        "requests.nvidia.com/gpu": str(plan.gpus),
+        **{f"requests.{resource}": str(gpus) for resource, gpus in plan.gpus.items()},
         "services.loadbalancers": "0",
         "services.nodeports": "0",
     }

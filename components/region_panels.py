@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from components.charts import Panel, lines, number, rows
+from model_specs.gpu_kinds import GPU_RESOURCES
 
 _TYPE: Final = "label_isoserve_dev_machine_type"
 _BY_TYPE: Final = f"sum by ({_TYPE})"
@@ -36,8 +38,10 @@ def nodes() -> Panel:
 
 def gpus() -> Panel:
     """GPUs of each machine type: there, and asked for by pods."""
-    there = 'kube_node_status_allocatable{resource="nvidia_com_gpu"}'
-    asked = 'sum by (node) (kube_pod_container_resource_requests{resource="nvidia_com_gpu"})'
+    # kube-state-metrics writes `_` for what is no letter or digit (internal/store/utils.go).
+    names = "|".join(re.sub("[^a-zA-Z0-9]", "_", resource) for resource in GPU_RESOURCES)
+    there = f'kube_node_status_allocatable{{resource=~"{names}"}}'
+    asked = f'sum by (node) (kube_pod_container_resource_requests{{resource=~"{names}"}})'
     return lines(
         "GPUs",
         "short",

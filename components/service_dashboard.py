@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from components.kube import Object, head
+from model_specs.gpu_kinds import GPU_KINDS
 from model_specs.names import LABEL_ROLE, SYSTEM_NAMESPACE
 from regions.model_plan import ServerPlan
 from regions.plan import RegionPlan
@@ -30,13 +31,16 @@ def dashboard_url(grafana_url: str, uid: str) -> str:
 
 
 @cache
-def _model_json(of_gpus: bool, of_candidate: bool, *of: str) -> str:
+def _model_json(of_candidate: bool, *of: str) -> str:
     """The dashboard of one `panels.Selector`, drawn once for all regions."""
     # Imported here: Grafana's builders take 50 ms to load, and most commands draw nothing.
     from components import charts, panels
 
     selector = panels.Selector(*of)
-    extra = (*(panels.CANDIDATE if of_candidate else ()), *(panels.GPU if of_gpus else ()))
+    extra = (
+        *(panels.CANDIDATE if of_candidate else ()),
+        *(panels.GPU if selector.gpu_busy else ()),
+    )
     shown = [*panels.MODEL, *extra]
     title = f"{selector.project}/{selector.model}"
     uid = dashboard_uid(selector.project, selector.model)
@@ -52,11 +56,17 @@ def _region_json() -> str:
     return charts.dashboard_json("Models and machines", REGION_UID, drawn)
 
 
+def _gauges(resources: set[str]) -> tuple[str, str]:
+    """How busy and how full GPUs are that are asked for so, by the vendor's exporter."""
+    kinds = (kind for kind in GPU_KINDS.values() if kind.resource in resources and kind.exporter)
+    return next(((kind.busy_metric, kind.used_metric) for kind in kinds), ("", ""))
+
+
 def model_dashboard(server: ServerPlan) -> Object:
     """The ConfigMap with a model's dashboard."""
     work, load = server.workload, {track.role: track.scaler.query for track in server.tracks}
+    resources = {track.placement.gpu_resource for track in server.tracks}
     content = _model_json(
-        any(track.placement.gpus for track in server.tracks),
         server.probe.candidate_url != "",
         work.project,
         work.model,
@@ -66,6 +76,7 @@ def model_dashboard(server: ServerPlan) -> Object:
         f"{server.slo.latency_seconds:.6g}",
         _PROBED[server.probe.written],
         load.get("candidate", ""),
+        *_gauges(resources),
     )
     labels = {**work.labels, **_LOADED}
     config = head("v1", "ConfigMap", f"{work.model}-dashboard", work.namespace, labels, {})

@@ -22,7 +22,7 @@ from model_specs.source import Source, looks_like_yaml, read
 
 FOLDER: Final = "catalogue"
 """Stands among the folders of projects, so that no project has this name."""
-KINDS: Final = ("machine_types", "runtimes")
+KINDS: Final = ("gpu_kinds", "machine_types", "runtimes")
 """The folders in it, each of one kind of row."""
 PROJECT_FILE: Final = "Pulumi.yaml"
 _OURS: Final = Path(__file__).resolve().parent / FOLDER

@@ -110,6 +110,10 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A runtime cannot start without a GPU and its machine type has none.",
         "Take a machine type with a GPU, or a runtime that serves without one.",
     ),
+    "E336": (
+        "A runtime's image is not for the processors or the GPUs of its machine type.",
+        "Take a machine type of what the message names, or an image of your own with `runtime`.",
+    ),
     "E341": (
         "A secret is written out in a file.",
         "Revoke it, since it has been seen; keep the new one in a Secret and name that in "

@@ -8,6 +8,7 @@ that begins so, only those that a row's `but` has are a spec's; a cache goes whe
 may write. Read in ld.so(8), bash(1), python(1), node(1), java(1), perlrun(1), ruby(1), git(1), the
 references of OpenSSL, curl, requests and huggingface_hub (package_reference/environment_variables),
 Kubernetes' documentation of a pod's environment; NCCL's, CUDA's and PyTorch's pages of variables,
+AMD's of its container toolkit (instinct.docs.amd.com/projects/container-toolkit, 2026-11-29),
 the OpenMP specification with LLVM's and GNU's, and triton/knobs.py.
 """
 
@@ -24,7 +25,11 @@ _TRUST: Final = "whom a server trusts is the image's, and Secrets are files (`se
 
 RESERVED: Final = (
     Setting(variables=("HOME", "LOGNAME", "PATH", "USER", "ISOSERVE_*"), why=_PLATFORM),
-    Setting(variables=("NVIDIA_*",), why=f"{_PLATFORM}: GPUs come with the machine type"),
+    # Vendors' container runtimes add GPUs by them; Neuron's hook reads one of AWS_*.
+    Setting(
+        variables=("AMD_VISIBLE_DEVICES", "NVIDIA_*"),
+        why=f"{_PLATFORM}: GPUs come with the machine type",
+    ),
     Setting(
         variables=("AWS_*", "BOTO_CONFIG", "KUBECONFIG", "KUBERNETES_*"),
         why="the platform sets who a pod is, and which API servers it sees",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.catalogue_files import Fact, Row, Text
 from model_specs.errors import nearest, refuse, shown
+from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture
 from model_specs.names import MODEL_PATH, SCRATCH
 from model_specs.pinned import PinnedImage
 
@@ -127,13 +128,28 @@ class Owned(Fact):
     settings: tuple[Setting, ...] = ()
 
 
+class Architectures(Fact):
+    """The processors for which the image is built."""
+
+    names: Annotated[tuple[Architecture, ...], Field(min_length=1)]
+
+
+def _check_vendor(vendor: str) -> str:
+    known = sorted({kind.vendor for kind in GPU_KINDS.values()} - {NO_GPU})
+    if vendor not in known:
+        raise refuse(
+            "E301", f"no such vendor of GPUs, got {shown(vendor)}; {nearest(vendor, known)}"
+        )
+    return vendor
+
+
 class Gpu(Fact):
     """What of a machine it needs."""
 
     needed: bool
     """Whether it cannot start on a machine without a GPU."""
-    kinds: tuple[Literal["amd", "neuron", "nvidia"], ...]
-    """Whose GPUs this image computes on."""
+    kinds: tuple[Annotated[str, AfterValidator(_check_vendor)], ...]
+    """The vendors (model_specs.gpu_kinds) on whose GPUs this image computes."""
 
 
 class Cache(Fact):
@@ -255,6 +271,7 @@ class RuntimeRow(Row):
     aliases: Aliases
     flags: Flags
     owned: Owned
+    architectures: Architectures
     gpu: Gpu
     kv_cache: Cache
     user: User

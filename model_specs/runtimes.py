@@ -65,8 +65,11 @@ class Runtime:
     `aliases` are other flags, short ones too, for what `args` sets, and `owned` what else a spec
     does not set; `flags` is all that it may give in `args`, None for a program that refuses to
     start with any, or of which nobody knows (`takes_args`). With
-    `needs_gpu` the server cannot start on a machine without a GPU. `kv_cache` is how it divides GPU
-    memory, where it keeps keys and values of the tokens it has seen.
+    `needs_gpu` the server cannot start on a machine without a GPU. `gpu_vendors` are those on whose
+    GPUs `image` computes and `architectures` the processors that it is built for; an image of one's
+    own that keeps this contract may be for others.
+    `kv_cache` is how it divides GPU memory, where it keeps keys and values of the tokens it has
+    seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
     `queue_metric` is the gauge of requests waiting. With `running_metric`, of those being answered,
     it makes the load to scale on (`load`). Where a runtime has no such gauge, `running_metric` is a
@@ -91,7 +94,9 @@ class Runtime:
     owned: tuple[Setting, ...]
     flags: Flags | None
     takes_args: bool
+    architectures: tuple[str, ...]
     needs_gpu: bool
+    gpu_vendors: tuple[str, ...]
     kv_cache: KvCache | None
     user: int
     group: int
@@ -186,7 +191,9 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         owned=_owned(row),
         flags=_flags(row),
         takes_args=row.flags.takes != "none",
+        architectures=row.architectures.names,
         needs_gpu=row.gpu.needed,
+        gpu_vendors=row.gpu.kinds,
         kv_cache=_CACHES.get(row.kv_cache.table),
         user=row.user.uid,
         group=row.user.gid,
@@ -227,7 +234,9 @@ CUSTOM: Final = Runtime(
     owned=(),
     flags=None,
     takes_args=True,
+    architectures=(),
     needs_gpu=False,
+    gpu_vendors=(),
     kv_cache=None,
     user=SERVER_UID,
     group=SERVER_GID,

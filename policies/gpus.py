@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
+from model_specs.gpu_kinds import GPU_RESOURCES
 from model_specs.load import Model
 from model_specs.names import (
     CACHE_NAMESPACE,
     LABEL_CAPACITY,
     LABEL_MACHINE,
     LABEL_PROJECT,
-    TAINT_GPU,
 )
 from policies.facts import Facts
 from policies.pods import Block, containers, pod
@@ -22,17 +23,15 @@ from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
 from policies.tracks import batches, falls_back, node_affinity, pool_of, slots, tracks
 from regions.machines import MACHINES, MachineType
 
-GPU: Final = "nvidia.com/gpu"
-_QUOTA: Final = f"requests.{GPU}"
-_KNOWN: Final = frozenset({"cpu", "ephemeral-storage", "memory", GPU})
+_KNOWN: Final = frozenset({"cpu", "ephemeral-storage", "memory", *GPU_RESOURCES})
 _COUNT: Final = re.compile(r"[1-9][0-9]*")
 _MEND: Final = "no field of a spec says so; mend what renders the pod"
 
 
-def gpus(resource: Resource) -> int:
-    """The GPUs of one pod of a workload."""
+def gpus(resource: Resource) -> Counter[str]:
+    """The GPUs of one pod of a workload, by the name under which they are asked for."""
     limits = [(one.get("resources") or {}).get("limits") or {} for one in containers(resource)]
-    return sum(int(one.get(GPU, 0)) for one in limits)
+    return Counter({name: sum(int(one.get(name, 0)) for one in limits) for name in GPU_RESOURCES})
 
 
 def _sizes(container: Block) -> Iterator[str]:
@@ -41,8 +40,9 @@ def _sizes(container: Block) -> Iterator[str]:
     requests, limits = sizes.get("requests") or {}, sizes.get("limits") or {}
     if not limits or requests != limits:
         yield f"requests {dict(requests)}, is limited to {dict(limits)}"
-    if not _COUNT.fullmatch(str(limits.get(GPU, 1))):
-        yield f"takes {limits[GPU]} of a GPU"
+    for name in GPU_RESOURCES:
+        if not _COUNT.fullmatch(str(limits.get(name, 1))):
+            yield f"takes {limits[name]} of a GPU"
     yield from (f"takes {name}, which no machine type has" for name in sorted({*limits} - _KNOWN))
 
 
@@ -61,10 +61,15 @@ def _value(taint: Block) -> str:
 
 
 def _of_nodes(row: MachineType, facts: Facts) -> set[tuple[str, str]]:
-    """The taints of a machine type's nodes: its GPUs' vendor's, ours, and the profile's."""
-    gpu = {(LABEL_MACHINE, row.name), (TAINT_GPU, "")} if row.gpus else set()
+    """The taints of a machine type's nodes: its GPUs' vendor's, ours, its row's, the profile's."""
+    gpu = {(LABEL_MACHINE, row.name)} if row.gpus else set()
+    gpu |= {(row.kind.taint[0], "")} if row.kind.taint[0] else set()
     offer = facts.profile.machines.get(row.name)
-    return gpu | {(taint.key, taint.value) for taint in (offer.taints if offer else ())}
+    return (
+        gpu
+        | {*row.tolerations}
+        | {(taint.key, taint.value) for taint in (offer.taints if offer else ())}
+    )
 
 
 def _fallback(resource: Resource, facts: Facts, model: Model) -> Iterator[tuple[str, str]]:
@@ -89,10 +94,13 @@ def _shape(
     mains = pod(resource).get("containers") or ()
     given = ((mains[0].get("resources") or {}).get("limits") or {}) if mains else {}
     shape = {"cpu": str(row.cpu), "memory": f"{row.memory_gib}Gi"}
-    shape |= {GPU: str(row.gpus)} if row.gpus else {}
-    got = {name: str(given[name]) for name in (*shape, GPU) if name in given}
-    if got != shape or gpus(resource) != row.gpus:
+    shape |= {row.kind.resource: str(row.gpus)} if row.gpus else {}
+    got = {name: str(given[name]) for name in (*shape, *GPU_RESOURCES) if name in given}
+    if got != shape or gpus(resource) != Counter({row.kind.resource: row.gpus}):
         yield f"is given {got}, {row.name} is {shape}", "machine_type"
+    under = str(pod(resource).get("runtimeClassName") or "")
+    if under != row.runtime_class:
+        yield f"has RuntimeClass {under!r}, {row.name} has {row.runtime_class!r}", "machine_type"
     machine, capacity = pool_of(resource)
     if machine != row.name:
         yield f"stands on {machine or 'any node'}, the spec says {row.name}", "machine_type"
@@ -121,8 +129,8 @@ def _stranger(resource: Resource, facts: Facts) -> Iterator[str]:
     lost = [taint for taint in sorted(of_pool) if not {taint, (taint[0], ""), ("", "")} & found]
     if lost:
         yield f"does not tolerate {lost}, so nodes of {machine} may have no agent"
-    if gpus(resource):
-        yield f"takes {gpus(resource)} GPUs for no model"
+    if taken := gpus(resource).total():
+        yield f"takes {taken} GPUs for no model"
 
 
 @each("P17", "gpu-shape", *WORKLOADS)
@@ -142,22 +150,36 @@ def _gpu_shape(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, what, "render the machine type's row, or choose another", field)
 
 
-Taken = dict[str, dict[str, int]]
-"""GPUs by project and machine type."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The GPUs of one project: at most `by_machine` type held, `at_once` with what rollouts take on
+    top by the name under which they are asked for, of which `surge` is the rollouts' part."""
+
+    by_machine: Counter[str]
+    at_once: Counter[str]
+    surge: Counter[str]
 
 
-def _taken(estate: Estate) -> tuple[Taken, dict[str, int]]:
-    """The most GPUs that workloads hold, and by project what rollouts take on top."""
-    most: Taken = defaultdict(lambda: defaultdict(int))
-    surge: dict[str, int] = defaultdict(int)
+def _taken(estate: Estate) -> dict[str, Taken]:
+    """By project, the most GPUs that its workloads hold."""
+    found: dict[str, Taken] = defaultdict(
+        lambda: Taken(by_machine=Counter(), at_once=Counter(), surge=Counter())
+    )
+
+    def add(project: str, machine: str, pods: int, surge: int, each_pod: Counter[str]) -> None:
+        one = found[project]
+        one.by_machine[machine] += pods * each_pod.total()
+        for name, number in each_pod.items():
+            one.at_once[name] += (pods + surge) * number
+            one.surge[name] += surge * number
+
     for track in tracks(estate):
-        each_pod = gpus(track.deployment)
-        most[track.deployment.project][track.machine] += track.most * each_pod
-        rolling = (track.deployment.spec.get("strategy") or {}).get("rollingUpdate") or {}
-        surge[track.deployment.project] += rolling.get("maxSurge", 0) * each_pod
+        work = track.deployment
+        rolling = (work.spec.get("strategy") or {}).get("rollingUpdate") or {}
+        add(work.project, track.machine, track.most, rolling.get("maxSurge", 0), gpus(work))
     for job, pods in batches(estate):
-        most[job.project][pool_of(job)[0]] += pods * gpus(job)
-    return most, surge
+        add(job.project, pool_of(job)[0], pods, 0, gpus(job))
+    return found
 
 
 _ZEROS: Final = {"k": 3, "M": 6, "G": 9}
@@ -172,9 +194,9 @@ def _count(quantity: str) -> int:
     return number * int(10**zeros)
 
 
-def _limit(quota: Resource) -> int | None:
-    """The GPUs that a ResourceQuota allows; None where it bounds none."""
-    hard = (quota.spec.get("hard") or {}).get(_QUOTA)
+def _limit(quota: Resource, name: str) -> int | None:
+    """The GPUs asked for as `name` that a ResourceQuota allows; None where it bounds none."""
+    hard = (quota.spec.get("hard") or {}).get(f"requests.{name}")
     return None if hard is None else _count(str(hard))
 
 
@@ -183,7 +205,7 @@ def _gpu_quota(estate: Estate) -> Iterator[Fault]:
     """All of a project's workloads at their largest stay within its quota of each machine type,
     and its ResourceQuota lets them and no more run, with what a rollout needs on top: one team's
     burst must not take another's GPUs, nor stall its own rollout."""
-    most, surge = _taken(estate)
+    found = _taken(estate)
     quotas = {quota.namespace: quota for quota in estate.of("ResourceQuota")}
     for name in sorted({work.project for work in estate.of(*WORKLOADS)} - {""}):
         project, quota = estate.facts.projects.get(name), quotas.get(name)
@@ -192,16 +214,21 @@ def _gpu_quota(estate: Estate) -> Iterator[Fault]:
             missing = absent("ResourceQuota", name, "project", {LABEL_PROJECT: name})
             yield Fault(missing, "is not made, yet has pods to bound", fix, "gpu_quota")
             continue
-        allowed, total = project.spec.gpu_quota, sum(most[name].values()) + surge[name]
-        for machine, wanted in sorted(most[name].items()):
+        allowed, taken = project.spec.gpu_quota, found[name]
+        for machine, wanted in sorted(taken.by_machine.items()):
             if wanted > allowed.get(machine, 0):
                 what = f"has {allowed.get(machine, 0)} of {machine}, its models may take {wanted}"
                 fix = "raise gpu_quota or lower scaling.max"
                 yield Fault(quota, what, fix, f"gpu_quota[{machine}]")
-        hard, top = _limit(quota), sum(allowed.values()) + surge[name]
-        if hard is None or not min(total, top) <= hard <= top:
-            what = f"allows {hard} GPUs, its models may take {total} and the project has {top}"
-            yield Fault(quota, what, f"render {_QUOTA} between both", "gpu_quota")
+        granted: Counter[str] = Counter()
+        for machine, number in allowed.items():
+            granted[MACHINES[machine].kind.resource] += number
+        for gpu in GPU_RESOURCES:
+            hard, total = _limit(quota, gpu), taken.at_once[gpu]
+            top = granted[gpu] + taken.surge[gpu]
+            if hard is None or not min(total, top) <= hard <= top:
+                what = f"allows {hard} GPUs, its models may take {total} and the project has {top}"
+                yield Fault(quota, what, f"render requests.{gpu} between both", "gpu_quota")
 
 
 RULES: Final[tuple[Rule, ...]] = (_gpu_shape, _gpu_quota)

@@ -9,9 +9,8 @@ from typing import Any, Final
 from model_specs.names import (
     LABEL_ACCELERATOR,
     LABEL_CAPACITY,
-    LABEL_GPU_PRESENT,
     LABEL_MACHINE,
-    TAINT_GPU,
+    TAG_NODE_RESOURCE,
 )
 from policies.documents import Block, is_on, listed
 from policies.facts import Facts
@@ -97,9 +96,11 @@ def _slug(machine: str) -> str:
 
 def _wanted_taints(machine: str, capacity: str) -> set[tuple[str, str]]:
     """What keeps other pods off the nodes. GPU nodes have the one taint that the vendor's device
-    plugin tolerates and no other: it would not stand there, and no pod would get a GPU."""
-    if MACHINES[machine].gpus:
-        return {(TAINT_GPU, "present")}
+    plugin tolerates, if it does any, and no other: it would not stand there, and no pod would get
+    a GPU."""
+    row = MACHINES[machine]
+    if row.gpus:
+        return {row.kind.taint} if row.kind.is_tainted else set()
     return {(LABEL_CAPACITY, "spot")} if capacity == "spot" else set()
 
 
@@ -123,13 +124,26 @@ def _strange_taints(taints: Any, effect: str, machine: str, capacity: str) -> It
 
 
 def _unseen(labels: Block, machine: str, provider: str) -> Iterator[str]:
-    """What add-ons look for on GPU nodes and would not find."""
-    if not MACHINES[machine].gpus:
-        return
-    if labels.get(LABEL_GPU_PRESENT) != "true":
-        yield f"lacks label {LABEL_GPU_PRESENT}, so no device plugin stands there"
-    if provider == "aws" and not labels.get(LABEL_ACCELERATOR):
+    """What add-ons look for on nodes of the machine type and would not find."""
+    row = MACHINES[machine]
+    for label, value in row.kind.labels.items():
+        if labels.get(label) != value:
+            yield f"lacks label {label}, so no device plugin stands there"
+    for label, value in row.labels.items():
+        if labels.get(label) != value:
+            yield f"lacks label {label}: {value}, which its row of the catalogue has"
+    if row.kind.is_awaited and provider == "aws" and not labels.get(LABEL_ACCELERATOR):
         yield f"lacks label {LABEL_ACCELERATOR}, so an autoscaler buys a second node"
+    if not row.kind.is_awaited and LABEL_ACCELERATOR in labels:
+        yield f"has label {LABEL_ACCELERATOR}, so an autoscaler never takes it for ready"
+
+
+def _uncounted(tags: Block, machine: str) -> Iterator[str]:
+    """GPUs of which an autoscaler does not know that a node to come will have them."""
+    kind = MACHINES[machine].kind
+    tag = f"{TAG_NODE_RESOURCE}{kind.resource}"
+    if not kind.is_counted and not str(tags.get(tag, "")).isdigit():
+        yield f"lacks tag {tag}, so an autoscaler adds no node where there is none"
 
 
 def _listed_node(node: Resource, facts: Facts) -> Iterator[Fault]:
@@ -162,7 +176,8 @@ def _node_group(resource: Resource, facts: Facts) -> Iterator[Fault]:
         yield Fault(resource, what, fix, "machines")
         return
     faults = _pool_faults(values, offer, str(machine), capacity)
-    for what in (*faults, *_unseen(labels, str(machine), facts.profile.provider)):
+    unseen = _unseen(labels, str(machine), facts.profile.provider)
+    for what in (*faults, *unseen, *_uncounted(values.get("tags") or {}, str(machine))):
         place = f"machines[{machine}].{capacity}"
         yield Fault(resource, what, "take what the profile says", place)
 

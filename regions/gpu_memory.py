@@ -206,8 +206,9 @@ def _files_misfit(machine: MachineType, model_bytes: int) -> str:
 
 
 def engine_of(machine: MachineType, what: Version) -> KvCache | None:
-    """The KV cache's engine, where there is one: a server, on a GPU, of a runtime that has it."""
-    return what.runtime.kv_cache if what.serves and machine.gpus else None
+    """The KV cache's engine, where there is one: a server of a runtime that has it, on a GPU of
+    which is known what a program finds."""
+    return what.runtime.kv_cache if what.serves and machine.gpu_usable_gib else None
 
 
 def _config_of(what: Version, flags: Flags) -> ConfigFacts | None:

@@ -11,9 +11,10 @@ from model_specs.arguments import gpus_shared, shares
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.project import ProjectSpec
+from model_specs.runtimes import RUNTIMES, Runtime
 from model_specs.source import Where
 from regions.gpu_memory import heads_divided
-from regions.machines import MACHINES
+from regions.machines import MACHINES, MachineType
 from regions.model_plan import JobPlan, ServerPlan
 from regions.profile import RegionProfile
 from regions.tracks import versions
@@ -41,6 +42,7 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
         else:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
+            yield from _of_other_machines(model)
             yield from _heads_left_over(specs, model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
@@ -76,6 +78,33 @@ def _without_gpu(model: Model) -> Iterator[SpecError]:
                 f"with a GPU (`isoserve machines`), or another runtime"
             )
             yield model.source.error(where, "E335", message)
+
+
+def _of_other_machines(model: Model) -> Iterator[SpecError]:
+    """Images of the catalogue that are for other processors or GPUs than the model's machine has,
+    in a job too. Of an image of a team's own nobody here knows."""
+    machine = MACHINES[model.spec.machine_type]
+    for where, image in model.spec.images.items():
+        why = other_machine(RUNTIMES[image], machine) if image in RUNTIMES else ""
+        if why:
+            message = (
+                f"{why}; take another machine_type (`isoserve machines`), or an image of your own "
+                f"with `runtime: {image}`"
+            )
+            yield model.source.error(where, "E336", message)
+
+
+def other_machine(runtime: Runtime, machine: MachineType) -> str:
+    """Why the image of a row of the catalogue is not for a machine; empty if it is."""
+    of = f"the image of {runtime.name}"
+    if machine.architecture not in runtime.architectures:
+        built = " and ".join(runtime.architectures)
+        return f"{of} is built for {built}, got {machine.name} of {machine.architecture}"
+    vendors = runtime.gpu_vendors
+    if machine.gpus and vendors and machine.kind.vendor not in vendors:
+        computes = " and ".join(vendors)
+        return f"{of} computes on GPUs of {computes}, got {machine.name} of {machine.kind.vendor}"
+    return ""
 
 
 def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:

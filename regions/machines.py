@@ -7,19 +7,31 @@ machine type there; the rows say what a pod on it may use.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from model_specs.catalogue_files import Fact, Row, Text, read_folders, rows
+from model_specs.errors import nearest, refuse, shown
+from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture, GpuKind, Key, Labels, Value
 
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _check_kind(kind: str) -> str:
+    known = [name for name, row in GPU_KINDS.items() if row.resource]
+    if kind not in known:
+        raise refuse("E301", f"no such kind of GPU, got {shown(kind)}; {nearest(kind, known)}")
+    return kind
 
 
 class Gpus(Fact):
     """The GPUs of one replica, by the vendor's documents."""
 
+    kind: Annotated[str, AfterValidator(_check_kind)]
+    """A row of model_specs.gpu_kinds."""
     name: Text
     """As the vendor's tools label its nodes."""
     count: Annotated[int, Field(ge=1, le=64)]
@@ -42,14 +54,30 @@ class Rates(Fact):
     """Registry to node disk."""
 
 
+class Tolerated(Row):
+    """A taint (effect NoSchedule) of the nodes of one machine type, whoever puts it there."""
+
+    key: Key
+    value: Value = ""
+    """Empty is any."""
+
+
 class MachineRow(Row):
     """What a file says; cores and memory are what one replica asks for."""
 
+    architecture: Architecture = "amd64"
+    """Of its nodes' processors."""
     cpu: Annotated[int, Field(ge=1, le=1024)]
     """Cores."""
     memory_gib: Annotated[int, Field(ge=1, le=65_536)]
     gpu: Gpus | None = None
     gpu_usable: Usable | None = None
+    labels: Labels = Field(default={})
+    """What its nodes carry besides the labels of its kind of GPU."""
+    tolerations: tuple[Tolerated, ...] = ()
+    """What its pods tolerate besides the taint of its kind of GPU."""
+    runtime_class: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")] = ""
+    """The RuntimeClass of its pods; empty is the nodes' own container runtime."""
     rates: Rates
 
 
@@ -57,12 +85,20 @@ class MachineRow(Row):
 class MachineType:
     """One row. `cpu` in cores, memory in GiB, rates in MiB/s; all for one replica.
 
-    `gpu_usable_gib` is what a program finds of `gpu_memory_gib`. `load_mib_per_second` is node disk
-    to the engine's memory, `fetch_mib_per_second` registry to node disk; both are deliberately low
-    ends, since start-up budgets are derived from them.
+    `kind` is how its GPUs are asked for and its nodes found, `architecture` as in
+    `kubernetes.io/arch`. `labels` and `tolerations` are the row's own, beside those of the kind;
+    an empty `runtime_class` is the nodes' own container runtime.
+    `gpu_usable_gib` is what a program finds of `gpu_memory_gib`, 0 where nobody has looked.
+    `load_mib_per_second` is node disk to the engine's memory, `fetch_mib_per_second` registry to
+    node disk; both are deliberately low ends, since start-up budgets are derived from them.
     """
 
     name: str
+    kind: GpuKind
+    architecture: str
+    labels: Mapping[str, str]
+    tolerations: tuple[tuple[str, str], ...]
+    runtime_class: str
     gpu: str
     gpus: int
     gpu_memory_gib: int
@@ -73,10 +109,15 @@ class MachineType:
     fetch_mib_per_second: int
 
 
-def _made(name: str, row: MachineRow) -> MachineType:
+def made(name: str, row: MachineRow) -> MachineType:
     """A row as the rest of the program takes it."""
     return MachineType(
         name=name,
+        kind=GPU_KINDS[row.gpu.kind if row.gpu else NO_GPU],
+        architecture=row.architecture,
+        labels=row.labels,
+        tolerations=tuple((one.key, one.value) for one in row.tolerations),
+        runtime_class=row.runtime_class,
         gpu=row.gpu.name if row.gpu else "",
         gpus=row.gpu.count if row.gpu else 0,
         gpu_memory_gib=row.gpu.memory_gib if row.gpu else 0,
@@ -89,7 +130,6 @@ def _made(name: str, row: MachineRow) -> MachineType:
 
 
 MACHINES: Final[dict[str, MachineType]] = {
-    name: _made(name, row)
-    for name, row in rows("machine_types", MachineRow, read_folders()).items()
+    name: made(name, row) for name, row in rows("machine_types", MachineRow, read_folders()).items()
 }
 """By name, in order of it."""

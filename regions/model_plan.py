@@ -20,7 +20,8 @@ class PlacementPlan:
     """Where a pod may stand and what it is given there. `cpu` in cores.
 
     `fallback_seconds` is above 0 where a pod that prefers spot nodes may stand on on-demand ones:
-    the wait after which the region's node autoscaler adds one of these instead.
+    the wait after which the region's node autoscaler adds one of these instead. GPUs are asked for
+    as `gpu_resource`; an empty `runtime_class` is the node's own container runtime.
     """
 
     machine_type: str
@@ -28,6 +29,8 @@ class PlacementPlan:
     fallback_seconds: int
     tolerations: tuple[Toleration, ...]
     gpus: int
+    gpu_resource: str
+    runtime_class: str
     cpu: int
     memory_gib: int
     ephemeral_gib: int

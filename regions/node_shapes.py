@@ -38,7 +38,10 @@ def _needs(row: MachineType, replicas: int) -> tuple[int, int]:
     return cpu, replicas * row.memory_gib * 1024 + AGENT_MEMORY_MIB
 
 
-def _wrong_gpus(shape: InstanceShape, row: MachineType, replicas: int) -> str:
+def _wrong_kind(shape: InstanceShape, row: MachineType, replicas: int) -> str:
+    """Why it is another machine than the row says, of whatever size; empty if it is not."""
+    if shape.architecture != row.architecture:
+        return f"{row.name} is of {row.architecture}, got {shape.name} of {shape.architecture}"
     wanted = replicas * row.gpus
     if shape.gpus and not wanted:
         return f"{row.name} has no GPUs, which its nodes would pay for, got {shape}"
@@ -68,7 +71,7 @@ def _fits(shape: InstanceShape, row: MachineType, replicas: int) -> bool:
     cpu, mib = _needs(row, replicas)
     return (
         bool(shape.gpus) == bool(row.gpus)
-        and not _wrong_gpus(shape, row, replicas)
+        and not _wrong_kind(shape, row, replicas)
         and cpu <= shape.pod_millicores
         and mib <= shape.sure_pod_mib
     )
@@ -90,6 +93,14 @@ def misfits(offer: Offer, machine: str) -> Iterator[Misfit]:
     """The instance types of an offer on which its replicas do not fit, or may not."""
     row, replicas = MACHINES[machine], offer.replicas_per_node
     for index, name in enumerate(offer.instance_types):
+        if row.architecture not in row.kind.ami_types:
+            why = (
+                f"EKS has no {row.architecture} image with the driver of {row.kind.name}, got "
+                f"{shown(name)} for {machine}; take another machine type, or nodes of your own "
+                f"(node_names)"
+            )
+            yield Misfit(index=index, why=why, is_sure=True)
+            continue
         shape = INSTANCE_SHAPES.get(name)
         if shape is None:
             hint = nearest(name, INSTANCE_SHAPES)
@@ -97,7 +108,7 @@ def misfits(offer: Offer, machine: str) -> Iterator[Misfit]:
             why = f"no shape of this instance type is known here, got {shown(name)}; {close}"
             yield Misfit(index=index, why=why, is_sure=False)
             continue
-        wrong = _wrong_gpus(shape, row, replicas) or _too_small(shape, row, replicas)
+        wrong = _wrong_kind(shape, row, replicas) or _too_small(shape, row, replicas)
         if wrong:
             why = f"{wrong}; {_cure(row, shape, replicas)}"
             yield Misfit(index=index, why=why, is_sure=True)

@@ -127,7 +127,7 @@ class Offer(Part):
     """What a node costs."""
     taints: Annotated[tuple[Taint, ...], Once] = ()
     """Taints that others put on these nodes; models and cache agents tolerate them. GPU nodes need
-    none here: everything of ours tolerates nvidia.com/gpu and isoserve.dev/machine-type."""
+    none here: everything of ours tolerates the GPUs' vendor's and isoserve.dev/machine-type."""
     simulated: bool = False
     """The nodes are said to run pods and run none (kwok), as in a sandbox without GPUs."""
 

@@ -43,6 +43,8 @@ class PoolPlan:
     node_names: tuple[str, ...]
     groups: tuple[NodeGroupPlan, ...]
     labels: dict[str, str]
+    tags: dict[str, str]
+    """Of EKS's groups, beside the provider's: what the cluster autoscaler must be told."""
     replicas_per_node: int
     replicas_wanted: int
     replicas_most: int
@@ -180,7 +182,8 @@ class ProjectPlan:
     admins: tuple[str, ...]
     developers: tuple[str, ...]
     viewers: tuple[str, ...]
-    gpus: int
+    gpus: dict[str, int]
+    """By the name under which they are asked for: every one of the catalogue."""
     cpu: int
     memory_gib: int
     pods: int

@@ -13,9 +13,8 @@ from typing import Final
 from model_specs.names import (
     LABEL_ACCELERATOR,
     LABEL_CAPACITY,
-    LABEL_GPU_PRESENT,
     LABEL_MACHINE,
-    TAINT_GPU,
+    TAG_NODE_RESOURCE,
 )
 from regions.abilities import Abilities
 from regions.machines import MACHINES, MachineType
@@ -24,7 +23,6 @@ from regions.offers import Nodes, Offer
 from regions.plan import NodeGroupPlan, PoolPlan
 from regions.profile import RegionProfile
 
-_AMI_TYPES: Final = {True: "AL2023_x86_64_NVIDIA", False: "AL2023_x86_64_STANDARD"}
 PRIORITIES: Final = '{20: [".*isoserve-.*-spot-[0-9a-f]{8}.*"], 10: [".*"]}'
 """What the cluster autoscaler's priority expander must be told, as YAML: the highest wins, and the
 expressions are of Auto Scaling groups' names, which hold the EKS group's. It is printed and not
@@ -104,28 +102,36 @@ def with_surge(
 def _labels(row: MachineType, provider: str) -> dict[str, str]:
     """What nodes of a machine type are found by: our pods, and the add-ons that look for GPUs.
 
-    NVIDIA's device plugin demands the label `nvidia.com/gpu.present`; the cluster autoscaler of AWS
-    takes a node with the accelerator label for one whose GPUs are still to come, and else buys a
-    second one.
+    The cluster autoscaler of AWS takes a node with the accelerator label for one whose GPUs are
+    still to come, and else buys a second one.
     """
-    gpu = {LABEL_GPU_PRESENT: "true"} if row.gpus else {}
-    aws = {LABEL_ACCELERATOR: row.gpu.lower()} if row.gpus and provider == "aws" else {}
-    return {LABEL_MACHINE: row.name, **gpu, **aws}
+    is_awaited = row.kind.is_awaited and provider == "aws"
+    aws = {LABEL_ACCELERATOR: row.gpu.lower()} if is_awaited else {}
+    return {LABEL_MACHINE: row.name, **row.kind.labels, **row.labels, **aws}
 
 
 def _taints(row: MachineType, capacity: str) -> tuple[Toleration, ...]:
     """What keeps other pods off the nodes, and lets the vendor's device plugin on.
 
-    It tolerates the taint of the GPU's vendor and no other: not even one for spot nodes, which
-    pods of ours select by their label.
+    It tolerates the taint of the GPU's vendor, where any, and no other: not even one for spot
+    nodes, which pods of ours select by their label.
     """
     if row.gpus:
-        return (Toleration(key=TAINT_GPU, value="present"),)
+        key, value = row.kind.taint
+        return (Toleration(key=key, value=value),) if row.kind.is_tainted else ()
     return (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
 
 
 def _ami_type(row: MachineType, offer: Offer) -> str:
-    return _AMI_TYPES[row.gpus > 0] if offer.instance_types else ""
+    return row.kind.ami_types[row.architecture] if offer.instance_types else ""
+
+
+def _tags(row: MachineType, offer: Offer) -> dict[str, str]:
+    """GPUs that the cluster autoscaler does not know of before a node is there."""
+    if row.kind.is_counted or not offer.instance_types:
+        return {}
+    gpus = row.gpus * offer.replicas_per_node
+    return {f"{TAG_NODE_RESOURCE}{row.kind.resource}": str(gpus)}
 
 
 def _group_name(profile: RegionProfile, row: MachineType, capacity: str) -> str:
@@ -187,6 +193,7 @@ def pools(profile: RegionProfile, abilities: Abilities, wanted: Demand) -> tuple
                 node_names=offer.node_names,
                 groups=groups,
                 labels=_labels(row, profile.provider),
+                tags=_tags(row, offer),
                 replicas_per_node=offer.replicas_per_node,
                 replicas_wanted=sum(wanted.get((machine, g.capacity), (0,))[0] for g in groups),
                 replicas_most=sum(g.max for g in groups) * offer.replicas_per_node,

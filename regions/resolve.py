@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from model_specs.errors import SpecErrors, nearest, shown
+from model_specs.gpu_kinds import GPU_RESOURCES
 from model_specs.load import Model, Specs
 from model_specs.moment import written
 from model_specs.names import (
@@ -284,16 +285,19 @@ def _projects(
     """The tenants. A rollout's surge stands on top of the quota, or the quota would stall it."""
     owns = abilities.allow("namespaces", "", "project")
     callees = _callees(profile, abilities, servers)
-    surge: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    surge: dict[str, Counter[str]] = defaultdict(Counter)
     for row in servers:
         for track in row.tracks:
             place, sums = track.placement, surge[row.workload.project]
-            for index, amount in enumerate((place.gpus, place.cpu, place.memory_gib)):
-                sums[index] += track.surge * amount
+            sums["cpu"] += track.surge * place.cpu
+            sums["memory"] += track.surge * place.memory_gib
+            sums[place.gpu_resource] += track.surge * place.gpus
     found = []
     for name in names:
         spec = specs.projects[name].spec
-        gpus, cpu, memory_gib = surge[name]
+        sums = surge[name]
+        for machine, gpus in spec.gpu_quota.items():
+            sums[MACHINES[machine].kind.resource] += gpus
         found.append(
             ProjectPlan(
                 name=name,
@@ -302,9 +306,9 @@ def _projects(
                 admins=spec.members.admins,
                 developers=spec.members.developers,
                 viewers=spec.members.viewers,
-                gpus=sum(spec.gpu_quota.values()) + gpus,
-                cpu=spec.cpu_quota + cpu + _PROBER_CPU,
-                memory_gib=spec.memory_quota_gib + memory_gib + _PROBER_GIB,
+                gpus={resource: sums[resource] for resource in GPU_RESOURCES},
+                cpu=spec.cpu_quota + sums["cpu"] + _PROBER_CPU,
+                memory_gib=spec.memory_quota_gib + sums["memory"] + _PROBER_GIB,
                 pods=500,
                 claims=20,
                 callee_namespaces=tuple(sorted({name, *callees[name]})),

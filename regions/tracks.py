@@ -16,7 +16,6 @@ from model_specs.names import (
     LABEL_MODEL,
     LABEL_PROJECT,
     LABEL_TRACK,
-    TAINT_GPU,
 )
 from model_specs.runtimes import RUNTIMES, Launch, Runtime, load
 from model_specs.schema import Candidate, ModelSpec, Schedule
@@ -86,14 +85,17 @@ def promql_selector(model: Model, role: str) -> str:
 
 
 def tolerations(machine: MachineType, offer: Offer) -> tuple[Toleration, ...]:
-    """The taints on which a machine type's pods may stand: ours, the vendor's, and the offer's.
+    """The taints on which a machine type's pods may stand: ours, the vendor's, the row's own and
+    the offer's.
 
     GPU pools carry the vendor's (see regions.pools). Ours by machine type is what nodes of earlier
     versions carry, and what people put on nodes of their own to keep them for one machine type.
     """
-    gpu = (Toleration(key=LABEL_MACHINE, value=machine.name), Toleration(key=TAINT_GPU, value=""))
+    vendor = Toleration(key=machine.kind.taint[0], value="")
+    gpu = (Toleration(key=LABEL_MACHINE, value=machine.name), *((vendor,) if vendor.key else ()))
+    own = tuple(Toleration(key=key, value=value) for key, value in machine.tolerations)
     others = tuple(Toleration(key=taint.key, value=taint.value) for taint in offer.taints)
-    return (*(gpu if machine.gpus else ()), *others)
+    return (*(gpu if machine.gpus else ()), *own, *others)
 
 
 def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Version:
@@ -184,6 +186,8 @@ def placement(
         fallback_seconds=fallback_seconds,
         tolerations=(*tolerations(machine, offer), *spot),
         gpus=machine.gpus,
+        gpu_resource=machine.kind.resource,
+        runtime_class=machine.runtime_class,
         cpu=machine.cpu,
         memory_gib=machine.memory_gib,
         ephemeral_gib=_EPHEMERAL_GIB + download,

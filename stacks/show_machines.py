@@ -8,7 +8,9 @@ from typing import Any
 
 from model_specs.errors import nearest
 from model_specs.load import Model
+from model_specs.runtimes import RUNTIMES
 from regions.gpu_memory import fits_memory, heads_divided
+from regions.limits import other_machine
 from regions.machines import MACHINES, MachineType
 from regions.offers import Offer
 from regions.tracks import Version, versions
@@ -34,11 +36,16 @@ def _without_gpu(machine: MachineType, what: Version) -> str:
     return f"{what.runtime.name} cannot start without a GPU" if needs else ""
 
 
+def _of_another(machine: MachineType, what: Version) -> str:
+    own = RUNTIMES.get(what.runtime.name)
+    return other_machine(own, machine) if own and what.image == own.image else ""
+
+
 def _misfit(tree: Tree, machine: MachineType, model: Model) -> str:
     """Why the machine type cannot hold the model; empty if it can."""
     spec = model.spec.model_copy(update={"machine_type": machine.name})
     found = versions(tree.specs, spec).values()
-    tests = (_without_gpu, fits_memory, heads_divided)
+    tests = (_without_gpu, _of_another, fits_memory, heads_divided)
     reasons = (why(machine, version) for version in found for why in tests)
     return next(filter(None, reasons), "").split(";")[0]  # the table is the advice
 
@@ -55,8 +62,10 @@ def _rows(tree: Tree, model: Model | None) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {
             "machine_type": machine.name,
             "gpu": machine.gpu,
+            "gpu_kind": machine.kind.name,
             "gpus": machine.gpus,
             "gpu_memory_gib": machine.gpu_memory_gib,
+            "architecture": machine.architecture,
             "cpu": machine.cpu,
             "memory_gib": machine.memory_gib,
         }

@@ -10,7 +10,6 @@ from model_specs.names import (
     LABEL_MACHINE,
     LABEL_MODEL,
     LABEL_PROJECT,
-    TAINT_GPU,
 )
 from model_specs.runtimes import RUNTIMES, load
 from regions.model_plan import (
@@ -61,9 +60,11 @@ def a_placement(**over: Any) -> PlacementPlan:
         fallback_seconds=0,
         tolerations=(
             Toleration(key=LABEL_MACHINE, value=machine),
-            Toleration(key=TAINT_GPU, value=""),
+            Toleration(key="nvidia.com/gpu", value=""),
         ),
         gpus=1,
+        gpu_resource="nvidia.com/gpu",
+        runtime_class="",
         cpu=6,
         memory_gib=24,
         ephemeral_gib=8,
@@ -271,7 +272,7 @@ def a_project(**over: Any) -> ProjectPlan:
         admins=("search-admins",),
         developers=("search-developers",),
         viewers=(),
-        gpus=8,
+        gpus={"nvidia.com/gpu": 8},
         cpu=64,
         memory_gib=256,
         pods=500,

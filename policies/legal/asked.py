@@ -13,14 +13,12 @@ from model_specs.names import (
     ANNOTATION_REGION,
     LABEL_ACCELERATOR,
     LABEL_CAPACITY,
-    LABEL_GPU_PRESENT,
     LABEL_MACHINE,
     LABEL_MODEL,
     LABEL_PROJECT,
     LABEL_ROLE,
     LABEL_TRACK,
     MANAGED_BY,
-    TAINT_GPU,
 )
 from model_specs.runtimes import Runtime
 from policies.legal.shapes import ABSENT, Asked, Subject
@@ -198,19 +196,25 @@ def tcp(*ports: int) -> list[Plain]:
 
 def labels_of_machine(machine: MachineType, capacity: str, *, on_aws: bool) -> Plain:
     """What the nodes of a machine type are found by; no capacity is both kinds."""
-    gpu = {LABEL_GPU_PRESENT: "true"} if machine.gpus else {}
-    aws = {LABEL_ACCELERATOR: machine.gpu.lower()} if machine.gpus and on_aws else {}
-    own = {LABEL_MACHINE: machine.name, **gpu, **aws}
+    aws = {LABEL_ACCELERATOR: machine.gpu.lower()} if machine.kind.is_awaited and on_aws else {}
+    own = {LABEL_MACHINE: machine.name, **machine.kind.labels, **machine.labels, **aws}
     return own | ({LABEL_CAPACITY: capacity} if capacity else {})
 
 
 def tolerations(machine: MachineType, offer: Offer) -> list[Plain]:
-    """What the pods of a machine type tolerate: its own taint, the vendor's, the offer's."""
-    found: list[tuple[str, str]] = []
-    if machine.gpus:
-        found += [(LABEL_MACHINE, machine.name), (TAINT_GPU, "")]
+    """What the pods of a machine type tolerate: its own taint, the vendor's, its row's, the
+    offer's."""
+    found: list[tuple[str, str]] = [(LABEL_MACHINE, machine.name)] if machine.gpus else []
+    found += [(machine.kind.taint[0], "")] if machine.kind.taint[0] else []
+    found += machine.tolerations
     found += [(taint.key, taint.value) for taint in offer.taints]
     return [toleration(key, value) for key, value in found]
+
+
+def vendors_taint(machine: MachineType) -> Plain | None:
+    """The taint of the GPUs' vendor, where its device plugin stands on a node that has it."""
+    key, value = machine.kind.taint
+    return {"key": key, "value": value} if machine.kind.is_tainted else None
 
 
 def toleration(key: str, value: str) -> Plain:

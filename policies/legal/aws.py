@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from policies.legal import iam
-from policies.legal.asked import NotAsked, Plain, arn_of_role, labels_of_machine, slug
+from policies.legal.asked import (
+    NotAsked,
+    Plain,
+    arn_of_role,
+    labels_of_machine,
+    slug,
+    vendors_taint,
+)
 from policies.legal.shapes import ABSENT, Asked, Judged, Later, Subject, Text
 from regions.machines import MACHINES
 from regions.offers import Offer
 
 _ON: Final = "true"
+_NODE_RESOURCE: Final = "k8s.io/cluster-autoscaler/node-template/resources/"
 
 
 def _bucket(subject: Subject) -> str:
@@ -111,16 +119,26 @@ def _sizes(subject: Subject) -> Plain:
 
 
 def _taints(subject: Subject) -> list[Plain]:
-    row = {"effect": "NO_SCHEDULE"}
-    if MACHINES[_machine(subject)[0]].gpus:
-        return [{**row, "key": "nvidia.com/gpu", "value": "present"}]
+    row, machine = {"effect": "NO_SCHEDULE"}, MACHINES[_machine(subject)[0]]
+    if machine.gpus:
+        taint = vendors_taint(machine)
+        return [{**row, **taint}] if taint else []
     spot = {**row, "key": "isoserve.dev/capacity", "value": "spot"}
     return [spot] if _of_group(subject) == "spot" else []
 
 
 def _ami(subject: Subject) -> str:
-    kind = "NVIDIA" if MACHINES[_machine(subject)[0]].gpus else "STANDARD"
-    return f"AL2023_x86_64_{kind}"
+    row = MACHINES[_machine(subject)[0]]
+    return row.kind.ami_types[row.architecture]
+
+
+def _tags(subject: Subject) -> Any:
+    """What the cluster autoscaler does not know of nodes to come."""
+    (machine, offer), tags = _machine(subject), {}
+    row = MACHINES[machine]
+    if not row.kind.is_counted:
+        tags[f"{_NODE_RESOURCE}{row.kind.resource}"] = str(row.gpus * offer.replicas_per_node)
+    return tags or ABSENT
 
 
 NODE_GROUP: Final[Plain] = {
@@ -138,6 +156,7 @@ NODE_GROUP: Final[Plain] = {
         "version": Later(Text("[1-9][0-9]*")),
     },
     "scalingConfig": Asked(_sizes),
+    "tags": Asked(_tags),
     "taints": Asked(_taints),
     "updateConfig": {"maxUnavailable": 1},
 }

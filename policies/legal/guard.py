@@ -16,7 +16,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-gpu-shape": (
         "P17",
-        "bc2b1e2cf2db5a3103a07131065edb72e1c4a30aa0745c7693034cf7015e0da9",
+        "a03ce3e7422208f07450b2f38522b4925a29747cfc725f41ae5ec77e105193db",
     ),
     "isoserve-image-digest": (
         "P02",

@@ -152,7 +152,7 @@ def _ephemeral_gib(subject: Subject) -> int:
 
 def _size(subject: Subject) -> Plain:
     machine = MACHINES[model_of(subject).spec.machine_type]
-    gpus: Plain = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
+    gpus: Plain = {machine.kind.resource: str(machine.gpus)} if machine.gpus else {}
     return {
         "cpu": str(machine.cpu),
         "ephemeral-storage": f"{_ephemeral_gib(subject)}Gi",
@@ -280,6 +280,10 @@ def _user(subject: Subject) -> Plain:
     return USER_OF_POD | ids
 
 
+def _runtime_class(subject: Subject) -> Any:
+    return MACHINES[model_of(subject).spec.machine_type].runtime_class or ABSENT
+
+
 OF_MODEL: Final[Plain] = {
     "priorityClassName": Asked(_priority),
     "automountServiceAccountToken": False,
@@ -287,6 +291,7 @@ OF_MODEL: Final[Plain] = {
     "imagePullSecrets": Asked(pull_secrets),
     "initContainers": Asked(_fetching),
     "nodeSelector": Asked(_selected),
+    "runtimeClassName": Asked(_runtime_class),
     "securityContext": Asked(_user),
     "serviceAccountName": Asked(lambda subject: model_of(subject).name),
     "tolerations": Asked(_tolerated),

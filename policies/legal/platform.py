@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from model_specs.gpu_kinds import GPU_RESOURCES
 from model_specs.names import (
     CACHE_ACCOUNT,
     CACHE_NAMESPACE,
@@ -14,7 +15,6 @@ from model_specs.names import (
     LABEL_ROLE,
     PROBER,
     SYSTEM_NAMESPACE,
-    TAINT_GPU,
 )
 from model_specs.project import Members
 from policies.legal.asked import (
@@ -33,6 +33,7 @@ from policies.legal.asked import (
     role_noted,
     role_of_job,
     slug,
+    vendors_taint,
 )
 from policies.legal.guard import AGREED
 from policies.legal.shapes import ABSENT, Asked, Judged, Subject
@@ -117,7 +118,7 @@ def _bounds(subject: Subject) -> Plain:
         "pods": "500",
         "requests.cpu": cpu,
         "requests.memory": memory,
-        "requests.nvidia.com/gpu": str(hard.get("requests.nvidia.com/gpu")),
+        **{name: str(hard.get(name)) for name in map("requests.{}".format, GPU_RESOURCES)},
         "services.loadbalancers": "0",
         "services.nodeports": "0",
     }
@@ -302,9 +303,8 @@ def _listed(subject: Subject) -> str:
 
 
 def _taints(subject: Subject) -> Any:
-    if not machine_of(subject)[0].gpus:
-        return ABSENT
-    return {"taints": [{"effect": "NoSchedule", "key": TAINT_GPU, "value": "present"}]}
+    taint = vendors_taint(machine_of(subject)[0])
+    return ABSENT if taint is None else {"taints": [{"effect": "NoSchedule", **taint}]}
 
 
 NODE: Final = _object(

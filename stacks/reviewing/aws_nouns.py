@@ -41,6 +41,7 @@ def _pool(pool: PoolPlan, plan: RegionPlan) -> Iterator[Object]:
                 "max": group.max,
                 "min": group.min,
                 "subnets": list(plan.account.subnet_ids),
+                "tags": pool.tags,
                 "taints": [asdict(taint) for taint in group.taints],
             },  # the first size is left out: an autoscaler owns it
         )

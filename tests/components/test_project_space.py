@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from components.kube import Object
 from components.project_space import objects
+from model_specs.gpu_kinds import GPU_RESOURCES
 from model_specs.names import check_name
 from tests.builders import a_project
 from tests.examples import (
@@ -62,7 +63,7 @@ def test_a_namespace_that_is_not_ours_is_left_alone() -> None:
 
 
 def test_the_quota_is_the_specs() -> None:
-    hard = one("ResourceQuota", gpus=3, cpu=40, memory_gib=50)["spec"]["hard"]
+    hard = one("ResourceQuota", gpus={"nvidia.com/gpu": 3}, cpu=40, memory_gib=50)["spec"]["hard"]
     assert hard["requests.nvidia.com/gpu"] == "3"
     assert hard["requests.cpu"] == hard["limits.cpu"] == "40"
     assert hard["requests.memory"] == hard["limits.memory"] == "50Gi"
@@ -72,9 +73,12 @@ def test_the_quota_is_the_specs() -> None:
 
 
 def test_a_project_without_gpus_may_have_none() -> None:
-    assert one("ResourceQuota", gpus=0)["spec"]["hard"]["requests.nvidia.com/gpu"] == "0", (
-        "an absent quota allows everything"
-    )
+    found = one("ResourceQuota", gpus=dict.fromkeys(GPU_RESOURCES, 0))["spec"]["hard"]
+    assert {name: found[f"requests.{name}"] for name in GPU_RESOURCES} == {
+        "amd.com/gpu": "0",
+        "aws.amazon.com/neuron": "0",
+        "nvidia.com/gpu": "0",
+    }, "an absent quota allows everything"
 
 
 def test_a_pod_that_says_nothing_gets_little() -> None:

@@ -115,9 +115,15 @@ def test_dashboards_hold_no_value_of_a_region() -> None:
 
 
 def test_gpu_panels_are_for_gpu_machines_alone() -> None:
-    cpu = a_server(tracks=(a_track(placement=a_placement(machine_type="cpu.4", gpus=0)),))
-    assert set(titles(a_server())) - set(titles(cpu)) == {"GPU memory", "GPU utilisation"}, (
+    def shown(resource: str) -> set[str]:
+        placement = a_placement(machine_type="cpu.4", gpu_resource=resource)
+        return set(titles(a_server(tracks=(a_track(placement=placement),))))
+
+    assert set(titles(a_server())) - shown("") == {"GPU memory", "GPU utilisation"}, (
         "an empty panel makes people look for a fault"
+    )
+    assert shown("amd.com/gpu") == shown("aws.amazon.com/neuron") == shown(""), (
+        "DCGM knows NVIDIA's alone"
     )
 
 

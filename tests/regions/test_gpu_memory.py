@@ -337,6 +337,9 @@ def test_only_servers_with_a_cache_on_gpus_are_named(fields: dict[str, Any]) -> 
 
 
 def test_every_gpu_of_the_catalogue_has_less_than_its_name_says() -> None:
-    for machine in MACHINES.values():
-        if machine.gpus:
-            assert 0.9 < machine.gpu_usable_gib / machine.gpu_memory_gib < 1, machine.name
+    known = [machine for machine in MACHINES.values() if machine.gpu_usable_gib]
+    assert {m.name for m in MACHINES.values() if m.gpus} - {m.name for m in known} == {
+        "neuron.inferentia2.1"
+    }, "of whose memory nobody has looked what the driver leaves"
+    for machine in known:
+        assert 0.9 < machine.gpu_usable_gib / machine.gpu_memory_gib < 1, machine.name

@@ -21,6 +21,10 @@ ALLOCATABLE = {
     "g6.12xlarge": (47810, 178933),
     "g6e.12xlarge": (47810, 360157),
     "gr6.4xlarge": (15890, 118312),
+    "inf2.8xlarge": (31850, 118312),
+    "inf2.24xlarge": (95690, 355262),
+    "c7g.xlarge": (3920, 6525),
+    "m7g.2xlarge": (7910, 29258),
     "m7i.4xlarge": (15890, 57691),
     "p4d.24xlarge": (95690, 1082712),
     "p5.48xlarge": (191450, 1938410),
@@ -58,9 +62,11 @@ def test_every_machine_type_has_an_instance_type_that_carries_it(machine: str) -
     carriers = [
         shape.name
         for shape in INSTANCE_SHAPES.values()
-        if shape.gpus >= row.gpus and shape.gpu == row.gpu
+        if shape.gpus >= row.gpus and (shape.gpu, shape.architecture) == (row.gpu, row.architecture)
     ]
-    assert carriers, "its GPUs are spelled as the table spells them"
+    assert bool(carriers) == (row.architecture in row.kind.ami_types), (
+        "its GPUs are spelled as the table spells them, where EKS has an image for them"
+    )
 
 
 def test_a_shape_says_what_a_person_compares() -> None:

@@ -16,6 +16,7 @@ from regions.resolve import resolve
 from tests.examples import a_model, a_profile, a_tree, profiles, specs
 
 REGION = "us-east-1"
+OWN = f"registry.example.com/team/rocm-vllm@sha256:{'d' * 64}"
 NEEDS_GPU = sorted(row.name for row in RUNTIMES.values() if row.needs_gpu)
 
 
@@ -94,7 +95,39 @@ def test_a_machine_with_a_gpu_takes_every_runtime_and_one_without_the_others(mac
         for name in RUNTIMES
         if not list(unknown_machines(a_tree(a_model(machine_type=machine, image=name))))
     }
-    assert taken == (set(RUNTIMES) if MACHINES[machine].gpus else set(RUNTIMES) - set(NEEDS_GPU))
+    row = MACHINES[machine]
+    others = {name for name, one in RUNTIMES.items() if not {row.kind.vendor} & {*one.gpu_vendors}}
+    unbound = {name for name, one in RUNTIMES.items() if not one.gpu_vendors}
+    built = {name for name, one in RUNTIMES.items() if row.architecture in one.architectures}
+    assert taken == built & (
+        set(RUNTIMES) - (others - unbound) if row.gpus else set(RUNTIMES) - set(NEEDS_GPU)
+    )
+
+
+def test_an_image_that_is_built_for_other_processors_is_refused() -> None:
+    wish = a_model(machine_type="cpu.arm64.4", image="mlserver")
+    (error,) = unknown_machines(a_tree(wish))
+    assert (error.code, error.path) == ("E336", "image")
+    assert "mlserver is built for amd64, got cpu.arm64.4 of arm64; take another" in error.message
+    own = a_model(machine_type="cpu.arm64.4", image=OWN, runtime="mlserver")
+    assert list(unknown_machines(a_tree(own))) == [], "built again for arm64 it starts"
+
+
+@pytest.mark.parametrize("machine", ["gpu.mi300x.8", "neuron.inferentia2.1"])
+@pytest.mark.parametrize("batch", [{}, {"batch": {"command": ["a"]}}], ids=["server", "job"])
+def test_an_image_that_computes_on_another_vendors_gpus_is_refused(
+    machine: str, batch: dict[str, Any]
+) -> None:
+    found = list(unknown_machines(a_tree(a_model(machine_type=machine, image="vllm", **batch))))
+    assert [(one.code, one.path) for one in found] == [("E336", "image")]
+    vendor = MACHINES[machine].kind.vendor
+    assert f"computes on GPUs of nvidia, got {machine} of {vendor}; take" in found[0].message
+
+
+@pytest.mark.parametrize("machine", ["gpu.mi300x.8", "neuron.inferentia2.1"])
+def test_an_image_of_ones_own_with_a_runtimes_contract_may_compute_on_any(machine: str) -> None:
+    own = a_model(machine_type=machine, image=OWN, runtime="vllm")
+    assert list(unknown_machines(a_tree(own))) == [], "ROCm's vLLM is an image of its own"
 
 
 def test_a_candidate_that_needs_a_gpu_is_refused_at_its_own_field() -> None:

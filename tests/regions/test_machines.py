@@ -15,7 +15,7 @@ ROWS = tuple(MACHINES.values())
 def test_a_row_says_what_its_name_says(row: MachineType) -> None:
     family, last = row.name.split(".")[0], int(row.name.split(".")[-1])
     assert MACHINES[row.name] is row, "a row is found by its name"
-    if family == "gpu":
+    if family in ("gpu", "neuron"):
         assert row.gpus == last, "the last part of the name is the number of GPUs"
         assert row.gpu, "people see which GPU it is"
         assert row.gpu_memory_gib > 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_specs.load import Model
-from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_TRACK, TAINT_GPU
+from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE, LABEL_MODEL, LABEL_TRACK
 from model_specs.runtimes import CUSTOM, RUNTIMES
 from regions.gpu_memory import fits_memory
 from regions.machines import MACHINES
@@ -445,7 +445,7 @@ def test_a_pod_stands_on_its_machine_type_and_gets_the_row(machine: str) -> None
     assert placement.node_selector[LABEL_MACHINE] == machine
     assert (placement.gpus, placement.cpu) == (row.gpus, row.cpu)
     tolerated = [(t.key, t.value) for t in placement.tolerations]
-    both = [(LABEL_MACHINE, machine), (TAINT_GPU, "")]
+    both = [(LABEL_MACHINE, machine), (row.kind.taint[0], "")]
     assert tolerated == (both if row.gpus else []), (
         "GPU nodes carry the vendor's taint, with whatever value, those of before ours"
     )
