@@ -357,6 +357,11 @@ class ModelSpec(Part):
     `isoserve model pin`, which writes the moment that is 14 days away (`12h`, `2w`)."""
     regions: Regions = ()
     """Where it is served: `all`, or a list of region names; without it everywhere."""
+    tmp_gib: Annotated[int, Field(ge=1, le=4096)] = 4
+    """The size of /tmp, which alone a pod may write to beside /dev/shm; of its node's disk."""
+    shared_memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """The size of /dev/shm; what is written there counts as the pod's memory, of which it is at
+    most half. Without it 8, or that half."""
     env: Env = Field(default={})
     """Environment variables of the server; no secrets, and none that a loader or an SDK reads."""
     args: tuple[Argument, ...] = ()

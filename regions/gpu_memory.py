@@ -193,12 +193,15 @@ def largest_context(
     return low * block
 
 
-def _files_misfit(machine: MachineType, model_bytes: int) -> str:
+def _files_misfit(machine: MachineType, model_bytes: int, shared_gib: int) -> str:
     """Why the files are more than the memory of a machine, for servers without a KV cache."""
-    gib = machine.gpus * machine.gpu_memory_gib * _FILES_SHARE or float(machine.memory_gib)
+    gib = machine.gpus * machine.gpu_memory_gib * _FILES_SHARE or float(
+        machine.memory_gib - shared_gib
+    )
     if model_bytes <= gib * _GIB:
         return ""
-    kind = "GPU memory" if machine.gpus else "memory"
+    beside = f" beside the {shared_gib} of /dev/shm" if shared_gib else ""
+    kind = "GPU memory" if machine.gpus else f"memory{beside}"
     return (
         f"the model has {model_bytes / _GIB:.1f} GiB and {machine.name} holds {gib:.1f} GiB of "
         f"{kind}; take a larger machine_type"
@@ -221,7 +224,7 @@ def fits_memory(machine: MachineType, what: Version) -> str:
     if what.facts is None:
         return ""
     if engine is None:
-        return _files_misfit(machine, what.bytes)
+        return _files_misfit(machine, what.bytes, what.shared_gib)
     flags = Flags(what.args, engine)
     found, config = gpu_memory(machine, what.facts, flags), _config_of(what, flags)
     of = f"the {machine.gpu_usable_gib:.1f} GiB of a GPU of {machine.name}"

@@ -16,7 +16,7 @@ from regions.gpu_memory import heads_divided
 from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan
 from regions.profile import RegionProfile
-from regions.tracks import versions
+from regions.tracks import most_shared_gib, versions
 
 HOURS_PER_MONTH: Final = 730
 
@@ -42,6 +42,7 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
             yield from _heads_left_over(specs, model)
+            yield from _too_much_shared(model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
             if wish not in MACHINES:
@@ -89,6 +90,19 @@ def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
             said: list[Where] = [("args", i) for i, word in enumerate(args) if shares(word)]
             rest: Where = said[0] if said else () if at else ("machine_type",)
             yield model.source.error((*at, *rest), "E332", reason)
+
+
+def _too_much_shared(model: Model) -> Iterator[SpecError]:
+    """A /dev/shm that would leave its server too little of the pod's memory."""
+    machine, asked = MACHINES[model.spec.machine_type], model.spec.shared_memory_gib or 0
+    most = most_shared_gib(machine)
+    if asked > most:
+        message = (
+            f"/dev/shm is half of the pod's memory at most, got {asked} of the "
+            f"{machine.memory_gib} GiB of {machine.name}; write {most} or less, or take a larger "
+            f"machine_type"
+        )
+        yield model.source.error(("shared_memory_gib",), "E334", message)
 
 
 @dataclass(frozen=True, slots=True)

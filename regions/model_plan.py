@@ -31,6 +31,10 @@ class PlacementPlan:
     cpu: int
     memory_gib: int
     ephemeral_gib: int
+    tmp_gib: int
+    """Of `ephemeral_gib`, what /tmp may hold."""
+    shared_memory_gib: int
+    """Of `memory_gib`, what /dev/shm may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -321,6 +321,7 @@ def job(
         placement=placement(
             machine,
             offer,
+            spec,
             capacity,
             what.bytes,
             files.mode == "cache",

@@ -40,7 +40,12 @@ from regions.profile import RegionProfile
 _GIB: Final = 1024**3
 # Below this a download takes seconds and costs less than keeping a copy on every node.
 CACHE_FROM_BYTES: Final = 2 * _GIB
-_EPHEMERAL_GIB: Final = 8
+_LOGS_GIB: Final = 4
+"""What a pod writes of its node's disk beside /tmp and a download: its logs, which the kubelet
+counts with the pod's volumes."""
+_SHARED_MEMORY_GIB: Final = 8
+"""Tensor parallelism passes activations through /dev/shm; 64 MiB, containerd's default, is too
+small."""
 _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its working memory
 
 
@@ -48,7 +53,8 @@ _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its
 class Version:
     """What a track runs: an image of a runtime and a model, with the team's own settings.
 
-    `facts` is what the registry knows of the model; `serves` is false for a job.
+    `facts` is what the registry knows of the model; `serves` is false for a job. `shared_gib` is
+    the size of /dev/shm where the spec says it, else 0.
     """
 
     runtime: Runtime
@@ -59,6 +65,7 @@ class Version:
     env: Mapping[str, str]
     facts: ModelFacts | None
     serves: bool
+    shared_gib: int
 
     @property
     def digest(self) -> str:
@@ -118,6 +125,7 @@ def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Versi
         env=env,
         facts=facts,
         serves=spec.batch is None,
+        shared_gib=spec.shared_memory_gib or 0,
     )
 
 
@@ -163,9 +171,21 @@ def fallback_seconds(
     return adds.provision_timeout_seconds if adds and known else 0
 
 
+def shared_memory_gib(machine: MachineType, spec: ModelSpec) -> int:
+    """The size of /dev/shm: what is written there counts as the pod's memory."""
+    return spec.shared_memory_gib or min(_SHARED_MEMORY_GIB, most_shared_gib(machine))
+
+
+def most_shared_gib(machine: MachineType) -> int:
+    """The largest /dev/shm of a machine type's pods: half of the memory, as Linux gives it of a
+    whole machine's (Documentation/filesystems/tmpfs.rst: `size`)."""
+    return machine.memory_gib // 2
+
+
 def placement(
     machine: MachineType,
     offer: Offer,
+    spec: ModelSpec,
     capacity: str,
     model_bytes: int,
     cached: bool,
@@ -186,7 +206,9 @@ def placement(
         gpus=machine.gpus,
         cpu=machine.cpu,
         memory_gib=machine.memory_gib,
-        ephemeral_gib=_EPHEMERAL_GIB + download,
+        ephemeral_gib=_LOGS_GIB + spec.tmp_gib + download,
+        tmp_gib=spec.tmp_gib,
+        shared_memory_gib=shared_memory_gib(machine, spec),
     )
 
 
@@ -387,6 +409,7 @@ def _track(
         placement=placement(
             machine,
             profile.machines[machine.name],
+            model.spec,
             bounds.capacity,
             what.bytes,
             files.mode == "cache",

@@ -67,6 +67,8 @@ def a_placement(**over: Any) -> PlacementPlan:
         cpu=6,
         memory_gib=24,
         ephemeral_gib=8,
+        tmp_gib=4,
+        shared_memory_gib=8,
     )
     return replace(whole, **over)
 

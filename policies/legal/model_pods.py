@@ -44,7 +44,7 @@ from policies.tracks import falls_back, node_affinity, pool_of
 from regions.machines import MACHINES
 
 _SHARED_MEMORY_GIB: Final = 8
-_BASE_GIB: Final = 8
+_LOGS_GIB: Final = 4
 _DATA_KEYS: Final = "/var/run/isoserve/data"
 
 
@@ -146,7 +146,8 @@ def _cached(subject: Subject) -> bool:
 
 
 def _ephemeral_gib(subject: Subject) -> int:
-    return _BASE_GIB + (0 if _cached(subject) else download_gib(subject))
+    written = _LOGS_GIB + model_of(subject).spec.tmp_gib
+    return written + (0 if _cached(subject) else download_gib(subject))
 
 
 def _size(subject: Subject) -> Plain:
@@ -184,10 +185,11 @@ def _mounts(subject: Subject) -> list[Plain]:
 
 
 def _volumes(subject: Subject) -> list[Plain]:
-    machine = MACHINES[model_of(subject).spec.machine_type]
+    spec = model_of(subject).spec
+    machine = MACHINES[spec.machine_type]
     claim = {"claimName": f"models-{slug(machine.name)}", "readOnly": True}
     room = {"sizeLimit": f"{_ephemeral_gib(subject)}Gi"}
-    shared = min(_SHARED_MEMORY_GIB, machine.memory_gib // 2)
+    shared = spec.shared_memory_gib or min(_SHARED_MEMORY_GIB, machine.memory_gib // 2)
     named = [(f"secret-{name}", name) for name, _ in _secrets(subject)]
     named += [(KEYS, _keys(subject))] if _keys(subject) else []
     return [
@@ -195,7 +197,7 @@ def _volumes(subject: Subject) -> list[Plain]:
             "name": "models",
             **({"persistentVolumeClaim": claim} if _cached(subject) else {"emptyDir": room}),
         },
-        {"emptyDir": {"sizeLimit": "4Gi"}, "name": "tmp"},
+        {"emptyDir": {"sizeLimit": f"{spec.tmp_gib}Gi"}, "name": "tmp"},
         {"emptyDir": {"medium": "Memory", "sizeLimit": f"{shared}Gi"}, "name": "shared-memory"},
         *({"name": volume, "secret": {"secretName": secret}} for volume, secret in named),
     ]
