@@ -25,7 +25,6 @@ from model_specs.contradictions import (
     uncounted_answers,
     unsaid_server,
 )
-from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
@@ -35,9 +34,7 @@ from model_specs.field_types import (
     Group,
     Pattern,
     Percent,
-    Regions,
     Replicas,
-    Seconds,
     Ttl,
     Zone,
 )
@@ -45,7 +42,19 @@ from model_specs.json_path import JsonPath
 from model_specs.names import Name
 from model_specs.own_server import RuntimeName, Server, contract
 from model_specs.part import Part
+from model_specs.per_region import (
+    Gib,
+    Here,
+    MachineName,
+    Regions,
+    differing,
+    faults,
+    merged,
+    named,
+    only,
+)
 from model_specs.runtimes import RUNTIMES, Runtime, misused_arguments, misused_variables
+from model_specs.scaling import Scaling
 from model_specs.source import MAX_ERRORS
 
 MAX_TTL: Final = timedelta(days=731)
@@ -63,61 +72,6 @@ _MOST_FINDINGS: Final = MAX_ERRORS + 1
 """Nobody is told more, and each takes a look at a long list of names."""
 _MOST_GROUPS: Final = 1000
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
-
-
-class Schedule(Part):
-    """A floor of replicas in a window of the day; it never caps."""
-
-    start: Cron
-    """When the window opens, five cron fields."""
-    end: Cron
-    """When the window closes, five cron fields."""
-    timezone: Zone = "UTC"
-    """An IANA time zone; both ends are read in it."""
-    replicas: Replicas
-    """Replicas kept while the window is open."""
-
-    @model_validator(mode="after")
-    def _opens(self) -> Self:
-        if parse_cron(self.start) == parse_cron(self.end):
-            why = f"a window that closes as it opens is none, got {shown(self.end)} twice"
-            refuse_all([(("end",), "E305", f"{why}; write when it closes")])
-        if fault := out_of_turn(self.start, self.end):
-            why = (
-                f"starts and ends take turns, or KEDA opens the window at other times, got {fault}"
-            )
-            cure = "write one end for each start, e.g. 0 8 * * 1-5 and 0 18 * * 1-5"
-            refuse_all([(("end",), "E305", f"{why}; {cure}")])
-        return self
-
-
-class Scaling(Part):
-    """How many replicas serve, and what makes them more."""
-
-    min: Replicas = 1
-    """Replicas kept warm in every region."""
-    max: Replicas = 2
-    """The most replicas in one region."""
-    queue_depth: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Requests in the server per replica, running and waiting, above which a replica is added and
-    below which one is given back. Each version is measured by itself."""
-    scale_to_zero: bool = False
-    """Give every replica back when no request came for `idle_seconds`."""
-    idle_seconds: Seconds = 600
-    """How long without a request before the last replica goes."""
-    schedules: Annotated[tuple[Schedule, ...], Field(max_length=_MOST_ITEMS)] = ()
-    """Windows with a higher floor."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            why = f"min is above max, got min {self.min} and max {self.max}; raise max or lower min"
-            raise refuse("E302", why)
-        for schedule in self.schedules:
-            if schedule.replicas > self.max:
-                why = f"a schedule's replicas exceed max, got {schedule.replicas} over {self.max}"
-                raise refuse("E302", f"{why}; raise max")
-        return self
 
 
 class Capacity(Part):
@@ -320,7 +274,7 @@ class Secret(Part):
 class ModelSpec(Part):
     """A model in every region. Three fields make an endpoint; the rest is optional."""
 
-    machine_type: Annotated[str, Field(min_length=1, max_length=63)]
+    machine_type: MachineName
     """A row of the machine catalogue, e.g. `gpu.l4.1` (`isoserve machines`)."""
     image: Image
     """A runtime of the catalogue (`vllm`), or an image pinned as registry/name@sha256:...; a tag
@@ -356,10 +310,12 @@ class ModelSpec(Part):
     """The moment from which the model is no longer wanted and planned nowhere. `14d` is taken by
     `isoserve model pin`, which writes the moment that is 14 days away (`12h`, `2w`)."""
     regions: Regions = ()
-    """Where it is served: `all`, or a list of region names; without it everywhere."""
-    tmp_gib: Annotated[int, Field(ge=1, le=4096)] = 4
+    """Where it is served: `all`, or a list of region names; without it everywhere. What differs in
+    a region stands below its name, in the list, or in a map of these regions alone: then it is
+    served everywhere."""
+    tmp_gib: Gib = 4
     """The size of /tmp, which alone a pod may write to beside /dev/shm; of its node's disk."""
-    shared_memory_gib: Annotated[int, Field(ge=1, le=4096)] | None = None
+    shared_memory_gib: Gib | None = None
     """The size of /dev/shm; what is written there counts as the pod's memory, of which it is at
     most half. Without it 8, or that half."""
     env: Env = Field(default={})
@@ -376,6 +332,11 @@ class ModelSpec(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         refuse_all([*self._contradictions(), *islice(self._owned(), _MOST_FINDINGS)])
+        return self
+
+    @model_validator(mode="after")
+    def _holds_in_each_region(self) -> Self:
+        refuse_all(islice(faults(self), _MOST_FINDINGS))
         return self
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -421,6 +382,36 @@ class ModelSpec(Part):
             runtime = self._runtime_of(place)
             for name, why in misused_variables(runtime, env) if runtime else ():
                 yield (*where, name), "E342", why
+
+    @property
+    def only_in(self) -> tuple[str, ...]:
+        """The regions outside of which it is not served; empty: everywhere."""
+        return only(self.regions)
+
+    @property
+    def differs(self) -> dict[str, Here]:
+        """What differs, by region."""
+        return {name: here for _, name, here in named(self.regions) if here is not None}
+
+    def is_in(self, region: str) -> bool:
+        """Whether it is served in a region."""
+        return not self.only_in or region in self.only_in
+
+    def names(self, region: str) -> bool:
+        """Whether the region stands in the spec, so that it must be able to serve the model."""
+        return any(name == region for _, name, _ in named(self.regions))
+
+    def said_of(self, region: str) -> tuple[str, ...]:
+        """The fields that differ in a region, by their paths."""
+        here = self.differs.get(region)
+        return tuple(".".join(path) for path in differing(here)) if here else ()
+
+    def here(self, region: str) -> ModelSpec:
+        """The spec as it is in a region."""
+        differs = self.differs.get(region)
+        if differs is None:
+            return self
+        return merged(self, differs).model_copy(update={"regions": self.regions})
 
     def contract_of(self, image: str) -> Runtime:
         """By what row one of `images` is started, asked, measured and ended."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from model_specs.arguments import flag_of, sets, shared_sizes, values_of
 from model_specs.errors import SpecError
 from model_specs.kv_cache import KvCache
-from model_specs.load import Specs
+from model_specs.load import Model, Specs
 from model_specs.lock import ConfigFacts, ModelFacts
 from regions.machines import MACHINES, MachineType
 from regions.tracks import Version, versions
@@ -279,7 +280,12 @@ def _divides(tensor: int, config: ConfigFacts) -> bool:
 
 def unproved(specs: Specs) -> Iterator[SpecError]:
     """Servers whose engine has a KV cache, and models of which nobody recorded what it takes."""
-    for model in specs.models:
+    everywhere = ((model, *map(model.here, model.spec.differs)) for model in specs.models)
+    yield from dict.fromkeys(_unproved(specs, chain.from_iterable(everywhere)))
+
+
+def _unproved(specs: Specs, models: Iterable[Model]) -> Iterator[SpecError]:
+    for model in models:
         machine = MACHINES.get(model.spec.machine_type)
         for role, what in (versions(specs, model.spec) if machine else {}).items():
             engine = engine_of(machine, what) if machine else None

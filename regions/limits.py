@@ -10,6 +10,7 @@ from typing import Final
 from model_specs.arguments import gpus_shared, shares
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
+from model_specs.per_region import named
 from model_specs.schema import ProjectSpec
 from model_specs.source import Where
 from regions.gpu_memory import heads_divided
@@ -25,10 +26,10 @@ def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]
     """Regions that a spec names and no profile describes."""
     known = tuple(regions)
     for model in specs.models:
-        for index, name in enumerate(model.spec.regions):
+        for where, name, _ in named(model.spec.regions):
             if name not in known:
                 message = f"no such region, got {shown(name)}; {nearest(name, known)}"
-                yield model.source.error(("regions", index), "E333", message)
+                yield model.source.error(where, "E333", message)
 
 
 def unknown_machines(specs: Specs) -> Iterator[SpecError]:

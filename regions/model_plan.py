@@ -267,6 +267,8 @@ class WorkloadPlan:
     model: str
     namespace: str
     labels: dict[str, str]
+    differs: tuple[str, ...]
+    """Fields of which the spec says that they differ in this region, e.g. `scaling.max`."""
     secrets: tuple[SecretPlan, ...]
     priority_class: str
     """Empty where we may not create priority classes."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from model_specs.errors import SpecErrors, nearest, shown
+from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.moment import written
 from model_specs.names import (
@@ -60,7 +61,7 @@ _PROBER_GIB: Final = 1
 
 
 def _wanted(models: Iterable[Model], region: str) -> tuple[Model, ...]:
-    return tuple(m for m in models if not m.spec.regions or region in m.spec.regions)
+    return tuple(model for model in models if model.spec.is_in(region))
 
 
 def _expired(specs: Specs, region: str) -> tuple[ExpiredPlan, ...]:
@@ -337,12 +338,25 @@ def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan
     )
 
 
+def _refused(abilities: Abilities, model: Model, region: str, before: int) -> Iterator[SpecError]:
+    """The gaps that came after `before`, as errors where the spec names the region.
+
+    Their paths are then those of the file, below the region where that says the field.
+    """
+    for index, gap in enumerate(abilities.gaps[before:], start=before):
+        error = model.source.error(tuple(gap.path.split(".")), gap.code, gap.reason)
+        abilities.gaps[index] = replace(gap, path=error.path)
+        if model.spec.names(region):
+            yield error
+
+
 def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     """The plan of `region`: pure, total and the same for the same input.
 
     Raises SpecErrors for what no single model can mend: unknown machine types, a model that names
     this region and cannot be served in it, quotas, node and disk capacity.
     """
+    specs = specs.here(region)
     errors = [*unknown_machines(specs)]
     if errors:
         raise SpecErrors(errors)
@@ -358,11 +372,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
         elif len(abilities.gaps) == before:
             made = server(specs, abilities, profile, region, model)
             servers += [made] if len(abilities.gaps) == before else []
-        if model.spec.regions:
-            errors += [
-                model.source.error(tuple(gap.path.split(".")), gap.code, gap.reason)
-                for gap in abilities.gaps[before:]
-            ]
+        errors += _refused(abilities, model, region, before)
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
     errors += clashes(specs, profile, servers, jobs)

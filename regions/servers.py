@@ -198,6 +198,7 @@ def workload(
         model=model.name,
         namespace=model.project,
         labels=labels_of(model),
+        differs=spec.said_of(region),
         secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
         priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
         agent_image=profile.agent_image,
@@ -257,7 +258,7 @@ def _data(abilities: Abilities, profile: RegionProfile, region: str, model: Mode
     )
     if written:
         copies = {copy.region for copy in profile.registry.replicate_to}
-        also = copies & {*model.spec.regions} if model.spec.regions else copies
+        also = copies & {*model.spec.only_in} if model.spec.only_in else copies
         abilities.allow_if(not also, "results of each region", model.id, "batch.output")
     return DataPlan(
         input_prefix=read,
@@ -304,22 +305,21 @@ def job(
     assert batch is not None, "the caller has looked"
     what = version(specs, spec, None)
     files = weights(abilities, model, what)
-    machine, offer = MACHINES[spec.machine_type], profile.machines[spec.machine_type]
+    offer = profile.machines[spec.machine_type]
     spot = spec.capacity.spot and abilities.allow_if(
         offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
     )
     capacity = "spot" if spot else "on_demand"
     data = _data(abilities, profile, region, model)
     reads = files.mode == "download" or data.is_any
-    plain = workload(specs, abilities, profile, region, model, reads=reads)
-    work = _with_data(plain, profile, data)
-    own = container(what, machine, model)
+    work = workload(specs, abilities, profile, region, model, reads=reads)
+    work = _with_data(work, profile, data)
+    own = container(what, MACHINES[spec.machine_type], model)
     return JobPlan(
         workload=work,
         container=replace(own, command=batch.command, args=(), env=own.env | _data_env(work, data)),
         weights=files,
         placement=placement(
-            machine,
             offer,
             spec,
             capacity,

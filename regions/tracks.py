@@ -19,7 +19,8 @@ from model_specs.names import (
     TAINT_GPU,
 )
 from model_specs.runtimes import RUNTIMES, Launch, Runtime, load
-from model_specs.schema import Candidate, ModelSpec, Schedule
+from model_specs.scaling import Schedule
+from model_specs.schema import Candidate, ModelSpec
 from regions.abilities import Abilities
 from regions.clocks import drain, scale_down_seconds, startup
 from regions.machines import MACHINES, MachineType
@@ -183,7 +184,6 @@ def most_shared_gib(machine: MachineType) -> int:
 
 
 def placement(
-    machine: MachineType,
     offer: Offer,
     spec: ModelSpec,
     capacity: str,
@@ -195,6 +195,7 @@ def placement(
 
     With a fallback the capacity is a preference and no part of `node_selector`.
     """
+    machine = MACHINES[spec.machine_type]
     kind = {} if fallback_seconds else {LABEL_CAPACITY: capacity}
     spot = (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
     download = 0 if cached else math.ceil(1.1 * model_bytes / _GIB)
@@ -407,7 +408,6 @@ def _track(
         listen=listen(what.runtime),
         weights=files,
         placement=placement(
-            machine,
             profile.machines[machine.name],
             model.spec,
             bounds.capacity,

@@ -156,6 +156,7 @@ def a_workload(**over: Any) -> WorkloadPlan:
         model="sentiment",
         namespace="search",
         labels={LABEL_MODEL: "sentiment", LABEL_PROJECT: "search"},
+        differs=(),
         secrets=(),
         priority_class="isoserve-standard",
         agent_image=PINNED,

@@ -95,8 +95,7 @@ PROBES: Final = Document(_probes)
 
 def _is_pinned(subject: Subject, model: Model) -> bool:
     """Whether every node holds the model's versions, be its pods there or not."""
-    here = not model.spec.regions or subject.facts.region in model.spec.regions
-    return here and model.spec.cache == "always"
+    return model.spec.is_in(subject.facts.region) and model.spec.cache == "always"
 
 
 def _versions(subject: Subject) -> dict[str, Plain]:
