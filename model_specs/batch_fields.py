@@ -18,6 +18,7 @@ NOT_OF_BATCH: Final[dict[str, str]] = {
     "rollout": "the next run takes the new version; write it in model or image",
     "runtime": "a job runs batch.command; remove it",
     "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
+    "served_names": "nobody calls a job; remove it",
     "server": "nobody calls a job; write its program in batch.command",
     "share_with": "nobody calls a job; remove it",
     "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",

@@ -42,6 +42,11 @@ class Model:
         """`project/name`, unique in a tree."""
         return f"{self.project}/{self.name}"
 
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """By which names its server is asked for it, where it is told any."""
+        return self.spec.served_names or (self.name,)
+
     def here(self, region: str) -> Model:
         """The model as it is in a region; itself where nothing differs."""
         for where, name, differs in named(self.spec.regions):

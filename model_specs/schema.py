@@ -55,6 +55,7 @@ from model_specs.per_region import (
 )
 from model_specs.runtimes import RUNTIMES, Runtime, misused_arguments, misused_variables
 from model_specs.scaling import Scaling
+from model_specs.served_names import ServedNames, unserved_names
 from model_specs.source import MAX_ERRORS
 
 MAX_TTL: Final = timedelta(days=731)
@@ -289,6 +290,9 @@ class ModelSpec(Part):
     """The registry address, project/model:version@sha256:<manifest digest>."""
     access: Literal["private", "permissive", "public"] = "private"
     """`private`: own project only. `permissive`: any project. `public`: internet, signed in."""
+    served_names: ServedNames = ()
+    """By which names callers ask for the model, where the runtime is told them; the first stands in
+    answers. Without it the file's name."""
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """`public`: the quota of one caller. `permissive`: the limit of all callers together."""
     scaling: Scaling = Scaling()
@@ -366,7 +370,7 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from uncounted_answers(self.rollout, self.probe)
         yield from args_of_another(self)
-        yield from (*unsaid_server(self), *unbatched(self))
+        yield from (*unsaid_server(self), *unbatched(self), *unserved_names(self))
         often = self.probe.interval_seconds
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)

@@ -12,6 +12,7 @@ from model_specs.load import Model, Specs
 from model_specs.names import DATA
 from model_specs.runtimes import Runtime
 from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
+from model_specs.served_names import pattern
 from regions.abilities import Abilities
 from regions.calls import calls
 from regions.machines import MACHINES
@@ -166,7 +167,7 @@ def probe(
         status=expect.status,
         json_path=runtime.probe_json_path if names_model else expect.json_path,
         length=expect.length,
-        matches=f'"{model.name}"' if names_model else expect.matches,
+        matches=pattern(model.served_names[0]) if names_model else expect.matches,
         latency_seconds=expect.latency_seconds,
         interval_seconds=interval,
         written=request is not None,

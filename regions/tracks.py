@@ -230,7 +230,7 @@ def container(what: Version, machine: MachineType, model: Model) -> ContainerPla
     """What the runtime's row says of the container, with the team's own arguments and variables."""
     runtime = what.runtime
     launch = Launch(
-        served_name=model.name,
+        served_names=model.served_names,
         gpus=machine.gpus,
         port=runtime.port,
         shutdown_seconds=runtime.shutdown_seconds,

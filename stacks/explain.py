@@ -69,6 +69,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "scaling.schedules.replicas": 2,
     "scaling.schedules.start": "0 8 * * 1-5",
     "scaling.schedules.timezone": "Asia/Seoul",
+    "served_names": ["search-sentiment", "sentiment"],
     "server.command": ["python", "-m", "server"],
     "secrets.mount": "/secrets/label-store",
     "secrets.name": "label-store",

@@ -70,7 +70,7 @@ def _words(subject: Subject) -> list[str]:
     candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
     own = model.spec.args if candidate is None or candidate.args is None else candidate.args
     launch = Launch(
-        served_name=model.name,
+        served_names=model.spec.served_names or (model.name,),
         gpus=MACHINES[model.spec.machine_type].gpus,
         port=runtime.port,
         shutdown_seconds=runtime.shutdown_seconds,

@@ -70,3 +70,8 @@ def test_a_review_of_one_region_tells_that_region_alone(
     assert [effect["regions"] for effect in wish["effects"]] == [[REGION]]
     assert {region for step in told["steps"] for region in step["regions"]} == {REGION}
     assert not [f for f in told["flags"] if f["level"] == "BLOCKED"], told["flags"]
+
+
+def test_names_by_which_callers_ask(isoserve: Isoserve, here: Path) -> None:
+    say(here, "search/sentiment", served_names=["team/sentiment-1.5", "sentiment"])
+    assert refusals(isoserve) == []
