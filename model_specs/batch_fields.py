@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 BATCH_FIELDS: Final = frozenset(
-    {"batch", "cache", "calls", "capacity", "env", "image", "machine_type", "model", "regions",
-     "secrets", "shared_memory_gib", "tmp_gib", "ttl"}
+    {"batch", "cache", "calls", "capacity", "env", "image", "machine_type", "model", "rates",
+     "regions", "secrets", "shared_memory_gib", "tmp_gib", "ttl"}
 )  # fmt: skip
 """All that a spec with `batch` may write; every other field is of a server."""
 NOT_OF_BATCH: Final[dict[str, str]] = {

@@ -1,4 +1,4 @@
-"""Where a model is served, and what differs there: its machine type, replicas and sizes.
+"""Where a model is served, and what differs there: its machine type, replicas, rates and sizes.
 
 Everything else is the same in every region, and so is what a region does not name.
 """
@@ -29,6 +29,7 @@ from model_specs.scaling import QueueDepth, Schedules
 from model_specs.source import Source, Where
 
 SpecT = TypeVar("SpecT", bound=Part)
+Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 Gib = Annotated[int, Field(ge=1, le=4096)]
 MachineName = Annotated[str, Field(min_length=1, max_length=63)]
 MARKS: Final = frozenset({"[list]", "[map]", "[name]", "[one]"})
@@ -42,6 +43,16 @@ class _Differing(Part):
     def _stated(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
         told: dict[str, Any] = inner(self)
         return {name: value for name, value in told.items() if value is not None}
+
+
+class Rates(_Differing):
+    """How fast a model's files come, where its team has measured it; else the machine type's row
+    says it. Start-up clocks, and the time that a job's files may take, follow."""
+
+    load_mib_per_second: Rate | None = None
+    """Node disk to the engine's memory, less where it converts or quantises while it loads."""
+    fetch_mib_per_second: Rate | None = None
+    """Registry to node disk."""
 
 
 class ScalingHere(_Differing):
@@ -69,6 +80,8 @@ class Here(_Differing):
     """The row of the machine catalogue there."""
     scaling: ScalingHere | None = None
     """How many replicas there."""
+    rates: Rates | None = None
+    """How fast its files come there."""
     tmp_gib: Gib | None = None
     """The size of /tmp there."""
     shared_memory_gib: Gib | None = None
@@ -150,7 +163,7 @@ def differing(here: Here) -> dict[Said, Any]:
     told: dict[Said, Any] = {}
     for name in type(here).model_fields:
         value = getattr(here, name)
-        if isinstance(value, ScalingHere):
+        if isinstance(value, Part):
             of_it = {(name, n): getattr(value, n) for n in type(value).model_fields}
             told |= {where: one for where, one in of_it.items() if one is not None}
         elif value is not None:

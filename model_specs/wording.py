@@ -27,6 +27,7 @@ _KINDS: Final[dict[str, type[BaseModel]]] = {
 }
 """Where else a field may belong."""
 _UNITS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("mib_per_second", "E303", "MiB a second"),
     ("seconds", "E304", "seconds"),
     ("gib", "E303", "GiB"),
     ("percent", "E303", "percent"),

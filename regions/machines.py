@@ -7,14 +7,14 @@ machine type there; the rows say what a pod on it may use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from model_specs.catalogue_files import Fact, Row, Text, read_folders, rows
-
-Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+from model_specs.per_region import Rate
+from model_specs.schema import ModelSpec
 
 
 class Gpus(Fact):
@@ -86,6 +86,12 @@ def _made(name: str, row: MachineRow) -> MachineType:
         load_mib_per_second=row.rates.load_mib_per_second,
         fetch_mib_per_second=row.rates.fetch_mib_per_second,
     )
+
+
+def machine_of(spec: ModelSpec) -> MachineType:
+    """The row of a spec's machine type, with the rates that its team has measured."""
+    said = spec.rates.model_dump()
+    return replace(MACHINES[spec.machine_type], **said) if said else MACHINES[spec.machine_type]
 
 
 MACHINES: Final[dict[str, MachineType]] = {

@@ -90,6 +90,8 @@ class WeightsPlan:
     address: str
     digest: str
     bytes: int
+    fetch_mib_per_second: int
+    """How fast they come from the registry, at the least."""
     claim: str
     """PVC of the cache; empty with `download`."""
     pinned: bool

@@ -26,7 +26,7 @@ from regions.clocks import arrival_seconds
 from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
 from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
-from regions.machines import MACHINES
+from regions.machines import MACHINES, machine_of
 from regions.model_plan import JobPlan, ServerPlan, WorkloadPlan
 from regions.node_disks import over_disk
 from regions.offers import Offer
@@ -127,7 +127,7 @@ def _has_time(specs: Specs, abilities: Abilities, model: Model) -> None:
     batch = model.spec.batch
     assert batch is not None, "the caller has looked"
     what = version(specs, model.spec, None)
-    needed = arrival_seconds(MACHINES[model.spec.machine_type], what.bytes)
+    needed = arrival_seconds(machine_of(model.spec), what.bytes)
     if batch.deadline_seconds <= needed:
         reason = (
             f"{what.bytes / 1024**3:.1f} GiB may take {needed} s to come and to load, and a run "

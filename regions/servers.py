@@ -242,9 +242,9 @@ def run_id(spec: ModelSpec) -> str:
     """What tells a single run from the next: 8 hexadecimal digits of all that the spec says of it.
 
     Defaults are left out: the same words are the same run when the platform gets a new field. So
-    are `regions` and `ttl`, which say where and how long, not what.
+    are `rates`, `regions` and `ttl`, which say how fast, where and how long, not what.
     """
-    said = spec.model_dump_json(exclude={"regions", "ttl"}, exclude_defaults=True)
+    said = spec.model_dump_json(exclude={"rates", "regions", "ttl"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(json.loads(said), sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -23,7 +23,7 @@ from model_specs.scaling import Schedule
 from model_specs.schema import Candidate, ModelSpec
 from regions.abilities import Abilities
 from regions.clocks import drain, scale_down_seconds, startup
-from regions.machines import MACHINES, MachineType
+from regions.machines import MACHINES, MachineType, machine_of
 from regions.model_plan import (
     ContainerPlan,
     ListenPlan,
@@ -153,6 +153,7 @@ def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
         address=what.address,
         digest=what.digest,
         bytes=what.bytes,
+        fetch_mib_per_second=machine_of(model.spec).fetch_mib_per_second,
         claim=claim_name(model.spec.machine_type) if cached else "",
         pinned=cached and wish == "always",
     )
@@ -394,7 +395,7 @@ def _track(
     what: Version,
     bounds: Bounds,
 ) -> TrackPlan:
-    machine = MACHINES[model.spec.machine_type]
+    machine = machine_of(model.spec)
     track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)

@@ -59,6 +59,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "project.gpu_quota": {"gpu.l4.1": 8},
     "project.members.admins": ["search-leads"],
     "regions": ["us-east-1", "seoul-dc1"],
+    "rates.load_mib_per_second": 150,
     "regions.machine_type": "gpu.l4.4",
     "regions.scaling.max": 4,
     "regions.scaling.min": 2,

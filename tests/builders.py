@@ -131,6 +131,7 @@ def a_track(**over: Any) -> TrackPlan:
             address=f"search/sentiment:v3@sha256:{DIGEST}",
             digest=DIGEST,
             bytes=8 * 1024**3,
+            fetch_mib_per_second=100,
             claim="models-gpu-l4-1",
             pinned=False,
         ),

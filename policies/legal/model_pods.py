@@ -38,7 +38,7 @@ from policies.legal.asked import (
     tolerations,
 )
 from policies.legal.shapes import ABSENT, Asked, Subject
-from policies.models import image_of, is_candidate
+from policies.models import image_of, is_candidate, rates
 from policies.pods import pod
 from policies.tracks import falls_back, node_affinity, pool_of
 from regions.machines import MACHINES
@@ -317,15 +317,13 @@ def _mib(subject: Subject) -> float:
 
 def budget_seconds(subject: Subject) -> int:
     """How long a server may take to start: twice the load from disk and the engine's own start."""
-    machine = MACHINES[model_of(subject).spec.machine_type]
-    load = _mib(subject) / machine.load_mib_per_second
+    load = _mib(subject) / rates(model_of(subject))[0]
     return max(300, math.ceil(2.0 * (load + runtime_of(subject).engine_start_seconds)))
 
 
 def progress_seconds(subject: Subject) -> int:
     """How long a rollout may take for one pod: its start, its files and its image, and a fifth."""
-    machine = MACHINES[model_of(subject).spec.machine_type]
-    fetch = _mib(subject) / machine.fetch_mib_per_second
+    fetch = _mib(subject) / rates(model_of(subject))[1]
     image = runtime_of(subject).image_gib * 1024 / 60
     return math.ceil(1.2 * (budget_seconds(subject) + fetch + image))
 

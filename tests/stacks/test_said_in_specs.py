@@ -75,3 +75,15 @@ def test_a_review_of_one_region_tells_that_region_alone(
 def test_names_by_which_callers_ask(isoserve: Isoserve, here: Path) -> None:
     say(here, "search/sentiment", served_names=["team/sentiment-1.5", "sentiment"])
     assert refusals(isoserve) == []
+
+
+def test_rates_at_which_files_come(isoserve: Isoserve, here: Path) -> None:
+    slow = {"load_mib_per_second": 40, "fetch_mib_per_second": 20}
+    say(
+        here,
+        "search/sentiment",
+        rates=slow,
+        regions={REGION: {"rates": {"load_mib_per_second": 9}}},
+    )
+    say(here, "search/nightly-index", rates=slow)
+    assert refusals(isoserve) == []
