@@ -32,14 +32,21 @@ def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]
                 yield model.source.error(where, "E333", message)
 
 
-def unknown_machines(specs: Specs) -> Iterator[SpecError]:
-    """Machine types that are in no row of the catalogue, and GPUs that a row does not have."""
+def unnamed_machines(specs: Specs) -> Iterator[SpecError]:
+    """Machine types that are in no row of the catalogue."""
     for model in specs.models:
         wish = model.spec.machine_type
         if wish not in MACHINES:
             message = f"no such machine type, got {shown(wish)}; {nearest(wish, MACHINES)}"
             yield model.source.error(("machine_type",), "E331", message)
-        else:
+
+
+def unknown_machines(specs: Specs) -> Iterator[SpecError]:
+    """Machine types that are in no row of the catalogue, and GPUs that a row does not have."""
+    yield from unnamed_machines(specs)
+    for model in specs.models:
+        wish = model.spec.machine_type
+        if wish in MACHINES:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
             yield from _heads_left_over(specs, model)

@@ -25,7 +25,13 @@ from regions.clashes import clashes
 from regions.clocks import arrival_seconds
 from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
-from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
+from regions.limits import (
+    over_budget,
+    over_capacity,
+    over_quota,
+    unknown_machines,
+    unnamed_machines,
+)
 from regions.machines import MACHINES, machine_of
 from regions.model_plan import JobPlan, ServerPlan, WorkloadPlan
 from regions.node_disks import over_disk
@@ -356,8 +362,9 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     Raises SpecErrors for what no single model can mend: unknown machine types, a model that names
     this region and cannot be served in it, quotas, node and disk capacity.
     """
+    errors = [*unnamed_machines(specs)]  # those that every region replaces too
     specs = specs.here(region)
-    errors = [*unknown_machines(specs)]
+    errors += unknown_machines(specs)
     if errors:
         raise SpecErrors(errors)
     abilities = Abilities(region, frozenset(profile.capabilities))

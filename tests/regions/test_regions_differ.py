@@ -117,6 +117,11 @@ def test_a_region_that_is_not_there_is_refused_by_name() -> None:
     assert error.path == "regions[1].heer"
 
 
+def test_a_machine_type_that_every_region_replaces_must_be_one_too() -> None:
+    model = a_model(machine_type="gpu.l4.9", regions=[{HERE: LARGER}])
+    assert refusal(HERE, model) == ("machine_type", "E331")
+
+
 def test_a_single_run_is_made_anew_where_what_it_is_differs() -> None:
     job: dict[str, Any] = {"batch": {"command": ["index"]}}
     plain, differs = a_model(**job), a_model(**job, regions={HERE: LARGER})
