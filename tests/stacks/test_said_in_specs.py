@@ -87,3 +87,10 @@ def test_rates_at_which_files_come(isoserve: Isoserve, here: Path) -> None:
     )
     say(here, "search/nightly-index", rates=slow)
     assert refusals(isoserve) == []
+
+
+def test_the_plan_names_what_differs(isoserve: Isoserve, here: Path) -> None:
+    say(here, "search/sentiment", regions={REGION: {"scaling": {"max": 3}, "tmp_gib": 6}})
+    line = "search/sentiment  the spec says for this region: scaling.max, tmp_gib\n"
+    assert line in isoserve("plan", "-r", REGION).out
+    assert line not in isoserve("plan", "-r", "seoul-dc1").out
