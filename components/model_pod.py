@@ -17,8 +17,6 @@ from model_specs.names import DOMAIN, MODEL_PATH, SCRATCH
 from model_specs.runtimes import USER_NAME
 from regions.model_plan import ContainerPlan, PlacementPlan, WeightsPlan, WorkloadPlan
 
-_SHARED_MEMORY_GIB: Final = 8
-"""Tensor parallelism passes activations through /dev/shm; 64 MiB, the default, is too small."""
 NEEDED: Final = f"{DOMAIN}/model-digest"
 """The annotation by which the cache agent of a pod's node knows which version the pod needs."""
 _POLL: Final = "/models/project"
@@ -89,11 +87,11 @@ def _volumes(work: WorkloadPlan, weights: WeightsPlan, placement: PlacementPlan)
     }
     return [
         {"name": "models", **models[weights.mode]},
-        {"emptyDir": {"sizeLimit": "4Gi"}, "name": "tmp"},
+        {"emptyDir": {"sizeLimit": f"{placement.tmp_gib}Gi"}, "name": "tmp"},
         {
             "emptyDir": {
                 "medium": "Memory",
-                "sizeLimit": f"{min(_SHARED_MEMORY_GIB, placement.memory_gib // 2)}Gi",
+                "sizeLimit": f"{placement.shared_memory_gib}Gi",
             },
             "name": "shared-memory",
         },

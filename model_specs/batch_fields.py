@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 BATCH_FIELDS: Final = frozenset(
-    {"batch", "cache", "calls", "capacity", "env", "image", "machine_type", "model", "regions",
-     "secrets", "ttl"}
+    {"batch", "cache", "calls", "capacity", "env", "image", "machine_type", "model", "rates",
+     "regions", "secrets", "shared_memory_gib", "tmp_gib", "ttl"}
 )  # fmt: skip
 """All that a spec with `batch` may write; every other field is of a server."""
 NOT_OF_BATCH: Final[dict[str, str]] = {
@@ -18,6 +18,7 @@ NOT_OF_BATCH: Final[dict[str, str]] = {
     "rollout": "the next run takes the new version; write it in model or image",
     "runtime": "a job runs batch.command; remove it",
     "scaling": "its pods are counted there; write batch.parallelism and batch.completions",
+    "served_names": "nobody calls a job; remove it",
     "server": "nobody calls a job; write its program in batch.command",
     "share_with": "nobody calls a job; remove it",
     "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",

@@ -103,7 +103,7 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "Mend the name, leave the region out of `regions`, or ask for what it has.",
     ),
     "E334": (
-        "A model, or the KV cache of one request, is larger than its machine type's memory.",
+        "A model, one request's KV cache or /dev/shm is larger than its machine type's memory.",
         "Take a larger one (`isoserve machines --fits PROJECT/MODEL`), or the context it names.",
     ),
     "E335": (

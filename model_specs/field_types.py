@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from importlib import resources
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
 
 from model_specs.arguments import DIRECTION, check_argument
 from model_specs.cron import check_cron
-from model_specs.errors import nearest, refuse, refuse_all, repeated, shown
-from model_specs.names import Name
+from model_specs.errors import nearest, refuse, refuse_all, shown
 from model_specs.reserved_variables import RESERVED
 from model_specs.setting import refusal_of_variable
 
@@ -99,18 +98,6 @@ def _check_pattern(pattern: str) -> str:
     return pattern
 
 
-def _check_regions(regions: Any) -> Any:
-    if regions == "all":
-        return ()
-    if not isinstance(regions, list) or not regions:
-        raise refuse("E333", f"regions is `all` or a list of names, got {shown(regions)}; name one")
-    refuse_all(
-        ((index,), "E333", f"a region named twice, got {shown(regions[index])}; keep one")
-        for index in repeated(regions)
-    )
-    return tuple(regions)
-
-
 def _check_group(group: str) -> str:
     cure = "name a group of the identity provider"
     if group.lower().startswith(_GROUPS_OF_OTHERS):
@@ -124,13 +111,6 @@ def _check_group(group: str) -> str:
     return group
 
 
-Regions = Annotated[
-    tuple[Name, ...],
-    BeforeValidator(_check_regions),
-    WithJsonSchema(
-        {"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    ),
-]
 Ttl = Annotated[
     AwareDatetime,
     WithJsonSchema(  # what `isoserve model pin` takes is nothing wrong in an editor

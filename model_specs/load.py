@@ -17,6 +17,7 @@ from model_specs.catalogue_files import FOLDER, KINDS
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.lock import ModelFacts, ModelLock
 from model_specs.names import check_name
+from model_specs.per_region import named, source_here
 from model_specs.project import ProjectSpec
 from model_specs.schema import ModelSpec, is_expired
 from model_specs.secrets import secrets_in, secrets_in_comments
@@ -42,6 +43,19 @@ class Model:
         """`project/name`, unique in a tree."""
         return f"{self.project}/{self.name}"
 
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """By which names its server is asked for it, where it is told any."""
+        return self.spec.served_names or (self.name,)
+
+    def here(self, region: str) -> Model:
+        """The model as it is in a region; itself where nothing differs."""
+        for where, name, differs in named(self.spec.regions):
+            if name == region and differs is not None:
+                source = source_here(self.source, where, differs)
+                return replace(self, spec=self.spec.here(region), source=source)
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -63,6 +77,16 @@ class Specs:
     expired: tuple[Model, ...]
     projects: dict[str, Project]
     facts: dict[str, ModelFacts]
+
+    def here(self, region: str) -> Specs:
+        """The tree as it is in a region; itself where no model differs."""
+        if not any(region in model.spec.differs for model in (*self.models, *self.expired)):
+            return self
+        return replace(
+            self,
+            models=tuple(model.here(region) for model in self.models),
+            expired=tuple(model.here(region) for model in self.expired),
+        )
 
     def wanted_at(self, at: datetime) -> Specs:
         """The tree with every model on the side where it belongs at the moment `at`."""

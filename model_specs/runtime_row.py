@@ -21,6 +21,8 @@ WHERE: Final = {"model_path": MODEL_PATH, "scratch": SCRATCH}
 """Places in every container, by the name that templates have for them."""
 LAUNCH: Final = ("gpus", "metrics_port", "port", "served_name", "shutdown_seconds")
 """What the command line of a server may depend on besides."""
+SERVED_NAMES: Final = "{served_names}"
+"""A word of `args` that becomes several: a server that is told it takes more than one name."""
 
 
 def _filled(text: str, known: tuple[str, ...]) -> str:
@@ -43,6 +45,8 @@ def _filled(text: str, known: tuple[str, ...]) -> str:
 
 
 def _check_template(text: str) -> str:
+    if text == SERVED_NAMES:
+        return text
     return _filled(text, (*WHERE, *LAUNCH))
 
 

@@ -31,7 +31,7 @@ from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
 from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
 from model_specs.reserved_variables import LIBRARIES
-from model_specs.runtime_row import FACTS, WHERE, Batching, RuntimeRow
+from model_specs.runtime_row import FACTS, SERVED_NAMES, WHERE, Batching, RuntimeRow
 from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
 from model_specs.server_flags import TRITON as TRITON_FLAGS
 from model_specs.server_flags import VLLM as VLLM_FLAGS
@@ -40,6 +40,8 @@ from model_specs.setting import Setting, refusal_of_variable
 
 USER_NAME: Final = "isoserve"
 """The user's name in the environment: the uid stands in no image's /etc/passwd."""
+MOST_NAMES: Final = 20
+"""Nobody remembers more of one model."""
 SERVER_UID: Final = 10001
 SERVER_GID: Final = 10001
 """Above 10000, where no distribution has users of its own; no image's files belong to it."""
@@ -49,7 +51,8 @@ SERVER_GID: Final = 10001
 class Launch:
     """What the command line of a server may depend on."""
 
-    served_name: str
+    served_names: tuple[str, ...]
+    """The first is what answers say."""
     gpus: int
     port: int
     shutdown_seconds: int
@@ -126,10 +129,23 @@ class Runtime:
             "gpus": max(launch.gpus, 1),
             "metrics_port": self.metrics_port,
             "port": launch.port,
-            "served_name": launch.served_name,
+            "served_name": launch.served_names[0],
             "shutdown_seconds": launch.shutdown_seconds,
         }
-        return tuple([w.format(**said) if "{" in w or "}" in w else w for w in self.arg_templates])
+        words: list[str] = []
+        for word in self.arg_templates:
+            if word == SERVED_NAMES:
+                words += launch.served_names
+            else:
+                words.append(word.format(**said) if "{" in word or "}" in word else word)
+        return tuple(words)
+
+    @property
+    def most_names(self) -> int:
+        """How many served names the server may be told; 0 where it is told none."""
+        if SERVED_NAMES in self.arg_templates:
+            return MOST_NAMES
+        return int(any("{served_name}" in word for word in self.arg_templates))
 
 
 _FLAGS: Final = {
@@ -290,7 +306,7 @@ def load(runtime: Runtime, matchers: str, by: str = "") -> str:
 
 def own_flags(runtime: Runtime) -> frozenset[str]:
     """The flags that a runtime's command line already has, with hyphens, and their aliases."""
-    launch = Launch(served_name="", gpus=1, port=runtime.port, shutdown_seconds=1)
+    launch = Launch(served_names=("",), gpus=1, port=runtime.port, shutdown_seconds=1)
     words = [word for word in runtime.args(launch) if word.startswith("--")]
     flags = (word.partition("=")[0].replace("_", "-") for word in words)
     return frozenset((*flags, *runtime.aliases))

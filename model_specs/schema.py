@@ -6,11 +6,10 @@ fields, a region profile and the catalogues.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,26 +24,36 @@ from model_specs.contradictions import (
     uncounted_answers,
     unsaid_server,
 )
-from model_specs.cron import out_of_turn, parse_cron
 from model_specs.data_paths import DataPath, nested
 from model_specs.errors import refuse, refuse_all, repeated, shown
 from model_specs.field_types import (
     Argument,
     Cron,
     Env,
-    Pattern,
     Percent,
-    Regions,
     Replicas,
-    Seconds,
     Ttl,
     Zone,
 )
-from model_specs.json_path import JsonPath
 from model_specs.names import Name
 from model_specs.own_server import RuntimeName, Server, contract
 from model_specs.part import Part
+from model_specs.per_region import (
+    Gib,
+    Here,
+    MachineName,
+    Rates,
+    Regions,
+    differing,
+    faults,
+    merged,
+    named,
+    only,
+)
+from model_specs.probe import Probe
 from model_specs.runtimes import RUNTIMES, Runtime, misused_arguments, misused_variables
+from model_specs.scaling import Scaling
+from model_specs.served_names import ServedNames, unserved_names
 from model_specs.source import MAX_ERRORS
 
 MAX_TTL: Final = timedelta(days=731)
@@ -53,69 +62,12 @@ TTL_NOTICE: Final = timedelta(days=7)
 """How long before its `ttl` a model's team is told."""
 CANDIDATE_INTERVAL_SECONDS: Final = 15
 """How often a candidate is asked at least, so that it has answered within minutes."""
-PAGE_SECONDS: Final = 10
-"""From a model's second wrong answer to its page: a scrape, an evaluation, and some to spare."""
 
 _CANDIDATE: Final = ("rollout", "candidate")
 _MOST_ITEMS: Final = 100
 _MOST_FINDINGS: Final = MAX_ERRORS + 1
 """Nobody is told more, and each takes a look at a long list of names."""
 """More of them, with their owners, would outgrow the 1.5 MiB that etcd takes of one object."""
-
-
-class Schedule(Part):
-    """A floor of replicas in a window of the day; it never caps."""
-
-    start: Cron
-    """When the window opens, five cron fields."""
-    end: Cron
-    """When the window closes, five cron fields."""
-    timezone: Zone = "UTC"
-    """An IANA time zone; both ends are read in it."""
-    replicas: Replicas
-    """Replicas kept while the window is open."""
-
-    @model_validator(mode="after")
-    def _opens(self) -> Self:
-        if parse_cron(self.start) == parse_cron(self.end):
-            why = f"a window that closes as it opens is none, got {shown(self.end)} twice"
-            refuse_all([(("end",), "E305", f"{why}; write when it closes")])
-        if fault := out_of_turn(self.start, self.end):
-            why = (
-                f"starts and ends take turns, or KEDA opens the window at other times, got {fault}"
-            )
-            cure = "write one end for each start, e.g. 0 8 * * 1-5 and 0 18 * * 1-5"
-            refuse_all([(("end",), "E305", f"{why}; {cure}")])
-        return self
-
-
-class Scaling(Part):
-    """How many replicas serve, and what makes them more."""
-
-    min: Replicas = 1
-    """Replicas kept warm in every region."""
-    max: Replicas = 2
-    """The most replicas in one region."""
-    queue_depth: Annotated[int, Field(ge=1, le=10_000)] = 4
-    """Requests in the server per replica, running and waiting, above which a replica is added and
-    below which one is given back. Each version is measured by itself."""
-    scale_to_zero: bool = False
-    """Give every replica back when no request came for `idle_seconds`."""
-    idle_seconds: Seconds = 600
-    """How long without a request before the last replica goes."""
-    schedules: Annotated[tuple[Schedule, ...], Field(max_length=_MOST_ITEMS)] = ()
-    """Windows with a higher floor."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            why = f"min is above max, got min {self.min} and max {self.max}; raise max or lower min"
-            raise refuse("E302", why)
-        for schedule in self.schedules:
-            if schedule.replicas > self.max:
-                why = f"a schedule's replicas exceed max, got {schedule.replicas} over {self.max}"
-                raise refuse("E302", f"{why}; raise max")
-        return self
 
 
 class Capacity(Part):
@@ -182,82 +134,6 @@ class Rollout(Part):
         return self
 
 
-class ProbeRequest(Part):
-    """The example request; it should be cheap and its answer known."""
-
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
-    """HTTP path on the model's endpoint."""
-    body: dict[str, Any]
-    """The JSON body, sent with POST."""
-
-
-class Expectation(Part):
-    """What makes the answer right."""
-
-    status: Annotated[int, Field(ge=200, le=299)] = 200
-    """HTTP status."""
-    json_path: JsonPath = ""
-    """A path that must exist in the JSON answer, e.g. `outputs[0].data`; empty asks nothing."""
-    length: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Items of the list at `json_path`, e.g. an embedding's dimensions; 0 asks nothing."""
-    matches: Pattern = ""
-    """A regular expression that the answer must match; empty asks nothing."""
-    latency_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """The longest time to the whole answer; at most half of what `interval_seconds` has over 10."""
-
-    @model_validator(mode="after")
-    def _counts_a_list(self) -> Self:
-        if self.length and not self.json_path:
-            refuse_all([(("length",), "E353", "it counts the list at json_path; write that too")])
-        return self
-
-
-class Probe(Part):
-    """The synthetic probe: a real request, sent the way a user's goes.
-
-    A model that stops answering calls people within two intervals.
-    """
-
-    request: ProbeRequest | None = None
-    """The request; without it the runtime is asked whether it is ready, and nobody is paged."""
-    expect: Expectation = Expectation()
-    """What the answer must be."""
-    interval_seconds: Annotated[int, Field(ge=15, le=3600)] = 30
-    """Time from one probe to the next; at least 10 and twice `expect.latency_seconds`."""
-
-    @model_validator(mode="after")
-    def _counts_no_stream(self) -> Self:
-        streams = self.request is not None and self.request.body.get("stream") is True
-        if self.expect.length and streams:
-            why = "the events of a stream have no one list to count; leave out length, or stream"
-            refuse_all([(("expect", "length"), "E353", why)])
-        return self
-
-    @model_validator(mode="after")
-    def _judges_what_was_asked(self) -> Self:
-        """Only an answer to the spec's own request has a known content."""
-        if self.request is None:
-            refuse_all(
-                (("expect", name), "E203", "it judges the answer to probe.request; write that too")
-                for name, field in sorted(Expectation.model_fields.items())
-                if name != "latency_seconds" and getattr(self.expect, name) != field.default
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pages_in_time(self) -> Self:
-        """After the last right answer an interval may pass, then two asks that time out."""
-        longest, asked = (self.interval_seconds - PAGE_SECONDS) / 2, self.expect.latency_seconds
-        if asked > longest:
-            enough = PAGE_SECONDS + math.ceil(2 * asked)
-            why = (
-                f"too long for a page in two intervals of {self.interval_seconds} s, got {asked:g}"
-            )
-            cure = f"lower it to {longest:g}, or raise interval_seconds to {enough}"
-            refuse_all([(("expect", "latency_seconds"), "E353", f"{why}; {cure}")])
-        return self
-
-
 class Slo(Part):
     """The promise that alerts hold the model to, over 28 days."""
 
@@ -318,7 +194,7 @@ class Secret(Part):
 class ModelSpec(Part):
     """A model in every region. Three fields make an endpoint; the rest is optional."""
 
-    machine_type: Annotated[str, Field(min_length=1, max_length=63)]
+    machine_type: MachineName
     """A row of the machine catalogue, e.g. `gpu.l4.1` (`isoserve machines`)."""
     image: Image
     """A runtime of the catalogue (`vllm`), or an image pinned as registry/name@sha256:...; a tag
@@ -333,6 +209,9 @@ class ModelSpec(Part):
     """The registry address, project/model:version@sha256:<manifest digest>."""
     access: Literal["private", "permissive", "public"] = "private"
     """`private`: own project only. `permissive`: any project. `public`: internet, signed in."""
+    served_names: ServedNames = ()
+    """By which names callers ask for the model, where the runtime is told them; the first stands in
+    answers. Without it the file's name."""
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """`public`: the quota of one caller. `permissive`: the limit of all callers together."""
     scaling: Scaling = Scaling()
@@ -354,7 +233,16 @@ class ModelSpec(Part):
     """The moment from which the model is no longer wanted and planned nowhere. `14d` is taken by
     `isoserve model pin`, which writes the moment that is 14 days away (`12h`, `2w`)."""
     regions: Regions = ()
-    """Where it is served: `all`, or a list of region names; without it everywhere."""
+    """Where it is served: `all`, or a list of region names; without it everywhere. What differs in
+    a region stands below its name, in the list, or in a map of these regions alone: then it is
+    served everywhere."""
+    rates: Rates = Rates()
+    """How fast its files come."""
+    tmp_gib: Gib = 4
+    """The size of /tmp, which alone a pod may write to beside /dev/shm; of its node's disk."""
+    shared_memory_gib: Gib | None = None
+    """The size of /dev/shm; what is written there counts as the pod's memory, of which it is at
+    most half. Without it 8, or that half."""
     env: Env = Field(default={})
     """Environment variables of the server; no secrets, and none that a loader or an SDK reads."""
     args: tuple[Argument, ...] = ()
@@ -369,6 +257,11 @@ class ModelSpec(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         refuse_all([*self._contradictions(), *islice(self._owned(), _MOST_FINDINGS)])
+        return self
+
+    @model_validator(mode="after")
+    def _holds_in_each_region(self) -> Self:
+        refuse_all(islice(faults(self), _MOST_FINDINGS))
         return self
 
     def _contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -398,7 +291,7 @@ class ModelSpec(Part):
             yield (), "E353", f"{why}; use permissive or public, or blue_green"
         yield from uncounted_answers(self.rollout, self.probe)
         yield from args_of_another(self)
-        yield from (*unsaid_server(self), *unbatched(self))
+        yield from (*unsaid_server(self), *unbatched(self), *unserved_names(self))
         often = self.probe.interval_seconds
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)
@@ -414,6 +307,36 @@ class ModelSpec(Part):
             runtime = self._runtime_of(place)
             for name, why in misused_variables(runtime, env) if runtime else ():
                 yield (*where, name), "E342", why
+
+    @property
+    def only_in(self) -> tuple[str, ...]:
+        """The regions outside of which it is not served; empty: everywhere."""
+        return only(self.regions)
+
+    @property
+    def differs(self) -> dict[str, Here]:
+        """What differs, by region."""
+        return {name: here for _, name, here in named(self.regions) if here is not None}
+
+    def is_in(self, region: str) -> bool:
+        """Whether it is served in a region."""
+        return not self.only_in or region in self.only_in
+
+    def names(self, region: str) -> bool:
+        """Whether the region stands in the spec, so that it must be able to serve the model."""
+        return any(name == region for _, name, _ in named(self.regions))
+
+    def said_of(self, region: str) -> tuple[str, ...]:
+        """The fields that differ in a region, by their paths."""
+        here = self.differs.get(region)
+        return tuple(".".join(path) for path in differing(here)) if here else ()
+
+    def here(self, region: str) -> ModelSpec:
+        """The spec as it is in a region."""
+        differs = self.differs.get(region)
+        if differs is None:
+            return self
+        return merged(self, differs).model_copy(update={"regions": self.regions})
 
     def contract_of(self, image: str) -> Runtime:
         """By what row one of `images` is started, asked, measured and ended."""

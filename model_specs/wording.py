@@ -15,6 +15,7 @@ from model_specs.batch_fields import BATCH_FIELDS
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
 from model_specs.moment import span_of
+from model_specs.per_region import MARKS
 from model_specs.project import ProjectSpec
 from model_specs.schema import ModelSpec
 from model_specs.source import MAX_ERRORS, Source, Where
@@ -27,6 +28,7 @@ _KINDS: Final[dict[str, type[BaseModel]]] = {
 }
 """Where else a field may belong."""
 _UNITS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("mib_per_second", "E303", "MiB a second"),
     ("seconds", "E304", "seconds"),
     ("gib", "E303", "GiB"),
     ("percent", "E303", "percent"),
@@ -76,8 +78,10 @@ def _part_at(part: type[BaseModel], where: Iterable[str | int]) -> type[BaseMode
 
 
 def _homes(part: type[BaseModel], word: str, prefix: str) -> Iterator[str]:
-    """Paths under `part` of every field called `word`."""
+    """Paths under `part` of every field called `word`; what may differ in a region has its own."""
     for name, field in part.model_fields.items():
+        if name == "regions":
+            continue
         if name == word:
             yield f"{prefix}{name}"
         inner = _inner(field.annotation)
@@ -194,7 +198,7 @@ def translate(source: Source, error: ValidationError, part: type[BaseModel]) -> 
     found: list[SpecError] = []
     for details in islice(error.errors(include_url=False), MAX_ERRORS + 1):
         # pydantic says `[key]` where a key of a mapping is wrong; the place is the key's own.
-        where = tuple(step for step in details["loc"] if step != "[key]")
+        where = tuple(step for step in details["loc"] if step not in ("[key]", *MARKS))
         values = source.values if isinstance(source.values, dict) else {}
         told = {**details.get("ctx", {}), "is_batch": values.get("batch") is not None}
         code, message = _said({**details, "loc": where, "ctx": told}, part)

@@ -80,8 +80,7 @@ class Facts:
         proxies = self.profile.proxy_namespaces if routed else ()
         found = {name: {name, *proxies} for name in self.projects}
         for model in self.specs.models:
-            here = not model.spec.regions or self.region in model.spec.regions
-            if here and model.spec.batch is None:
+            if model.spec.is_in(self.region) and model.spec.batch is None:
                 for caller in self.callers(model) & set(found):
                     found[caller].add(model.project)
         return {name: frozenset(spaces) for name, spaces in found.items()}
@@ -111,7 +110,7 @@ def facts_of(
     Raises SpecErrors when the profile's file is no longer there.
     """
     source = read(regions / f"{region}.yaml", f"{regions.name}/{region}.yaml")
-    return Facts(region, profile, source, specs, today)
+    return Facts(region, profile, source, specs.here(region), today)
 
 
 def read_facts(specs: Path, regions: Path, region: str, at: datetime) -> Facts:

@@ -14,6 +14,7 @@ from policies.facts import Facts
 from policies.pods import Block, containers, option, pod, template
 from policies.resources import Resource
 from policies.rule import WORKLOADS, Estate, Fault, Rule, each, whole
+from regions.machines import MACHINES
 
 _ANNOTATION: Final = f"{DOMAIN}/model-digest"
 _FILE: Final = "models.json"
@@ -46,6 +47,13 @@ def image_of(model: Model, is_candidate: bool) -> str:
 def contract_of(model: Model, is_candidate: bool) -> Runtime:
     """The row by which a version is started, asked, measured and ended."""
     return model.spec.contract_of(image_of(model, is_candidate))
+
+
+def rates(model: Model) -> tuple[int, int]:
+    """MiB/s at which files are loaded and fetched: the spec's, else the machine type's."""
+    row, said = MACHINES[model.spec.machine_type], model.spec.rates
+    load, fetch = said.load_mib_per_second, said.fetch_mib_per_second
+    return load or row.load_mib_per_second, fetch or row.fetch_mib_per_second
 
 
 def is_candidate(resource: Resource) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from model_specs.load import Model
 from model_specs.runtimes import RUNTIMES, Runtime
 from policies.facts import Facts
-from policies.models import contract_of, is_candidate, pinned
+from policies.models import contract_of, is_candidate, pinned, rates
 from policies.pods import Block, option, pod
 from policies.resources import Resource
 from policies.rule import Estate, Fault, Rule, each, whole
@@ -66,9 +66,8 @@ def _startup_budget(resource: Resource, facts: Facts) -> Iterator[Fault]:
     model = facts.models.get(resource.model)
     if model is None:
         return  # not of a model, or of none that there is (see `model-digest`)
-    machine = MACHINES[model.spec.machine_type]
     mib = _mib(model, pinned(model, is_candidate(resource))[0], facts)
-    load, fetch = mib / machine.load_mib_per_second, mib / machine.fetch_mib_per_second
+    load, fetch = (mib / rate for rate in rates(model))
     deadline = int(resource.spec.get("progressDeadlineSeconds", 0))
     for container in pod(resource).get("containers") or ():
         for what in _clocks(container, deadline, load, fetch):

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from model_specs.arguments import flag_of, sets, shared_sizes, values_of
 from model_specs.errors import SpecError
 from model_specs.kv_cache import KvCache
-from model_specs.load import Specs
+from model_specs.load import Model, Specs
 from model_specs.lock import ConfigFacts, ModelFacts
 from regions.machines import MACHINES, MachineType
 from regions.tracks import Version, versions
@@ -193,12 +194,15 @@ def largest_context(
     return low * block
 
 
-def _files_misfit(machine: MachineType, model_bytes: int) -> str:
+def _files_misfit(machine: MachineType, model_bytes: int, shared_gib: int) -> str:
     """Why the files are more than the memory of a machine, for servers without a KV cache."""
-    gib = machine.gpus * machine.gpu_memory_gib * _FILES_SHARE or float(machine.memory_gib)
+    gib = machine.gpus * machine.gpu_memory_gib * _FILES_SHARE or float(
+        machine.memory_gib - shared_gib
+    )
     if model_bytes <= gib * _GIB:
         return ""
-    kind = "GPU memory" if machine.gpus else "memory"
+    beside = f" beside the {shared_gib} of /dev/shm" if shared_gib else ""
+    kind = "GPU memory" if machine.gpus else f"memory{beside}"
     return (
         f"the model has {model_bytes / _GIB:.1f} GiB and {machine.name} holds {gib:.1f} GiB of "
         f"{kind}; take a larger machine_type"
@@ -222,7 +226,7 @@ def fits_memory(machine: MachineType, what: Version) -> str:
     if what.facts is None:
         return ""
     if engine is None:
-        return _files_misfit(machine, what.bytes)
+        return _files_misfit(machine, what.bytes, what.shared_gib)
     flags = Flags(what.args, engine)
     found, config = gpu_memory(machine, what.facts, flags), _config_of(what, flags)
     of = f"the {machine.gpu_usable_gib:.1f} GiB of a GPU of {machine.name}"
@@ -277,7 +281,12 @@ def _divides(tensor: int, config: ConfigFacts) -> bool:
 
 def unproved(specs: Specs) -> Iterator[SpecError]:
     """Servers whose engine has a KV cache, and models of which nobody recorded what it takes."""
-    for model in specs.models:
+    everywhere = ((model, *map(model.here, model.spec.differs)) for model in specs.models)
+    yield from dict.fromkeys(_unproved(specs, chain.from_iterable(everywhere)))
+
+
+def _unproved(specs: Specs, models: Iterable[Model]) -> Iterator[SpecError]:
+    for model in models:
         machine = MACHINES.get(model.spec.machine_type)
         for role, what in (versions(specs, model.spec) if machine else {}).items():
             engine = engine_of(machine, what) if machine else None

@@ -10,6 +10,7 @@ from typing import Final
 from model_specs.arguments import gpus_shared, shares
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
+from model_specs.per_region import named
 from model_specs.project import ProjectSpec
 from model_specs.runtimes import RUNTIMES, Runtime
 from model_specs.source import Where
@@ -17,7 +18,7 @@ from regions.gpu_memory import heads_divided
 from regions.machines import MACHINES, MachineType
 from regions.model_plan import JobPlan, ServerPlan
 from regions.profile import RegionProfile
-from regions.tracks import versions
+from regions.tracks import most_shared_gib, versions
 
 HOURS_PER_MONTH: Final = 730
 
@@ -26,24 +27,32 @@ def unknown_regions(specs: Specs, regions: Iterable[str]) -> Iterator[SpecError]
     """Regions that a spec names and no profile describes."""
     known = tuple(regions)
     for model in specs.models:
-        for index, name in enumerate(model.spec.regions):
+        for where, name, _ in named(model.spec.regions):
             if name not in known:
                 message = f"no such region, got {shown(name)}; {nearest(name, known)}"
-                yield model.source.error(("regions", index), "E333", message)
+                yield model.source.error(where, "E333", message)
 
 
-def unknown_machines(specs: Specs) -> Iterator[SpecError]:
-    """Machine types that are in no row of the catalogue, and GPUs that a row does not have."""
+def unnamed_machines(specs: Specs) -> Iterator[SpecError]:
+    """Machine types that are in no row of the catalogue."""
     for model in specs.models:
         wish = model.spec.machine_type
         if wish not in MACHINES:
             message = f"no such machine type, got {shown(wish)}; {nearest(wish, MACHINES)}"
             yield model.source.error(("machine_type",), "E331", message)
-        else:
+
+
+def unknown_machines(specs: Specs) -> Iterator[SpecError]:
+    """Machine types that are in no row of the catalogue, and GPUs that a row does not have."""
+    yield from unnamed_machines(specs)
+    for model in specs.models:
+        wish = model.spec.machine_type
+        if wish in MACHINES:
             yield from _misfits(model, max(MACHINES[wish].gpus, 1))
             yield from _without_gpu(model)
             yield from _of_other_machines(model)
             yield from _heads_left_over(specs, model)
+            yield from _too_much_shared(model)
     for project in specs.projects.values():
         for wish in project.spec.gpu_quota:
             if wish not in MACHINES:
@@ -118,6 +127,19 @@ def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
             said: list[Where] = [("args", i) for i, word in enumerate(args) if shares(word)]
             rest: Where = said[0] if said else () if at else ("machine_type",)
             yield model.source.error((*at, *rest), "E332", reason)
+
+
+def _too_much_shared(model: Model) -> Iterator[SpecError]:
+    """A /dev/shm that would leave its server too little of the pod's memory."""
+    machine, asked = MACHINES[model.spec.machine_type], model.spec.shared_memory_gib or 0
+    most = most_shared_gib(machine)
+    if asked > most:
+        message = (
+            f"/dev/shm is half of the pod's memory at most, got {asked} of the "
+            f"{machine.memory_gib} GiB of {machine.name}; write {most} or less, or take a larger "
+            f"machine_type"
+        )
+        yield model.source.error(("shared_memory_gib",), "E334", message)
 
 
 @dataclass(frozen=True, slots=True)

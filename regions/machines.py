@@ -8,7 +8,7 @@ machine type there; the rows say what a pod on it may use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -16,8 +16,8 @@ from pydantic import AfterValidator, Field
 from model_specs.catalogue_files import Fact, Row, Text, read_folders, rows
 from model_specs.errors import nearest, refuse, shown
 from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture, GpuKind, Key, Labels, Value
-
-Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+from model_specs.per_region import Rate
+from model_specs.schema import ModelSpec
 
 
 def _check_kind(kind: str) -> str:
@@ -127,6 +127,12 @@ def made(name: str, row: MachineRow) -> MachineType:
         load_mib_per_second=row.rates.load_mib_per_second,
         fetch_mib_per_second=row.rates.fetch_mib_per_second,
     )
+
+
+def machine_of(spec: ModelSpec) -> MachineType:
+    """The row of a spec's machine type, with the rates that its team has measured."""
+    said = spec.rates.model_dump()
+    return replace(MACHINES[spec.machine_type], **said) if said else MACHINES[spec.machine_type]
 
 
 MACHINES: Final[dict[str, MachineType]] = {

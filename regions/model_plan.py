@@ -34,6 +34,10 @@ class PlacementPlan:
     cpu: int
     memory_gib: int
     ephemeral_gib: int
+    tmp_gib: int
+    """Of `ephemeral_gib`, what /tmp may hold."""
+    shared_memory_gib: int
+    """Of `memory_gib`, what /dev/shm may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,8 @@ class WeightsPlan:
     address: str
     digest: str
     bytes: int
+    fetch_mib_per_second: int
+    """How fast they come from the registry, at the least."""
     claim: str
     """PVC of the cache; empty with `download`."""
     pinned: bool
@@ -266,6 +272,8 @@ class WorkloadPlan:
     model: str
     namespace: str
     labels: dict[str, str]
+    differs: tuple[str, ...]
+    """Fields of which the spec says that they differ in this region, e.g. `scaling.max`."""
     secrets: tuple[SecretPlan, ...]
     priority_class: str
     """Empty where we may not create priority classes."""

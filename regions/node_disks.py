@@ -132,7 +132,7 @@ def _lack(disk: _Disk, machine: str, of_models: str) -> str:
             f"the pods of a node of {machine} request {asked} GiB of its disk, downloads among "
             f"them, got {disk.for_pods} of {disk.whole} GiB: they would be Pending for ever"
         )
-        other = "let the nodes cache the models (`cache: auto`)"
+        other = "lower tmp_gib, or let the nodes cache the models (`cache: auto`)"
     elif disk.written > disk.for_use:
         why = (
             f"a node of {machine} needs {disk.written} GiB for models ({disk.models}: {of_models})"

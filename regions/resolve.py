@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from model_specs.errors import SpecErrors, nearest, shown
+from model_specs.errors import SpecError, SpecErrors, nearest, shown
 from model_specs.gpu_kinds import GPU_RESOURCES
 from model_specs.load import Model, Specs
 from model_specs.moment import written
@@ -25,8 +26,14 @@ from regions.clashes import clashes
 from regions.clocks import arrival_seconds
 from regions.exposure import balancer_annotations
 from regions.gpu_memory import fits_memory
-from regions.limits import over_budget, over_capacity, over_quota, unknown_machines
-from regions.machines import MACHINES
+from regions.limits import (
+    over_budget,
+    over_capacity,
+    over_quota,
+    unknown_machines,
+    unnamed_machines,
+)
+from regions.machines import MACHINES, machine_of
 from regions.model_plan import JobPlan, ServerPlan, WorkloadPlan
 from regions.node_disks import over_disk
 from regions.offers import Offer
@@ -61,7 +68,7 @@ _PROBER_GIB: Final = 1
 
 
 def _wanted(models: Iterable[Model], region: str) -> tuple[Model, ...]:
-    return tuple(m for m in models if not m.spec.regions or region in m.spec.regions)
+    return tuple(model for model in models if model.spec.is_in(region))
 
 
 def _expired(specs: Specs, region: str) -> tuple[ExpiredPlan, ...]:
@@ -127,7 +134,7 @@ def _has_time(specs: Specs, abilities: Abilities, model: Model) -> None:
     batch = model.spec.batch
     assert batch is not None, "the caller has looked"
     what = version(specs, model.spec, None)
-    needed = arrival_seconds(MACHINES[model.spec.machine_type], what.bytes)
+    needed = arrival_seconds(machine_of(model.spec), what.bytes)
     if batch.deadline_seconds <= needed:
         reason = (
             f"{what.bytes / 1024**3:.1f} GiB may take {needed} s to come and to load, and a run "
@@ -341,13 +348,27 @@ def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan
     )
 
 
+def _refused(abilities: Abilities, model: Model, region: str, before: int) -> Iterator[SpecError]:
+    """The gaps that came after `before`, as errors where the spec names the region.
+
+    Their paths are then those of the file, below the region where that says the field.
+    """
+    for index, gap in enumerate(abilities.gaps[before:], start=before):
+        error = model.source.error(tuple(gap.path.split(".")), gap.code, gap.reason)
+        abilities.gaps[index] = replace(gap, path=error.path)
+        if model.spec.names(region):
+            yield error
+
+
 def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     """The plan of `region`: pure, total and the same for the same input.
 
     Raises SpecErrors for what no single model can mend: unknown machine types, a model that names
     this region and cannot be served in it, quotas, node and disk capacity.
     """
-    errors = [*unknown_machines(specs)]
+    errors = [*unnamed_machines(specs)]  # those that every region replaces too
+    specs = specs.here(region)
+    errors += unknown_machines(specs)
     if errors:
         raise SpecErrors(errors)
     abilities = Abilities(region, frozenset(profile.capabilities))
@@ -362,11 +383,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
         elif len(abilities.gaps) == before:
             made = server(specs, abilities, profile, region, model)
             servers += [made] if len(abilities.gaps) == before else []
-        if model.spec.regions:
-            errors += [
-                model.source.error(tuple(gap.path.split(".")), gap.code, gap.reason)
-                for gap in abilities.gaps[before:]
-            ]
+        errors += _refused(abilities, model, region, before)
     wanted = demand(servers, jobs)
     caches = caches_of(profile, region, held(servers, jobs))
     errors += clashes(specs, profile, servers, jobs)

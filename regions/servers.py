@@ -12,6 +12,7 @@ from model_specs.load import Model, Specs
 from model_specs.names import DATA
 from model_specs.runtimes import Runtime
 from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
+from model_specs.served_names import pattern
 from regions.abilities import Abilities
 from regions.calls import calls
 from regions.machines import MACHINES
@@ -166,7 +167,7 @@ def probe(
         status=expect.status,
         json_path=runtime.probe_json_path if names_model else expect.json_path,
         length=expect.length,
-        matches=f'"{model.name}"' if names_model else expect.matches,
+        matches=pattern(model.served_names[0]) if names_model else expect.matches,
         latency_seconds=expect.latency_seconds,
         interval_seconds=interval,
         written=request is not None,
@@ -198,6 +199,7 @@ def workload(
         model=model.name,
         namespace=model.project,
         labels=labels_of(model),
+        differs=spec.said_of(region),
         secrets=tuple(SecretPlan(name=s.name, mount=s.mount) for s in spec.secrets),
         priority_class=f"isoserve-{spec.capacity.priority}" if ranked else "",
         agent_image=profile.agent_image,
@@ -247,9 +249,9 @@ def run_id(spec: ModelSpec) -> str:
     """What tells a single run from the next: 8 hexadecimal digits of all that the spec says of it.
 
     Defaults are left out: the same words are the same run when the platform gets a new field. So
-    are `regions` and `ttl`, which say where and how long, not what.
+    are `rates`, `regions` and `ttl`, which say how fast, where and how long, not what.
     """
-    said = spec.model_dump_json(exclude={"regions", "ttl"}, exclude_defaults=True)
+    said = spec.model_dump_json(exclude={"rates", "regions", "ttl"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(json.loads(said), sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -264,7 +266,7 @@ def _data(abilities: Abilities, profile: RegionProfile, region: str, model: Mode
     )
     if written:
         copies = {copy.region for copy in profile.registry.replicate_to}
-        also = copies & {*model.spec.regions} if model.spec.regions else copies
+        also = copies & {*model.spec.only_in} if model.spec.only_in else copies
         abilities.allow_if(not also, "results of each region", model.id, "batch.output")
     return DataPlan(
         input_prefix=read,
@@ -311,23 +313,23 @@ def job(
     assert batch is not None, "the caller has looked"
     what = version(specs, spec, None)
     files = weights(abilities, model, what)
-    machine, offer = MACHINES[spec.machine_type], profile.machines[spec.machine_type]
+    offer = profile.machines[spec.machine_type]
     spot = spec.capacity.spot and abilities.allow_if(
         offer.spot.max > 0, "spot nodes", model.id, "capacity.spot"
     )
     capacity = "spot" if spot else "on_demand"
     data = _data(abilities, profile, region, model)
     reads = files.mode == "download" or data.is_any
-    plain = workload(specs, abilities, profile, region, model, reads=reads)
-    work = _with_data(plain, profile, data)
-    own = container(what, machine, model)
+    work = workload(specs, abilities, profile, region, model, reads=reads)
+    work = _with_data(work, profile, data)
+    own = container(what, MACHINES[spec.machine_type], model)
     return JobPlan(
         workload=work,
         container=replace(own, command=batch.command, args=(), env=own.env | _data_env(work, data)),
         weights=files,
         placement=placement(
-            machine,
             offer,
+            spec,
             capacity,
             what.bytes,
             files.mode == "cache",

@@ -18,10 +18,11 @@ from model_specs.names import (
     LABEL_TRACK,
 )
 from model_specs.runtimes import RUNTIMES, Launch, Runtime, load
-from model_specs.schema import Candidate, ModelSpec, Schedule
+from model_specs.scaling import Schedule
+from model_specs.schema import Candidate, ModelSpec
 from regions.abilities import Abilities
 from regions.clocks import drain, scale_down_seconds, startup
-from regions.machines import MACHINES, MachineType
+from regions.machines import MACHINES, MachineType, machine_of
 from regions.model_plan import (
     ContainerPlan,
     ListenPlan,
@@ -39,7 +40,12 @@ from regions.profile import RegionProfile
 _GIB: Final = 1024**3
 # Below this a download takes seconds and costs less than keeping a copy on every node.
 CACHE_FROM_BYTES: Final = 2 * _GIB
-_EPHEMERAL_GIB: Final = 8
+_LOGS_GIB: Final = 4
+"""What a pod writes of its node's disk beside /tmp and a download: its logs, which the kubelet
+counts with the pod's volumes."""
+_SHARED_MEMORY_GIB: Final = 8
+"""Tensor parallelism passes activations through /dev/shm; 64 MiB, containerd's default, is too
+small."""
 _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its working memory
 
 
@@ -47,7 +53,8 @@ _GPU_SHARE: Final = 0.9  # what an engine may fill with weights; the rest is its
 class Version:
     """What a track runs: an image of a runtime and a model, with the team's own settings.
 
-    `facts` is what the registry knows of the model; `serves` is false for a job.
+    `facts` is what the registry knows of the model; `serves` is false for a job. `shared_gib` is
+    the size of /dev/shm where the spec says it, else 0.
     """
 
     runtime: Runtime
@@ -58,6 +65,7 @@ class Version:
     env: Mapping[str, str]
     facts: ModelFacts | None
     serves: bool
+    shared_gib: int
 
     @property
     def digest(self) -> str:
@@ -120,6 +128,7 @@ def version(specs: Specs, spec: ModelSpec, candidate: Candidate | None) -> Versi
         env=env,
         facts=facts,
         serves=spec.batch is None,
+        shared_gib=spec.shared_memory_gib or 0,
     )
 
 
@@ -146,6 +155,7 @@ def weights(abilities: Abilities, model: Model, what: Version) -> WeightsPlan:
         address=what.address,
         digest=what.digest,
         bytes=what.bytes,
+        fetch_mib_per_second=machine_of(model.spec).fetch_mib_per_second,
         claim=claim_name(model.spec.machine_type) if cached else "",
         pinned=cached and wish == "always",
     )
@@ -165,9 +175,20 @@ def fallback_seconds(
     return adds.provision_timeout_seconds if adds and known else 0
 
 
+def shared_memory_gib(machine: MachineType, spec: ModelSpec) -> int:
+    """The size of /dev/shm: what is written there counts as the pod's memory."""
+    return spec.shared_memory_gib or min(_SHARED_MEMORY_GIB, most_shared_gib(machine))
+
+
+def most_shared_gib(machine: MachineType) -> int:
+    """The largest /dev/shm of a machine type's pods: half of the memory, as Linux gives it of a
+    whole machine's (Documentation/filesystems/tmpfs.rst: `size`)."""
+    return machine.memory_gib // 2
+
+
 def placement(
-    machine: MachineType,
     offer: Offer,
+    spec: ModelSpec,
     capacity: str,
     model_bytes: int,
     cached: bool,
@@ -177,6 +198,7 @@ def placement(
 
     With a fallback the capacity is a preference and no part of `node_selector`.
     """
+    machine = MACHINES[spec.machine_type]
     kind = {} if fallback_seconds else {LABEL_CAPACITY: capacity}
     spot = (Toleration(key=LABEL_CAPACITY, value="spot"),) if capacity == "spot" else ()
     download = 0 if cached else math.ceil(1.1 * model_bytes / _GIB)
@@ -190,7 +212,9 @@ def placement(
         runtime_class=machine.runtime_class,
         cpu=machine.cpu,
         memory_gib=machine.memory_gib,
-        ephemeral_gib=_EPHEMERAL_GIB + download,
+        ephemeral_gib=_LOGS_GIB + spec.tmp_gib + download,
+        tmp_gib=spec.tmp_gib,
+        shared_memory_gib=shared_memory_gib(machine, spec),
     )
 
 
@@ -211,7 +235,7 @@ def container(what: Version, machine: MachineType, model: Model) -> ContainerPla
     """What the runtime's row says of the container, with the team's own arguments and variables."""
     runtime = what.runtime
     launch = Launch(
-        served_name=model.name,
+        served_names=model.served_names,
         gpus=machine.gpus,
         port=runtime.port,
         shutdown_seconds=runtime.shutdown_seconds,
@@ -375,7 +399,7 @@ def _track(
     what: Version,
     bounds: Bounds,
 ) -> TrackPlan:
-    machine = MACHINES[model.spec.machine_type]
+    machine = machine_of(model.spec)
     track = "spot" if bounds.capacity == "spot" else role
     clocks = startup(what.runtime, machine, what.bytes)
     files = weights(abilities, model, what)
@@ -389,8 +413,8 @@ def _track(
         listen=listen(what.runtime),
         weights=files,
         placement=placement(
-            machine,
             profile.machines[machine.name],
+            model.spec,
             bounds.capacity,
             what.bytes,
             files.mode == "cache",

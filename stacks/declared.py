@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -134,12 +134,49 @@ def _has_less(plan: RegionPlan, model: str, features: tuple[str, ...]) -> bool:
     return any(d.feature in features and d.model == model for d in plan.downgrades)
 
 
+def _said(*fields: str) -> When:
+    """The spec says of the object's model that one of these fields differs in a region."""
+
+    def when(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+        return any(_says(plan, key.model, fields) for plan in (here, there))
+
+    return when
+
+
+def _says(plan: RegionPlan, model: str, fields: tuple[str, ...]) -> bool:
+    found = next((work.differs for work in plan.works if work.id == model), ())
+    return any(one == field or one.startswith(f"{field}.") for one in found for field in fields)
+
+
+def _moved(here: RegionPlan, there: RegionPlan) -> Iterator[str]:
+    """The models of another machine type in one region, by their specs' word."""
+    works = (*here.works, *there.works)
+    return (work.id for work in works if "machine_type" in work.differs)
+
+
+def _other_pool(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
+    """A whole object, or the row of a model, in the cache of another machine type's nodes."""
+    return any(not path or f"[{model}:" in path for model in _moved(here, there))
+
+
 _SCALERS = r"ReplicaAutoscaler/(ScaledObject|HorizontalPodAutoscaler)"
 _PODS = r"Model(Server|Job)/(Deployment|CronJob|Job)"
 _OWN_FILES = (
     r".*\.(resources\.(limits|requests)\.ephemeral-storage"
     r"|initContainers\[[\w-]+\]\.(args\[\d+\]|volumeMounts\[[\w-]+\]\.readOnly)"
     r"|volumes\[[\w-]+\]\.(emptyDir|persistentVolumeClaim))"
+)
+_OF_MACHINE = (
+    r".*\.(nodeSelector|tolerations)([.\[].*)?"
+    r"|.*\.resources\.(limits|requests)([.\[].*)?"
+    r"|.*\.containers\[model-server\]\.(args(\[\d+\])?|startupProbe\.failureThreshold)"
+    r"|.*\.volumes\[(models|shared-memory)\]\..*"
+    r"|spec\.progressDeadlineSeconds"
+)
+"""What a pod has of its machine type, and of its model's size on it."""
+_OF_SCALING = (
+    r"spec\.(m(ax|in)Replica(s|Count)|fallback\.replicas|cooldownPeriod"
+    r"|(triggers|metrics)(\[.*)?)"
 )
 _STORE = r".*\.env\[ISOSERVE_REGISTRY_ENDPOINT\]"
 _KEYS = (
@@ -167,6 +204,24 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
          "whose the object is"),
         ("ProjectSpace/NetworkPolicy", r"spec\.egress\[0\]\.to(\[\d+\].*)?", _other_callees,
          "a project calls whoever serves it there"),
+        (_PODS, _OF_MACHINE, _said("machine_type"), "the spec says another machine type there"),
+        (r"ModelServer/Deployment", r".*\.startupProbe\.failureThreshold|spec\.progressDeadline.*",
+         _said("rates"), "its starts take another time there"),
+        (_SCALERS, r".*\.stabilizationWindowSeconds", _said("machine_type", "rates"), "as above"),
+        (r"SyntheticProbe/PrometheusRule", r".*\.expr", _said("machine_type", "rates"),
+         "as above"),
+        (r"ServiceDashboard/ConfigMap", r".*\.panels\[\d+\].*", _said("machine_type"),
+         "GPUs have panels of their own"),
+        (r"ModelCache/.*", r".*", _other_pool, "the nodes of the other machine type keep it there"),
+        (_SCALERS, rf"({_OF_SCALING})?", _said("scaling"), "the spec says other replicas there"),
+        (r"ModelServer/Deployment", r"(spec\.replicas)?", _said("scaling"), "as above"),
+        (r"ModelServer/PodDisruptionBudget", r"", _said("scaling"), "a lone pod has none"),
+        (r"SyntheticProbe/PrometheusRule", r".*\.expr", _said("scaling.scale_to_zero"),
+         "a model that sleeps is no incident"),
+        (_PODS, r".*\.volumes\[tmp\]\..*|.*\.resources\.(limits|requests)\.ephemeral-storage"
+         r"|.*\.volumes\[models\]\.emptyDir\.sizeLimit", _said("tmp_gib"),
+         "the spec says another size there"),
+        (_PODS, r".*\.volumes\[shared-memory\]\..*", _said("shared_memory_gib"), "as above"),
         (_PODS, r"spec\.strategy\.rollingUpdate\..*", _always, "surge follows the pool's room"),
         (r"GpuNodePool/Node", r"", _own_node, "the nodes are the place's own"),
         (r"ModelCache/.*", r"(.*\.storage|.*\.disk_budget_gib)", _always, "disks differ in size"),

@@ -33,6 +33,8 @@ _BOUNDS: Final = {
     "pattern": "matches",
     "format": "format",
 }
+_KEY: Final = ".NAME"
+"""A step of a path that stands for any key of a map."""
 _DIGEST: Final = "sha256:" + "0123456789abcdef" * 4
 _EXAMPLES: Final[dict[str, Any]] = {
     "access": "permissive",
@@ -57,6 +59,10 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "project.gpu_quota": {"gpu.l4.1": 8},
     "project.members.admins": ["search-leads"],
     "regions": ["us-east-1", "seoul-dc1"],
+    "rates.load_mib_per_second": 150,
+    "regions.machine_type": "gpu.l4.4",
+    "regions.scaling.max": 4,
+    "regions.scaling.min": 2,
     "rollout.candidate.image": f"registry.example.com/runtimes/vllm@{_DIGEST}",
     "rollout.candidate.model": f"search/sentiment:v4@{_DIGEST}",
     "runtime": "vllm",
@@ -64,6 +70,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "scaling.schedules.replicas": 2,
     "scaling.schedules.start": "0 8 * * 1-5",
     "scaling.schedules.timezone": "Asia/Seoul",
+    "served_names": ["search-sentiment", "sentiment"],
     "server.command": ["python", "-m", "server"],
     "secrets.mount": "/secrets/label-store",
     "secrets.name": "label-store",
@@ -76,7 +83,9 @@ _EXAMPLES: Final[dict[str, Any]] = {
 def _nodes(schema: dict[str, Any], node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The node and the alternatives, items and definitions it stands for."""
     yield node
-    inner = [*node.get("anyOf", ()), *([node["items"]] if "items" in node else ())]
+    inner = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    inner += [node["items"]] if "items" in node else []
+    inner += node.get("patternProperties", {}).values()
     if "$ref" in node:
         inner.append(schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
     if isinstance(node.get("additionalProperties"), dict):
@@ -93,8 +102,10 @@ def _walk(
         for name, below in part.get("properties", {}).items():
             needed = name in part.get("required", ())
             yield f"{path}{name}", below, needed
-            listed = any("items" in inner for inner in _nodes(schema, below))
-            yield from _walk(schema, below, f"{path}{name}{'[]' if listed else ''}.")
+            inner = [*_nodes(schema, below)]
+            step = "[]" if any("items" in one for one in inner) else ""
+            step = _KEY if any("patternProperties" in one for one in inner) else step
+            yield from _walk(schema, below, f"{path}{name}{step}.")
 
 
 def fields() -> dict[str, dict[str, Any]]:
@@ -104,14 +115,15 @@ def fields() -> dict[str, dict[str, Any]]:
         schema = schema_of(*SCHEMAS[file])
         for path, node, needed in _walk(schema, schema, prefix):
             nodes = list(_nodes(schema, node))
-            found[path.replace("[]", "")] = {
+            plain = path.replace("[]", "").replace(_KEY, "")
+            found[plain] = {
                 "field": path,
                 "type": _type(nodes),
                 "text": next((n["description"] for n in nodes if "description" in n), ""),
                 "required": needed,
                 "default": node.get("default"),
                 "allowed": _allowed(nodes),
-                "example": _EXAMPLES.get(path.replace("[]", ""), node.get("default")),
+                "example": _EXAMPLES.get(plain, node.get("default")),
             }
     return found
 
@@ -188,6 +200,7 @@ def run(args: Namespace) -> Outcome:
 def _near(path: str, names: list[str]) -> str:
     """The nearest name; a last word that fits at one place only is meant there."""
     homes = [name for name in names if name.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
+    homes = [name for name in homes if not name.startswith("regions.")]  # it has a home of its own
     if len(homes) == 1:
         return f"did you mean {homes[0]}?"
     hint = nearest(path, names)

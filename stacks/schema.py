@@ -39,6 +39,7 @@ SCHEMAS: Final[dict[str, tuple[type[Part], str]]] = {
 
 _CATALOGUES: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("ModelSpec", "machine_type", _MACHINE),
+    ("Here", "machine_type", _MACHINE),
     ("ModelSpec", "image", _IMAGE),
     ("ProjectSpec", "gpu_quota", _MACHINE_KEYS),
     ("RegionProfile", "machines", _MACHINE_KEYS),
@@ -50,9 +51,10 @@ _CATALOGUES: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 def schema_of(part: type[Part], title: str) -> dict[str, Any]:
     """The JSON Schema of one kind of file."""
     schema = part.model_json_schema()
+    parts = {part.__name__: schema, **schema.get("$defs", {})}
     for name, field, known in _CATALOGUES:
-        if name == part.__name__:
-            schema["properties"][field] |= known
+        if name in parts:
+            parts[name]["properties"][field] |= known
     return {"$schema": _DIALECT, **schema, "title": title}
 
 

@@ -104,6 +104,12 @@ def _fallbacks(plan: RegionPlan) -> Iterator[str]:
         )
 
 
+def _differing(plan: RegionPlan) -> Iterator[str]:
+    for work in plan.works:
+        if work.differs:
+            yield f"{work.id}  the spec says for this region: {', '.join(work.differs)}\n"
+
+
 def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
     yield f"planned for {written(at)}\n\n"
     for plan in plans:
@@ -117,6 +123,7 @@ def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
                 )
             if not server.probe.written:
                 yield f"{server.workload.id}  not probed for correctness: write probe.request\n"
+        yield from _differing(plan)
         for cache in plan.caches:
             yield f"{cache.machine_type}  {_held(cache)}\n"
         yield from _fallbacks(plan)

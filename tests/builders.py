@@ -68,6 +68,8 @@ def a_placement(**over: Any) -> PlacementPlan:
         cpu=6,
         memory_gib=24,
         ephemeral_gib=8,
+        tmp_gib=4,
+        shared_memory_gib=8,
     )
     return replace(whole, **over)
 
@@ -130,6 +132,7 @@ def a_track(**over: Any) -> TrackPlan:
             address=f"search/sentiment:v3@sha256:{DIGEST}",
             digest=DIGEST,
             bytes=8 * 1024**3,
+            fetch_mib_per_second=100,
             claim="models-gpu-l4-1",
             pinned=False,
         ),
@@ -155,6 +158,7 @@ def a_workload(**over: Any) -> WorkloadPlan:
         model="sentiment",
         namespace="search",
         labels={LABEL_MODEL: "sentiment", LABEL_PROJECT: "search"},
+        differs=(),
         secrets=(),
         priority_class="isoserve-standard",
         agent_image=PINNED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Final
 
 from model_specs.load import Model
@@ -33,6 +34,11 @@ def _url(model: Model, domain: str) -> str:
     }[model.spec.access]
 
 
+def _served(model: Model) -> str:
+    """The name that a server says, as a regular expression."""
+    return re.escape((*model.spec.served_names, model.name)[0]).replace(r"\-", "-")
+
+
 def _row(subject: Subject, model: Model) -> Plain:
     """How a model is asked on the user's way: by its own request, or whether it is ready."""
     runtime, spec = stable_runtime(model), model.spec
@@ -46,7 +52,7 @@ def _row(subject: Subject, model: Model) -> Plain:
         "json_path": runtime.probe_json_path if names_model else expect.json_path,
         "latency_seconds": expect.latency_seconds,
         "length": expect.length,
-        "matches": f'"{model.name}"' if names_model else expect.matches,
+        "matches": f'"{_served(model)}"' if names_model else expect.matches,
         "method": "POST" if request else "GET",
         "model": model.name,
         "status": expect.status,
@@ -95,8 +101,7 @@ PROBES: Final = Document(_probes)
 
 def _is_pinned(subject: Subject, model: Model) -> bool:
     """Whether every node holds the model's versions, be its pods there or not."""
-    here = not model.spec.regions or subject.facts.region in model.spec.regions
-    return here and model.spec.cache == "always"
+    return model.spec.is_in(subject.facts.region) and model.spec.cache == "always"
 
 
 def _versions(subject: Subject) -> dict[str, Plain]:

@@ -39,13 +39,13 @@ from policies.legal.asked import (
     tolerations,
 )
 from policies.legal.shapes import ABSENT, Asked, Subject
-from policies.models import image_of, is_candidate
+from policies.models import image_of, is_candidate, rates
 from policies.pods import pod
 from policies.tracks import falls_back, node_affinity, pool_of
 from regions.machines import MACHINES
 
 _SHARED_MEMORY_GIB: Final = 8
-_BASE_GIB: Final = 8
+_LOGS_GIB: Final = 4
 _DATA_KEYS: Final = "/var/run/isoserve/data"
 
 
@@ -71,7 +71,7 @@ def _words(subject: Subject) -> list[str]:
     candidate = model.spec.rollout.candidate if is_candidate(subject.resource) else None
     own = model.spec.args if candidate is None or candidate.args is None else candidate.args
     launch = Launch(
-        served_name=model.name,
+        served_names=model.spec.served_names or (model.name,),
         gpus=MACHINES[model.spec.machine_type].gpus,
         port=runtime.port,
         shutdown_seconds=runtime.shutdown_seconds,
@@ -147,7 +147,8 @@ def _cached(subject: Subject) -> bool:
 
 
 def _ephemeral_gib(subject: Subject) -> int:
-    return _BASE_GIB + (0 if _cached(subject) else download_gib(subject))
+    written = _LOGS_GIB + model_of(subject).spec.tmp_gib
+    return written + (0 if _cached(subject) else download_gib(subject))
 
 
 def _size(subject: Subject) -> Plain:
@@ -185,10 +186,11 @@ def _mounts(subject: Subject) -> list[Plain]:
 
 
 def _volumes(subject: Subject) -> list[Plain]:
-    machine = MACHINES[model_of(subject).spec.machine_type]
+    spec = model_of(subject).spec
+    machine = MACHINES[spec.machine_type]
     claim = {"claimName": f"models-{slug(machine.name)}", "readOnly": True}
     room = {"sizeLimit": f"{_ephemeral_gib(subject)}Gi"}
-    shared = min(_SHARED_MEMORY_GIB, machine.memory_gib // 2)
+    shared = spec.shared_memory_gib or min(_SHARED_MEMORY_GIB, machine.memory_gib // 2)
     named = [(f"secret-{name}", name) for name, _ in _secrets(subject)]
     named += [(KEYS, _keys(subject))] if _keys(subject) else []
     return [
@@ -196,7 +198,7 @@ def _volumes(subject: Subject) -> list[Plain]:
             "name": "models",
             **({"persistentVolumeClaim": claim} if _cached(subject) else {"emptyDir": room}),
         },
-        {"emptyDir": {"sizeLimit": "4Gi"}, "name": "tmp"},
+        {"emptyDir": {"sizeLimit": f"{spec.tmp_gib}Gi"}, "name": "tmp"},
         {"emptyDir": {"medium": "Memory", "sizeLimit": f"{shared}Gi"}, "name": "shared-memory"},
         *({"name": volume, "secret": {"secretName": secret}} for volume, secret in named),
     ]
@@ -322,15 +324,13 @@ def _mib(subject: Subject) -> float:
 
 def budget_seconds(subject: Subject) -> int:
     """How long a server may take to start: twice the load from disk and the engine's own start."""
-    machine = MACHINES[model_of(subject).spec.machine_type]
-    load = _mib(subject) / machine.load_mib_per_second
+    load = _mib(subject) / rates(model_of(subject))[0]
     return max(300, math.ceil(2.0 * (load + runtime_of(subject).engine_start_seconds)))
 
 
 def progress_seconds(subject: Subject) -> int:
     """How long a rollout may take for one pod: its start, its files and its image, and a fifth."""
-    machine = MACHINES[model_of(subject).spec.machine_type]
-    fetch = _mib(subject) / machine.fetch_mib_per_second
+    fetch = _mib(subject) / rates(model_of(subject))[1]
     image = runtime_of(subject).image_gib * 1024 / 60
     return math.ceil(1.2 * (budget_seconds(subject) + fetch + image))
 

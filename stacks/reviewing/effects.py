@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from regions.machines import MACHINES
 from regions.model_plan import JobPlan, ServerPlan, TrackPlan, WeightsPlan
 from regions.plan import CachePlan, RegionPlan
 from stacks.outcome import count
@@ -132,7 +131,7 @@ def _going(change: NodeChange) -> str:
 
 
 def _again(change: NodeChange, track: TrackPlan) -> str:
-    seconds = track.weights.bytes / _MIB / MACHINES[change.machine_type].fetch_mib_per_second
+    seconds = track.weights.bytes / _MIB / track.weights.fetch_mib_per_second
     where = "each pod that moves"
     if track.weights.mode == "cache":
         where = f"each of {span(*change.nodes)} new nodes"
@@ -151,8 +150,8 @@ def _nodes(plan: RegionPlan | None, machine: str) -> str:
 
 
 def _fetched(model: _Model, weights: WeightsPlan, machine: str, pods: str) -> str:
-    seconds = weights.bytes / _MIB / MACHINES[machine].fetch_mib_per_second
-    rate = f"about {duration(seconds)} at {MACHINES[machine].fetch_mib_per_second} MiB/s"
+    seconds = weights.bytes / _MIB / weights.fetch_mib_per_second
+    rate = f"about {duration(seconds)} at {weights.fetch_mib_per_second} MiB/s"
     if weights.mode == "download":
         return f"{size(weights.bytes)} fetched by {pods}, {rate}"
     old, new = _cache(model.old_plan, machine), _cache(model.new_plan, machine)

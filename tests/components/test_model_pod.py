@@ -18,6 +18,7 @@ PULLED = WeightsPlan(
     address=CACHED.address,
     digest=DIGEST,
     bytes=CACHED.bytes,
+    fetch_mib_per_second=100,
     claim="",
     pinned=False,
 )

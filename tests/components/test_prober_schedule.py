@@ -21,7 +21,7 @@ from components.synthetic_probe.schedule import (
 )
 from components.synthetic_probe.settings import Row
 from components.synthetic_probe.verdict import Reason, Result
-from model_specs.schema import PAGE_SECONDS, Expectation, Probe
+from model_specs.probe import PAGE_SECONDS, Expectation, Probe
 from tests.builders import a_server
 from tests.loopback import a_row
 from tests.promtool import check_alerts

@@ -13,7 +13,7 @@ from components.synthetic_probe.event_stream import EventStream
 from components.synthetic_probe.json_path import steps
 from components.synthetic_probe.judge import has_path
 from components.synthetic_probe.verdict import Pace, Reason, WrongError
-from model_specs.schema import Expectation
+from model_specs.probe import Expectation
 
 MALFORMED = ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[-1]", "a[x]", "a[0]b"]
 DONE = b"data: [DONE]\n\n"

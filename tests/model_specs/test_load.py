@@ -9,7 +9,8 @@ import pytest
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.load import load
-from model_specs.schema import Expectation, ModelSpec
+from model_specs.probe import Expectation
+from model_specs.schema import ModelSpec
 from tests.examples import a_model
 
 ROOT = Path(__file__).resolve().parents[2]

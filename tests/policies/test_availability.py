@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.schema import Scaling, Slo
+from model_specs.scaling import Scaling
+from model_specs.schema import Slo
 from policies.availability import RULES
 from policies.judge import judge
 from policies.tracks import PREEMPTIBLE

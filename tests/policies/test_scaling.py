@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.schema import Scaling
+from model_specs.scaling import Scaling
 from policies.rule import Rule
 from policies.scaling import RULES
 from tests.policies.cases import (

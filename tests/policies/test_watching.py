@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from model_specs.schema import Expectation, Probe
+from model_specs.probe import Expectation, Probe
 from policies.judge import Finding, judge
 from policies.podsets import pod_set
 from policies.reach import Reach

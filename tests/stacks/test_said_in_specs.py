@@ -1,0 +1,96 @@
+"""What a spec may say of its pods passes every judge: `check`, `parity` and the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.stacks.conftest import Isoserve, git
+
+REGION = "us-east-1"
+
+
+def say(root: Path, model: str, **fields: Any) -> None:
+    path = root / "model_specs" / f"{model}.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **fields}))
+
+
+def refusals(isoserve: Isoserve) -> list[str]:
+    """What the judges say against the tree."""
+    answers = [isoserve(command) for command in ("check", "parity", "policy")]
+    return [answer.out[-3000:] for answer in answers if answer.code != 0]
+
+
+def test_sizes_of_tmp_and_shared_memory(isoserve: Isoserve, here: Path) -> None:
+    for model in ("search/sentiment", "search/nightly-index"):
+        say(here, model, tmp_gib=10, shared_memory_gib=2)
+    assert refusals(isoserve) == []
+
+
+def test_another_machine_type_replicas_and_sizes_in_a_region(
+    isoserve: Isoserve, here: Path
+) -> None:
+    say(here, "search/ranker", regions={REGION: {"machine_type": "gpu.l4.1"}})
+    say(here, "search/nightly-index", regions={REGION: {"machine_type": "cpu.4", "tmp_gib": 9}})
+    sleeping = {"scale_to_zero": True, "queue_depth": 9, "idle_seconds": 100}
+    say(
+        here,
+        "search/sentiment",
+        access="permissive",
+        regions={
+            REGION: {"scaling": sleeping, "shared_memory_gib": 3},
+            "eu-central-1": {"scaling": {"max": 3}},
+        },
+    )
+    say(here, "search/project", cpu_quota=200, memory_quota_gib=900, gpu_quota={"gpu.l4.1": 60})
+    assert refusals(isoserve) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "differs"),
+    [
+        ("search/sentiment", {"scaling": {"max": 3}}),
+        ("search/ranker", {"machine_type": "gpu.l4.1"}),
+    ],
+    ids=["replicas", "machine type"],
+)
+def test_a_review_of_one_region_tells_that_region_alone(
+    isoserve: Isoserve, here: Path, model: str, differs: dict[str, Any]
+) -> None:
+    say(here, "search/project", cpu_quota=200, memory_quota_gib=900, gpu_quota={"gpu.l4.1": 60})
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
+        git(here, *words)
+    say(here, model, regions={REGION: differs})
+    told = isoserve("review", "--base", "main", "--json").data
+    (wish,) = told["models"]
+    assert wish["id"] == model
+    assert [effect["regions"] for effect in wish["effects"]] == [[REGION]]
+    assert {region for step in told["steps"] for region in step["regions"]} == {REGION}
+    assert not [f for f in told["flags"] if f["level"] == "BLOCKED"], told["flags"]
+
+
+def test_names_by_which_callers_ask(isoserve: Isoserve, here: Path) -> None:
+    say(here, "search/sentiment", served_names=["team/sentiment-1.5", "sentiment"])
+    assert refusals(isoserve) == []
+
+
+def test_rates_at_which_files_come(isoserve: Isoserve, here: Path) -> None:
+    slow = {"load_mib_per_second": 40, "fetch_mib_per_second": 20}
+    say(
+        here,
+        "search/sentiment",
+        rates=slow,
+        regions={REGION: {"rates": {"load_mib_per_second": 9}}},
+    )
+    say(here, "search/nightly-index", rates=slow)
+    assert refusals(isoserve) == []
+
+
+def test_the_plan_names_what_differs(isoserve: Isoserve, here: Path) -> None:
+    say(here, "search/sentiment", regions={REGION: {"scaling": {"max": 3}, "tmp_gib": 6}})
+    line = "search/sentiment  the spec says for this region: scaling.max, tmp_gib\n"
+    assert line in isoserve("plan", "-r", REGION).out
+    assert line not in isoserve("plan", "-r", "seoul-dc1").out
