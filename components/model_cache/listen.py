@@ -70,7 +70,7 @@ class AddressServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
-    def __init__(self, host: str, port: int, handler: type[SmallHandler]) -> None:
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         self._everywhere = not host and socket.has_dualstack_ipv6()
         is_6 = self._everywhere or ":" in host
         self.address_family = socket.AF_INET6 if is_6 else socket.AF_INET

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stacks.reviewing import asking
-from stacks.reviewing.asking import OWN, answer_of, read_answer, write_answer
+from stacks.reviewing.asking import OWN, Answered, answer_of, read_answer, write_answer
 
 HELPER = """
 import json, os, subprocess, sys, time
@@ -118,6 +118,6 @@ def test_what_was_left_of_a_question_is_an_answer_or_says_why_not(
         {},
         "the work tree's program was asked elsewhere, and left no answer",
     )
-    written = ({"rendered": {}}, "")
+    written: Answered = ({"rendered": {}}, "")
     write_answer(path, written)
     assert read_answer(path) == written
