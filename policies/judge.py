@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 
 from model_specs.errors import SpecError
 from policies.facts import Facts
@@ -50,18 +49,23 @@ def _finding(rule: Rule, fault: Fault, level: str, facts: Facts) -> Finding:
 
 
 def _guarded(
-    rule: Rule, run: Callable[[], Iterable[Fault]], subject: Resource, facts: Facts
-) -> Iterator[Finding]:
-    """The rule's findings; that it could not finish is one, and never an advisory one."""
+    rule: Rule,
+    run: Callable[..., Iterable[Fault]],
+    about: tuple[object, ...],
+    subject: Resource,
+    facts: Facts,
+    said: list[Finding],
+) -> None:
+    """Add the rule's findings; that it could not finish is one, and never an advisory one."""
     try:
-        for fault in run():
-            yield _finding(rule, fault, rule.level, facts)
+        for fault in run(*about):
+            said.append(_finding(rule, fault, rule.level, facts))
     except NotKnown as why:
         what, fix = f"cannot be judged: {why}", "make the value known in the plan"
-        yield _unjudged(rule, Fault(subject, what, fix, ""), facts)
+        said.append(_unjudged(rule, Fault(subject, what, fix, ""), facts))
     except Exception as error:
         what = f"cannot be judged: the rule failed with {type(error).__name__}: {error}"
-        yield _unjudged(rule, Fault(subject, what, "mend the object or the rule", ""), facts)
+        said.append(_unjudged(rule, Fault(subject, what, "mend the object or the rule", ""), facts))
 
 
 def _unjudged(rule: Rule, fault: Fault, facts: Facts) -> Finding:
@@ -77,21 +81,26 @@ _EVERYTHING = Resource(type="region", name="", values={}, protected=False, provi
 """What a rule about everything is said of when it fails."""
 
 
-def judge_one(resource: Resource, facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
+def judge_one(resource: Resource, facts: Facts, rules: Iterable[Rule]) -> list[Finding]:
     """What the rules for single resources say of one."""
+    said: list[Finding] = []
+    about = (resource, facts)
     for rule in rules:
         if resource.kind in rule.kinds:
-            yield from _guarded(rule, partial(rule.judge, resource, facts), resource, facts)
+            _guarded(rule, rule.judge, about, resource, facts, said)
+    return said
 
 
 def judge_whole(
     resources: Sequence[Resource], facts: Facts, rules: Iterable[Rule]
-) -> Iterator[Finding]:
+) -> list[Finding]:
     """What the rules about everything say."""
-    estate = Estate(resources, facts)
+    said: list[Finding] = []
+    about = (Estate(resources, facts),)
     for rule in rules:
         if rule.is_whole:
-            yield from _guarded(rule, partial(rule.judge_whole, estate), _EVERYTHING, facts)
+            _guarded(rule, rule.judge_whole, about, _EVERYTHING, facts, said)
+    return said
 
 
 def findings_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,7 @@ class Court:
             self._law = facts, waivers
         return self._law
 
-    def _said(self, region: str, findings: Callable[[Facts], Iterator[Finding]]) -> Iterator[str]:
+    def _said(self, region: str, findings: Callable[[Facts], Iterable[Finding]]) -> Iterator[str]:
         """What no exception covers; that the law itself cannot be read is a finding."""
         try:
             facts, waivers = self._read(region)
