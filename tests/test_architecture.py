@@ -45,6 +45,7 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     # The judge reads what people wrote, never what was decided of it.
     ("policies", "model_specs"): (
         "model_specs.errors",
+        "model_specs.gpu_kinds",
         "model_specs.load",
         "model_specs.moment",
         "model_specs.names",
