@@ -123,9 +123,15 @@ def fields() -> dict[str, dict[str, Any]]:
                 "required": needed,
                 "default": node.get("default"),
                 "allowed": _allowed(nodes),
-                "example": _EXAMPLES.get(plain, node.get("default")),
+                "example": _example_of(plain, node.get("default")),
             }
     return found
+
+
+def _example_of(path: str, default: Any) -> Any:
+    """What may differ in a region is written as everywhere."""
+    everywhere = path.removeprefix("regions.")
+    return next((_EXAMPLES[one] for one in (path, everywhere) if one in _EXAMPLES), default)
 
 
 def _type(nodes: list[dict[str, Any]]) -> str:

@@ -143,7 +143,7 @@ def test_a_program_that_leaves_the_bases_side_out_hides_no_upgrade(project: Path
         '        "rendered": rendered,',
         '        "rendered": {"work": rendered["work"]},',
     )
-    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / POD, "{placement.tmp_gib}Gi", "{placement.tmp_gib + 1}Gi")
     _, found = review(project)
     assert f"does not render {REGION}" in found["program"]["not_run"]
 
@@ -175,7 +175,7 @@ def test_a_repository_with_a_link_out_of_it_is_reviewed(project: Path) -> None:
     (project / "tests/outside").symlink_to("/etc/hostname")
     git(project, "add", ".")
     git(project, "commit", "-qm", "a link that leads out")
-    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / POD, "{placement.tmp_gib}Gi", "{placement.tmp_gib + 1}Gi")
     try:
         _, found = review(project)
     finally:
@@ -197,7 +197,7 @@ def test_what_only_the_changed_program_reads_needs_a_person(project: Path) -> No
 
 
 def test_what_neither_program_reads_is_blocked(project: Path) -> None:
-    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / POD, "{placement.tmp_gib}Gi", "{placement.tmp_gib + 1}Gi")
     edit(project / "model_specs/search/ranker.yaml", "cache: always", "cache: maybe")
     code, found = review(project)
     assert (code, found["verdict"]) == (1, "BLOCKED")
@@ -270,7 +270,7 @@ def test_a_change_that_makes_the_same_objects_needs_a_person_and_reaches_nothing
 
 
 def test_an_upgrade_says_what_it_does_to_each_object(project: Path) -> None:
-    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / POD, "{placement.tmp_gib}Gi", "{placement.tmp_gib + 1}Gi")
     _, found = review(project)
     classes = {
         (row["object"]["kind"], row["class"], row["changes"][0]["path"])
