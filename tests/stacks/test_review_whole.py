@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from argparse import Namespace
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -41,10 +40,8 @@ def _said() -> tuple[str, Any]:
 
 
 def _slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    def anew(
-        old: RegionPlan, new: RegionPlan, rendered: Iterable[Part]
-    ) -> tuple[list[Part], list[Part]]:
-        return [*parts(old)], [*rendered]
+    def anew(old: RegionPlan, new: RegionPlan) -> tuple[list[Part], list[Part]]:
+        return [*parts(old)], [*parts(new)]
 
     monkeypatch.setattr(steps, "apart", anew)
     monkeypatch.setattr(sides, "tree_at", lambda *args: tree_at(*args[:4]))
