@@ -359,7 +359,7 @@ def test_where_it_was_asked_elsewhere_the_changed_program_is_not_run(
 
 
 def test_no_answer_leaves_the_change_to_a_person(project: Path, tmp_path: Path) -> None:
-    edit(project / POD, '"sizeLimit": "4Gi"', '"sizeLimit": "5Gi"')
+    edit(project / POD, "{placement.tmp_gib}Gi", "{placement.tmp_gib + 1}Gi")
     code, found = review(project, more=("--answer", str(tmp_path / "answer.json")))
     assert (code, found["verdict"]) == (0, "NEEDS APPROVAL")
     assert "was asked elsewhere, and left no answer" in found["program"]["not_run"]
