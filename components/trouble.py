@@ -91,7 +91,9 @@ def _of_pod(pod: Object) -> Trouble | None:
     for container in states:
         waiting = container.get("state", {}).get("waiting", {})
         if (reason := waiting.get("reason")) in _BROKEN:
-            detail = _last_end(container, pod) or waiting.get("message", "")
+            # Of a refused pull or start only the refusal tells, whatever ended there before.
+            last = _last_end(container, pod) if reason == _LOOPS else ""
+            detail = last or waiting.get("message", "")
             why = f"pod {name}: container {container['name']} {reason}" + (detail and f": {detail}")
             starts = f"{name} {container['name']} {container.get('restartCount', 0)}"
             return Trouble(why, True, starts if reason == _LOOPS else "")

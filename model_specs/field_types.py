@@ -130,7 +130,8 @@ Env = Annotated[
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
 Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
-PullSecret = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)?$")]
+_LABEL: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+PullSecret = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*)?$", max_length=253)]
 """The name of a Secret of type kubernetes.io/dockerconfigjson, or nothing."""
 Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
 Pattern = Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)]

@@ -101,9 +101,16 @@ def _named(entry: Any) -> Any:
     return next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else entry
 
 
+MOST_REGIONS: Final = 100
+"""A spec is checked as a whole for each region that it names."""
+
+
 def _check_regions(regions: Any) -> Any:
     if regions == "all":
         return ()
+    if isinstance(regions, list | dict) and len(regions) > MOST_REGIONS:
+        why = f"at most {MOST_REGIONS} regions are named, got {len(regions)}"
+        raise refuse("E333", f"{why}; write `all`, and below it what differs")
     if not isinstance(regions, list | dict) or not regions:
         why = "regions is `all`, a list of names, or what differs by name"
         raise refuse("E333", f"{why}, got {shown(regions)}; name one")

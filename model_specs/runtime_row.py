@@ -275,7 +275,8 @@ class RuntimeRow(Row):
     aliases: Aliases
     flags: Flags
     owned: Owned
-    architectures: Architectures
+    architectures: Architectures | None = None
+    """None where nobody has said: then the image is refused on no machine for it."""
     gpu: Gpu
     kv_cache: Cache
     user: User
@@ -295,4 +296,4 @@ FACTS: Final = tuple(
     for name, field in RuntimeRow.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Fact)
 )
-"""The keys of a row that are facts of other people's software."""
+"""The keys that every row has and that are facts of other people's software."""

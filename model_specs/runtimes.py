@@ -196,6 +196,7 @@ def _owned(row: RuntimeRow) -> tuple[Setting, ...]:
 def _made(name: str, row: RuntimeRow) -> Runtime:
     """A row as the rest of the program takes it."""
     facts: dict[str, Fact] = {fact: getattr(row, fact) for fact in FACTS}
+    facts |= {"architectures": row.architectures} if row.architectures else {}
     return Runtime(
         name=name,
         repository=row.software.repository,
@@ -207,7 +208,7 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         owned=_owned(row),
         flags=_flags(row),
         takes_args=row.flags.takes != "none",
-        architectures=row.architectures.names,
+        architectures=row.architectures.names if row.architectures else (),
         needs_gpu=row.gpu.needed,
         gpu_vendors=row.gpu.kinds,
         kv_cache=_CACHES.get(row.kv_cache.table),

@@ -33,9 +33,24 @@ def unserved_names(spec: Any) -> Iterator[Fault]:
             yield ("served_names", 1), "E353", why
     request = spec.probe.request
     asked = request.body.get("model") if request and names else None
-    if isinstance(asked, str) and asked not in names:
+    if isinstance(asked, str) and asked not in {*names, *_adapters(spec)}:
         why = f"the server knows {', '.join(names)}, got {shown(asked)}; ask for one of these"
         yield ("probe", "request", "body", "model"), "E353", why
+
+
+def _adapters(spec: Any) -> Iterator[str]:
+    """The names of adapters, NAME=PATH, which vLLM and SGLang serve as models of their own
+    (`--lora-modules`, `--lora-paths`; docs.vllm.ai, "LoRA Adapters")."""
+    for args in spec.arguments.values():
+        is_adapter = False
+        for word in args:
+            flag, is_joined, value = word.partition("=")
+            if word.startswith("--"):
+                is_adapter = flag in ("--lora-modules", "--lora-paths")
+                if is_adapter and is_joined:
+                    yield value.partition("=")[0]
+            elif is_adapter:
+                yield flag
 
 
 def pattern(name: str) -> str:

@@ -9,7 +9,8 @@ from pydantic import Field
 from model_specs.part import Part
 
 MOST: Final = 32
-_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_LABEL: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 """A DNS subdomain (kubernetes.io, Object Names and IDs), and no pattern: each object is known."""
 _SOURCE: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
 
@@ -20,7 +21,7 @@ class AddonObject(Part):
 
     kind: Literal["ConfigMap", "LimitRange", "ResourceQuota", "Secret", "ServiceAccount"]
     """Its kind."""
-    name: Annotated[str, Field(pattern=_NAME)]
+    name: Annotated[str, Field(pattern=_NAME, max_length=253)]
     """Its name, the same in every namespace."""
     source: Annotated[str, Field(pattern=_SOURCE)]
     """Who makes it and why, for people, e.g. trust-manager: the company's certificates."""

@@ -106,7 +106,7 @@ def _of_other_machines(model: Model) -> Iterator[SpecError]:
 def other_machine(runtime: Runtime, machine: MachineType) -> str:
     """Why the image of a row of the catalogue is not for a machine; empty if it is."""
     of = f"the image of {runtime.name}"
-    if machine.architecture not in runtime.architectures:
+    if runtime.architectures and machine.architecture not in runtime.architectures:
         built = " and ".join(runtime.architectures)
         return f"{of} is built for {built}, got {machine.name} of {machine.architecture}"
     vendors = runtime.gpu_vendors

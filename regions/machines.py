@@ -16,8 +16,10 @@ from pydantic import AfterValidator, Field
 from model_specs.catalogue_files import Fact, Row, Text, read_folders, rows
 from model_specs.errors import nearest, refuse, shown
 from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture, GpuKind, Key, Labels, Value
+from model_specs.names import DOMAIN, LABEL_ACCELERATOR
 from model_specs.per_region import Rate
 from model_specs.schema import ModelSpec
+from regions.offers import check_taint
 
 
 def _check_kind(kind: str) -> str:
@@ -30,7 +32,7 @@ def _check_kind(kind: str) -> str:
 class Gpus(Fact):
     """The GPUs of one replica, by the vendor's documents."""
 
-    kind: Annotated[str, AfterValidator(_check_kind)]
+    kind: Annotated[str, AfterValidator(_check_kind)] = "nvidia"
     """A row of model_specs.gpu_kinds."""
     name: Text
     """As the vendor's tools label its nodes."""
@@ -54,10 +56,18 @@ class Rates(Fact):
     """Registry to node disk."""
 
 
+def _check_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    for key in labels:
+        if key == LABEL_ACCELERATOR or key.startswith(f"{DOMAIN}/"):
+            why = f"this label is put on nodes by what they are, got {shown(key)}"
+            raise refuse("E301", f"{why}; give these nodes a label of your own")
+    return labels
+
+
 class Tolerated(Row):
     """A taint (effect NoSchedule) of the nodes of one machine type, whoever puts it there."""
 
-    key: Key
+    key: Annotated[Key, AfterValidator(check_taint)]
     value: Value = ""
     """Empty is any."""
 
@@ -72,7 +82,7 @@ class MachineRow(Row):
     memory_gib: Annotated[int, Field(ge=1, le=65_536)]
     gpu: Gpus | None = None
     gpu_usable: Usable | None = None
-    labels: Labels = Field(default={})
+    labels: Annotated[Labels, AfterValidator(_check_labels)] = Field(default={})
     """What its nodes carry besides the labels of its kind of GPU."""
     tolerations: tuple[Tolerated, ...] = ()
     """What its pods tolerate besides the taint of its kind of GPU."""

@@ -57,7 +57,8 @@ _OWN_TAINTS: Final = re.compile(
 Source: kubernetes.io, "Well-Known Labels, Annotations and Taints"."""
 
 
-def _check_taint(key: str) -> str:
+def check_taint(key: str) -> str:
+    """The key of a taint of somebody else's, unless it is Kubernetes' own or ours (E371)."""
     if _OWN_TAINTS.fullmatch(key):
         why = f"this taint keeps pods away for the cluster or for us, got {shown(key)}"
         raise refuse("E371", f"{why}; give these nodes a taint of your own")
@@ -94,7 +95,7 @@ class Nodes(Part):
 class Taint(Part):
     """A taint (effect NoSchedule) that somebody else puts on nodes."""
 
-    key: Annotated[str, Field(pattern=LABEL_KEY), AfterValidator(_check_taint)]
+    key: Annotated[str, Field(pattern=LABEL_KEY), AfterValidator(check_taint)]
     """Its key."""
     value: Annotated[str, Field(pattern=LABEL_VALUE)] = ""
     """Its value; empty is any."""

@@ -149,14 +149,20 @@ def _says(plan: RegionPlan, model: str, fields: tuple[str, ...]) -> bool:
 
 
 def _moved(here: RegionPlan, there: RegionPlan) -> Iterator[str]:
-    """The models of another machine type in one region, by their specs' word."""
+    """Addresses of what models serve that have another machine type in one region, by their specs'
+    word. Caches have their rows by address, and two specs may serve one model."""
     works = (*here.works, *there.works)
-    return (work.id for work in works if "machine_type" in work.differs)
+    moved = {work.id for work in works if "machine_type" in work.differs}
+    for plan in (here, there):
+        for server in plan.servers:
+            if server.workload.id in moved:
+                yield from (track.weights.address for track in server.tracks)
+        yield from (job.weights.address for job in plan.jobs if job.workload.id in moved)
 
 
 def _other_pool(here: RegionPlan, there: RegionPlan, key: Key, path: str) -> bool:
     """A whole object, or the row of a model, in the cache of another machine type's nodes."""
-    return any(not path or f"[{model}:" in path for model in _moved(here, there))
+    return any(not path or f"[{address}]" in path for address in _moved(here, there))
 
 
 _SCALERS = r"ReplicaAutoscaler/(ScaledObject|HorizontalPodAutoscaler)"
@@ -208,8 +214,10 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r"ModelServer/Deployment", r".*\.startupProbe\.failureThreshold|spec\.progressDeadline.*",
          _said("rates"), "its starts take another time there"),
         (_SCALERS, r".*\.stabilizationWindowSeconds", _said("machine_type", "rates"), "as above"),
-        (r"SyntheticProbe/PrometheusRule", r".*\.expr", _said("machine_type", "rates"),
+        (r"SyntheticProbe/PrometheusRule", r".*\.(expr|for)", _said("machine_type", "rates"),
          "as above"),
+        (r"ModelJob/Job", r"", _said("machine_type", "tmp_gib", "shared_memory_gib"),
+         "what differs there is a run of its own"),
         (r"ServiceDashboard/ConfigMap", r".*\.panels\[\d+\].*", _said("machine_type"),
          "GPUs have panels of their own"),
         (r"ModelCache/.*", r".*", _other_pool, "the nodes of the other machine type keep it there"),
@@ -267,6 +275,12 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r".*/(Namespace|PriorityClass)", r"", _lacks("cluster_scope"), "namespace rights only"),
         (r".*", r"", _own_space, "the platform has no namespace of its own there"),
         (_SCALERS, r"", _lacks("keda"), "KEDA's objects need KEDA"),
+        (r"SyntheticProbe/PrometheusRule", r"spec\.groups\[[\w.-]+-load\]", _lacks("keda"),
+         "the load of what an HPA scales is watched"),
+        (r"SyntheticProbe/PrometheusRule", r".*\.expr", _less("scale to zero"),
+         "a model that sleeps is no incident"),
+        (r"SyntheticProbe/PrometheusRule", r".*\.labels\.severity", _lacks("cluster_scope"),
+         "what may be preempted pages nobody, and only a cluster's own classes say so"),
         (_SCALERS, r"", _less("spot nodes"), "a model without spot is one Deployment"),
         (_SCALERS, r"spec\.m(ax|in)Replica(s|Count)", _less("spot nodes"), "as above"),
         (_SCALERS, r"spec\.triggers\[\d+\].*", _less("spot nodes"), "as above"),

@@ -54,7 +54,8 @@ def text_of(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step, with the rights it had."""
+    """Replace a file, or what a link leads to, in one step, with the rights it had."""
+    path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".pin-", suffix=".tmp")
     try:

@@ -340,6 +340,20 @@ def written(job: str, step: str, file: str = "review.yml") -> str:
     return str(found["run"])
 
 
+def test_a_change_is_asked_and_judged_for_one_moment_however_long_people_wait() -> None:
+    rows = [step for name in ("ask", "judge") for step in jobs()[f"review.yml {name}"]["steps"]]
+    moments = [row["env"].get("ISOSERVE_AT") for row in rows if "BASE" in row.get("env", {})]
+    assert {one for one in moments if one} == {"${{ github.event.pull_request.updated_at }}"}
+    assert len([one for one in moments if one]) == 2, "a ttl that passes in between blocks nobody"
+    kept = [
+        step["with"]["retention-days"]
+        for name in ("preview", "ask")
+        for step in jobs()[f"review.yml {name}"]["steps"]
+        if "upload-artifact" in step.get("uses", "")
+    ]
+    assert kept == ["30", "30"], "environments wait that long for their reviewers"
+
+
 MARKER: Final = "<!-- isoserve review -->"
 
 
@@ -439,7 +453,7 @@ def test_a_release_is_built_for_both_platforms_and_pinned_in_every_profile(
 
 def proposed(shell: Shell, tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
     step = written("propose", PROPOSE, "images.yml")
-    known = {"GITHUB_REPOSITORY": "a/b", "MAIN": "main", "VERSION": "v1.2.0"}
+    known = {"GITHUB_REPOSITORY": "a/b", "HEAD": "c0ffee", "MAIN": "main", "VERSION": "v1.2.0"}
     return shell(step, **{**known, **env})
 
 
@@ -456,7 +470,7 @@ def test_a_release_opens_one_pull_request(shell: Shell, tmp_path: Path, profile:
     done = proposed(shell, tmp_path, ABSENT="git/ref/heads/images-v1.2.0")
     assert done.returncode == 0, done.stdout + done.stderr
     told = (tmp_path / "calls").read_text()
-    assert "--field ref=refs/heads/images-v1.2.0" in told
+    assert "--field ref=refs/heads/images-v1.2.0 --field sha=c0ffee" in told, "what was pinned"
     assert "contents/regions/us-east-1.yaml --method PUT" in told
     assert '"branch": "images-v1.2.0"' in told, "never onto the main branch"
     assert "repos/a/b/pulls --method POST" in told

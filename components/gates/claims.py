@@ -63,6 +63,11 @@ def claims(parts: Iterable[Part], plan: RegionPlan) -> Iterator[Gate]:
         space, name = metadata.get("namespace", ""), metadata["name"]
         found[owner(made, projects)].append((made["apiVersion"], made["kind"], space, name))
         secrets[owner(made, projects)] |= {(space, secret) for secret in secrets_of(made)}
+    if plan.pull_secret:
+        # People are asked for it there, also where no pod names it at this moment.
+        for space, project in projects.items():
+            secrets[project].add((space, plan.pull_secret))
+        secrets[""] |= {(space, plan.pull_secret) for space in plan.system_namespaces}
     for project, names in found.items():
         asked = {"names": sorted(names), "region": plan.region, "secrets": sorted(secrets[project])}
         if plan.addon_objects:

@@ -44,8 +44,10 @@ def reference(text: str) -> Reference:
     """
     first, slash, _ = text.partition("/")
     named = bool(slash) and (first == "localhost" or "." in first or ":" in first)
-    whole = text if named else f"{DOCKER_HUB}/{'' if slash else 'library/'}{text}"
-    found = _REFERENCE.fullmatch(whole)
+    host, rest = (first, text.partition("/")[2]) if named else (DOCKER_HUB, text)
+    if host in (DOCKER_HUB, f"index.{DOCKER_HUB}"):
+        host, rest = DOCKER_HUB, rest if "/" in rest else f"library/{rest}"
+    found = _REFERENCE.fullmatch(f"{host}/{rest}")
     if found is None:
         why = f"no name of an image, got {shown(text)}"
         raise ImageError(f"{why}; write registry/name:tag in lower-case letters")

@@ -99,7 +99,7 @@ class Registries:
 
     def _token(self, image: Reference, values: dict[str, str], known: Credentials | None) -> str:
         realm = values["realm"]
-        if urlsplit(realm).scheme not in ("https", self._scheme):
+        if _scheme(realm) not in ("https", self._scheme):
             why = f"its tokens are given without TLS, got {shown(realm)}"
             raise ImageError(f"{image}: {why}; tell the registry's owner")
         asked = {
@@ -109,7 +109,8 @@ class Registries:
         if known and known.identity_token:
             form = {"grant_type": "refresh_token", "refresh_token": known.identity_token}
             body = asked | form | {"client_id": _CLIENT}
-            answer = self._ask(image, "POST", realm, data=body)
+            # Whoever redirects it would be told the token that stands for a password.
+            answer = self._ask(image, "POST", realm, data=body, allow_redirects=False)
         else:
             headers = {"Authorization": _basic(known)} if known else {}
             answer = self._ask(image, "GET", realm, params=asked, headers=headers)
@@ -146,6 +147,14 @@ class Registries:
 
 def _hops(answer: requests.Response) -> tuple[requests.Response, ...]:
     return (*answer.history, answer)
+
+
+def _scheme(url: str) -> str:
+    """The scheme of a URL that somebody else wrote; empty where it is none."""
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # such as an open bracket
+        return ""
 
 
 def _challenges(header: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -216,6 +225,6 @@ def _object(body: bytes) -> dict[str, Any]:
     """The JSON object that a token service answers; empty where it is none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

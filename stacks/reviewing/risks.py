@@ -358,6 +358,16 @@ def _secrets(seen: Seen) -> Iterator[Raised]:
             yield wish.id, "it is given other Secrets", ""
 
 
+def _names_gone(seen: Seen) -> Iterator[Raised]:
+    """Models that their callers ask for by names which the server is told no more."""
+    before, now = seen.sides.base.models, seen.sides.work.models
+    for name in sorted(before.keys() & now.keys()):
+        spec = now[name].spec
+        gone = {*before[name].served_names} - {*now[name].served_names}
+        if gone and not spec.batch and spec.contract_of(spec.image).most_names:
+            yield name, f"callers who ask for {', '.join(sorted(gone))} are refused", ""
+
+
 RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="protected thing goes", level=BLOCKED, find=_protected),
     Risk(name="change refused", level=BLOCKED, find=_refused),
@@ -392,6 +402,7 @@ RISKS: Final[tuple[Risk, ...]] = (
     Risk(name="data access widened", level=APPROVAL, find=_data),
     Risk(name="way out opened", level=APPROVAL, find=_calls),
     Risk(name="callers' quota raised", level=APPROVAL, find=entrusted.calls),
+    Risk(name="served name goes", level=APPROVAL, find=_names_gone),
     Risk(name="secrets change", level=APPROVAL, find=_secrets),
     Risk(name="cost", level=APPROVAL, find=costs.dearer),
     Risk(name="cost not known", level=APPROVAL, find=costs.unpriced),

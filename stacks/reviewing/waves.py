@@ -69,7 +69,7 @@ def order(text: str) -> Order:
     """The waves of a workflow; none where there is no such file or nobody can read it."""
     try:
         jobs = _mapping(_mapping(yaml.safe_load(text)).get("jobs"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return Order({})
     before: dict[str, frozenset[str]] = {}
     for name in jobs:

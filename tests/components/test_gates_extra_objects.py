@@ -202,6 +202,13 @@ def test_a_secret_that_an_object_of_ours_names_is_no_extra_one() -> None:
     assert sorted(secrets_of(pod)) == ["a", "b", "c"]
 
 
+def test_a_pull_secret_is_no_extra_one_where_no_pod_names_it_either() -> None:
+    plan = replace(plan_of("sandbox-aws"), pull_secret="hub", servers=(), jobs=(), caches=())
+    told = {tuple(one) for gate in claims(parts(plan), plan) for one in gate.asked["secrets"]}
+    spaces = {*plan.system_namespaces, *(project.namespace for project in plan.projects)}
+    assert {(space, "hub") for space in spaces} <= told, "people are asked for it there"
+
+
 # -- the resource --------------------------------------------------------------------------------
 
 

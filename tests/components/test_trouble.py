@@ -83,6 +83,13 @@ def test_a_program_that_said_nothing_is_told_by_its_exit_code() -> None:
     assert found.why.endswith("CrashLoopBackOff: it ended with exit code 2")
 
 
+def test_a_refused_pull_is_told_whatever_ended_there_before() -> None:
+    row = waiting("ImagePullBackOff", "401 Unauthorized")
+    row["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    (found,) = told(SERVER, [a_pod(containerStatuses=[row])])
+    assert found.why.endswith("ImagePullBackOff: 401 Unauthorized"), "its memory is not why"
+
+
 def test_an_evicted_pod_is_told_but_another_takes_its_place() -> None:
     message = "The node was low on resource: ephemeral-storage."
     (found,) = told(SERVER, [a_pod(phase="Failed", reason="Evicted", message=message)])

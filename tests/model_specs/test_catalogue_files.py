@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,36 @@ def test_a_company_adds_a_row(tmp_path: Path) -> None:
     found = rows("machine_types", MachineRow, own(tmp_path, "machine_types/cpu.12.yaml", MACHINE))
     assert found["cpu.12"].cpu == 12
     assert "gpu.l4.1" in found, "beside ours"
+
+
+def test_a_row_from_before_there_were_vendors_is_of_nvidia_and_amd64(tmp_path: Path) -> None:
+    text = f"{MACHINE}gpu: {{name: NVIDIA-T4, count: 1, memory_gib: 16, source: our own hall,\n"
+    text += "  date: 2026-11-29}\n"
+    found = rows("machine_types", MachineRow, own(tmp_path, "machine_types/gpu.t4.1.yaml", text))
+    row = found["gpu.t4.1"]
+    assert row.gpu
+    assert (row.gpu.kind, row.architecture) == ("nvidia", "amd64"), "as all were"
+    ours = (OURS / "runtimes" / "vllm.yaml").read_text()
+    before = re.sub(r"(?m)^architectures:\n(  .*\n)+", "", ours)
+    assert before != ours, "the fact is new"
+    made = rows("runtimes", RuntimeRow, own(tmp_path, "runtimes/own.yaml", before))
+    assert made["own"].architectures is None, "of which nobody knows, nothing is refused"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "labels: {isoserve.dev/machine-type: cpu.8}",
+        "labels: {k8s.amazonaws.com/accelerator: nvidia-l4}",
+        "tolerations: [{key: node.kubernetes.io/not-ready}]",
+        "tolerations: [{key: node-role.kubernetes.io/control-plane}]",
+    ],
+)
+def test_a_row_takes_no_label_or_taint_that_is_ours_or_kubernetes_own(
+    tmp_path: Path, line: str
+) -> None:
+    told = refused(MachineRow, own(tmp_path, "machine_types/cpu.12.yaml", f"{MACHINE}{line}\n"))
+    assert told, "such nodes would take other models' pods, or none"
 
 
 def test_a_new_row_states_everything(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_a_model_that_differs_nowhere_is_the_very_same() -> None:
         ([{"a": LARGER, "b": LARGER}], "regions[0]", "E301", "at most 1 item"),
         ([3], "regions[0]", "E204", "should be a valid string"),
         ({}, "regions", "E333", "or what differs by name, got {}"),
+        ({f"r{n}": {"tmp_gib": 9} for n in range(101)}, "regions", "E333", "at most 100"),
         ({"Here": LARGER}, "regions.Here", "E311", "use here"),
     ],
     ids=str,

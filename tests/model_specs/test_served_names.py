@@ -96,6 +96,22 @@ def test_an_example_request_asks_for_a_name_that_is_served() -> None:
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        ["--lora-modules", "a=/models/current/a", "sql=/models/current/sql"],
+        ["--lora-modules=sql=/models/current/sql"],
+    ],
+)
+def test_an_adapter_is_asked_for_by_its_own_name(args: list[str]) -> None:
+    request = {"path": "/v1/completions", "body": {"model": "sql", "prompt": "x"}}
+    expect = {"json_path": "choices[0].text", "matches": "y"}
+    probe = {"request": request, "expect": expect}
+    fields: dict[str, Any] = {"served_names": ["m"], "probe": probe}
+    assert a_model(args=["--enable-lora", *args], **fields).spec.served_names == ("m",)
+    assert refusals(args=["--enable-lora"], **fields), "of which nobody has said anything"
+
+
+@pytest.mark.parametrize(
     "name", ["", "-x", "a b", "a,b", "{x}", "é", "a" * 129, "$(HOME)"], ids=str
 )
 def test_a_name_is_plain_letters(name: str) -> None:

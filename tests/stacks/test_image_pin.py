@@ -59,6 +59,8 @@ def refused(answer: Answer, who: Credentials | None = None) -> str:
     [
         ("vllm/vllm-openai:v0.18.0", "docker.io/vllm/vllm-openai:v0.18.0"),
         ("python:3.11-slim", "docker.io/library/python:3.11-slim"),
+        ("docker.io/python:3.11-slim", "docker.io/library/python:3.11-slim"),
+        ("index.docker.io/a/b:1", "docker.io/a/b:1"),
         ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),
         ("localhost:5000/a:1", "localhost:5000/a:1"),
         ("localhost/a:1", "localhost/a:1"),
@@ -203,6 +205,24 @@ def test_an_identity_token_is_posted_and_not_written_into_an_address() -> None:
     assert (asked.method, asked.path) == ("POST", "/token")
     assert parse_qs(asked.body)["refresh_token"] == ["long-lived"]
     assert parse_qs(asked.body)["grant_type"] == ["refresh_token"]
+
+
+def test_an_identity_token_is_given_to_nobody_whom_the_token_service_names() -> None:
+    who = Credentials(name="", password="", identity_token="long-lived")
+    with registry(lambda asked: Reply(body=b'{"token": "t0k"}')) as other:
+        away = Reply(307, {"Location": f"http://{other.host}/token"})
+        assert "answers 307" in refused(challenged(away), who)
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("realm", ["https://[", "", "//"])
+def test_a_token_service_that_has_no_address_is_refused(realm: str) -> None:
+    told = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    assert "its tokens are given without TLS" in refused(lambda asked: Reply(401, told))
+
+
+def test_a_token_nested_without_end_is_none() -> None:
+    assert "gave no token" in refused(challenged(Reply(body=b"[" * 100_000)))
 
 
 def test_a_registry_may_want_name_and_password_itself() -> None:

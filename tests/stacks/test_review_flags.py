@@ -227,6 +227,10 @@ def unpriced(repo: Path) -> None:
     edit(repo / ASSISTANT, "max: 2", "max: 3")
 
 
+def other_name(repo: Path) -> None:
+    add(repo / SENTIMENT, "served_names: [team/sentiment]\n")
+
+
 def expired(repo: Path) -> None:
     add(repo / SENTIMENT, "ttl: 2026-11-20T00:00:00Z\n")
 
@@ -268,6 +272,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "context": (context, "region entrusted", APPROVAL, "cluster.context"),
     "workflow": (workflow, "program changes", APPROVAL, "how a change is judged and rolled out"),
     "unknown": (unknown_program, "program not known", APPROVAL, "was not asked"),
+    "names": (other_name, "served name goes", APPROVAL, "who ask for sentiment are refused"),
     "secrets": (secrets, "secrets change", APPROVAL, "other Secrets"),
     "calls": (first_call, "way out opened", APPROVAL, "to vectors.feature-store on 6334/TCP"),
     "output": (other_output, "data access widened", APPROVAL, "write _datasets/search/index/v2/"),

@@ -89,6 +89,26 @@ def test_rates_at_which_files_come(isoserve: Isoserve, here: Path) -> None:
     assert refusals(isoserve) == []
 
 
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("search/scores", {"regions": {REGION: {"tmp_gib": 9}}}),
+        ("search/nightly-index",
+         {"cache": "always", "regions": {REGION: {"machine_type": "cpu.4"}}}),
+        ("vision/tagger", {"regions": {REGION: {"rates": {"load_mib_per_second": 1}}}}),
+        ("chat/helper", {"access": "permissive", "scaling": {"min": 1, "max": 4,
+                                                             "scale_to_zero": True}}),
+    ],
+    ids=["a single run", "a cached model of another spec", "a candidate's start", "scale to zero"],
+)  # fmt: skip
+def test_what_follows_from_a_spec_is_declared(
+    isoserve: Isoserve, here: Path, model: str, fields: dict[str, Any]
+) -> None:
+    say(here, model, **fields)
+    answer = isoserve("parity")
+    assert answer.code == 0, answer.out[-2000:]
+
+
 def test_the_plan_names_what_differs(isoserve: Isoserve, here: Path) -> None:
     say(here, "search/sentiment", regions={REGION: {"scaling": {"max": 3}, "tmp_gib": 6}})
     line = "search/sentiment  the spec says for this region: scaling.max, tmp_gib\n"

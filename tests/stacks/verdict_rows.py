@@ -126,6 +126,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (SENTIMENT, "access", "public", "access widened"),
         (SENTIMENT, "share_with", ["chat"], "access widened"),
         (SENTIMENT, "secrets", [{"name": "vault", "mount": "/secrets/vault"}], "secrets change"),
+        (SENTIMENT, "served_names", ["team/sentiment"], "served name goes"),
         (SENTIMENT, "calls", [{"service": "vectors.feature-store", "port": 6334}],
          "way out opened"),
         (INDEX, "calls", [{"host": "collect.example.net", "port": 443}], "not served"),

@@ -33,6 +33,8 @@ _STORE_PACKAGES: Final = frozenset(
     ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 )
 """What the scoring job has beside MLServer's: boto3 and what it needs."""
+_FORM: Final = 2
+"""Goes up where layers of the same packages are made otherwise; 2 since modes follow no umask."""
 _INSTALL_SECONDS: Final = 900
 _SCRIPT: Final = """#!/usr/bin/python3
 import sys
@@ -80,7 +82,7 @@ def _pins_of(names: frozenset[str]) -> Iterator[str]:
 
 def _layer(name: str, pins: str, more: list[tuple[tarfile.TarInfo, bytes]], say: Say) -> Path:
     """The packages of `pins`, and `more`, as a layer."""
-    told = hashlib.sha256(pins.encode())
+    told = hashlib.sha256(f"{_FORM}\n{pins}".encode())
     for entry, body in more:
         told.update(f"{entry.name} {entry.mode} {entry.uid}".encode() + body)
     layer = LAYERS / f"{name}-{told.hexdigest()[:16]}.tar.gz"
@@ -124,5 +126,6 @@ def _fixed(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     """The same entry whoever makes it, and whenever."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     entry.mtime = int(EPOCH)
     return entry
