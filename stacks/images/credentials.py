@@ -16,6 +16,8 @@ from docker.errors import DockerException
 from stacks.images.errors import ImageError
 
 _FILE_OF_PODMAN: Final = "REGISTRY_AUTH_FILE"
+_IN_FOLDER: Final = ("containers", "auth.json")
+"""Of XDG_RUNTIME_DIR and XDG_CONFIG_HOME; without the first, podman has /run/containers/UID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +29,16 @@ class Credentials:
     identity_token: str
 
 
-def credentials(host: str, environment: Mapping[str, str] = os.environ) -> Credentials | None:
-    """What this machine keeps for the registry at `host`, None where it keeps nothing.
+def credentials(
+    host: str, repository: str, environment: Mapping[str, str] = os.environ
+) -> Credentials | None:
+    """What this machine keeps for a repository of the registry at `host`, None where nothing.
 
     Raises ImageError where a file or a helper that should have it cannot be read.
     """
     for path in _files(environment):
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = _of(json.loads(path.read_text(encoding="utf-8")), host, repository)
             with warnings.catch_warnings():  # of a helper that is missing, which is refused below
                 warnings.simplefilter("ignore")
                 found = auth.AuthConfig.load_config(None, values).resolve_authconfig(host)
@@ -50,12 +54,31 @@ def credentials(host: str, environment: Mapping[str, str] = os.environ) -> Crede
     return None
 
 
+def _of(values: dict[str, Any], host: str, repository: str) -> dict[str, Any]:
+    """A file's values with the sign-ins of `host` alone, the one for the repository in its place.
+
+    Podman keeps them by namespace too, and the longest that leads the name counts:
+    containers-auth.json(5). Docker keeps them by host, or by a URL of it.
+    """
+    kept = values.get("auths") or {}
+    place = f"{host}/{repository}/"
+    leading = [key for key in kept if place.startswith(f"{key}/")]
+    if leading:
+        return {**values, "auths": {host: kept[max(leading, key=len)]}}
+    return {**values, "auths": {key: kept[key] for key in kept if host in key}}
+
+
 def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     """Where programs keep it: containers-auth.json(5) and docker's `config.json`."""
     if environment.get(_FILE_OF_PODMAN):
         yield Path(environment[_FILE_OF_PODMAN])
-    if environment.get("XDG_RUNTIME_DIR"):
-        yield Path(environment["XDG_RUNTIME_DIR"], "containers", "auth.json")
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    if runtime:
+        yield Path(runtime, *_IN_FOLDER)
+    else:
+        yield Path(f"/run/containers/{os.getuid()}/auth.json")
+    config = environment.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    yield Path(config, *_IN_FOLDER)
     folder = environment.get("DOCKER_CONFIG") or str(Path("~/.docker").expanduser())
     yield Path(folder, "config.json")
 

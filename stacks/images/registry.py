@@ -40,8 +40,8 @@ _SECONDS: Final = (10.0, 30.0)
 """To connect, and between two pieces of an answer."""
 _CLIENT: Final = "isoserve"
 
-Keep = Callable[[str], Credentials | None]
-"""From a host to what there is to sign in to it."""
+Keep = Callable[[str, str], Credentials | None]
+"""From a host and a repository to what there is to sign in to it."""
 
 
 class Registries:
@@ -88,7 +88,7 @@ class Registries:
 
     def _signed(self, image: Reference, challenge: str) -> str:
         """The header that answers a registry's challenge."""
-        known = self._keep(image.host)
+        known = self._keep(image.host, image.repository)
         for scheme, values in _challenges(challenge):
             if scheme == "bearer" and "realm" in values:
                 return f"Bearer {self._token(image, values, known)}"

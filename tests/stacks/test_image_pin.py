@@ -30,7 +30,7 @@ BASIC = "Basic " + base64.b64encode("ann:pä:ss".encode()).decode()
 @pytest.fixture(autouse=True)
 def no_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of docker's configuration, empty: whoever runs this may be signed in."""
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"):
+    for name in ("REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "docker"
     folder.mkdir()
@@ -41,7 +41,7 @@ def no_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(answer: Answer, who: Credentials | None = None) -> tuple[str, list[Asked]]:
     """The digest that a registry with this `answer` is taken to say, and what it was asked."""
-    with registry(answer) as served, Registries(lambda _: who, plain_http=True) as asking:
+    with registry(answer) as served, Registries(lambda *_: who, plain_http=True) as asking:
         return asking.digest(reference(f"{served.host}/team/app:v1")), served.asked
 
 
@@ -138,7 +138,7 @@ def test_a_manifest_without_end_is_not_read_to_its_end() -> None:
 
 
 def test_a_pinned_image_must_be_there_under_its_digest() -> None:
-    with registry(lambda _: Reply()) as served, Registries(lambda _: None, plain_http=True) as ask:
+    with registry(lambda _: Reply()) as served, Registries(lambda *_: None, plain_http=True) as ask:
         image = reference(f"{served.host}/team/app:v1@{DIGEST}")
         assert ask.digest(image) == DIGEST
         assert served.asked[0].path.endswith(DIGEST)
@@ -150,14 +150,14 @@ def test_who_does_not_answer_is_said_not_thrown() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{closed.getsockname()[1]}"
-    with Registries(lambda _: None, plain_http=True) as ask:
+    with Registries(lambda *_: None, plain_http=True) as ask:
         for name in (host, "no-such-host.invalid", "h..example"):
             with pytest.raises(ImageError, match="cannot be reached from here"):
                 ask.digest(reference(f"{name}/team/app:v1"))
 
 
 def test_a_registry_without_tls_is_not_asked_where_nobody_said_so() -> None:
-    with registry(lambda _: Reply()) as served, Registries(lambda _: None) as ask:
+    with registry(lambda _: Reply()) as served, Registries(lambda *_: None) as ask:
         with pytest.raises(ImageError, match="--plain-http"):
             ask.digest(reference(f"{served.host}/team/app:v1"))
         assert not served.asked
@@ -277,11 +277,28 @@ def test_what_docker_login_wrote_is_found(no_sign_in: Path) -> None:
         "r.example": {"auth": packed},
         "https://index.docker.io/v1/": {"identitytoken": "long-lived"},
     }})  # fmt: skip
-    assert credentials("r.example") == WHO
-    assert credentials("docker.io") == Credentials(
+    assert credentials("r.example", "team/app") == WHO
+    assert credentials("docker.io", "team/app") == Credentials(
         name="", password="", identity_token="long-lived"
     )
-    assert credentials("other.example") is None
+    assert credentials("other.example", "team/app") is None
+
+
+def test_the_sign_in_of_the_namespace_counts_before_that_of_the_host(no_sign_in: Path) -> None:
+    def packed(name: str) -> dict[str, str]:
+        return {"auth": base64.b64encode(f"{name}:x".encode()).decode()}
+
+    signed_in(no_sign_in, {"auths": {
+        "r.example": packed("all"),
+        "r.example/team": packed("team"),
+        "r.example/teams": packed("teams"),
+        "other.example": {"auth": "###"},
+    }})  # fmt: skip
+    names = {"team/app": "team", "teams/app": "teams", "app": "all"}
+    for repository, name in names.items():
+        found = credentials("r.example", repository)
+        assert found, "another host's broken entry is none of its business"
+        assert found.name == name
 
 
 def test_a_credential_helper_is_asked(
@@ -293,7 +310,7 @@ def test_a_credential_helper_is_asked(
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     signed_in(no_sign_in, {"credHelpers": {"r.example": "test"}})
-    assert credentials("r.example") == WHO
+    assert credentials("r.example", "team/app") == WHO
 
 
 @pytest.mark.parametrize(
@@ -304,7 +321,7 @@ def test_a_credential_helper_is_asked(
 def test_a_sign_in_that_cannot_be_read_is_said_with_its_file(no_sign_in: Path, text: str) -> None:
     (no_sign_in / "config.json").write_text(text)
     with pytest.raises(ImageError, match=r"config\.json: .*`docker login r\.example`"):
-        credentials("r.example")
+        credentials("r.example", "team/app")
 
 
 # -- what is written -------------------------------------------------------------------------
@@ -460,7 +477,7 @@ def _pushed(crane: Path, host: str, layer: Path, env: dict[str, str]) -> Iterato
         )
         return done.stdout.strip()
 
-    with Registries(lambda _: None, plain_http=True) as ask:
+    with Registries(lambda *_: None, plain_http=True) as ask:
         for _ in range(500):
             try:
                 ask.digest(reference(image))
