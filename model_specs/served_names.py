@@ -40,7 +40,7 @@ def unserved_names(spec: Any) -> Iterator[Fault]:
 
 def _adapters(spec: Any) -> Iterator[str]:
     """The names of adapters, NAME=PATH, which vLLM and SGLang serve as models of their own
-    (`--lora-modules`, `--lora-paths`; docs.vllm.ai, "LoRA Adapters")."""
+    (their options lora-modules and lora-paths; docs.vllm.ai, "LoRA Adapters")."""
     for args in spec.arguments.values():
         is_adapter = False
         for word in args:

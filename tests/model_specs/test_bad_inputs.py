@@ -112,7 +112,6 @@ FLOODS = {
     "anchors": f"{GOOD}args: [{','.join(f'&a{n} x' for n in range(15_000))}]\n",
     "tags": f"{GOOD}args: [{'!t x,' * 15_000}]\n",
     "environment": f"{GOOD}env:\n" + "".join(f"  AWS_{n}: x\n" for n in range(15_000)),
-    "regions": f"{GOOD}regions: [{'here,' * 15_000}]\n",
     "secrets": f"{GOOD}args: [{('AKIA' + 'FAKE' * 4 + ',') * 9_000}]\n",
 }
 

@@ -80,7 +80,7 @@ def test_no_container_has_the_regions_secret_as_files(here: Path, isoserve: Isos
     assert isoserve("policy", "--region", REGION).code == 0, "its own it may read anyway"
 
 
-@pytest.mark.parametrize("name", ["Mirror", "-a", "a_b", "x" * 64])
+@pytest.mark.parametrize("name", ["Mirror", "-a", "a_b", "a..b", "x" * 254])
 def test_what_no_secret_is_called_is_refused(here: Path, isoserve: Isoserve, name: str) -> None:
     edit(here / "regions" / f"{REGION}.yaml", "pull_secret: mirror", f"pull_secret: {name}")
     edit(here / "model_specs" / OWN / "project.yaml", "team-registry", name)
