@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
 from model_specs.arguments import DIRECTION, check_argument
 from model_specs.cron import check_cron
 from model_specs.errors import nearest, refuse, refuse_all, shown
+from model_specs.names import SUBDOMAIN
 from model_specs.reserved_variables import RESERVED
 from model_specs.setting import refusal_of_variable
 
@@ -130,8 +131,7 @@ Env = Annotated[
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
 Argument = Annotated[str, Field(max_length=4096), AfterValidator(check_argument)]
-_LABEL: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-PullSecret = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*)?$", max_length=253)]
+PullSecret = Annotated[str, Field(pattern=f"^$|{SUBDOMAIN}", max_length=253)]
 """The name of a Secret of type kubernetes.io/dockerconfigjson, or nothing."""
 Group = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_group)]
 Pattern = Annotated[str, Field(max_length=1024), AfterValidator(_check_pattern)]

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, WithJsonSchema
 from model_specs.errors import refuse, shown
 
 DOMAIN: Final = "isoserve.dev"
+SUBDOMAIN: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+"""What nodes, Secrets and most objects may be called, in 253 characters. Source: kubernetes.io,
+"Object Names and IDs", DNS Subdomain Names."""
 LABEL_PROJECT: Final = f"{DOMAIN}/project"
 LABEL_MODEL: Final = f"{DOMAIN}/model"
 LABEL_TRACK: Final = f"{DOMAIN}/track"

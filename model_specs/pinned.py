@@ -12,11 +12,11 @@ from model_specs.errors import refuse, shown
 
 _SHA256 = r"sha256:[0-9a-f]{64}"
 HOST: Final = r"[a-z0-9]+(?:(?:\.|-+)[a-z0-9]+)*(?::[0-9]{1,5})?"
-_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME: Final = f"{HOST}(?:/{_PART})+"
-_TAG: Final = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_NAME: Final = f"{HOST}(?:/{PART})+"
+TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 """Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""
-PINNED_IMAGE: Final = f"({_NAME}){_TAG}(@{_SHA256})"
+PINNED_IMAGE: Final = f"({_NAME})(?::{TAG})?(@{_SHA256})"
 _IMAGE = re.compile(PINNED_IMAGE)
 A_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """What ends no name of a host: programs read 127.1 and 0x7f000001 as addresses (URL Standard,

@@ -6,12 +6,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from model_specs.names import SUBDOMAIN
 from model_specs.part import Part
 
 MOST: Final = 32
-_LABEL: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
-"""A DNS subdomain (kubernetes.io, Object Names and IDs), and no pattern: each object is known."""
 _SOURCE: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
 
 
@@ -21,7 +19,7 @@ class AddonObject(Part):
 
     kind: Literal["ConfigMap", "LimitRange", "ResourceQuota", "Secret", "ServiceAccount"]
     """Its kind."""
-    name: Annotated[str, Field(pattern=_NAME, max_length=253)]
-    """Its name, the same in every namespace."""
+    name: Annotated[str, Field(pattern=SUBDOMAIN, max_length=253)]
+    """Its name, the same in every namespace, and no pattern: each object is known."""
     source: Annotated[str, Field(pattern=_SOURCE)]
     """Who makes it and why, for people, e.g. trust-manager: the company's certificates."""

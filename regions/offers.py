@@ -10,14 +10,13 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.names import SUBDOMAIN
 from model_specs.part import Part
 
 LABEL_KEY: Final = (
     r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 )
-NODE_NAME: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-"""A DNS subdomain. Source: kubernetes.io/docs/concepts/architecture/nodes, "Node name"."""
 INSTANCE_TYPE: Final = r"^[a-z0-9-]+\.[a-z0-9-]+$"
 _OLDEST_PRICE: Final = timedelta(days=5 * 365)
 """No machine costs today what it did before."""
@@ -113,7 +112,7 @@ class Offer(Part):
     instance_types: Annotated[tuple[Annotated[str, Field(pattern=INSTANCE_TYPE)], ...], Once]
     """AWS: instance types in order of preference, of equal shape."""
     node_names: Annotated[
-        tuple[Annotated[str, Field(pattern=NODE_NAME, max_length=253)], ...], Once
+        tuple[Annotated[str, Field(pattern=SUBDOMAIN, max_length=253)], ...], Once
     ]
     """On-prem: the nodes, by name."""
     replicas_per_node: Annotated[int, Field(ge=1, le=64)]

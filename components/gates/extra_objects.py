@@ -247,12 +247,13 @@ def spaces(names: Names) -> list[str]:
     return sorted({name for _, kind, _, name in names if kind == "Namespace"})
 
 
-def _is_made(live: Object, kind: str, addons: Collection[tuple[str, str]]) -> bool:
-    """Whether the cluster, an add-on or a controller makes it, or is deleting it."""
+def _is_made(live: Object, kind: str, everywhere: Collection[tuple[str, str]]) -> bool:
+    """Whether it is of those that are made in every namespace, by kind and name, or a controller
+    makes it, or it is being deleted."""
     metadata = live["metadata"]
     if "deletionTimestamp" in metadata:
         return True
-    if (kind, metadata["name"]) in {(row.kind, row.name) for row in MADE} | {*addons}:
+    if (kind, metadata["name"]) in everywhere:
         return True
     # A controller counts, adopts or removes what it controls; other owners hold nothing to account.
     owners = {
@@ -294,7 +295,8 @@ def look(api: Api, asked: Asked, is_ours: Callable[[Object], bool]) -> Found:
     and names of what the cluster's add-ons put into every namespace. `is_ours` tells of a live
     object whether it has the region's marks. Raises ApiError.
     """
-    addons = {(kind, name) for kind, name in asked.get("addons", ())}
+    everywhere = {(row.kind, row.name) for row in MADE}
+    everywhere |= {(kind, name) for kind, name in asked.get("addons", ())}
     names = [tuple(name) for name in asked["names"]]
     known = {(group_of(version), *rest) for version, *rest in names}
     known |= {("", "Secret", space, name) for space, name in asked.get("secrets", ())}
@@ -313,6 +315,6 @@ def look(api: Api, asked: Asked, is_ours: Callable[[Object], bool]) -> Found:
                 continue
             for live in listed.get("items") or ():  # null where a custom kind has none
                 key = of.group, of.kind, space, live["metadata"]["name"]
-                if key not in known and not _is_made(live, of.kind, addons):
+                if key not in known and not _is_made(live, of.kind, everywhere):
                     found.extra.append(_line(live, of, space, is_ours(live)))
     return found

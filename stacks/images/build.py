@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from model_specs.pinned import TAG
 from stacks.images.context import ROOT, make_context
 from stacks.images.errors import ImageError
-from stacks.images.reference import TAG
 
 SBOM: Final = "/usr/share/isoserve/sbom.cdx.json"
 """Where an image says what is in it (stacks.images.sbom)."""

@@ -18,10 +18,10 @@ from typing import Any, Final
 from pydantic_core import PydanticCustomError
 
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
-from model_specs.pinned import check_pinned
+from model_specs.pinned import TAG, check_pinned
 from model_specs.source import Source, Where, read
 from stacks.images.errors import ImageError
-from stacks.images.reference import TAG, Reference, reference
+from stacks.images.reference import Reference, reference
 from stacks.images.registry import Registries
 from stacks.outcome import OK, Outcome, refusal
 from stacks.places import directories

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from model_specs.errors import shown
+from model_specs.pinned import PART, TAG
 from stacks.images.errors import ImageError
 
 DOCKER_HUB: Final = "docker.io"
-TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
-_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE: Final = re.compile(
-    rf"(?P<host>{_HOST})/(?P<repository>{_PART}(?:/{_PART})*)"
+    rf"(?P<host>{_HOST})/(?P<repository>{PART}(?:/{PART})*)"
     rf"(?::(?P<tag>{TAG}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 )
 """Source: github.com/opencontainers/distribution-spec, "Pulling manifests"."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from regions.sandbox.node.machine import REGISTRY_PORT
 from regions.sandbox.node.network import Network
 from tests.engine.real_region import RealRegion
 from tests.examples import ROOT
@@ -18,7 +19,7 @@ def built_images(region: RealRegion, folder: Path) -> dict[str, str]:
 
     `folder` is the builder's storage: a second build in it begins from what the first has left.
     """
-    registry = f"{Network(region.number).api_address}:5000"
+    registry = f"{Network(region.number).api_address}:{REGISTRY_PORT}"
     storage = folder / "storage.conf"
     places = f'graphroot = "{folder / "images"}"\nrunroot = "{folder / "run"}"\n'
     storage.write_text(f'[storage]\ndriver = "overlay"\n{places}')

@@ -17,6 +17,7 @@ from kubernetes.stream import stream
 from components.kube import Object
 from regions.sandbox.kube import Cluster
 from regions.sandbox.node.network import claimed
+from tests.engine.site import has_condition
 from tests.engine.world import World, copy_tree
 
 REGION: Final = "sandbox-onprem"
@@ -101,9 +102,7 @@ class RealRegion:
 
         def ready() -> Object | None:
             pod = self.pod(namespace, name)
-            conditions = pod["status"].get("conditions", ())
-            is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-            return pod if is_ready else None
+            return pod if has_condition(pod, "Ready") else None
 
         return eventually(ready, f"{namespace}/{name} is ready", seconds=60)
 

@@ -25,6 +25,7 @@ from regions.sandbox import crds
 from regions.sandbox.node.example_images import MLSERVER, SCORER, WORKING_DIR
 from tests.engine.real_images import built_images
 from tests.engine.real_region import RealRegion, eventually, namespace, real_region
+from tests.engine.site import has_condition
 from tests.engine.world import path_of
 
 pytestmark = pytest.mark.engine
@@ -194,15 +195,10 @@ def ready(region: RealRegion, namespace: str, selector: str, number: int) -> lis
     """The pods of a selector, once so many are ready."""
 
     def so_many() -> list[Object] | None:
-        found = [one for one in pods(region, namespace, selector) if is_ready(one)]
+        found = [one for one in pods(region, namespace, selector) if has_condition(one, "Ready")]
         return found if len(found) == number else None
 
     return eventually(so_many, f"{number} pods of {selector} are ready", seconds=180)
-
-
-def is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def ready_agents(region: RealRegion) -> list[Object]:
@@ -349,11 +345,8 @@ def test_a_drained_machine_gives_its_model_away_and_takes_it_back(region: RealRe
 
 def cordon(region: RealRegion, machine: str, *, is_off: bool) -> None:
     """Let the scheduler put no more pods there, or again."""
-    change = json.dumps({"spec": {"unschedulable": is_off}})
-    merge = {"Content-Type": "application/merge-patch+json"}
-    address = f"{region.cluster.url}/api/v1/nodes/{machine}"
-    answer = region.cluster.session.patch(address, data=change, headers=merge, timeout=30)
-    assert answer.ok, answer.text
+    change = {"spec": {"unschedulable": is_off}}
+    region.cluster.send("PATCH", f"/api/v1/nodes/{machine}", change, "application/merge-patch+json")
 
 
 def evict(region: RealRegion, pod: Object) -> None:
@@ -362,5 +355,4 @@ def evict(region: RealRegion, pod: Object) -> None:
     where = {name: metadata[name] for name in ("name", "namespace")}
     made = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where}
     path = f"/api/v1/namespaces/{where['namespace']}/pods/{where['name']}/eviction"
-    answer = region.cluster.session.post(region.cluster.url + path, json=made, timeout=30)
-    assert answer.ok, answer.text
+    region.cluster.send("POST", path, made, "application/json")
