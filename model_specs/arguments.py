@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from model_specs.errors import nearest, refuse, shown
 from model_specs.flag_kinds import Kind
-from model_specs.server_flags import Flags
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -30,20 +28,8 @@ _SHORT: Final = len("-p")
 """A flag of one letter, which may have its value behind it."""
 _NEGATIVE: Final = re.compile(r"-[0-9]*\.?[0-9]+")
 """A value that begins like a flag; argparse takes it where no flag is a number."""
-_LEVEL: Final = re.compile(r"-O=?([0-9]*)")
-"""vLLM's `-O3` for `--optimization-level 3`."""
-SHARED: Final = {
-    "--tensor-parallel-size": "tensor",
-    "-tp": "tensor",
-    "--pipeline-parallel-size": "pipeline",
-    "-pp": "pipeline",
-    "--data-parallel-size": "data",
-    "-dp": "data",
-    "--prefill-context-parallel-size": "prefill",
-    "-pcp": "prefill",
-}
-"""vLLM's flags that share a model over GPUs; what they say is multiplied. Source:
-vllm/engine/arg_utils.py."""
+_DIGITS: Final = re.compile(r"=?([0-9]*)")
+"""What stands behind a flag of one letter that may have digits there (`-O3`)."""
 
 
 def flag_of(word: str) -> str:
@@ -87,11 +73,6 @@ def check_argument(word: str) -> str:
     return word
 
 
-def shares(word: str) -> bool:
-    """Whether the argument says how a model is shared over GPUs."""
-    return flag_of(word) in SHARED
-
-
 def values_of(args: Sequence[str], flags: Mapping[str, str]) -> dict[str, str]:
     """The last value that the arguments give to each thing, by `flags`: what a flag decides.
 
@@ -108,23 +89,37 @@ def values_of(args: Sequence[str], flags: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def shared_sizes(args: Sequence[str], gpus: int) -> dict[str, int]:
+def shared_sizes(args: Sequence[str], flags: Mapping[str, str], gpus: int) -> dict[str, int]:
     """The sizes by which the arguments share a model, `tensor` being `gpus` unless they say it.
 
-    What is no number counts as none.
+    `flags` has what each flag is the size of. What is no number counts as none.
     """
     sizes = {"tensor": gpus}
     for index, word in enumerate(args):
-        if shares(word):
+        if what := flags.get(flag_of(word)):
             value = word.partition("=")[2] or "".join(args[index + 1 : index + 2])
             number = value.isascii() and value.isdecimal()
-            sizes[SHARED[flag_of(word)]] = int(value) if number else 0
+            sizes[what] = int(value) if number else 0
     return sizes
 
 
-def gpus_shared(args: Sequence[str], gpus: int) -> int:
-    """How many GPUs the arguments share a model over, where `gpus` is what they do unasked."""
-    return math.prod(shared_sizes(args, gpus).values())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """The legal flags of a server, and how its parser reads a command line.
+
+    With `abbreviated` the beginning of a flag stands for it where no other begins so (argparse,
+    getopt_long). With `reads_variables` a flag may be given by a variable of its name in capitals
+    (clap's `env`). With `underscores` `_` stands for `-` in a flag, and with `json_parts` the parts
+    of JSON may be given one by one (`--flag.key value`). `digits` has flags of one letter with
+    digits behind them (`-O3`), and what they stand for.
+    """
+
+    kinds: Mapping[str, Kind]
+    abbreviated: bool = False
+    reads_variables: bool = False
+    underscores: bool = False
+    json_parts: bool = False
+    digits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +140,13 @@ def _read(word: str, flags: Flags) -> _Flag:
     """The flag in `word` as the server's parser reads it; a name that is not known stays."""
     written, equals, value = word.partition("=")
     name, key, joined = written, "", (value,) if equals else ()
-    if flags.is_vllms:
+    if flags.json_parts:
         name, _, key = written.partition(".")
+    if flags.underscores:
         name = name.replace("_", "-")
-        if level := _LEVEL.fullmatch(word):
-            name, joined = "--optimization-level", tuple(filter(None, level.groups()))
+    whole, number = flags.digits.get(word[:_SHORT]), _DIGITS.fullmatch(word[_SHORT:])
+    if whole and number:
+        name, joined = whole, tuple(filter(None, number.groups()))
     if name not in flags.kinds and name[:_SHORT] in flags.kinds and not name.startswith("--"):
         name, joined = name[:_SHORT], (word[_SHORT:].removeprefix("="),)
     if name not in flags.kinds and flags.abbreviated and name.startswith("--"):
@@ -188,7 +185,7 @@ def _wrong(flag: _Flag, kind: Kind, values: Sequence[str]) -> str:
     return next((why for why in map(kind.wrong, whole) if why), "")
 
 
-_LISTED: Final = "remove it, or take one of model_specs/server_flags.py"
+_LISTED: Final = "remove it, or take one that its row lists (model_specs/catalogue/runtimes)"
 _MOST: Final = {"none": 0, "may": 1, "one": 1, "many": 1_000}
 """How many of the words that follow it a flag may take."""
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from model_specs.errors import SpecError, SpecErrors, nearest, shown
-from model_specs.part import Part
+from model_specs.part import Part, part_at
 from model_specs.source import Source, looks_like_yaml, read
 
 FOLDER: Final = "catalogue"
@@ -34,9 +34,12 @@ Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class Row(Part):
-    """A part of a file of the catalogue; no editor's schema is made of it, which costs time."""
+    """A part of a file of the catalogue; no editor's schema is made of it, which costs time.
 
-    model_config = ConfigDict(use_attribute_docstrings=False)
+    Its validator is built when it is asked: of most parts it never is, but of the row around them.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=False, defer_build=True)
 
 
 class Fact(Row):
@@ -63,7 +66,7 @@ def folders() -> tuple[Path, ...]:
     return (_OURS, own) if own.is_dir() and own.resolve() != _OURS else (_OURS,)
 
 
-def _said(details: Any, known: tuple[str, ...]) -> tuple[str, str]:
+def _said(details: Any, part: type[Part]) -> tuple[str, str]:
     """Code and sentence of what pydantic finds (model_specs.wording knows specs, not rows)."""
     kind, last = details["type"], str((details["loc"] or ("",))[-1])
     if "why" in details.get("ctx", {}):
@@ -71,6 +74,7 @@ def _said(details: Any, known: tuple[str, ...]) -> tuple[str, str]:
     if kind == "missing":
         return "E203", f"missing; write {last}"
     if kind == "extra_forbidden":
+        known = part_at(part, details["loc"][:-1]).model_fields
         return "E201", f"no such field, got {shown(last)}; {nearest(last, known)}"
     says = details["msg"].replace("Input ", "")
     return "E204", f"{says[:1].lower()}{says[1:]}, got {shown(details['input'])}; mend it"
@@ -80,10 +84,9 @@ def _row(source: Source, values: dict[str, Any], part: type[RowT]) -> RowT:
     try:
         return part.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        known = tuple(part.model_fields)
         raise source.refusal(
             [
-                source.error(details["loc"], *_said(details, known))
+                source.error(details["loc"], *_said(details, part))
                 for details in error.errors(include_url=False)
             ]
         ) from None

@@ -1,4 +1,4 @@
-"""What the value of a server's flag or variable may be: one kind a row of the servers' tables.
+"""What the value of a server's flag or variable may be: one kind a flag or variable.
 
 A value names no file outside the model's own folder, no code by its import path, and no other
 model: who may do that could serve what nobody has verified.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -88,9 +88,11 @@ def _no_template(value: str) -> str:
     return _outside_model(value) if is_path else ""
 
 
-def _no_import_of(module: str) -> Callable[[str], str]:
-    pattern = re.compile(rf"{module}(_[a-z_]+)?(\.[A-Za-z_]\w*)+", re.ASCII)
-    return lambda value: "" if pattern.fullmatch(value) else f"its value is a class of {module}'s"
+def class_of(module: str) -> Kind:
+    """The import path of a class of one module, or of its companions (`module_name.Class`)."""
+    pattern = re.compile(rf"{re.escape(module)}(_[a-z_]+)?(\.[A-Za-z_]\w*)+", re.ASCII)
+    why = f"its value is a class of {module}'s"
+    return Kind(wrong=lambda value: "" if pattern.fullmatch(value) else why)
 
 
 def one_of(*words: str) -> Kind:
@@ -160,12 +162,12 @@ def json_object(says_all: bool = False) -> Kind:
     return Kind(wrong=wrong, is_json=True)
 
 
-def json_keys(keys: str, paths: str = "") -> Kind:
+def json_keys(keys: Iterable[str], paths: Iterable[str] = ()) -> Kind:
     """A JSON object of these keys alone: plain values, and at `paths` paths in the model's folder.
 
     A plain value is no path, and no name in a module, however deep it stands.
     """
-    plain, inside = frozenset(keys.split()), frozenset(paths.split())
+    plain, inside = frozenset(keys), frozenset(paths)
 
     def wrong(value: str) -> str:
         found = _parsed(value)
@@ -188,7 +190,7 @@ def json_keys(keys: str, paths: str = "") -> Kind:
 
 
 def _no_adapter(value: str) -> str:
-    """vLLM's LoRA adapters: name=path, or JSON with name, path and base_model_name."""
+    """LoRA adapters: name=path, or JSON with name, path and base_model_name (vLLM's)."""
     found, named = _parsed(value), _NAMED.fullmatch(value)
     if isinstance(found, dict):
         path = found.get("path")
@@ -220,7 +222,8 @@ SCRATCH_FILE: Final = Kind(wrong=_outside_scratch)
 TEMPLATE: Final = Kind(wrong=_no_template)
 ADAPTERS: Final = Kind(takes="many", wrong=_no_adapter)
 MODEL_FILES: Final = Kind(wrong=_no_paths, is_json=True)
-MLSERVER_CLASS: Final = Kind(wrong=_no_import_of("mlserver"))
+JSON_OBJECT: Final = json_object()
+TEMPLATE_VALUES: Final = json_object(says_all=True)
 
 
 def table(*rows: tuple[Kind, str], lead: str = "") -> Mapping[str, Kind]:

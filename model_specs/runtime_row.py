@@ -12,10 +12,22 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from model_specs.catalogue_files import Fact, Row, Text
-from model_specs.errors import nearest, refuse, shown
+from model_specs.errors import nearest, refuse, refuse_all, shown
 from model_specs.gpu_kinds import GPU_KINDS, NO_GPU, Architecture
+from model_specs.kv_cache import KvCache
 from model_specs.names import MODEL_PATH, SCRATCH
 from model_specs.pinned import PinnedImage
+from model_specs.row_kinds import (
+    Exact,
+    Flag,
+    FlagForm,
+    FlagKind,
+    VariableForm,
+    VariableKind,
+    kinds_of,
+    named,
+)
+from model_specs.setting import covers
 
 WHERE: Final = {"model_path": MODEL_PATH, "scratch": SCRATCH}
 """Places in every container, by the name that templates have for them."""
@@ -59,17 +71,10 @@ Place = Annotated[str, Field(max_length=1024), AfterValidator(_check_place)]
 """A template of what is known before the model is."""
 Path = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=256)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Flag = Annotated[str, Field(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*$", max_length=128)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*\*?$", max_length=128)]
-Exact = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", max_length=128)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Server = Literal["mlserver", "text-embeddings-inference", "triton", "vllm"]
-Kinds = Literal[
-    "model_file", "number", "numbers", "option", "switch", "template", "text", "texts", "word"
-]
-"""Of model_specs.flag_kinds, by name."""
 
 
 class Software(Fact):
@@ -104,16 +109,55 @@ class Aliases(Fact):
 
 
 class Flags(Fact):
-    """What a spec may give in `args`: all that is listed, in a table or here."""
+    """What a spec may give in `args`: all that is listed, and how the program's parser reads it."""
 
     takes: Literal["listed", "none"]
     """`none`: the program refuses to start with any."""
-    table: Server | Literal[""] = ""
-    """Whose table (model_specs/server_flags.py)."""
-    listed: dict[Kinds, tuple[Flag, ...]] = Field(default={})
+    listed: dict[FlagKind, tuple[Flag, ...]] = Field(default={})
     """Flags by the kind of their values."""
+    forms: tuple[FlagForm, ...] = ()
+    """Flags whose values have a form of their own."""
     abbreviated: bool = False
-    """Whether the beginning of a flag stands for it (argparse)."""
+    """Whether the beginning of a flag stands for it where no other begins so (argparse,
+    getopt_long)."""
+    reads_variables: bool = False
+    """Whether each flag may be given by a variable of its name in capitals (clap's `env`)."""
+    underscores: bool = False
+    """Whether `_` stands for `-` in a flag."""
+    json_parts: bool = False
+    """Whether the parts of a JSON value may be given one by one (`--flag.key value`)."""
+    digits: dict[Annotated[str, Field(pattern=r"^-[A-Za-z]$")], Flag] = Field(default={})
+    """Flags of one letter with digits behind them (`-O3`), and the listed flag they stand for."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        kinds = kinds_of(self.listed, self.forms)
+        cure = "write `--` before its name, or take a switch"
+        refuse_all(
+            (("listed", "toggle", index), "E301", f"a toggle has --no-, got {shown(flag)}; {cure}")
+            for index, flag in enumerate(self.listed.get("toggle", ()))
+            if not flag.startswith("--")
+        )
+        refuse_all(
+            (("digits", short), "E301", f"no flag that is listed, got {shown(flag)}; list it")
+            for short, flag in self.digits.items()
+            if flag not in kinds
+        )
+        return self
+
+
+class But(Row):
+    """Variables of a family that a spec sets all the same, to values of a kind."""
+
+    listed: dict[VariableKind, tuple[Exact, ...]] = Field(default={})
+    """Variables by the kind of their values."""
+    forms: tuple[VariableForm, ...] = ()
+    """Variables whose values have a form of their own."""
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> Self:
+        kinds_of(self.listed, self.forms)
+        return self
 
 
 class Setting(Row):
@@ -121,14 +165,25 @@ class Setting(Row):
 
     flags: tuple[Flag, ...] = ()
     variables: tuple[Variable, ...] = ()
+    """One that ends in `*` stands for all that begin so."""
     why: Text
+    but: But | None = None
+    """What of `variables` a spec sets."""
+
+    @model_validator(mode="after")
+    def _excepts_what_it_closes(self) -> Self:
+        cure = "write it there, or leave it out here"
+        refuse_all(
+            (("but", *where), "E301", f"not one of `variables`, got {shown(name)}; {cure}")
+            for where, name, _ in (named(self.but.listed, self.but.forms) if self.but else ())
+            if not covers(self.variables, name)
+        )
+        return self
 
 
 class Owned(Fact):
     """What else a spec does not set."""
 
-    table: Server | Literal[""] = ""
-    """Whose table (model_specs/owned_settings.py)."""
     settings: tuple[Setting, ...] = ()
 
 
@@ -156,11 +211,22 @@ class Gpu(Fact):
     """The vendors (model_specs.gpu_kinds) on whose GPUs this image computes."""
 
 
+class Parallel(Fact):
+    """The arguments by which a spec may share a model over the GPUs of its machine."""
+
+    flags: Annotated[
+        dict[Flag, Literal["data", "pipeline", "prefill", "tensor"]], Field(min_length=1)
+    ]
+    """What the value of a flag is the size of; the sizes multiply."""
+    experts: tuple[Flag, ...] = ()
+    """With one of these experts are not copied for each of `data`."""
+
+
 class Cache(Fact):
     """How it divides GPU memory where it keeps keys and values of the tokens it has seen."""
 
-    table: Literal["vllm", ""]
-    """Whose figures (model_specs/kv_cache.py); empty where it keeps none."""
+    memory: KvCache | None = None
+    """None where it keeps none, or where nobody can reckon what it takes."""
 
 
 class User(Fact):
@@ -278,6 +344,8 @@ class RuntimeRow(Row):
     architectures: Architectures | None = None
     """None where nobody has said: then the image is refused on no machine for it."""
     gpu: Gpu
+    parallel: Parallel | None = None
+    """None where it is started with the GPUs of its machine, and a spec says nothing of that."""
     kv_cache: Cache
     user: User
     working_dir: WorkingDir
@@ -297,3 +365,5 @@ FACTS: Final = tuple(
     if isinstance(field.annotation, type) and issubclass(field.annotation, Fact)
 )
 """The keys that every row has and that are facts of other people's software."""
+OPTIONAL_FACTS: Final = ("architectures", "parallel")
+"""Those that a row need not have."""

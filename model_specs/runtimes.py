@@ -13,29 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import misused, sets, shares
+from model_specs.arguments import Flags, misused, sets
 from model_specs.catalogue_files import Fact, read_folders, rows
 from model_specs.errors import shown
-from model_specs.flag_kinds import (
-    MODEL_FILE,
-    NUMBER,
-    NUMBERS,
-    OPTION,
-    SWITCH,
-    TEMPLATE,
-    TEXT,
-    TEXTS,
-    WORD,
-)
-from model_specs.kv_cache import VLLM as VLLM_CACHE
 from model_specs.kv_cache import KvCache
-from model_specs.owned_settings import EMBEDDINGS, MLSERVER, TRITON, VLLM
 from model_specs.reserved_variables import LIBRARIES
-from model_specs.runtime_row import FACTS, SERVED_NAMES, WHERE, Batching, RuntimeRow
-from model_specs.server_flags import EMBEDDINGS as EMBEDDINGS_FLAGS
-from model_specs.server_flags import TRITON as TRITON_FLAGS
-from model_specs.server_flags import VLLM as VLLM_FLAGS
-from model_specs.server_flags import Flags
+from model_specs.row_kinds import kinds_of
+from model_specs.runtime_row import (
+    FACTS,
+    OPTIONAL_FACTS,
+    SERVED_NAMES,
+    WHERE,
+    Batching,
+    Parallel,
+    RuntimeRow,
+)
 from model_specs.setting import Setting, refusal_of_variable
 
 USER_NAME: Final = "isoserve"
@@ -70,7 +62,8 @@ class Runtime:
     start with any, or of which nobody knows (`takes_args`). With
     `needs_gpu` the server cannot start on a machine without a GPU. `gpu_vendors` are those on whose
     GPUs `image` computes and `architectures` the processors that it is built for; an image of one's
-    own that keeps this contract may be for others.
+    own that keeps this contract may be for others. With `parallel` a spec may share a model over
+    its machine's GPUs by arguments.
     `kv_cache` is how it divides GPU memory, where it keeps keys and values of the tokens it has
     seen.
     `env` leads the caches that the software writes below SCRATCH; a spec's own `env` comes over it.
@@ -100,6 +93,7 @@ class Runtime:
     architectures: tuple[str, ...]
     needs_gpu: bool
     gpu_vendors: tuple[str, ...]
+    parallel: Parallel | None
     kv_cache: KvCache | None
     user: int
     group: int
@@ -141,6 +135,11 @@ class Runtime:
         return tuple(words)
 
     @property
+    def sharing(self) -> Mapping[str, str]:
+        """The flags by which a spec may share a model over GPUs: what each is the size of."""
+        return self.parallel.flags if self.parallel else {}
+
+    @property
     def most_names(self) -> int:
         """How many served names the server may be told; 0 where it is told none."""
         if SERVED_NAMES in self.arg_templates:
@@ -148,55 +147,43 @@ class Runtime:
         return int(any("{served_name}" in word for word in self.arg_templates))
 
 
-_FLAGS: Final = {
-    "text-embeddings-inference": EMBEDDINGS_FLAGS,
-    "triton": TRITON_FLAGS,
-    "vllm": VLLM_FLAGS,
-}
-_OWNED: Final = {
-    "mlserver": MLSERVER,
-    "text-embeddings-inference": EMBEDDINGS,
-    "triton": TRITON,
-    "vllm": VLLM,
-}
-_CACHES: Final = {"vllm": VLLM_CACHE}
 _V2_LIVE, _V2_READY = "/v2/health/live", "/v2/health/ready"
 
 
-_KINDS: Final = {
-    "model_file": MODEL_FILE,
-    "number": NUMBER,
-    "numbers": NUMBERS,
-    "option": OPTION,
-    "switch": SWITCH,
-    "template": TEMPLATE,
-    "text": TEXT,
-    "texts": TEXTS,
-    "word": WORD,
-}
-
-
 def _flags(row: RuntimeRow) -> Flags | None:
-    if row.flags.table or row.flags.takes == "none":
-        return _FLAGS.get(row.flags.table)
-    listed = row.flags.listed.items()
+    if row.flags.takes == "none":
+        return None
     return Flags(
-        kinds={name: _KINDS[kind] for kind, names in listed for name in names},
+        kinds=kinds_of(row.flags.listed, row.flags.forms),
         abbreviated=row.flags.abbreviated,
+        reads_variables=row.flags.reads_variables,
+        underscores=row.flags.underscores,
+        json_parts=row.flags.json_parts,
+        digits=row.flags.digits,
     )
 
 
 def _owned(row: RuntimeRow) -> tuple[Setting, ...]:
     own = (
-        Setting(flags=one.flags, variables=one.variables, why=one.why) for one in row.owned.settings
+        Setting(
+            flags=one.flags,
+            variables=one.variables,
+            why=one.why,
+            but=kinds_of(one.but.listed, one.but.forms) if one.but else {},
+        )
+        for one in row.owned.settings
     )
-    return (*own, *_OWNED.get(row.owned.table, LIBRARIES))
+    return (*own, *LIBRARIES)
 
 
-def _made(name: str, row: RuntimeRow) -> Runtime:
+def _sources(row: RuntimeRow) -> dict[str, str]:
+    """Where each of its facts was read, and when."""
+    found: dict[str, Fact | None] = {name: getattr(row, name) for name in (*FACTS, *OPTIONAL_FACTS)}
+    return {name: f"{fact.source} ({fact.date})" for name, fact in found.items() if fact}
+
+
+def of_row(name: str, row: RuntimeRow) -> Runtime:
     """A row as the rest of the program takes it."""
-    facts: dict[str, Fact] = {fact: getattr(row, fact) for fact in FACTS}
-    facts |= {"architectures": row.architectures} if row.architectures else {}
     return Runtime(
         name=name,
         repository=row.software.repository,
@@ -211,7 +198,8 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         architectures=row.architectures.names if row.architectures else (),
         needs_gpu=row.gpu.needed,
         gpu_vendors=row.gpu.kinds,
-        kv_cache=_CACHES.get(row.kv_cache.table),
+        parallel=row.parallel,
+        kv_cache=row.kv_cache.memory,
         user=row.user.uid,
         group=row.user.gid,
         working_dir=row.working_dir.path.format(**WHERE),
@@ -231,12 +219,12 @@ def _made(name: str, row: RuntimeRow) -> Runtime:
         image_gib=row.image_gib,
         shutdown_seconds=row.shutdown_seconds,
         batching=row.batching,
-        sources={name: f"{fact.source} ({fact.date})" for name, fact in facts.items()},
+        sources=_sources(row),
     )
 
 
 RUNTIMES: Final[dict[str, Runtime]] = {
-    name: _made(name, row) for name, row in rows("runtimes", RuntimeRow, read_folders()).items()
+    name: of_row(name, row) for name, row in rows("runtimes", RuntimeRow, read_folders()).items()
 }
 """By name, in order of it."""
 
@@ -254,6 +242,7 @@ CUSTOM: Final = Runtime(
     architectures=(),
     needs_gpu=False,
     gpu_vendors=(),
+    parallel=None,
     kv_cache=None,
     user=SERVER_UID,
     group=SERVER_GID,
@@ -325,10 +314,10 @@ def misused_arguments(runtime: Runtime, args: Sequence[str]) -> Iterator[tuple[i
 
 def misused_variables(runtime: Runtime, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Variables that a spec may not give `runtime`, or not with their values: which, and why."""
-    twins = runtime.flags.kinds if runtime.flags and runtime.flags.has_twins else {}
+    of_flags = runtime.flags.kinds if runtime.flags and runtime.flags.reads_variables else {}
     for name, value in env.items():
         why = refusal_of_variable(runtime.owned, name, value)
-        kind = twins.get(f"--{name.lower().replace('_', '-')}")
+        kind = of_flags.get(f"--{name.lower().replace('_', '-')}")
         wrong = kind.wrong(value) if kind and not why else ""
         if why or wrong:
             yield name, why or f"{wrong}, got {shown(value)}; write another, or remove it"
@@ -338,7 +327,7 @@ def _owner(runtime: Runtime, flag: str) -> str:
     """Why a spec does not give `runtime` a flag; empty where nobody else sets it."""
     own = own_flags(runtime)
     # How a model is shared over GPUs a spec may say itself, with the flag written whole.
-    if not (flag in own and shares(flag)) and any(sets(flag, one) for one in own):
+    if not (flag in own and flag in runtime.sharing) and any(sets(flag, one) for one in own):
         return "the platform sets this flag itself"
     return next(
         (one.why for one in runtime.owned if any(sets(flag, known) for known in one.flags)), ""

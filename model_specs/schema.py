@@ -246,7 +246,7 @@ class ModelSpec(Part):
     env: Env = Field(default={})
     """Environment variables of the server; no secrets, and none that a loader or an SDK reads."""
     args: tuple[Argument, ...] = ()
-    """Further arguments; of a runtime those of a closed list (model_specs/server_flags.py)."""
+    """Further arguments; of a runtime those of a closed list (`flags` of its row)."""
     secrets: Annotated[tuple[Secret, ...], Field(max_length=_MOST_ITEMS)] = ()
     """Secrets mounted as files."""
     calls: Annotated[tuple[Call, ...], Field(max_length=_MOST_ITEMS)] = ()
@@ -341,6 +341,13 @@ class ModelSpec(Part):
     def contract_of(self, image: str) -> Runtime:
         """By what row one of `images` is started, asked, measured and ended."""
         return contract(image, self.runtime, self.server, self.batching)
+
+    def contract_at(self, place: tuple[str, ...]) -> Runtime:
+        """The contract of the version whose fields are at `place`.
+
+        A candidate that names no image keeps the model's.
+        """
+        return self.contract_of(self.images.get((*place, "image"), self.image))
 
     def _runtime_of(self, place: tuple[str, ...]) -> Runtime | None:
         """The catalogue's row of the version whose fields are at `place`, else None.

@@ -9,6 +9,13 @@ from model_specs.errors import nearest, shown
 from model_specs.flag_kinds import Kind
 
 
+def covers(variables: Iterable[str], word: str) -> bool:
+    """Whether a name in capitals is one of `variables`, or begins like one that ends in `*`."""
+    return any(
+        word.startswith(known[:-1]) if known.endswith("*") else word == known for known in variables
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One thing that a spec does not set. A variable that ends in `*` stands for all that begin so.
@@ -24,10 +31,7 @@ class Setting:
 
     def covers(self, word: str) -> bool:
         """Whether a name in capitals is one of the variables, or begins like one."""
-        return any(
-            word.startswith(known[:-1]) if known.endswith("*") else word == known
-            for known in self.variables
-        )
+        return covers(self.variables, word)
 
     def refusal(self, name: str, value: str | None) -> str:
         """Why a spec does not set the variable `name` to `value`; empty where it may.

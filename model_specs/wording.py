@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,7 @@ from model_specs.batch_fields import BATCH_FIELDS
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.foreign_fields import FOREIGN_FIELDS
 from model_specs.moment import span_of
+from model_specs.part import part_at, part_of
 from model_specs.per_region import MARKS
 from model_specs.project import ProjectSpec
 from model_specs.schema import ModelSpec
@@ -58,25 +59,6 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NUMBER: Final = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The part inside `Part`, `Part | None`, `tuple[Part, ...]` or an Annotated of these."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner(argument)
-        if found is not None:
-            return found
-    return None
-
-
-def _part_at(part: type[BaseModel], where: Iterable[str | int]) -> type[BaseModel]:
-    """The part that stands at `where` under `part`."""
-    for step in where:
-        field = part.model_fields.get(str(step))
-        part = (_inner(field.annotation) if field else None) or part
-    return part
-
-
 def _homes(part: type[BaseModel], word: str, prefix: str) -> Iterator[str]:
     """Paths under `part` of every field called `word`; what may differ in a region has its own."""
     for name, field in part.model_fields.items():
@@ -84,7 +66,7 @@ def _homes(part: type[BaseModel], word: str, prefix: str) -> Iterator[str]:
             continue
         if name == word:
             yield f"{prefix}{name}"
-        inner = _inner(field.annotation)
+        inner = part_of(field.annotation)
         if inner is not None:
             yield from _homes(inner, word, f"{prefix}{name}.")
 
@@ -97,14 +79,14 @@ def _applies(path: str, is_batch: bool) -> bool:
 
 def _missing(details: ErrorDetails, part: type[BaseModel]) -> Said:
     *above, name = details["loc"]
-    field = _part_at(part, above).model_fields.get(str(name))
+    field = part_at(part, above).model_fields.get(str(name))
     about = re.sub(r"(?<!\.)\.$", "", ((field and field.description) or "").replace("\n", " "))
     return "E203", f"missing; write {name}: {about}"
 
 
 def _unknown(details: ErrorDetails, part: type[BaseModel]) -> Said:
     *above, last = details["loc"]
-    known, word = tuple(_part_at(part, above).model_fields), str(last)
+    known, word = tuple(part_at(part, above).model_fields), str(last)
     got = f"got {shown(word)}"
     if not above and part in _KINDS.values() and word in FOREIGN_FIELDS:
         code, why, cure = FOREIGN_FIELDS[word]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -20,6 +20,7 @@ from model_specs.errors import SpecError
 from model_specs.kv_cache import KvCache
 from model_specs.load import Model, Specs
 from model_specs.lock import ConfigFacts, ModelFacts
+from model_specs.runtimes import Runtime
 from regions.machines import MACHINES, MachineType
 from regions.tracks import Version, versions
 
@@ -33,7 +34,6 @@ _STORED_BYTES: Final = {
 _FLOATS: Final = ("F64", "F32", "F16", "BF16")
 _DTYPE_BYTES: Final = {"float": 4.0, "float32": 4.0}
 """vLLM's `--dtype`: all others have two bytes, `auto` too, which loads float32 as 16 bits."""
-_EXPERTS: Final = ("--enable-expert-parallel", "-ep")
 _NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgtKMGT]?)")
 _POWERS: Final = {letter: power for power, letter in enumerate("kmgt", start=1)}
 UNPROVED: Final = "W407"
@@ -53,7 +53,14 @@ class Flags:
     """What a server's arguments say of memory."""
 
     args: tuple[str, ...]
-    engine: KvCache
+    runtime: Runtime
+    """One with a KV cache."""
+
+    @property
+    def engine(self) -> KvCache:
+        """How it divides a GPU's memory."""
+        assert self.runtime.kv_cache
+        return self.runtime.kv_cache
 
     @cached_property
     def _words(self) -> dict[str, str]:
@@ -75,6 +82,15 @@ class Flags:
     def windowless(self) -> bool:
         """Whether layers with a window keep the whole context where others do."""
         return self._has(self.engine.windowless)
+
+    def sizes(self, gpus: int) -> dict[str, int]:
+        """By what the model is shared, `tensor` over `gpus` unless a flag says it."""
+        return shared_sizes(self.args, self.runtime.sharing, gpus)
+
+    def shares_experts(self) -> bool:
+        """Whether experts are not copied for each of the sizes' `data`."""
+        parallel = self.runtime.parallel
+        return parallel is not None and any(flag_of(w) in parallel.experts for w in self.args)
 
     def _has(self, names: Collection[str]) -> bool:
         given = [flag_of(word) for word in self.args if word.startswith("--")]
@@ -131,7 +147,7 @@ def _layer_bytes(config: ConfigFacts, flags: Flags, tensor: int) -> float:
 
 def kv_cache_bytes(config: ConfigFacts, flags: Flags, machine: MachineType, tokens: int) -> float:
     """What one request of `tokens` takes of the KV cache on one GPU."""
-    sizes = shared_sizes(flags.args, max(machine.gpus, 1))
+    sizes = flags.sizes(max(machine.gpus, 1))
     stages = max(sizes.get("pipeline", 1), 1)
     layer = _layer_bytes(config, flags, max(sizes["tensor"], 1))
     whole = tokens / max(flags.number("context parallel", 1), 1)
@@ -154,9 +170,9 @@ def kv_bytes_per_token(config: ConfigFacts, flags: Flags, machine: MachineType) 
 def gpu_memory(machine: MachineType, facts: ModelFacts, flags: Flags) -> GpuMemory:
     """How a model divides the memory of a GPU of `machine`."""
     engine = flags.engine
-    sizes = shared_sizes(flags.args, max(machine.gpus, 1))
+    sizes = flags.sizes(max(machine.gpus, 1))
     parts = max(sizes["tensor"], 1) * max(sizes.get("pipeline", 1), 1)
-    if any(flag_of(word) in _EXPERTS for word in flags.args):
+    if flags.shares_experts():
         parts *= max(sizes.get("data", 1), 1)  # experts are not copied; how many there are is open
     told = number_of(flags.word("share"))
     share = machine.gpu_usable_gib * _GIB * (engine.gpu_share if told is None else min(told, 1.0))
@@ -227,7 +243,7 @@ def fits_memory(machine: MachineType, what: Version) -> str:
         return ""
     if engine is None:
         return _files_misfit(machine, what.bytes, what.shared_gib)
-    flags = Flags(what.args, engine)
+    flags = Flags(what.args, what.runtime)
     found, config = gpu_memory(machine, what.facts, flags), _config_of(what, flags)
     of = f"the {machine.gpu_usable_gib:.1f} GiB of a GPU of {machine.name}"
     if found.left <= 0:
@@ -241,7 +257,8 @@ def fits_memory(machine: MachineType, what: Version) -> str:
     if config is None or (need := kv_cache_bytes(config, flags, machine, least)) <= found.left:
         return ""
     largest = largest_context(config, flags, machine, found.left, least)
-    lower = f'write `args: [--max-model-len, "{largest}"]`, or ' if largest else ""
+    context = _written(flags.engine.flags, "context")
+    lower = f'write `args: [{context}, "{largest}"]`, or ' if largest and context else ""
     return (
         f"one request of {least} tokens takes {need / _GIB:.1f} GiB of KV cache on every GPU and "
         f"{found.left / _GIB:.1f} are left beside {found.weights / _GIB:.1f} of weights, of {of} "
@@ -252,21 +269,28 @@ def fits_memory(machine: MachineType, what: Version) -> str:
 def heads_divided(machine: MachineType, what: Version) -> str:
     """Why the version cannot be shared as it is; empty if it can, or if nobody knows."""
     engine = engine_of(machine, what)
-    config = _config_of(what, Flags(what.args, engine)) if engine else None
+    config = _config_of(what, Flags(what.args, what.runtime)) if engine else None
     if config is None:
         return ""
-    tensor = shared_sizes(what.args, machine.gpus)["tensor"]
+    sharing = what.runtime.sharing
+    tensor = shared_sizes(what.args, sharing, machine.gpus)["tensor"]
     if tensor < 1 or _divides(tensor, config):
         return ""
     sizes = [n for n in range(1, machine.gpus + 1) if machine.gpus % n == 0]
     fit = max(n for n in sizes if _divides(n, config))
     rest = machine.gpus // fit
-    written = f'[--tensor-parallel-size, "{fit}", --pipeline-parallel-size, "{rest}"]'
+    by_heads, by_layers = _written(sharing, "tensor"), _written(sharing, "pipeline")
+    written = f'write `args: [{by_heads}, "{fit}", {by_layers}, "{rest}"]`, or '
     return (
         f"tensor parallelism gives every GPU as many of the model's {config.attention_heads} heads "
-        f"and {config.kv_heads} key and value heads, got {tensor} GPUs; write `args: {written}`, "
-        f"or take another machine_type"
+        f"and {config.kv_heads} key and value heads, got {tensor} GPUs; "
+        f"{written if by_heads and by_layers else ''}take another machine_type"
     )
+
+
+def _written(flags: Mapping[str, str], what: str) -> str:
+    """The whole name of the flag that says something, for a person to write; empty without one."""
+    return max((flag for flag, said in flags.items() if said == what), key=len, default="")
 
 
 def _divides(tensor: int, config: ConfigFacts) -> bool:
@@ -290,7 +314,7 @@ def _unproved(specs: Specs, models: Iterable[Model]) -> Iterator[SpecError]:
         machine = MACHINES.get(model.spec.machine_type)
         for role, what in (versions(specs, model.spec) if machine else {}).items():
             engine = engine_of(machine, what) if machine else None
-            if engine is None or _config_of(what, Flags(what.args, engine)) is not None:
+            if engine is None or _config_of(what, Flags(what.args, what.runtime)) is not None:
                 continue
             where = ("model",) if role == "stable" else ("rollout", "candidate", "model")
             known = "by the size of its files alone" if what.facts else "not at all"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model_specs.arguments import gpus_shared, shares
+from model_specs.arguments import flag_of, shared_sizes
 from model_specs.errors import SpecError, nearest, shown
 from model_specs.load import Model, Specs
 from model_specs.per_region import named
@@ -63,11 +64,12 @@ def unknown_machines(specs: Specs) -> Iterator[SpecError]:
 def _misfits(model: Model, gpus: int) -> Iterator[SpecError]:
     """Arguments that share a model over more GPUs than its machine has, or over an odd number."""
     for where, args in model.spec.arguments.items():
-        asked = gpus_shared(args, gpus)
+        sharing = model.spec.contract_at(where[:-1]).sharing
+        asked = math.prod(shared_sizes(args, sharing, gpus).values())
         if asked and gpus % asked == 0:
             continue
         for index, word in enumerate(args):
-            if shares(word):
+            if flag_of(word) in sharing:
                 message = (
                     f"the arguments share the model over {asked} GPUs, got {gpus} on "
                     f"{model.spec.machine_type}; let the sizes multiply to {gpus}, or remove them"
@@ -124,7 +126,10 @@ def _heads_left_over(specs: Specs, model: Model) -> Iterator[SpecError]:
         if reason:
             at = () if role == "stable" else ("rollout", role)
             args = spec.arguments.get((*at, "args"), ())
-            said: list[Where] = [("args", i) for i, word in enumerate(args) if shares(word)]
+            sharing = what.runtime.sharing
+            said: list[Where] = [
+                ("args", i) for i, word in enumerate(args) if flag_of(word) in sharing
+            ]
             rest: Where = said[0] if said else () if at else ("machine_type",)
             yield model.source.error((*at, *rest), "E332", reason)
 

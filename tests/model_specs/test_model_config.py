@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_specs.kv_cache import VLLM
 from model_specs.lock import ConfigFacts, ModelFacts
 from model_specs.model_config import config_facts
+from model_specs.runtimes import RUNTIMES
 from regions.gpu_memory import Flags, kv_bytes_per_token, kv_cache_bytes
 from regions.machines import MACHINES
 
 FOLDER = Path(__file__).parent / "configs"
 CASES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
 L4 = MACHINES["gpu.l4.1"]
+VLLM: Final = RUNTIMES["vllm"]
 
 
 def case(name: str) -> dict[str, Any]:

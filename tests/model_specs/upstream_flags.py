@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 UPSTREAM: Final = {
-    # The package bentoml 1.4.40, bentoml_cli/serve.py: options of `serve`.
+    # The package bentoml 1.4.40, bentoml_cli/serve.py: options of `serve`,
+    # and global ones.
     "bentoml": """
---api-workers --backlog --development --host --port --production --reload --ssl-ca-certs
---ssl-cert-reqs --ssl-certfile --ssl-ciphers --ssl-keyfile --ssl-keyfile-password --ssl-version
---timeout --timeout-graceful-shutdown --timeout-keep-alive --working-dir -p
+--api-workers --arg --arg-file --backlog --context --debug --development --do-not-track --env --host
+--port --production --quiet --reload --ssl-ca-certs --ssl-cert-reqs --ssl-certfile --ssl-ciphers
+--ssl-keyfile --ssl-keyfile-password --ssl-version --timeout --timeout-graceful-shutdown
+--timeout-keep-alive --verbose --working-dir -p -q
 """,
     # The package sglang 0.5.5, sglang/srt/server_args.py: add_argument.
     "sglang": """

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from model_specs.kv_cache import VLLM
 from model_specs.load import Model
 from model_specs.lock import ModelFacts
 from model_specs.model_config import config_facts
@@ -23,7 +22,7 @@ from regions.gpu_memory import (
 from regions.machines import MACHINES
 from regions.tracks import versions
 from tests.examples import GIB, a_model, a_profile, a_tree, an_offer, planned
-from tests.model_specs.test_model_config import case
+from tests.model_specs.test_model_config import VLLM, case
 from tests.regions.test_resolve import refusal
 
 BF16_8B = 8_030_261_248
@@ -258,6 +257,14 @@ def test_heads_that_gpus_cannot_share_are_refused_with_sizes_that_can(
     assert error.path == ("args[0]" if args else "machine_type")
     written = f'[--tensor-parallel-size, "{fit[0]}", --pipeline-parallel-size, "{fit[1]}"]'
     assert written in error.message
+
+
+def test_flags_of_a_server_that_nobody_knows_share_nothing() -> None:
+    image = f"registry.example.com/own/server@sha256:{'a' * 64}"
+    own = a_model(machine_type="gpu.l40s.4", image=image, args=["-pp", "3"])
+    assert planned(own, profile=LARGE).gaps == (), "there `-pp` may be anything"
+    error = refusal(a_tree(a_model(machine_type="gpu.l40s.4", args=["-pp", "3"])), LARGE)
+    assert (error.code, error.path) == ("E332", "args[0]"), "vLLM's is known"
 
 
 def test_key_and_value_heads_are_shared_evenly_too() -> None:
