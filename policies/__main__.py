@@ -1,8 +1,12 @@
 """The CrossGuard pack: every rule at every preview and `up`, mandatory, for each resource first."""
 
+import json
+import os
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parents[1]
 # The engine runs this folder as the pack: the root is put first, so that the rooms are found and
@@ -22,10 +26,30 @@ from pulumi_policy import (  # noqa: E402
 from pulumi_policy.proxy import UnknownValueError  # noqa: E402
 
 from model_specs.moment import moment  # noqa: E402
-from policies.pack import BRIDGED, Court, plain  # noqa: E402
+from policies.pack import BRIDGED, Court, Inputs, StateNotRead, plain  # noqa: E402
 from policies.resources import Resource  # noqa: E402
 
-COURT = Court(ROOT, moment(""))
+_STATE_SECONDS: Final = 120
+
+
+def _state(stack: str) -> Mapping[str, Inputs]:
+    """The inputs in the state of the stack, as its backend has it now; nothing is locked."""
+    owner = os.environ.get("PULUMI_ORGANIZATION", "organization")
+    name = f"{owner}/{os.environ['PULUMI_PROJECT']}/{stack}"
+    try:
+        done = subprocess.run(
+            ["pulumi", "stack", "export", "--stack", name, "--non-interactive", "--cwd", ROOT],
+            capture_output=True, check=True, text=True, timeout=_STATE_SECONDS,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as failed:
+        raise StateNotRead(f"`pulumi stack export` says: {failed.stderr.strip()}") from failed
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        raise StateNotRead(f"`pulumi stack export` did not run: {failed}") from failed
+    found = json.loads(done.stdout)["deployment"].get("resources") or ()
+    return {one["urn"]: one.get("inputs") or {} for one in found if not one.get("delete")}
+
+
+COURT = Court(ROOT, moment(""), _state)
 
 
 def _options(seen: PolicyResourceOptions) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from model_specs.errors import SpecErrors
 from policies.catalogue import RULES
 from policies.facts import Facts, read_facts
 from policies.judge import Finding, judge_one, judge_whole
-from policies.resources import Resource, Unknown
+from policies.legal.options import IGNORED
+from policies.resources import NotKnown, Resource, Unknown
 from policies.waivers import Waivers, read_waivers
 
 _DEFAULTS: Final = "__defaults"
@@ -49,16 +51,55 @@ def region_of(urn: str) -> str:
     return urn.removeprefix("urn:pulumi:").partition("::")[0]
 
 
+Inputs = Mapping[str, Any]
+"""What a resource was last registered with, as the stack's state has it."""
+_PODS: Final = "spec.template"
+_CLOSED: Final = "P37"
+"""The row of the rules by which every field and option is legal by name."""
+
+
+class StateNotRead(Exception):
+    """The state of a stack could not be read, for the reason that it says."""
+
+
+def _at(values: Any, path: str) -> Any:
+    for step in path.split("."):
+        values = values.get(step) if isinstance(values, Mapping) else None
+    return values
+
+
+def with_kept(resource: Resource, before: Inputs) -> Resource:
+    """The resource, knowing at which paths it is as an earlier `up` made it.
+
+    At the paths of `ignoreChanges` the engine shows rules the inputs of the stack's state in the
+    place of the program's (processIgnoreChanges in pkg/resource/deploy/step_generator.go of
+    v3.272.0). Of a resource that is new there are none: it is judged whole.
+    """
+    try:
+        pairs = {path: _at(before, path) for path in resource.options.get(IGNORED) or ()}
+        kept = {p for p, was in pairs.items() if was is not None and _at(resource.values, p) == was}
+    except NotKnown:
+        return resource
+    return replace(resource, kept=frozenset(kept))
+
+
 class Court:
     """Judges one region's resources one by one as they come, then all together.
 
     `root` is the tree whose specs, profile and exceptions count, `at` the moment of judgement.
+    `state` reads the inputs in a stack's state by URN. It takes a second, so it is asked only of
+    what would be refused.
     """
 
-    def __init__(self, root: Path, at: datetime) -> None:
+    def __init__(
+        self, root: Path, at: datetime, state: Callable[[str], Mapping[str, Inputs]]
+    ) -> None:
         self.root = root
         self.at, self.today = at, at.date()
+        self._state = state
+        self._before: Mapping[str, Inputs] | None = None
         self._seen: dict[str, Resource] = {}
+        self._standing: set[str] = set()
         self._law: tuple[Facts, Waivers] | None = None
 
     def _read(self, region: str) -> tuple[Facts, Waivers]:
@@ -79,13 +120,33 @@ class Court:
             yield str(errors)
             return
         for finding in findings(facts):
+            # Pods of an earlier `up` were judged by what was asked for then.
+            if finding.resource in self._standing and finding.row != _CLOSED:
+                continue
             if waivers.holds(finding.rule, finding.resource, self.today) is None:
                 yield str(finding)
 
     def one(self, urn: str, resource: Resource) -> Iterator[str]:
-        """What is wrong with one resource. It is kept for `whole`."""
+        """What is wrong with one resource. It is remembered for `whole`."""
+        said = self._judged(urn, resource)
+        if said and resource.options.get(IGNORED):
+            try:
+                resource = with_kept(resource, self._inputs(urn))
+                said = self._judged(urn, resource)
+            except StateNotRead as why:
+                said.append(f"nothing of it is known to be of an earlier `up`: {why}")
+        yield from said
+
+    def _inputs(self, urn: str) -> Inputs:
+        if self._before is None:
+            self._before = self._state(region_of(urn))
+        return self._before.get(urn, {})
+
+    def _judged(self, urn: str, resource: Resource) -> list[str]:
         self._seen[urn] = resource
-        yield from self._said(region_of(urn), lambda facts: judge_one(resource, facts, RULES))
+        if _PODS in resource.kept:
+            self._standing.add(str(resource))
+        return [*self._said(region_of(urn), lambda facts: judge_one(resource, facts, RULES))]
 
     def whole(self) -> Iterator[str]:
         """What is wrong with all of them together.

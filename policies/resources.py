@@ -70,7 +70,8 @@ class Resource:
     is the object itself, or the AWS inputs in the provider's camelCase. `protected`: Pulumi
     refuses to delete it. `provider`: logical name of its provider, empty where nobody chose one.
     `options`: the engine's other options that were seen, None where one is not set
-    (policies.legal.options).
+    (policies.legal.options). `kept`: paths whose values are of an earlier `up`, which leaves them
+    alone now (policies.pack).
     """
 
     type: str
@@ -79,6 +80,7 @@ class Resource:
     protected: bool
     provider: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
     @cached
     def is_object(self) -> bool:

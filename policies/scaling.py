@@ -71,7 +71,8 @@ def _bound_faults(track: Track, estate: Estate) -> Iterator[tuple[str, str, str]
         yield what, "lower scaling.max, add nodes or leave the region out", "scaling.max"
     if track.scaler is not None:
         begins = track.deployment.spec.get("replicas")
-        if not isinstance(begins, int) or not max(track.least, 1) <= begins <= track.most:
+        fits = isinstance(begins, int) and max(track.least, 1) <= begins <= track.most
+        if not fits and "spec.replicas" not in track.deployment.kept:
             what = f"begins with {begins} replicas, {track.scaler} keeps {track.least} at least"
             yield what, "begin with the least, and one at least", "scaling.min"
         window, cold = _window(track.scaler), 2 * _cold(track)

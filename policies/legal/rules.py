@@ -115,6 +115,11 @@ def _place(one: Deviation, resource: Resource) -> str:
     return found[-1] if found and (resource.model or resource.project) else ""
 
 
+def _is_kept(one: Deviation, resource: Resource) -> bool:
+    kept = (tuple(path.split(".")) for path in resource.kept)
+    return any(one.path[: len(steps)] == steps for steps in kept)
+
+
 _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
 
 
@@ -122,8 +127,11 @@ _KINDS: Final = frozenset(kind for kind, _ in SHAPES)
 def _as_asked(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """Every field of everything is legal by name and has the value that specs, profile and
     catalogues ask for: images, commands, arguments, variables, volumes, Secrets, accounts, routes,
-    limits, nodes, buckets, providers. A field that this program never sets is refused by name."""
+    limits, nodes, buckets, providers. A field that this program never sets is refused by name; one
+    that `up` leaves alone (components/ownership.md) may be as an earlier `up` made it."""
     for one in deviations(resource, facts):
+        if _is_kept(one, resource):
+            continue
         fix = "render it as specs and profile say"
         yield Fault(resource, str(one), fix, _place(one, resource))
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from policies.pack import BRIDGED, Court, plain, region_of
-from policies.resources import Unknown
+from policies.pack import BRIDGED, Court, StateNotRead, plain, region_of
+from policies.resources import Resource, Unknown
 from tests.examples import ROOT
 from tests.policies.estate import TODAY, changed, good, named
 
@@ -41,6 +41,11 @@ class Shown(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+
+def nothing(stack: str) -> dict[str, Any]:
+    """The state of a stack that was never up."""
+    return {}
 
 
 def broken() -> Any:
@@ -72,7 +77,7 @@ def test_a_program_hides_no_field_of_an_object_as_one_that_was_filled_in() -> No
     inputs["spec"] = Shown({**inputs["spec"], "paused": True, "__defaults": ["paused"]})
     found = plain(Shown(inputs), NotYet, "", is_bridged=server.type.startswith(BRIDGED))
     hidden = changed(server, lambda values: values.update(found))
-    said = "\n".join(Court(ROOT, AT).one(URN, hidden))
+    said = "\n".join(Court(ROOT, AT, nothing).one(URN, hidden))
     assert "paused" in said
     assert "__defaults" in said
 
@@ -89,7 +94,7 @@ def test_a_stack_is_a_region() -> None:
 
 
 def test_a_good_resource_passes_and_a_bad_one_is_told_with_its_line() -> None:
-    court = Court(ROOT, AT)
+    court = Court(ROOT, AT, nothing)
     assert list(court.one(URN, named("Deployment search/embedder"))) == []
     said = [*court.one(URN, broken())]
     place = "model_specs/search/embedder.yaml:3:1  image  "
@@ -101,13 +106,13 @@ def test_a_good_resource_passes_and_a_bad_one_is_told_with_its_line() -> None:
 
 
 def test_everything_good_passes_together() -> None:
-    court = Court(ROOT, AT)
+    court = Court(ROOT, AT, nothing)
     said = [m for n, one in enumerate(good("sandbox-aws")) for m in court.one(f"{URN}{n}", one)]
     assert [*said, *court.whole()] == []
 
 
 def test_a_region_of_which_nothing_was_seen_does_not_pass() -> None:
-    (said,) = Court(ROOT, AT).whole()
+    (said,) = Court(ROOT, AT, nothing).whole()
     assert "nothing was seen" in said
 
 
@@ -118,5 +123,100 @@ def test_law_that_cannot_be_read_lets_nothing_pass(tmp_path: Path, missing: str)
         if copy != tmp_path / missing:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
-    (said,) = Court(tmp_path, AT).one(URN, named("Deployment search/embedder"))
+    (said,) = Court(tmp_path, AT, nothing).one(URN, named("Deployment search/embedder"))
     assert Path(missing).stem in said, "a person must see what is missing"
+
+
+# -- what `up` leaves alone ------------------------------------------------------------------
+
+
+def older(resource: Resource, path: str, value: object) -> Resource:
+    """The resource with an older value at a path, registered as it is."""
+
+    def change(values: Any) -> None:
+        *way, last = path.split(".")
+        for step in way:
+            values = values[step]
+        values[last] = value
+
+    return replace(changed(resource, change), options=resource.options)
+
+
+def other_image(job: Resource) -> Any:
+    """The pods of a job as an earlier release of isoserve made them, with its own image."""
+
+    def change(values: Any) -> None:
+        first = values["spec"]["template"]["spec"]["initContainers"][0]
+        first["image"] = f"{first['image'].partition('@')[0]}@sha256:{'1' * 64}"
+
+    return changed(job, change).spec["template"]
+
+
+JOB: Final = next(str(one) for one in good("sandbox-aws") if one.kind == "Job")
+GROUP: Final = "aws:eks/nodeGroup:NodeGroup gpu-l4-1-spot"
+LEFT_ALONE: Final = (
+    ("Deployment search/embedder", "spec.replicas", 2),
+    ("Deployment search/embedder", "spec.replicas", 40),
+    (JOB, "spec.template", other_image(named(JOB))),
+    ("PersistentVolume search-models-cpu-4", "spec.capacity", {"storage": "37Gi"}),
+    ("PersistentVolumeClaim search/models-cpu-4", "spec.resources", {"requests": {"storage": "1"}}),
+    (GROUP, "scalingConfig.desiredSize", 77),
+)
+
+
+@pytest.mark.parametrize(("label", "path", "value"), LEFT_ALONE)
+def test_what_up_leaves_alone_may_be_as_it_was_made_and_no_other(
+    label: str, path: str, value: object
+) -> None:
+    shown = older(named(label), path, value)
+    assert list(Court(ROOT, AT, nothing).one(URN, shown)), "nobody made it so: the change does"
+    before = {URN: named(label).values}
+    assert list(Court(ROOT, AT, lambda _: before).one(URN, shown)), "another was made before"
+    assert list(Court(ROOT, AT, lambda _: {f"{URN}2": shown.values}).one(URN, shown))
+    court = Court(ROOT, AT, lambda stack: {"sandbox-aws": {URN: shown.values}}[stack])
+    rest = [one for one in good("sandbox-aws") if str(one) != label]
+    said = [m for n, one in enumerate(rest) for m in court.one(f"{URN}{n}", one)]
+    assert [*said, *court.one(URN, shown), *court.whole()] == []
+
+
+@pytest.mark.parametrize(("label", "path", "value"), LEFT_ALONE)
+def test_all_else_of_what_has_such_a_field_is_judged(label: str, path: str, value: object) -> None:
+    shown = older(named(label), path, value)
+    field = "labels" if label == GROUP else "metadata"
+    worse = older(shown, field, {**shown.values[field], "unasked": "for"})
+    said = "\n".join(Court(ROOT, AT, lambda _: {URN: worse.values}).one(URN, worse))
+    assert "unasked" in said
+    assert f"{path} " not in said, "that one is no news"
+
+
+def test_a_field_that_the_change_begins_to_leave_alone_is_refused() -> None:
+    shown = older(named("Service search/embedder"), "spec.ports", [])
+    hidden = replace(shown, options={"ignoreChanges": ["spec.ports"]})
+    said = list(Court(ROOT, AT, lambda _: {URN: hidden.values}).one(URN, hidden))
+    assert any("ignoreChanges" in one for one in said), "which fields those are is a closed list"
+
+
+def test_the_state_is_read_once_and_only_of_what_would_be_refused() -> None:
+    asked: list[str] = []
+
+    def state(stack: str) -> dict[str, Any]:
+        asked.append(stack)
+        return {}
+
+    court = Court(ROOT, AT, state)
+    for number, one in enumerate(good("sandbox-aws")):
+        list(court.one(f"{URN}{number}", one))
+    assert asked == []
+    for _ in range(2):
+        list(court.one(URN, older(named("Deployment search/embedder"), "spec.replicas", 9)))
+    assert asked == ["sandbox-aws"]
+
+
+def test_a_state_that_cannot_be_read_lets_nothing_pass() -> None:
+    def state(stack: str) -> dict[str, Any]:
+        raise StateNotRead("no such backend")
+
+    shown = older(named("Deployment search/embedder"), "spec.replicas", 2)
+    said = list(Court(ROOT, AT, state).one(URN, shown))
+    assert len(said) == 2
+    assert "no such backend" in said[-1]
