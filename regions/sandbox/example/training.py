@@ -15,7 +15,7 @@ from regions.sandbox.toolchain import Say
 
 FOLDER: Final = HOME / "example"
 _SOURCES: Final = Path(__file__).parent
-_TIMEOUT_SECONDS: Final = 120
+_TIMEOUT_SECONDS: Final = 300
 
 
 def ensure(say: Say) -> Path:
@@ -51,9 +51,11 @@ def train(folder: Path) -> None:
     except FileNotFoundError:
         why = f"there is no {servers.PYTHON}; `python -m regions.sandbox build` makes it"
     else:
-        why = "\n".join(done.stderr.splitlines()[-4:])
         if done.returncode == 0:
             return
+        # A negative one is of a signal, of which a program says nothing itself.
+        last = "\n".join(done.stderr.splitlines()[-4:])
+        why = f"it ended with {done.returncode}: {last}"
     raise SandboxError(f"the example model could not be trained: {why}")
 
 
