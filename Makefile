@@ -2,13 +2,10 @@
 PYTHON ?= python3
 VENV := .isoserve/venv
 RUN := $(VENV)/bin/python
-JUDGES := .isoserve/judges/venv
-JUDGES_PINS := regions/sandbox/toolchain/judges/requirements.txt
 PINS := .isoserve/pins/venv
-PINS_PINS := regions/sandbox/toolchain/pins/requirements.txt
 ARGS ?=
 
-.PHONY: up down packages test unit judge engine check bench golden images pins setup
+.PHONY: up down packages test unit judge engine long check bench golden images pins setup
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@echo "venv  installing the pinned packages"
@@ -17,15 +14,11 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(JUDGES)/.ready: $(JUDGES_PINS)
-	@echo "venv  installing the judges' pinned packages"
-	@$(PYTHON) -m venv --clear $(JUDGES)
-	@$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(JUDGES_PINS)
-	@touch $@
-
-$(PINS)/.ready: $(PINS_PINS)
-	@$(PYTHON) -m venv --clear $(PINS)
-	@$(PINS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(PINS_PINS)
+# The pinned packages of one folder of the toolchain, in a virtual environment of their own.
+.isoserve/%/venv/.ready: regions/sandbox/toolchain/%/requirements.txt
+	@echo "venv  installing the pinned packages of $*"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 setup: $(VENV)/.ready
@@ -48,13 +41,18 @@ unit: setup
 	$(RUN) -m pytest -n 2 -m "not engine and not judge" $(ARGS)
 
 # Third-party judges over every object of every example; waivers: tests/judge/waivers.yaml.
-judge: setup $(JUDGES)/.ready
+judge: setup .isoserve/judges/venv/.ready .isoserve/runtimes/venv/.ready
 	@$(RUN) -m regions.sandbox.judges
 	$(RUN) -m pytest -m judge $(ARGS)
 
 engine: setup
 	@$(RUN) -m regions.sandbox build
-	$(RUN) -m pytest -m "engine and not judge" $(ARGS)
+	GOGC=300 $(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "engine and not judge and not long" $(ARGS)
+
+# Releases, drains and faults of one region under load, with the real waits: three quarters of an hour.
+long: setup
+	@$(RUN) -m regions.sandbox build
+	GOGC=300 $(RUN) -m pytest -m long $(ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

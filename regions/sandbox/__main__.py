@@ -15,7 +15,7 @@ from regions.sandbox import clusters, curl, engine, lifecycle, servers, status, 
 from regions.sandbox.console import OUT, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import REGIONS
-from regions.sandbox.node import images, packages
+from regions.sandbox.node import example_images, gateway, images, packages
 
 INTERRUPTED = 130
 
@@ -65,7 +65,14 @@ def _up(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with lifecycle.alone():
-        counts = lifecycle.up(regions, kubeconfigs)
+        begun = lifecycle.was_begun()
+        try:
+            counts = lifecycle.up(regions, kubeconfigs)
+        except KeyboardInterrupt:
+            if begun or kubeconfigs:  # what others wait for, or have, stays
+                raise
+            lifecycle.end_interrupted()
+            return INTERRUPTED
     rows = status.read(toolchain.locate(), regions)
     status.show(rows)
     _show_how_to_ask(rows)
@@ -96,6 +103,8 @@ def _build(_options: argparse.Namespace) -> int:
         packages.require()
         toolchain.prepare_node(running.say)
         images.base(running.say)
+        example_images.example_images(running.say)
+        gateway.image(running.say)
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +13,22 @@ from typing import Final
 
 from rich.console import Console
 
+from regions.sandbox.errors import SandboxError
+
+INTERRUPTED: Final = threading.Event()
+"""Set once somebody wants the run to end."""
 _LOG_WIDTH: Final = 400
 
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on where the reader has gone, as in `down | head`: half of a change helps nobody."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # In a log there is no width to fit into, and a wrapped address can't be copied.
-OUT: Final = Console(
+OUT: Final = _Output(
     file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH
 )
 
@@ -47,7 +61,12 @@ def line(where: str, what: str, text: str, seconds: float | None = None) -> None
 
 @contextmanager
 def step(where: str, what: str) -> Iterator[Step]:
-    """Time a step and print its closing line when it ended well."""
+    """Time a step and print its closing line when it ended well.
+
+    Raises SandboxError where the run was interrupted before it.
+    """
+    if INTERRUPTED.is_set():
+        raise SandboxError(f"{where} {what}: not begun, since the run was interrupted")
     running = Step(where, what)
     yield running
     running.say(running.note)

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, connect
 from regions.sandbox.layout import (
     BIN,
+    ROOT,
     certificates_of,
     kubeconfig_of,
     region_home,
@@ -27,7 +30,7 @@ from regions.sandbox.layout import (
 )
 from regions.sandbox.ports import ports
 
-READY_TIMEOUT_SECONDS: Final = 60
+READY_TIMEOUT_SECONDS: Final = 180
 STAGES: Final = Path(__file__).with_name("stages.yaml")
 LISTENING: Final = ("etcd", "etcd-peer", "kube-apiserver")
 """What has a port of its own."""
@@ -36,7 +39,8 @@ PARTS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sched
 
 # A /24 is full after 254 Services.
 _SERVICE_RANGE: Final = "10.0.0.0/16"
-_POD_RANGE: Final = "10.64.0.0/12"
+SIMULATED_PODS: Final = "10.64.0.0/12"
+"""The addresses that kwok gives to pods; nobody listens there."""
 # Enough for hundreds of Deployments at once: the default of 20 requests a second isn't.
 _CLIENT_RATE: Final = ("--kube-api-qps=500", "--kube-api-burst=1000")
 # RFC 5915 ECPrivateKey on P-256 without the optional public half.
@@ -67,7 +71,7 @@ class Place:
 
 
 def on_loopback(region: str) -> Place:
-    """The place of a region whose nodes are all stand-ins."""
+    """The place of a region without a network, all of whose nodes are simulated."""
     chosen = ports()
     folder = certificates_of(region)
     return Place(
@@ -102,8 +106,24 @@ def start(place: Place) -> Cluster:
     return cluster
 
 
+def issuer_of(region: str) -> str:
+    """The issuer of the region's ServiceAccount tokens, by its profile: roles of AWS trust it.
+
+    The API server's own name where there is no profile, or the region has no such roles.
+    """
+    return cluster_facts(region).get("oidc_issuer") or "kubernetes.default.svc"
+
+
+def cluster_facts(region: str) -> dict[str, str]:
+    """What the region's profile says of its cluster; nothing where there is no profile."""
+    profile = ROOT / "regions" / f"{region}.yaml"
+    said = yaml.safe_load(profile.read_text()) if profile.exists() else None
+    found: dict[str, str] = (said or {}).get("cluster", {})
+    return found
+
+
 def start_simulation(region: str) -> None:
-    """Start only what lets simulated nodes live, beside an existing cluster's own control plane."""
+    """Start what lets simulated nodes live, unless it runs."""
     processes.start(f"{region}.kwok", [str(BIN / "kwok"), *_kwok(region)])
 
 
@@ -142,7 +162,7 @@ def _apiserver(place: Place) -> list[str]:
         f"--bind-address={place.address}",
         f"--secure-port={place.ports['kube-apiserver']}",
         "--kubelet-preferred-address-types=InternalIP",
-        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-issuer=https://{issuer_of(place.region)}",
         f"--service-account-signing-key-file={key}",
         f"--service-account-key-file={key}",
         f"--service-cluster-ip-range={place.service_range}",
@@ -174,7 +194,7 @@ def _kwok(region: str) -> list[str]:
         f"--kubeconfig={kubeconfig_of(region)}",
         f"--config={STAGES}",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-        f"--cidr={_POD_RANGE}",
+        f"--cidr={SIMULATED_PODS}",
         "--node-ip=10.48.0.1",
     ]
 

@@ -63,7 +63,6 @@ _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.val
 
 def prefetch() -> str:
     """Download and slim every bundle, so that the regions needn't do it at the same time."""
-    BUILD.mkdir(parents=True, exist_ok=True)
     bundles = {bundle for region in BUNDLES for bundle in BUNDLES[region]}
     return f"{sum(len(definitions(bundle)) for bundle in bundles)} definitions"
 
@@ -117,6 +116,7 @@ def definitions(bundle: Bundle) -> list[Object]:
 
 def module_folder(bundle: Bundle) -> Path:
     """Where the pinned module lies on this disk; downloads it when needed."""
+    BUILD.mkdir(parents=True, exist_ok=True)
     if shutil.which("go") is None:
         raise SandboxError(f"{bundle.module} is fetched by `go`, and there is no `go` on PATH")
     done = subprocess.run(

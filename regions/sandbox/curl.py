@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from regions.model_plan import ProbePlan
-from regions.sandbox.networks import gateway_address
+from regions.sandbox.node.network import network_of
 from regions.sandbox.plans import plan_of
 
 _PORT: Final = 80
@@ -18,19 +18,23 @@ def commands(region: str) -> dict[str, str]:
     """By model (`project/name`): the spec's own example request, the way a user's goes.
 
     Only of models that everybody may ask: private ones have no route, public ones want a sign-in.
-    Raises SandboxError with what is wrong in the specs.
+    None in an existing cluster, which alone knows where its gateways listen. Raises SandboxError
+    with what is wrong in the specs.
     """
+    network = network_of(region)
+    if network is None:
+        return {}
     return {
-        server.workload.id: _command(region, server.probe)
+        server.workload.id: _command(network.machine_address(1), server.probe)
         for server in plan_of(region).servers
         if server.access.mode == "permissive"
     }
 
 
-def _command(region: str, probe: ProbePlan) -> str:
+def _command(gateway: str, probe: ProbePlan) -> str:
     host = urlsplit(probe.url).hostname
-    # No proxy of the environment knows what stands on this machine's loopback.
+    # No proxy of the environment knows addresses of this machine alone.
     words = ["curl", "-sS", "--fail-with-body", "--noproxy", "*"]
-    words += ["--resolve", f"{host}:{_PORT}:{gateway_address(region)}", probe.url]
+    words += ["--resolve", f"{host}:{_PORT}:{gateway}", probe.url]
     words += ["-H", "content-type: application/json", "-d", json.dumps(probe.body)]
     return shlex.join(words)

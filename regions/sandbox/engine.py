@@ -19,14 +19,15 @@ from regions.sandbox.toolchain import Toolchain
 
 Say = Callable[[str], None]
 PROGRESS_SECONDS: Final = 2.0
-_LOOPBACK: Final = "127.0.0.1,localhost"
+_OWN: Final = "127.0.0.1,localhost,198.18.0.0/15"
+"""What no proxy leads to: this machine, and the networks of regions (node/network.py)."""
 # The engine puts its plugins into groups of their own; what they all inherit is the environment.
 _MARK: Final = "ISOSERVE_SANDBOX_RUN"
 
 
 def environment(toolchain: Toolchain) -> dict[str, str]:
     """What a plain `pulumi` needs to work on the sandbox; its own variables only."""
-    no_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY"), _LOOPBACK)))
+    no_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY"), _OWN)))
     return {
         "PATH": toolchain.search_path,
         "PULUMI_BACKEND_URL": f"file://{STATE}",

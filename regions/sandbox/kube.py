@@ -15,6 +15,7 @@ from regions.sandbox.errors import SandboxError
 
 FIELD_MANAGER: Final = "isoserve-sandbox"
 REQUEST_TIMEOUT_SECONDS: Final = 30
+_COMMAND_TIMEOUT_SECONDS: Final = 60
 Object = dict[str, Any]
 
 
@@ -103,6 +104,40 @@ class Cluster:
             f"region {self.region}: {answer.request.method} {path} was refused with "
             f"{answer.status_code}: {answer.text[:500]}",
         )
+
+
+def execute(kubeconfig: Path, namespace: str, name: str, *command: str) -> str:
+    """What a command prints in the first container of a pod, as by `kubectl exec`.
+
+    Raises SandboxError where that container does not run, or ends.
+    """
+    # Imported late, as in `connect`.
+    from kubernetes import client, config
+    from kubernetes.stream import stream
+    from websocket import WebSocketException
+
+    with config.new_client_from_config(str(kubeconfig)) as api:
+        api.configuration.no_proxy = "*"  # as in `own_session`
+        try:
+            session = stream(
+                client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+                name,
+                namespace,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                stdin=False,
+                tty=False,
+                _preload_content=False,
+            )
+            session.run_forever(timeout=_COMMAND_TIMEOUT_SECONDS)
+        except (client.ApiException, WebSocketException, OSError) as reason:
+            raise SandboxError(
+                f"pod {namespace}/{name} runs no `{command[0]}`: {reason}"
+            ) from reason
+        told: str = session.read_stdout()
+        session.sock.shutdown()  # its own close leaves the socket open when the other was first
+    return told
 
 
 def connect(region: str, kubeconfig: Path, context: str | None = None) -> Cluster:

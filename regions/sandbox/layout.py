@@ -21,7 +21,6 @@ AWS: Final = HOME / "aws"
 BUILD: Final = HOME / "build"
 PULUMI_HOME: Final = HOME / "pulumi-home"
 PORTS_FILE: Final = HOME / "sandbox.json"
-NETWORKS_FILE: Final = HOME / "networks.json"
 LOCK_FILE: Final = HOME / "lock"
 TOOLCHAIN: Final = ROOT / "regions" / "sandbox" / "toolchain"
 SERVERS: Final = (HOME / "servers").resolve()
@@ -44,18 +43,8 @@ def kubeconfig_of(region: str) -> Path:
 
 
 def certificates_of(region: str) -> Path:
-    """The directory of the certificates that the region's API server makes for itself."""
+    """The directory of a region's certificates; with real machines also its authority's."""
     return region_home(region) / "certs"
-
-
-def hosts_file(region: str) -> Path:
-    """Every name that pods of the region can resolve; each container has it as /etc/hosts."""
-    return region_home(region) / "hosts"
-
-
-def node_home(region: str, node: str) -> Path:
-    """The folder of one process node: its disk (`disk/`), its pods (`pods/<uid>/`), their logs."""
-    return region_home(region) / "nodes" / node
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

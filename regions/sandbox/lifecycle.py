@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +17,15 @@ from regions.sandbox import (
     control_plane,
     crds,
     engine,
-    node_agents,
     nodes,
     object_store,
     probes,
     processes,
+    real_machines,
     servers,
     toolchain,
 )
-from regions.sandbox.console import Step, line, step
+from regions.sandbox.console import INTERRUPTED, Step, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.events import Progress
 from regions.sandbox.example import data_keys, registry_secret
@@ -35,7 +34,6 @@ from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import (
     HOME,
     LOCK_FILE,
-    NETWORKS_FILE,
     PORTS_FILE,
     REGIONS,
     RUN,
@@ -43,11 +41,12 @@ from regions.sandbox.layout import (
     region_home,
 )
 from regions.sandbox.monitoring import server as monitoring
-from regions.sandbox.networks import choose_networks
+from regions.sandbox.node import packages
+from regions.sandbox.node.region import begun
 from regions.sandbox.ports import choose_ports
 from regions.sandbox.toolchain import Toolchain
 
-_PROBES_TIMEOUT_SECONDS: Final = 120.0
+_PROBES_TIMEOUT_SECONDS: Final = 300.0
 T = TypeVar("T")
 Kubeconfigs = Mapping[str, tuple[Path, str | None]]
 
@@ -58,8 +57,14 @@ def alone() -> Iterator[None]:
 
     Raises SandboxError naming the holder otherwise.
     """
-    HOME.mkdir(exist_ok=True)
-    with LOCK_FILE.open("a+") as stream:
+    try:
+        HOME.mkdir(exist_ok=True)
+        stream = LOCK_FILE.open("a+")
+    except OSError as reason:
+        raise SandboxError(
+            f"{HOME} is not to be written ({reason.strerror}): work as the user whose it is"
+        ) from reason
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as reason:
@@ -83,13 +88,21 @@ def up(regions: Sequence[str], kubeconfigs: Kubeconfigs) -> dict[str, Progress]:
     for region in REGIONS:
         if engine.end_orphans(region):
             line(region, "engine", "ended what an interrupted run had left")
-    anything_runs = processes.any_running()
-    choose_ports(anything_runs=anything_runs)
-    choose_networks(anything_runs=anything_runs)
+    choose_ports(anything_runs=processes.any_running())
     adopted = {region for region in regions if region in kubeconfigs or clusters.is_adopted(region)}
+    for region in adopted:
+        if begun(region):
+            raise SandboxError(
+                f"region {region} has real machines; take it down first (`make down`)"
+            )
+    has_machines = not adopted >= set(regions)
+    if has_machines:
+        packages.require()
     with step("sandbox", "toolchain") as running:
-        tools = toolchain.prepare(running.say, own_clusters=adopted >= set(regions))
+        tools = toolchain.prepare(running.say, own_clusters=not has_machines)
         servers.ensure(running.say)
+        if has_machines:
+            toolchain.prepare_node(running.say)
         running.note = f"pulumi {tools.pulumi}"
     running_clusters = _prepare_worlds(regions, kubeconfigs, adopted)
     counts = _bring_stacks_up(tools, running_clusters)
@@ -101,13 +114,15 @@ def _prepare_worlds(
     regions: Sequence[str], kubeconfigs: Kubeconfigs, adopted: set[str]
 ) -> dict[str, Cluster]:
     def world(region: str) -> Cluster:
-        cluster = _cluster(region, kubeconfigs, adopted)
-        _furnish(cluster, may_install=region not in adopted or toolchain.has_go())
+        if region not in adopted:
+            return real_machines.start(region)
+        cluster = _adopted(region, kubeconfigs)
+        _furnish(cluster)
         return cluster
 
-    with ThreadPoolExecutor(2) as pool:
+    with _workers(2) as pool:
         # Neither needs the other, and each is mostly waiting.
-        store = pool.submit(_start_object_store, regions)
+        store = pool.submit(_start_object_store)
         if toolchain.has_go():
             with step("sandbox", "crds") as running:
                 running.note = crds.prefetch()
@@ -115,7 +130,7 @@ def _prepare_worlds(
     return _parallel(world, regions)
 
 
-def _start_object_store(regions: Sequence[str]) -> None:
+def _start_object_store() -> None:
     with step("sandbox", "object store") as running:
         if object_store.start():
             running.note = "started"
@@ -126,11 +141,9 @@ def _start_object_store(regions: Sequence[str]) -> None:
             running.note = "runs"
 
 
-def _cluster(region: str, kubeconfigs: Kubeconfigs, adopted: set[str]) -> Cluster:
+def _adopted(region: str, kubeconfigs: Kubeconfigs) -> Cluster:
     with step(region, "control plane") as running:
-        if region not in adopted:
-            cluster = control_plane.start(control_plane.on_loopback(region))
-        elif region in kubeconfigs:
+        if region in kubeconfigs:
             cluster = clusters.adopt(region, *kubeconfigs[region])
         else:
             cluster = clusters.readopt(region)
@@ -138,29 +151,18 @@ def _cluster(region: str, kubeconfigs: Kubeconfigs, adopted: set[str]) -> Cluste
         return cluster
 
 
-def _furnish(cluster: Cluster, *, may_install: bool) -> None:
+def _furnish(cluster: Cluster) -> None:
+    """Give an existing cluster definitions and simulated nodes, where Go can make both."""
     with step(cluster.region, "crds") as running:
-        if may_install:
+        if toolchain.has_go():
             running.note = crds.install(cluster)
         else:
             crds.require_present(cluster)
-    if may_install:
-        with step(cluster.region, "traffic") as running:
-            running.note = "started" if _start_traffic(cluster.region) else "runs"
+    if toolchain.has_go():
         with step(cluster.region, "nodes") as running:
             control_plane.start_simulation(cluster.region)
             running.note = nodes.stand_up(cluster)
             nodes.start_joining(cluster.region)
-
-
-def _start_traffic(region: str) -> bool:
-    argv = [sys.executable, "-m", "regions.sandbox.traffic", region]
-    return processes.start(_traffic(region), argv, processes.python_env())
-
-
-def _traffic(region: str) -> str:
-    """The name of the process that stands in for cluster DNS, kube-proxy and the gateways."""
-    return f"{region}.traffic"
 
 
 def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[str, Progress]:
@@ -177,7 +179,7 @@ def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[s
             registry_secret.apply(cluster, running.say, given_up)
             data_keys.apply(cluster, running.say, given_up)
 
-    with ThreadPoolExecutor() as pool:
+    with _workers() as pool:
         beside = [pool.submit(publish)]
         beside += [pool.submit(hand_keys_out, cluster) for cluster in regions.values()]
         stacks = pool.submit(
@@ -203,6 +205,8 @@ def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
 def _look_whether_it_serves(cluster: Cluster) -> None:
     with step(cluster.region, "probes") as running:
         running.note = probes.await_right_answers(cluster, _PROBES_TIMEOUT_SECONDS)
+    if clusters.is_adopted(cluster.region):
+        return  # it has a Prometheus of its own, or none
     with step(cluster.region, "prometheus") as running:
         try:
             running.note = monitoring.start(cluster)
@@ -211,8 +215,19 @@ def _look_whether_it_serves(cluster: Cluster) -> None:
             running.note = f"none: {reason}"
 
 
+@contextlib.contextmanager
+def _workers(number: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Threads that have ended when this ends, also where it is interrupted: they hold the lock."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+        pool.shutdown()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _parallel(work: Callable[[str], T], regions: Sequence[str]) -> dict[str, T]:
-    with ThreadPoolExecutor(max(1, len(regions))) as pool:
+    with _workers(max(1, len(regions))) as pool:
         running = {region: pool.submit(work, region) for region in regions}
     _raise_all(running.values())
     return {region: one.result() for region, one in running.items()}
@@ -229,7 +244,9 @@ def _raise_all(ended: Iterable[Future[Any]]) -> None:
 
 
 def down() -> None:
-    """End every process of the sandbox and forget its world; programs, venv and logs stay.
+    """End every process of the sandbox and forget its world; programs, venv, images and logs stay.
+
+    Raises SandboxError with what does not end; then all else has ended, and the files are kept.
 
     The state goes with the world: protected buckets make `pulumi destroy` refuse, and what they
     were in is gone.
@@ -238,24 +255,42 @@ def down() -> None:
         ended = sum(engine.end_orphans(region) for region in REGIONS)
         running.note = f"{ended} processes of interrupted runs ended"
     with step("sandbox", "nodes") as running:
-        joining = sum(nodes.stop_joining(region) for region in REGIONS)
-        agents = sum(node_agents.stop(region) for region in REGIONS)
-        running.note = f"{joining + agents} ended"
+        running.note = f"{sum(nodes.stop_joining(region) for region in REGIONS)} ended"
     with step("sandbox", "prometheus") as running:
         running.note = f"{sum(monitoring.stop(region) for region in REGIONS)} ended"
-    with step("sandbox", "traffic") as running:
-        running.note = f"{sum(processes.stop(_traffic(region)) for region in REGIONS)} ended"
+    stuck = []
+    with step("sandbox", "machines") as running:
+        ended = 0
+        for region in REGIONS:
+            try:
+                ended += real_machines.stop(region)
+            except SandboxError as reason:
+                stuck.append(str(reason))
+        running.note = f"{ended} regions ended"
     with step("sandbox", "control planes") as running, ThreadPoolExecutor() as pool:
         running.note = f"{sum(pool.map(control_plane.stop, REGIONS))} processes ended"
     with step("sandbox", "object store") as running:
         running.note = "ended" if object_store.stop() else "none ran"
+    if stuck:
+        raise SandboxError("\n".join(stuck))
     for folder in (RUN, STATE, HOME / "aws", *map(region_home, REGIONS)):
         shutil.rmtree(folder, ignore_errors=True)
-    for chosen in (PORTS_FILE, NETWORKS_FILE):
-        chosen.unlink(missing_ok=True)
+    PORTS_FILE.unlink(missing_ok=True)
+
+
+def was_begun() -> bool:
+    """Whether an earlier run has left anything that `down` would forget, running or not."""
+    return processes.any_running() or any(region_home(region).exists() for region in REGIONS)
+
+
+def end_interrupted() -> None:
+    """Take down what an interrupted run has started, as `down` does."""
+    INTERRUPTED.clear()
+    down()
 
 
 def interrupt() -> None:
-    """End the engines of this run, so that the threads which wait for them come back."""
+    """End the engines of this run, and let no step begin, so that the threads come back."""
+    INTERRUPTED.set()
     for region in REGIONS:
         engine.end_own(region)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,14 +16,19 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
-from regions.sandbox import autoscaler, engine, node_agents, object_store, processes
+from regions.sandbox import autoscaler, engine, object_store, processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, connect
 from regions.sandbox.layout import AWS_REGIONS, kubeconfig_of
+from regions.sandbox.node import groups as node_groups
+from regions.sandbox.node.machine import LABEL, Machine
+from regions.sandbox.node.network import Network, network_of
 
 POLL_SECONDS: Final = 0.5
 PODS_PER_NODE: Final = 250
 _NODES: Final = "/api/v1/nodes"
+_ZONE_LABEL: Final = "topology.kubernetes.io/zone"
+_TYPE_LABEL: Final = "node.kubernetes.io/instance-type"
 _GROUP_LABEL: Final = "eks.amazonaws.com/nodegroup"
 _SIMULATED: Final = {"kwok.x-k8s.io/node": "fake"}
 _EFFECTS: Final = {
@@ -32,7 +38,7 @@ _EFFECTS: Final = {
 }
 
 
-class Machine(BaseModel):
+class Size(BaseModel):
     """The size of one machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,10 +49,11 @@ class Machine(BaseModel):
     gpus: Annotated[int, Field(ge=0)] = 0
     gpu_product: str | None = None
     simulated: bool = True
-    """Whether kwok says that its pods run; else they do, as processes of this machine."""
+    """Whether kwok says that its pods run; else they do, on a machine of node/machine.py. In a
+    region without a network kwok has every machine that the cluster lacks."""
 
 
-class StaticNode(Machine):
+class StaticNode(Size):
     """A machine that always stands."""
 
     name: str
@@ -61,39 +68,64 @@ class Inventory(BaseModel):
 
     static: Mapping[str, tuple[StaticNode, ...]]
     zones: Mapping[str, tuple[str, ...]]
-    instance_types: Mapping[str, Machine]
+    instance_types: Mapping[str, Size]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A machine that a node group asks for."""
+
+    name: str
+    size: Size
+    labels: Mapping[str, str]
+    taints: list[dict[str, str]]
 
 
 @cache
 def inventory() -> Inventory:
-    """The simulated machines of every region."""
+    """The machines of every region."""
     text = Path(__file__).with_name("nodes.yaml").read_text()
     return Inventory.model_validate(yaml.safe_load(text))
 
 
 def stand_up(cluster: Cluster) -> str:
-    """Create the region's static nodes that are missing, start the agents of all process nodes.
+    """Create the region's static nodes that are missing, simulated.
 
-    Existing nodes are left alone: their machine-type labels and taints belong to Pulumi. Returns a
-    note of how many stand.
+    Those of `static_machines` join by themselves where the region has a network. Existing nodes are
+    left alone: their machine-type labels and taints belong to Pulumi. Returns a note of how many
+    stand.
     """
-    nodes = inventory().static[cluster.region]
+    has_machines = network_of(cluster.region) is not None
+    standing = inventory().static[cluster.region]
+    nodes = [one for one in standing if one.simulated or not has_machines]
     present = set(_by_name(cluster))
     missing = [static_node(node) for node in nodes if node.name not in present]
     if missing and engine.stack_file(cluster.region).exists():
         # What Pulumi put on a Node of that name went with it; only a refresh finds that out.
         engine.refresh_mark(cluster.region).touch()
     _apply_all(cluster, missing)
-    agents = node_agents.start(cluster.region, _by_name(cluster).values())
-    return f"{len(nodes)} nodes, {len(missing)} new, {agents} agents started"
+    return f"{len(nodes)} nodes, {len(missing)} new"
+
+
+def static_machines(region: str) -> list[Machine]:
+    """The standing machines that are real where the region has a network, numbered from 1."""
+    real = [node for node in inventory().static[region] if not node.simulated]
+    return [
+        _machine(region, _Member(node.name, node, _static_labels(node), []), index)
+        for index, node in enumerate(real, 1)
+    ]
 
 
 def static_node(node: StaticNode) -> Object:
     """A standing machine as a Node, without any machine-type label or taint."""
-    labels = {"topology.kubernetes.io/zone": node.zone}
+    return _node(_Member(node.name, node, _static_labels(node), []))
+
+
+def _static_labels(node: StaticNode) -> dict[str, str]:
+    labels = {_ZONE_LABEL: node.zone}
     if node.instance_type:
-        labels["node.kubernetes.io/instance-type"] = node.instance_type
-    return _node(node.name, node, labels, taints=[])
+        labels[_TYPE_LABEL] = node.instance_type
+    return labels
 
 
 def group_nodes(region: str, group: Object) -> list[Object]:
@@ -101,9 +133,22 @@ def group_nodes(region: str, group: Object) -> list[Object]:
 
     Raises SandboxError when its instance type isn't in nodes.yaml.
     """
+    return [_node(member) for member in _members(region, group)]
+
+
+def group_machines(region: str, group: Object) -> list[Machine]:
+    """Those of them that are real where the region has a network, without a number yet.
+
+    Raises SandboxError when the instance type isn't in nodes.yaml.
+    """
+    members = _members(region, group)
+    return [_machine(region, member) for member in members if not member.size.simulated]
+
+
+def _members(region: str, group: Object) -> list[_Member]:
     wanted_type = (group.get("instanceTypes") or ["t3.medium"])[0]
-    machine = inventory().instance_types.get(wanted_type)
-    if machine is None:
+    size = inventory().instance_types.get(wanted_type)
+    if size is None:
         known = ", ".join(inventory().instance_types)
         raise SandboxError(
             f"node group {group['nodegroupName']}: instance type {wanted_type} isn't simulated; "
@@ -115,13 +160,13 @@ def group_nodes(region: str, group: Object) -> list[Object]:
         for one in group.get("taints") or ()
     ]
     return [
-        _node(
+        _Member(
             f"{group['nodegroupName']}-{index:02d}",
-            machine,
+            size,
             {
                 **(group.get("labels") or {}),
-                "topology.kubernetes.io/zone": zones[index % len(zones)],
-                "node.kubernetes.io/instance-type": wanted_type,
+                _ZONE_LABEL: zones[index % len(zones)],
+                _TYPE_LABEL: wanted_type,
                 _GROUP_LABEL: group["nodegroupName"],
                 "eks.amazonaws.com/capacityType": group.get("capacityType") or "ON_DEMAND",
             },
@@ -131,32 +176,43 @@ def group_nodes(region: str, group: Object) -> list[Object]:
     ]
 
 
-def _node(
-    name: str, machine: Machine, labels: Mapping[str, str], taints: list[dict[str, str]]
-) -> Object:
+def _machine(region: str, member: _Member, index: int = 0) -> Machine:
+    return Machine(
+        region=region,
+        index=index,
+        name=member.name,
+        cpu=member.size.cpu,
+        memory_gib=member.size.memory_gib,
+        labels=member.labels,
+        taints=member.taints,
+    )
+
+
+def _node(member: _Member) -> Object:
+    size = member.size
     capacity = {
-        "cpu": str(machine.cpu),
-        "memory": f"{machine.memory_gib}Gi",
-        "ephemeral-storage": f"{machine.ephemeral_gib}Gi",
+        "cpu": str(size.cpu),
+        "memory": f"{size.memory_gib}Gi",
+        "ephemeral-storage": f"{size.ephemeral_gib}Gi",
         "pods": str(PODS_PER_NODE),
     }
     own = {
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/os": "linux",
-        "kubernetes.io/hostname": name,
+        "kubernetes.io/hostname": member.name,
     }
-    if machine.gpus:
-        capacity["nvidia.com/gpu"] = str(machine.gpus)
-        own["nvidia.com/gpu.product"] = str(machine.gpu_product)
+    if size.gpus:
+        capacity["nvidia.com/gpu"] = str(size.gpus)
+        own["nvidia.com/gpu.product"] = str(size.gpu_product)
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
-            "name": name,
-            "labels": {**own, **labels},
-            "annotations": _SIMULATED if machine.simulated else node_agents.marks(),
+            "name": member.name,
+            "labels": {**own, **member.labels},
+            "annotations": _SIMULATED,
         },
-        "spec": {"taints": taints} if taints else {},
+        "spec": {"taints": member.taints} if member.taints else {},
         "status": {"capacity": capacity, "allocatable": capacity},
     }
 
@@ -188,14 +244,15 @@ def join(region: str) -> None:
     eks = object_store.client("eks")
     name = object_store.cluster_name(region)
     applied: dict[str, Object] = {}
+    joined: set[str] = set()
     complaint = ""
     while True:
         try:
             groups = _groups(eks, name)
-            applied = reconcile(cluster, groups, applied)
-            _grow(cluster, eks, name, groups, applied)
+            applied = reconcile(cluster, groups, applied, network_of(region))
+            joined = _grow(cluster, eks, name, groups, joined)
             complaint = ""
-        except (SandboxError, ClientError, BotoCoreError) as reason:
+        except (SandboxError, ClientError, BotoCoreError, OSError, ValueError) as reason:
             # Once for every new complaint, not twice a second.
             if str(reason) != complaint:
                 complaint = str(reason)
@@ -204,34 +261,56 @@ def join(region: str) -> None:
 
 
 def reconcile(
-    cluster: Cluster, groups: list[Object], applied: dict[str, Object]
+    cluster: Cluster, groups: list[Object], applied: dict[str, Object], network: Network | None
 ) -> dict[str, Object]:
-    """Make, change and delete Nodes for the groups; returns what now stands by name.
+    """Make, change and delete Nodes for the groups; returns by name those that now stand.
 
-    `applied` is the answer of the round before: nodes in it aren't sent again.
+    `applied` is the answer of the round before: nodes in it aren't sent again. In a `network` real
+    machines join and leave as the groups say, and their Nodes are their own.
     """
+    region = cluster.region
     wanted = {
-        node["metadata"]["name"]: node
-        for group in groups
-        for node in group_nodes(cluster.region, group)
+        node["metadata"]["name"]: node for group in groups for node in group_nodes(region, group)
     }
+    if network:
+        machines = [one for group in groups for one in group_machines(region, group)]
+        node_groups.keep(cluster, network, machines)
+        for one in machines:
+            del wanted[one.name]
     if wanted == applied and applied:
         return applied
-    new = [node for name, node in wanted.items() if applied.get(name) != node]
-    _apply_all(cluster, new)
-    node_agents.start(cluster.region, new)
+    _apply_all(cluster, (node for name, node in wanted.items() if applied.get(name) != node))
     for name, node in _by_name(cluster).items():
-        if _GROUP_LABEL in node["metadata"].get("labels", {}) and name not in wanted:
+        labels = node["metadata"].get("labels", {})
+        if _GROUP_LABEL in labels and LABEL not in labels and name not in wanted:
             cluster.delete(f"{_NODES}/{name}")
     return wanted
 
 
 def _grow(
-    cluster: Cluster, eks: Any, name: str, groups: list[Object], joined: Mapping[str, Object]
-) -> None:
+    cluster: Cluster, eks: Any, name: str, groups: list[Object], before: set[str]
+) -> set[str]:
+    """Grow the groups of waiting pods; the names of the nodes that have joined.
+
+    Those that had not done so `before` do not count yet: the scheduler has only just seen them.
+    """
+    nodes = _by_name(cluster)
+    now = {one for one, node in nodes.items() if has_joined(node)}
+    of_group = (nodes[one]["metadata"]["labels"].get(_GROUP_LABEL, "") for one in now & before)
     pods = (cluster.get("/api/v1/pods?fieldSelector=status.phase=Pending") or {}).get("items", [])
-    of_group = Counter(node["metadata"]["labels"][_GROUP_LABEL] for node in joined.values())
-    autoscaler.grow(eks, name, autoscaler.wanted_sizes(pods, groups, of_group))
+    autoscaler.grow(eks, name, autoscaler.wanted_sizes(pods, groups, Counter(of_group)))
+    return now
+
+
+def has_joined(node: Object) -> bool:
+    """Whether pods may come to it or could once: a machine is not ready as soon as it starts.
+
+    One that was lost since counts, so that its group grows for what waits because of that.
+    """
+    conditions = node.get("status", {}).get("conditions") or ()
+    ready = {one["status"] for one in conditions if one["type"] == "Ready"}
+    taints = {one["key"] for one in node["spec"].get("taints") or ()}
+    return bool(ready & {"True", "Unknown"}) and "node.kubernetes.io/not-ready" not in taints
 
 
 def _groups(eks: Any, cluster_name: str) -> list[Object]:

@@ -13,19 +13,19 @@ from typing import Any, Final
 
 import boto3
 import requests
-import yaml
 from botocore.config import Config
 
 from regions.sandbox import processes
+from regions.sandbox.control_plane import cluster_facts
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import own_session
-from regions.sandbox.layout import AWS, AWS_REGIONS, ROOT, write_atomically
+from regions.sandbox.layout import AWS, AWS_REGIONS, write_atomically
 from regions.sandbox.ports import object_store_url, ports
 
 NAME: Final = "moto"
 PROFILE: Final = "sandbox"
 AWS_REGION: Final = "us-east-1"
-READY_TIMEOUT_SECONDS: Final = 30
+READY_TIMEOUT_SECONDS: Final = 120
 _CLUSTER_ROLE: Final = "isoserve-sandbox-cluster"
 _TRUST: Final = {
     "Version": "2012-10-17",
@@ -49,8 +49,6 @@ def start() -> bool:
     env = processes.python_env() | {
         # Node roles carry AWS's own policies; the default world of moto has none of them.
         "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-        # Pods know the store as registry.isoserve-system.svc, where `registry` is no bucket.
-        "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
     }
     is_new = processes.start(NAME, argv, env)
     _wait_until_ready()
@@ -78,12 +76,7 @@ def client(service: str) -> Any:
 
 def cluster_name(region: str) -> str:
     """The EKS cluster that the region's profile names; by rule when there is no profile."""
-    profile = ROOT / "regions" / f"{region}.yaml"
-    if profile.exists():
-        name = (yaml.safe_load(profile.read_text()) or {}).get("cluster", {}).get("name")
-        if name:
-            return str(name)
-    return f"isoserve-{region}"
+    return cluster_facts(region).get("name") or f"isoserve-{region}"
 
 
 def seed() -> None:

@@ -9,7 +9,7 @@ from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import PORTS_FILE, REGIONS, write_atomically
 from regions.sandbox.processes import free_ports, is_free
 
-_REGION_PARTS: Final = ("etcd", "etcd-peer", "kube-apiserver", "prometheus")
+_REGION_PARTS: Final = ("etcd", "etcd-peer", "kube-apiserver")
 _NAMES: Final = ("moto", *(f"{region}.{part}" for region in REGIONS for part in _REGION_PARTS))
 
 

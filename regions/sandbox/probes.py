@@ -1,26 +1,37 @@
-"""What a region's probers say of its models, read from where Prometheus would read it."""
+"""What a region's probers say of its models, read from where Prometheus would read it.
+
+NetworkPolicies let Prometheus alone in there, and it comes once an interval: so a prober is asked
+from within its container.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_address
 from typing import Final
 
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from regions.sandbox.control_plane import SIMULATED_PODS
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.kube import Cluster, Object, own_session
+from regions.sandbox.kube import Cluster, Object, execute
+from regions.sandbox.layout import kubeconfig_of
 
 Model = tuple[str, str]
 """Project and name."""
 _PODS: Final = "/api/v1/pods?labelSelector=isoserve.dev%2Frole%3D"
 _METRICS_PORT: Final = 9090
 _POLL_SECONDS: Final = 0.5
+_READ: Final = f"""
+import urllib.request
+told = urllib.request.urlopen("http://127.0.0.1:{_METRICS_PORT}/metrics", timeout=10)
+print(told.read().decode())
+"""
 
 
 def served(cluster: Cluster) -> set[Model]:
-    """The models of which a pod runs on a process node; nothing answers for the others."""
+    """The models of which a pod runs for real; nothing answers for the others."""
     return {
         (labels["isoserve.dev/project"], labels["isoserve.dev/model"])
         for pod in _running(cluster, "model-server")
@@ -32,7 +43,7 @@ def results(cluster: Cluster) -> dict[Model, bool]:
     """Whether each model's last probe got a right answer; without those not probed yet."""
     found: dict[Model, bool] = {}
     for pod in _running(cluster, "prober"):
-        for family in text_string_to_metric_families(_text(pod["status"]["podIP"])):
+        for family in text_string_to_metric_families(_text(cluster.region, pod)):
             if family.name == "probe_success":
                 for sample in family.samples:
                     if sample.labels.get("track"):
@@ -55,20 +66,31 @@ def await_right_answers(cluster: Cluster, timeout_seconds: float) -> str:
         if time.monotonic() > deadline:
             raise SandboxError(
                 f"region {cluster.region}: no right answer to the probe of {', '.join(wrong)} in "
-                f"{timeout_seconds:.0f} s; see the logs below .isoserve/{cluster.region}/nodes"
+                f"{timeout_seconds:.0f} s; see {_logs(cluster.region, wrong[0])}"
             )
         time.sleep(_POLL_SECONDS)
 
 
 def _running(cluster: Cluster, role: str) -> Iterator[Object]:
+    simulated = IPv4Network(SIMULATED_PODS)
     for pod in (cluster.get(_PODS + role) or {}).get("items", []):
-        # Simulated pods have addresses too, but nobody listens there.
-        if pod.get("status", {}).get("podIP", "").startswith("127."):
+        address = pod.get("status", {}).get("podIP")
+        if address and ip_address(address) not in simulated:
             yield pod
 
 
-def _text(address: str) -> str:
+def _text(region: str, pod: Object) -> str:
+    metadata = pod["metadata"]
+    place = (metadata["namespace"], metadata["name"])
     try:
-        return own_session().get(f"http://{address}:{_METRICS_PORT}/metrics", timeout=2).text
-    except requests.RequestException:
+        return execute(kubeconfig_of(region), *place, "python", "-c", _READ)
+    except SandboxError:
         return ""  # one that starts or stops has nothing to say
+
+
+def _logs(region: str, model: str) -> str:
+    """Where the model's servers and the prober say what is wrong."""
+    return (
+        f"`kubectl --kubeconfig .isoserve/{region}/kubeconfig -n {model.partition('/')[0]} logs "
+        "--prefix --all-containers -l 'isoserve.dev/role in (model-server,prober)'`"
+    )

@@ -9,7 +9,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -124,6 +124,27 @@ def require_running(name: str) -> None:
             f"{name} stopped right after its start. Last lines of {log_file(name)}:\n"
             f"{tail(log_file(name))}"
         )
+
+
+def await_listening(name: str, places: Iterable[tuple[str, int]], timeout_seconds: float) -> None:
+    """Wait until a daemon listens at all addresses. Raises SandboxError when it does not in time.
+
+    Somebody else may hold one of them: then the daemon ends, and its log says so.
+    """
+    deadline, waiting = time.monotonic() + timeout_seconds, list(places)
+    while waiting:
+        waiting = [place for place in waiting if not _listens(place)]
+        if waiting and time.monotonic() > deadline:
+            raise SandboxError(f"{name} does not listen at {waiting[0]}; see {log_file(name)}")
+        time.sleep(0.05)
+        require_running(name)
+
+
+def _listens(place: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(place, timeout=1).close()
+        return True
+    return False
 
 
 def stop(name: str, *, grace_seconds: float = 10) -> bool:

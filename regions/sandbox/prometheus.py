@@ -48,10 +48,13 @@ def _unpack(missing: list[str]) -> None:
             subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
             if not _download(folder):
                 raise SandboxError(f"apt-get cannot download the package `prometheus`; {_HINT}")
-        (package,) = Path(folder).glob("prometheus_*.deb")
-        subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
+        for package in Path(folder).glob("prometheus_*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(package), folder], check=False)
         for program in missing:
-            partial = BIN / f"{program}.part"
+            # Two regions may want it at the same moment.
+            if not (Path(folder) / "usr/bin" / program).exists():
+                raise SandboxError(f"the package `prometheus` has no {program}; {_HINT}")
+            partial = BIN / f"{program}.{Path(folder).name}"
             shutil.copy2(Path(folder) / "usr/bin" / program, partial)
             partial.rename(BIN / program)
 

@@ -7,7 +7,7 @@ says so), and a role that may list one prefix is known by nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 PREFIX: Final = "s3:prefix"
@@ -41,31 +41,43 @@ def allows(
     found = [
         statement["Effect"]
         for document in documents
-        for statement in _listed(document["Statement"])
-        if _matches(_listed(statement.get("Action", ())), action)
-        and _matches(_listed(statement.get("Resource", ())), resource)
-        and _holds(statement.get("Condition", {}), prefix)
+        for statement in listed(document["Statement"])
+        if matches(listed(statement.get("Action", ())), action)
+        and matches(listed(statement.get("Resource", ())), resource)
+        and holds(statement, {PREFIX: prefix})
     ]
     return "Allow" in found and "Deny" not in found
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A policy's value as a list: one alone may stand without."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _matches(patterns: Iterable[str], text: str) -> bool:
+def matches(patterns: Iterable[str], text: str) -> bool:
     """Whether one of IAM's patterns is of the text: `*` is any characters, `?` is one."""
     forms = (re.escape(one).replace(r"\*", ".*").replace(r"\?", ".") for one in patterns)
     return any(re.fullmatch(form, text, re.DOTALL) for form in forms)
 
 
-def _holds(condition: Mapping[str, Any], prefix: str | None) -> bool:
-    """Whether all tests hold; one that is not known here does not."""
+def holds(statement: Mapping[str, Any], known: Mapping[str, str | None]) -> bool:
+    """Whether all tests of a statement's conditions hold, for the values that are known by key.
+
+    A test that is not known here holds where it denies, and does not where it allows.
+    """
+    unknown = statement["Effect"] == "Deny"
     return all(
-        test in ("StringEquals", "StringLike")
-        and key == PREFIX
-        and prefix is not None
-        and _matches(_listed(wanted), prefix)
-        for test, keys in condition.items()
+        _passes(test, listed(wanted), known[key]) if test in _TESTS and key in known else unknown
+        for test, keys in statement.get("Condition", {}).items()
         for key, wanted in keys.items()
     )
+
+
+def _passes(test: str, wanted: list[str], value: str | None) -> bool:
+    return value is not None and _TESTS[test](wanted, value)
+
+
+_TESTS: Final[Mapping[str, Callable[[list[str], str], bool]]] = {
+    "StringEquals": lambda wanted, value: value in wanted,
+    "StringLike": matches,
+}

@@ -1,7 +1,6 @@
-"""The virtual environment of the real model servers: what their pods run on process nodes.
+"""The virtual environment that the example's model is trained with, apart from the project's own.
 
-It is the image of these pods: MLServer and scikit-learn at fixed versions, apart from the
-project's own packages.
+MLServer and scikit-learn at fixed versions: the example's images hold the same.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Build:
         return made
 
     def _make(self, image: Image, context: Path, mounts: Sequence[str], digest: Path) -> None:
-        stamp = (self.builder.timestamp, _git("log", "-1", "--format=%ct"))
+        stamp = (self.builder.timestamp, _of_commit("%ct") or "0")
         words = [*self._verb(image, digest), *self.builder.words]
         words += stamp if self.builder.timestamp else ()
         for name, value in self._labels(image).items():
@@ -200,8 +200,8 @@ class Build:
         name, _, digest = self.base.partition("@")
         values = {
             "title": image.title,
-            "created": _git("log", "-1", "--format=%cI"),
-            "revision": _revision(),
+            "created": _of_commit("%cI"),
+            "revision": _revision() if _of_commit("%H") else "",
             "version": self._version,
             "source": self.source,
             "licenses": _license(),
@@ -300,6 +300,13 @@ def _origin() -> str:
     )
     found = re.fullmatch(r"https://([^@/\s]+/\S+?)(\.git)?/?", done.stdout.strip())
     return f"https://{found[1]}" if found else ""
+
+
+def _of_commit(form: str) -> str:
+    """What git says of the commit; empty in a tree that is no clone, or not this user's."""
+    with contextlib.suppress(ImageError):
+        return _git("log", "-1", f"--format={form}")
+    return ""
 
 
 def _revision() -> str:

@@ -1,7 +1,7 @@
 """Replicas are taken over from whatever autoscaler is live, and nobody owns them then.
 
-Against objects in memory that a merge patch changes; tests/engine/test_ownership.py asks a real
-API server.
+Against objects in memory that a merge patch changes; a real API server is asked by
+tests/engine/both_regions/test_ownership.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Users are led away from a candidate by the live route and Service, and nobody owns them then.
 
-Against objects in memory that a merge patch changes; tests/engine/test_rollouts.py counts users.
+Against objects in memory that a merge patch changes; users are counted by
+tests/engine/harmed_regions/test_rollouts.py.
 """
 
 from __future__ import annotations

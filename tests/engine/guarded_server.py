@@ -21,6 +21,8 @@ from tests.examples import Identity, by_identity, identity, objects_of, of_kind
 REGION: Final = "sandbox-aws"
 POLICY: Final = "ValidatingAdmissionPolicy"
 APPLY: Final = "fieldManager=isoserve&force=true&fieldValidation=Strict"
+DRY_RUN: Final = "dryRun=All"
+"""Admission policies judge as ever, and the object stays as it is for the next test."""
 BEFORE: Final = Identity("Deployment", "search", "from-before")
 OBJECTS: Final = by_identity(objects_of(REGION))
 
@@ -44,7 +46,7 @@ class Server:
         return self.send("PATCH", f"{path_of(made)}?{APPLY}", made, "apply-patch+yaml")
 
     def create(self, made: Object) -> requests.Response:
-        return self.send("POST", f"{path_of(made).rsplit('/', 1)[0]}?dryRun=All", made, "json")
+        return self.send("POST", f"{path_of(made).rsplit('/', 1)[0]}?{DRY_RUN}", made, "json")
 
     def live(self, of: Identity) -> Object:
         found = self.cluster.get(path_of(OBJECTS[of]))
@@ -52,10 +54,11 @@ class Server:
         return found
 
     def attempt(self, edit: Edit) -> requests.Response:
-        """Do what the person does, on the live object."""
+        """What the person who does this to the live object is told; nothing is kept of it."""
         if edit.creates:
             return self.create(edit.done_to(OBJECTS[edit.of]))
-        return self.send("PATCH", path_of(OBJECTS[edit.of]), edit.patch(), "json-patch+json")
+        path = f"{path_of(OBJECTS[edit.of])}?{DRY_RUN}"
+        return self.send("PATCH", path, edit.patch(), "json-patch+json")
 
 
 def from_before() -> Object:

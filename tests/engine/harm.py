@@ -1,8 +1,9 @@
-"""What is done to the machines of a sandbox: power cuts, kills, processes that hang, full disks."""
+"""What is done to a sandbox: agents replaced, processes that hang, full disks."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -11,53 +12,45 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.kube import Object
-from regions.sandbox.process_node.container import end_leftovers
+from components.model_cache.volumes import ROOT as CACHE
 from regions.sandbox.processes import Identity
 from tests.engine.site import REGION, Site, Version, until
 
 
-def daemon(site: Site, name: str) -> Identity:
-    """The process of a daemon of the sandbox, as its pid file has it."""
-    return _identity(site.world.root / ".isoserve" / "run" / f"{name}.pid")
+def first_process(pod: Object, container: str) -> int:
+    """The process with which a container of the pod began, by this machine's ids."""
+    (status,) = [one for one in pod["status"]["containerStatuses"] if one["name"] == container]
+    mark = status["containerID"].rpartition("/")[2]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if mark in (entry / "cgroup").read_text():
+                numbers = re.search(r"^NSpid:(.*)$", (entry / "status").read_text(), re.MULTILINE)
+                if numbers and numbers[1].split()[-1] == "1":
+                    found.append(int(entry.name))
+    (first,) = found
+    return first
 
 
-def cut_power(site: Site, node: str) -> None:
-    """Kill a node's agent and every process of its pods: none of them can say a word."""
-    agent = daemon(site, f"{REGION}.node.{node}")
-    os.kill(agent.pid, signal.SIGKILL)
-    until("the node's agent is gone", lambda: not agent.is_alive())
-    assert end_leftovers(site.home(node)) > 0, "pods ran there"
-
-
-def kill_container(site: Site, node: str, pod: Object, name: str) -> None:
-    """Kill the first process of a container with SIGKILL."""
-    runs = site.home(node) / "pods" / pod["metadata"]["uid"] / "runs"
-    found = [_identity(path) for path in runs.glob(f"{name}-*/container.pid")]
-    (running,) = [one for one in found if one.is_alive()]
-    os.kill(running.pid, signal.SIGKILL)
-
-
-def restart_agent(site: Site, node: str) -> None:
-    """Kill a node's cache agent, and wait until another process is in its place."""
-    before = site.agent(node)
-    kill_container(site, node, before, "agent")
-    await_restart(site, node, restarts(before))
-
-
-def await_restart(site: Site, node: str, before: int) -> None:
-    """Wait until the node's agent was restarted more often than `before`, and runs."""
+def replace_agent(site: Site, node: str) -> None:
+    """Delete a node's cache agent, and wait until another runs in its place: the kubelet starts a
+    killed one again later each time."""
+    before = site.agent(node)["metadata"]
+    path = f"/api/v1/namespaces/{before['namespace']}/pods/{before['name']}"
+    site.world.cluster(REGION).delete(f"{path}?gracePeriodSeconds=1")
 
     def runs_again() -> bool:
-        (status,) = site.agent(node)["status"]["containerStatuses"]
-        return status["restartCount"] > before and "running" in status["state"]
+        made = site.agents().get(node, {"metadata": before})
+        states = [one["state"] for one in made.get("status", {}).get("containerStatuses", ())]
+        return made["metadata"]["uid"] != before["uid"] and "running" in str(states)
 
-    until(f"the cache agent of {node} runs again", runs_again)
+    until(f"{node} has another cache agent", runs_again)
 
 
 def restarts(pod: Object) -> int:
-    """How often the pod's container was restarted."""
+    """How often the pod's container was started again, and runs."""
     (status,) = pod["status"]["containerStatuses"]
-    return int(status["restartCount"])
+    return int(status["restartCount"]) if "running" in status["state"] else 0
 
 
 @contextmanager
@@ -80,19 +73,20 @@ def small_disks(site: Site, nodes: Iterable[str], size_bytes: int) -> Iterator[N
     done: list[str] = []
     try:
         for node in nodes:
-            _mount(site.cache(node), "-t", "tmpfs", "-o", f"mode=755,size={size_bytes}", "tmpfs")
+            options = f"mode=755,size={size_bytes}"
+            _run_on(site, node, "mount", "-t", "tmpfs", "-o", options, "tmpfs", CACHE)
             done.append(node)
-            restart_agent(site, node)
+            replace_agent(site, node)
         yield
     finally:
         for node in done:
-            subprocess.run(["umount", "--lazy", str(site.cache(node))], check=True, timeout=30)
-            restart_agent(site, node)
+            _run_on(site, node, "umount", "--lazy", CACHE)
+            replace_agent(site, node)
 
 
 def resize_disk(site: Site, node: str, size_bytes: int) -> None:
     """Give another size to one of these disks; not less than what is on it."""
-    _mount(site.cache(node), "-o", f"remount,size={size_bytes}")
+    _run_on(site, node, "mount", "-o", f"remount,size={size_bytes}", CACHE)
 
 
 def used_bytes(site: Site, node: str) -> int:
@@ -122,13 +116,10 @@ def watched(folders: Iterable[Path], version: Version) -> Iterator[list[str]]:
         watcher.join()
 
 
-def _mount(target: Path, *words: str) -> None:
+def _run_on(site: Site, node: str, *words: str) -> None:
+    """Run a command where the node's kubelet mounts."""
+    inside = ("nsenter", f"--target={site.machine(node)}", "--mount", "--pid")
     done = subprocess.run(
-        ["mount", *words, str(target)], capture_output=True, text=True, timeout=30, check=False
+        (*inside, *words), capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-def _identity(path: Path) -> Identity:
-    pid, ticks = path.read_text().split()
-    return Identity(int(pid), int(ticks))

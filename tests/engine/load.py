@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _WORKERS: Final = 4
-_PAUSE_SECONDS: Final = 0.02
+_PAUSE_SECONDS: Final = 0.1
+"""40 requests a second leave two cores for whatever is under test."""
 _TIMEOUT_SECONDS: Final = 20
-_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,4 +29,5 @@ def lone_server(root: Path, region: str) -> Iterator[World]:
         crds.install(world.cluster(region))
         yield world
     finally:
-        world.run(sys.executable, "-c", _STOP.format(region))
+        if world.run(sys.executable, "-c", _STOP.format(region)).returncode == 0:
+            world.forget()

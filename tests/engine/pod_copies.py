@@ -15,7 +15,7 @@ from typing import Final
 from components.kube import Object
 from model_specs.names import LABEL_PROJECT
 from tests.engine.load import Request
-from tests.engine.site import REGION, Site, has_condition, until
+from tests.engine.site import DEPLOYMENT, REGION, Site, has_condition, until
 
 NAMESPACE: Final = "drain-copies"
 MODEL_FILES: Final = "model-files"
@@ -64,9 +64,8 @@ def _files(site: Site) -> Object:
 
 def _pod(site: Site, variant: str, name: str) -> Object:
     """The rendered pod; what waits for a node's cache is left out, and preStop if so wanted."""
-    path = "/apis/apps/v1/namespaces/search/deployments/ranker"
-    deployment = site.world.cluster(REGION).get(path)
-    assert deployment is not None, path
+    deployment = site.world.cluster(REGION).get(DEPLOYMENT)
+    assert deployment is not None, DEPLOYMENT
     spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
     for name_of_another in ("affinity", "initContainers", "serviceAccount", "serviceAccountName",
                             "topologySpreadConstraints"):  # fmt: skip
@@ -112,4 +111,5 @@ def _opened(site: Site, variant: str) -> Request:
 
 def _has_answered_by_both(site: Site, request: Request, variant: str) -> bool:
     request.send()
-    return {f"{variant}-1", f"{variant}-2"} <= site.answered_by().keys()
+    right = {row["pod"] for row in site.answers() if row["code_class"] == "2"}
+    return {f"{NAMESPACE}/{variant}-1", f"{NAMESPACE}/{variant}-2"} <= right

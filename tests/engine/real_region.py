@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from kubernetes import client, config
-from kubernetes.stream import stream
-
 from components.kube import Object
-from regions.sandbox.kube import Cluster
-from regions.sandbox.node.network import claimed
+from regions.sandbox.kube import Cluster, execute
+from regions.sandbox.node.network import Network, claimed, processes_in
 from tests.engine.site import has_condition
 from tests.engine.world import World, copy_tree
 
@@ -30,7 +27,10 @@ from regions.sandbox.node import region
 from regions.sandbox.node.machine import Machine
 toolchain.prepare_node(print)
 names = enumerate({machines}, 1)
-machines = [Machine(region="{region}", index=index, name=name) for index, name in names]
+machines = [
+    Machine(region="{region}", index=index, name=name, disk_gib={disk_gib})
+    for index, name in names
+]
 region.start("{region}", machines, print)
 """
 _STOP: Final = """
@@ -46,6 +46,8 @@ class RealRegion:
     world: World
     name: str
     machines: tuple[str, ...]
+    disk_gib: int = 0
+    """The size of each machine's own disk; 0 where it shares the host's."""
 
     @property
     def cluster(self) -> Cluster:
@@ -73,8 +75,8 @@ class RealRegion:
         return self.run_program(_STOP)
 
     def run_program(self, program: str) -> str:
-        """What a program of the tree prints; `{region}` and `{machines}` in it are filled in."""
-        words = program.format(region=self.name, machines=self.machines)
+        """What a program of the tree prints; the region's fields in braces are filled in."""
+        words = program.format(region=self.name, machines=self.machines, disk_gib=self.disk_gib)
         done = self.world.run(sys.executable, "-c", words)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
@@ -104,7 +106,7 @@ class RealRegion:
             pod = self.pod(namespace, name)
             return pod if has_condition(pod, "Ready") else None
 
-        return eventually(ready, f"{namespace}/{name} is ready", seconds=60)
+        return eventually(ready, f"{namespace}/{name} is ready", seconds=180)
 
     def log(self, namespace: str, name: str) -> str:
         """What `kubectl logs` prints."""
@@ -115,22 +117,7 @@ class RealRegion:
 
     def execute(self, namespace: str, name: str, *command: str) -> str:
         """What a command prints in the pod's container, as by `kubectl exec`."""
-        with config.new_client_from_config(str(self.home / "kubeconfig")) as api:
-            session = stream(
-                client.CoreV1Api(api).connect_get_namespaced_pod_exec,
-                name,
-                namespace,
-                command=list(command),
-                stdout=True,
-                stderr=True,
-                stdin=False,
-                tty=False,
-                _preload_content=False,
-            )
-            session.run_forever(timeout=60)
-            told: str = session.read_stdout()
-            session.sock.shutdown()  # its own close leaves the socket open when the other was first
-        return told
+        return execute(self.home / "kubeconfig", namespace, name, *command)
 
     def said(self, namespace: str, name: str) -> Any:
         """The one line of JSON that a pod printed before it ended."""
@@ -139,7 +126,7 @@ class RealRegion:
             phase = self.pod(namespace, name)["status"]["phase"]
             return self.log(namespace, name) if phase in ("Succeeded", "Failed") else None
 
-        text = eventually(ended, f"{namespace}/{name} has ended", seconds=60)
+        text = eventually(ended, f"{namespace}/{name} has ended", seconds=180)
         return json.loads(text.splitlines()[-1])
 
 
@@ -185,21 +172,32 @@ def eventually(look: Callable[[], T | None], what: str, *, seconds: float) -> T:
     deadline = time.monotonic() + seconds
     while (seen := look()) is None:
         assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.25)
     return seen
 
 
 @contextmanager
-def real_region(root: Path, machines: tuple[str, ...]) -> Iterator[RealRegion]:
-    """The region with machines of these names, up; tenants' namespaces held to `restricted`."""
-    region = RealRegion(copy_tree(root), REGION, machines)
+def real_region(
+    root: Path,
+    machines: tuple[str, ...],
+    region: str = REGION,
+    before: str = "pass",
+    disk_gib: int = 0,
+) -> Iterator[RealRegion]:
+    """The region with machines of these names, up; tenants' namespaces held to `restricted`.
+
+    `before` is a program of the tree that runs first.
+    """
+    made = RealRegion(copy_tree(root), region, machines, disk_gib)
     try:
-        region.start()
+        made.run_program(before)
+        made.start()
         for name in ("search", "chat"):
-            region.make("namespaces", namespace(name))
-        yield region
+            made.make("namespaces", namespace(name))
+        yield made
     finally:
-        region.stop()
+        made.stop()
+        made.world.forget()
 
 
 def namespace(name: str) -> Object:
@@ -210,3 +208,19 @@ def namespace(name: str) -> Object:
         "kind": "Namespace",
         "metadata": {"name": name, "labels": labels},
     }
+
+
+def programs_of(region: RealRegion, index: int, name: str) -> list[int]:
+    """The machine's processes whose command names the program, by the host's ids."""
+    found = []
+    for pid in processes_in(Network(region.number).machine_namespace(index)):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        if (
+            any(word.endswith(f"/{name}".encode()) for word in words[:5])
+            and b"unshare" not in words
+        ):
+            found.append(pid)
+    return found

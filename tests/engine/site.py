@@ -1,4 +1,4 @@
-"""The region sandbox-onprem as the fault tests see it: its real model, its agents, its disks."""
+"""The region sandbox-onprem as the fault tests see it: its model, its agents, its machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +21,18 @@ import requests
 import yaml
 from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from components.kube import Object
+from components.model_cache.volumes import ROOT as CACHE
 from model_specs.load import load
 from regions.profile import load_profiles
 from regions.resolve import resolve
 from regions.sandbox import servers
+from regions.sandbox.errors import SandboxError
+from regions.sandbox.kube import execute
+from regions.sandbox.node.network import claimed
+from regions.sandbox.processes import Identity
 from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
 from tests.engine.load import Load, Request
 from tests.engine.world import World
@@ -35,12 +40,17 @@ from tests.engine.world import World
 REGION: Final = "sandbox-onprem"
 NODES: Final = ("cpu-01", "cpu-02")
 MODEL: Final = "search/ranker"
+DEPLOYMENT: Final = "/apis/apps/v1/namespaces/search/deployments/ranker"
 METRICS_PORT: Final = 9091
-LIMIT_SECONDS: Final = 180
+LIMIT_SECONDS: Final = 300
 _PODS: Final = "/api/v1/namespaces/{}/pods?labelSelector={}"
 _SERVERS: Final = _PODS.format("search", "isoserve.dev%2Fmodel%3Dranker")
 _AGENTS: Final = _PODS.format("isoserve-cache", "isoserve.dev%2Fmachine-type%3Dcpu.4")
 _MB: Final = 1_000_000
+_READ: Final = """
+import urllib.request
+print(urllib.request.urlopen("{}", timeout=10).read().decode())
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +105,22 @@ class Site:
 
     def up(self) -> subprocess.CompletedProcess[str]:
         """`pulumi up` of the region alone."""
-        return self.world.pulumi("up", "--yes", "--skip-preview", "-s", REGION)
+        return self.world.apply(REGION)
 
     def must_up(self) -> None:
         """The same, and it ends well."""
-        done = self.up()
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        self.world.must_apply(REGION)
+
+    def scale(self, replicas: int) -> None:
+        """What an autoscaler does; in the sandbox nobody measures load, so the number stays."""
+        change = {"spec": {"replicas": replicas}}
+        merge = "application/merge-patch+json"
+        self.world.cluster(REGION).send("PATCH", f"{DEPLOYMENT}/scale", change, merge)
+
+        def is_so() -> bool:
+            return len(self.ready()) == len(self.servers()) == replicas
+
+        until(f"{replicas} pods serve", is_so)
 
     # -- what the API server says --------------------------------------------------------------
 
@@ -145,7 +165,7 @@ class Site:
         (server,) = [one for one in plan.servers if one.workload.id == MODEL]
         url = urlsplit(server.probe.url)
         return Request(
-            address=f"{self._network()}.0.1",
+            address=self._entrance(),
             host=str(url.hostname),
             path=url.path,
             body=json.dumps(server.probe.body),
@@ -157,44 +177,57 @@ class Site:
         assert status == "200", f"{status}: {body}"
         return json.loads(body)["outputs"]
 
-    def answered_by(self) -> Counter[str]:
-        """How many right answers each pod of the model has given, as the gateway counts them."""
-        rows = requests.get(f"http://{self._network()}.0.1:{ADMIN_PORT}/stats", timeout=10).json()
-        counts: Counter[str] = Counter()
-        for row in rows:
-            if row["code_class"] == "2":
-                counts[row["pod"].rpartition("/")[2]] += row["count"]
-        return counts
+    def answers(self) -> list[Object]:
+        """What the gateway has counted: a row for all answers alike."""
+        url = f"http://{self._entrance()}:{ADMIN_PORT}/stats"
+        rows: list[Object] = requests.get(url, timeout=10).json()
+        return rows
+
+    def samples(self, pod: Object, port: int) -> list[Sample]:
+        """The metrics of a pod, read inside it: only Prometheus may ask from outside."""
+        metadata = pod["metadata"]
+        program = _READ.format(f"http://{pod['status']['podIP']}:{port}/metrics")
+        place = (metadata["namespace"], metadata["name"])
+        text = execute(self._home() / "kubeconfig", *place, "python", "-c", program)
+        families = text_string_to_metric_families(text)
+        return [sample for family in families for sample in family.samples]
 
     def failures(self, node: str, reason: str) -> float:
         """How often the node's agent could not hold a version for that reason, since it runs."""
-        address = self.agent(node)["status"].get("podIP", "127.0.0.1")
         try:
-            text = requests.get(f"http://{address}:{METRICS_PORT}/metrics", timeout=5).text
-        except requests.ConnectionError:
+            samples = self.samples(self.agent(node), METRICS_PORT)
+        except (KeyError, SandboxError):
             return 0.0  # it is being started
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
+            for sample in samples
             if sample.name == "isoserve_cache_failures_total"
             and (sample.labels["project"], sample.labels["reason"]) == ("search", reason)
         )
 
-    def log(self, node: str, namespace: str, pod: str, container: str) -> str:
-        """What a container has printed so far."""
-        path = self.home(node) / "logs" / f"{namespace}_{pod}_{container}.log"
-        return path.read_text() if path.exists() else ""
+    def log(self, pod: Object, container: str) -> str:
+        """What a container of a pod has printed so far, as `kubectl logs` has it."""
+        cluster, metadata = self.world.cluster(REGION), pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log"
+        answer = cluster.session.get(f"{cluster.url}{path}?container={container}", timeout=30)
+        return answer.text if answer.ok else ""
 
     # -- where things lie ----------------------------------------------------------------------
 
-    def home(self, node: str) -> Path:
-        """The folder of a process node."""
-        return self.world.root / ".isoserve" / REGION / "nodes" / node
+    def daemon(self, name: str) -> Identity:
+        """The process of a daemon of the sandbox, as its pid file has it."""
+        text = (self.world.root / ".isoserve" / "run" / f"{name}.pid").read_text()
+        pid, ticks = text.split()
+        return Identity(int(pid), int(ticks))
+
+    def machine(self, node: str) -> int:
+        """Process 1 of a node's machine, by this machine's ids."""
+        parent = self.daemon(f"{REGION}.machine-{NODES.index(node) + 1}").pid
+        return int(Path(f"/proc/{parent}/task/{parent}/children").read_text())
 
     def cache(self, node: str) -> Path:
-        """The cache on the disk of a node."""
-        return self.home(node) / "disk" / "var" / "lib" / "isoserve"
+        """The cache on the disk of a node, as its machine has it mounted."""
+        return Path(f"/proc/{self.machine(node)}/root{CACHE}")
 
     def shown(self, node: str, version: Version) -> Path:
         """Where pods of the node see a version, if it is there."""
@@ -229,9 +262,14 @@ class Site:
         finally:
             store.put_object(**where, Body=right)
 
-    def _network(self) -> str:
-        chosen = json.loads((self.world.root / ".isoserve" / "networks.json").read_text())
-        return f"127.{chosen[REGION]}"
+    def _home(self) -> Path:
+        return self.world.root / ".isoserve" / REGION
+
+    def _entrance(self) -> str:
+        """The first machine, which leads two of its ports to the gateway."""
+        network = claimed(self._home())
+        assert network is not None, "the region is up"
+        return network.machine_address(1)
 
 
 def name_of(made: Object) -> str:

@@ -20,15 +20,18 @@ import requests
 
 from components.kube import Object
 from model_specs.names import CACHE_ACCOUNT, CACHE_NAMESPACE, LABEL_CAPACITY, LABEL_MACHINE
+from regions.sandbox.kube import Cluster
 from regions.sandbox.processes import python_env
 from tests import examples
 from tests.counted_store import Counted, counted_store
-from tests.engine.process_nodes import Bench, a_bench
-from tests.engine.world import path_of
+from tests.engine.lone_server import lone_server
+from tests.engine.site import until
+from tests.engine.world import World, path_of
 from tests.examples import GIB, a_profile, an_offer, of_kind, planned
 
 pytestmark = pytest.mark.engine
 
+REGION: Final = "sandbox-aws"
 KIB: Final = 1024
 MIB: Final = 1024**2
 MODEL_BYTES: Final = 512 * KIB
@@ -47,8 +50,9 @@ PODS: Final = "/api/v1/namespaces/search/pods"
 class Site:
     """The cluster, its store, and an agent for each node."""
 
-    def __init__(self, bench: Bench, store: Counted, home: Path) -> None:
-        self.bench = bench
+    def __init__(self, world: World, store: Counted, home: Path) -> None:
+        self.world = world
+        self.cluster: Cluster = world.cluster(REGION)
         self.store = store
         self.home = home
         self.agents: dict[str, subprocess.Popen[bytes]] = {}
@@ -71,7 +75,7 @@ class Site:
             for made in of_kind(kind, self.objects):
                 namespace = made["metadata"].get("namespace", "search")
                 if namespace in ("search", CACHE_NAMESPACE):
-                    self.bench.cluster.apply(path_of(made), made)
+                    self.cluster.apply(path_of(made), made)
         for name in NODES:
             self._add_node(name)
         for name in NODES:
@@ -89,9 +93,9 @@ class Site:
         size = {"cpu": "64", "memory": "512Gi", "pods": "50", "ephemeral-storage": "900Gi",
                 "nvidia.com/gpu": "4"}  # fmt: skip
         meta = {"name": name, "labels": labels, "annotations": notes}
-        self.bench.cluster.apply(path, {**head, "metadata": meta})
+        self.cluster.apply(path, {**head, "metadata": meta})
         status = {"metadata": {"name": name}, "status": {"capacity": size, "allocatable": size}}
-        self.bench.cluster.apply(path, head | status, subresource="status")
+        self.cluster.apply(path, head | status, subresource="status")
 
     def _begin(self, name: str) -> None:
         disk, folder = self.home / name / "disk", self.home / name / "api"
@@ -101,9 +105,9 @@ class Site:
         mount = ["mount", "-t", "tmpfs", "-o", f"mode=755,{size}", "tmpfs", str(disk)]
         subprocess.run(mount, check=True, timeout=30)
         trust = f"/api/v1/namespaces/{CACHE_NAMESPACE}/configmaps/kube-root-ca.crt"
-        self.bench.until(lambda: self.bench.cluster.get(trust), "the cluster says who it is")
+        until("the cluster says who it is", lambda: self.cluster.get(trust))
         files = {
-            "ca.crt": self.bench.pod(trust)["data"]["ca.crt"],
+            "ca.crt": self.get(trust)["data"]["ca.crt"],
             "name": f"agent-{name}",
             "namespace": CACHE_NAMESPACE,
             "token": self.token(),
@@ -115,12 +119,12 @@ class Site:
         words = ["hold", "--config", str(config), "--root", str(disk / "models"), "--port", "0",
                  "--host", "127.0.0.1", "--spread-seconds", "0",
                  "--api-folder", str(folder)]  # fmt: skip
-        host, port = self.bench.cluster.url.removeprefix("https://").split(":")
+        host, port = self.cluster.url.removeprefix("https://").split(":")
         where = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-        with (self.bench.world.root / f"agent-{name}.log").open("ab") as log:
+        with (self.world.root / f"agent-{name}.log").open("ab") as log:
             self.agents[name] = subprocess.Popen(
                 [sys.executable, "-m", "components.model_cache.agent", *words],
-                cwd=self.bench.world.root,
+                cwd=self.world.root,
                 env={**os.environ, **python_env(), **self.store.env(), **where, "NODE_NAME": name},
                 stdout=log,
                 stderr=log,
@@ -138,21 +142,25 @@ class Site:
         """A token of the agents' account, which can do what the rendered roles give it."""
         base = f"/api/v1/namespaces/{CACHE_NAMESPACE}/serviceaccounts/{CACHE_ACCOUNT}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        return str(
-            self.bench.cluster.send("POST", base, body, "application/json")["status"]["token"]
-        )
+        return str(self.cluster.send("POST", base, body, "application/json")["status"]["token"])
+
+    def get(self, path: str) -> Object:
+        """What the API server has there."""
+        found = self.cluster.get(path)
+        assert found is not None, path
+        return found
 
     def serve(self, number: int) -> None:
         """Apply the Deployments of the first so many models, as they are rendered."""
         wanted = {f"m{index}" for index in range(number)}
         for made in of_kind("Deployment", self.objects):
             if made["metadata"]["name"] in wanted:
-                self.bench.cluster.apply(path_of(made), made)
+                self.cluster.apply(path_of(made), made)
 
     def placed(self) -> dict[str, set[str]]:
         """By node, the digests that its pods need, as the scheduler put them."""
         found: dict[str, set[str]] = {name: set() for name in NODES}
-        for pod in self.bench.pod(PODS)["items"]:
+        for pod in self.get(PODS)["items"]:
             node = pod["spec"].get("nodeName")
             if node and not pod["metadata"].get("deletionTimestamp"):
                 notes = pod["metadata"]["annotations"]
@@ -181,11 +189,11 @@ class Site:
         """The node, its agent and its disk are gone; its pods go as the node controller has it."""
         self.agents[name].kill()
         self.agents[name].wait(30)
-        self.bench.cluster.delete(f"/api/v1/nodes/{name}")
-        for pod in self.bench.pod(PODS)["items"]:
+        self.cluster.delete(f"/api/v1/nodes/{name}")
+        for pod in self.get(PODS)["items"]:
             if pod["spec"].get("nodeName") == name:
                 path = f"{PODS}/{pod['metadata']['name']}?gracePeriodSeconds=0"
-                self.bench.cluster.delete(path)
+                self.cluster.delete(path)
 
     def end(self) -> None:
         for agent in self.agents.values():
@@ -203,8 +211,8 @@ IMAGE: Final = "registry.example.com/team/server@sha256:" + "1" * 64
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("sets")
-    with a_bench(home / "tree") as bench, counted_store() as store:
-        made = Site(bench, store, home)
+    with lone_server(home / "tree", REGION) as world, counted_store() as store:
+        made = Site(world, store, home)
         try:
             made.stand_up()
             yield made
@@ -213,7 +221,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_nodes_without_pods_hold_what_fits_and_each_something_else(site: Site) -> None:
-    site.bench.until(lambda: all(len(held) >= 15 for held in site.held().values()), "they fill")
+    until("they fill", lambda: all(len(held) >= 15 for held in site.held().values()))
     sets = list(site.held().values())
     assert all(len(held) < 25 for held in sets), "of 120 models, which fit no node"
     assert len(set.union(*sets)) > 40, "hashing spreads them over the nodes"
@@ -221,22 +229,22 @@ def test_nodes_without_pods_hold_what_fits_and_each_something_else(site: Site) -
 
 def test_what_the_scheduler_puts_on_a_node_is_what_its_agent_holds(site: Site) -> None:
     site.serve(SERVED)
-    site.bench.until(lambda: site.all_scheduled(SERVED), "the scheduler has placed all pods")
-    site.bench.until(site.has_what_it_needs, "every node holds what its pods need")
+    until("the scheduler has placed all pods", lambda: site.all_scheduled(SERVED))
+    until("every node holds what its pods need", site.has_what_it_needs)
     assert all(len(held) < 25 for held in site.held().values()), "others have made room"
 
 
 def test_a_lost_nodes_models_are_fetched_where_their_pods_come_up(site: Site) -> None:
-    site.bench.until(lambda: site.all_scheduled(SERVED), "the scheduler has placed all pods")
-    site.bench.until(site.has_what_it_needs, "every node holds what its pods need")
+    until("the scheduler has placed all pods", lambda: site.all_scheduled(SERVED))
+    until("every node holds what its pods need", site.has_what_it_needs)
     placed = site.placed()
     lost = max(NODES, key=lambda name: len(placed[name]))
     assert placed[lost], "or losing it proves nothing"
     before = site.held()
     site.lose(lost)
-    site.bench.until(lambda: site.all_scheduled(SERVED), "its pods are on other nodes")
+    until("its pods are on other nodes", lambda: site.all_scheduled(SERVED))
     assert not site.placed()[lost]
-    site.bench.until(site.has_what_it_needs, "and their models with them")
+    until("and their models with them", site.has_what_it_needs)
     for name, needed in placed.items():
         if name != lost:
             assert needed <= site.held()[name], "what runs on is never let go"
@@ -247,7 +255,7 @@ def asked(site: Site, path: str, **headers: str) -> requests.Response:
     """What the API server answers the agents' account."""
     told = {"Authorization": f"Bearer {site.token()}", **headers}
     trust = str(site.home / NODES[0] / "api" / "ca.crt")
-    return requests.get(f"{site.bench.cluster.url}{path}", headers=told, verify=trust, timeout=10)
+    return requests.get(f"{site.cluster.url}{path}", headers=told, verify=trust, timeout=10)
 
 
 def test_the_agents_right_is_to_see_pods_and_no_more(site: Site) -> None:

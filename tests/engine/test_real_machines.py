@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,8 @@ import pytest
 from regions.sandbox.kube import own_session
 from regions.sandbox.node.network import Network, processes_in
 from tests.engine.real_images import built_images
-from tests.engine.real_region import MACHINES, RealRegion, eventually, real_region
+from tests.engine.real_region import MACHINES, RealRegion, eventually, programs_of, real_region
+from tests.engine.remains import left_of, names_of, printed
 
 pytestmark = pytest.mark.engine
 
@@ -60,8 +60,27 @@ print(json.dumps({{"said": said, "own": os.environ["OWN"]}}))
 _OWN: Final = {"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
+KERNEL: Final = {
+    name: Path("/proc/sys", name)
+    for name in ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
+}
+
+
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
+def own_settings() -> Iterator[dict[str, str]]:
+    """Settings of the whole kernel, other ones than a kubelet wants."""
+    before = {name: path.read_text() for name, path in KERNEL.items()}
+    KERNEL["kernel/panic"].write_text("7")
+    KERNEL["vm/overcommit_memory"].write_text("0")
+    yield {name: path.read_text() for name, path in KERNEL.items()}
+    for name, path in KERNEL.items():
+        path.write_text(before[name])
+
+
+@pytest.fixture(scope="module")
+def region(
+    tmp_path_factory: pytest.TempPathFactory, own_settings: dict[str, str]
+) -> Iterator[RealRegion]:
     with real_region(tmp_path_factory.mktemp("real") / "tree", MACHINES) as made:
         yield made
 
@@ -231,10 +250,9 @@ def test_a_killed_machine_leaves_no_process_and_starts_again_with_its_pods(
 
 
 @pytest.fixture(scope="module")
-def our_images(region: RealRegion, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def our_images(region: RealRegion, image_storage: Path) -> dict[str, str]:
     """Our own images, built twice over the base of the sandbox: their addresses in its registry."""
-    folder = tmp_path_factory.mktemp("buildah")
-    made = [built_images(region, folder) for _ in range(2)]
+    made = [built_images(region, image_storage) for _ in range(2)]
     assert made[0] == made[1], "the same tree over the same base gives the same digests"
     return made[0]
 
@@ -282,64 +300,21 @@ print(json.dumps([way(host, port) for host, port in {asked}]))
     assert set(rest) == {"OSError"}, "there is no route to other regions and addresses of the host"
 
 
-KERNEL: Final = {
-    name: Path("/proc/sys", name)
-    for name in ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
-}
-
-
-@pytest.fixture
-def own_settings() -> Iterator[dict[str, str]]:
-    """Settings of the whole kernel, other ones than a kubelet wants."""
-    before = {name: path.read_text() for name, path in KERNEL.items()}
-    KERNEL["kernel/panic"].write_text("7")
-    KERNEL["vm/overcommit_memory"].write_text("0")
-    yield {name: path.read_text() for name, path in KERNEL.items()}
-    for name, path in KERNEL.items():
-        path.write_text(before[name])
-
-
 def test_nothing_is_left_when_a_region_is_taken_down_after_a_kill(
-    tmp_path: Path, own_settings: dict[str, str]
+    region: RealRegion, own_settings: dict[str, str]
 ) -> None:
-    with real_region(tmp_path / "tree", MACHINES) as made:
-        made.run("search", "server", _SERVER)
-        made.running("search", "server")
-        network = Network(made.number)
-        names = [network.name, *(network.machine_namespace(index) for index in (1, 2))]
-        for pid in [pid for name in names for pid in processes_in(name)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    """The last one: nothing of the region stands after it."""
+    network = Network(region.number)
+    names = names_of(network)
+    running = [pid for name in names for pid in processes_in(name)]
+    assert running
+    for pid in running:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    region.stop()
     now = {name: path.read_text() for name, path in KERNEL.items()}
     assert now == own_settings, "a kubelet's settings are its machine's alone"
-    left = {
-        "namespaces": [name for name in names if Path("/run/netns", name).exists()],
-        "links": [name for name in names if Path("/sys/class/net", name).exists()],
-        "routes": [line for line in printed("ip", "route") if network.machine_range in line],
-        "control groups": [one for name in names for one in Path("/sys/fs/cgroup").rglob(name)],
-        "mounts": [one for one in printed("cat", "/proc/mounts") if str(tmp_path) in one],
-        "processes": made.world.processes(),
-    }
+    left = left_of(network, names, region.world)
     assert not any(left.values()), f"a laptop is as it was: {left}"
-
-
-def programs_of(region: RealRegion, index: int, name: str) -> list[int]:
-    """The machine's processes whose command names the program, by the host's ids."""
-    found = []
-    for pid in processes_in(Network(region.number).machine_namespace(index)):
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has ended
-            continue
-        if (
-            any(word.endswith(f"/{name}".encode()) for word in words[:5])
-            and b"unshare" not in words
-        ):
-            found.append(pid)
-    return found
-
-
-def printed(*argv: str) -> list[str]:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -132,7 +132,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with lone_server(tmp_path_factory.mktemp("refused") / "tree", REGION) as world:
         tools = world.run(sys.executable, "-c", TOOLS)
         assert tools.returncode == 0, tools.stderr[-3000:]
-        reconcile(world.cluster(REGION), [group("on_demand", 4)], {})
+        reconcile(world.cluster(REGION), [group("on_demand", 4)], {}, None)
         made = Stack(world)
         for folder in (made.folder, made.folder / "home", made.folder / "state"):
             folder.mkdir()

@@ -1,14 +1,15 @@
-"""The traffic stand-in beside a real API server: what is applied there, traffic follows."""
+"""The gateway's program beside a real API server: what is applied there, traffic follows."""
 
 from __future__ import annotations
 
-import json
-import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
@@ -16,36 +17,38 @@ import pytest
 import requests
 
 from components.kube import Object
-from regions.sandbox import crds
 from regions.sandbox.kube import Cluster
-from tests.engine.world import World, copy_tree
+from regions.sandbox.processes import python_env
+from tests.engine.lone_server import lone_server
+from tests.engine.world import World
 from tests.regions.traffic_objects import a_gateway, a_pod, a_route, a_rule, a_service
+from tests.regions.traffic_servers import free_network
 
 pytestmark = pytest.mark.engine
 
 REGION: Final = "sandbox-aws"
 PORT: Final = 8081
-LIMIT_SECONDS: Final = 30
-START: Final = f"""
-import sys
-from regions.sandbox import control_plane, networks, ports, processes
-ports.choose_ports(anything_runs=False)
-networks.choose_networks(anything_runs=False)
-control_plane.start(control_plane.on_loopback("{REGION}"))
-argv = [sys.executable, "-m", "regions.sandbox.traffic", "{REGION}"]
-processes.start("{REGION}.traffic", argv, processes.python_env())
+LIMIT_SECONDS: Final = 180
+HOST: Final = "ranker--search.internal.test"
+CARRY: Final = """
+import asyncio, ssl, sys
+from ipaddress import IPv4Network
+import aiohttp
+from regions.sandbox.traffic.carrier import Carrier, carry
+address, url, trust, signed = sys.argv[1:]
+async def run():
+    later = asyncio.get_running_loop().call_later
+    carrier = Carrier(address, IPv4Network("127.0.0.0/8"), lambda port: port, later)
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=trust))
+    headers = {"Authorization": signed}
+    await carry(carrier, aiohttp.ClientSession(url, connector=connector, headers=headers), address)
+asyncio.run(run())
 """
+"""regions/sandbox/traffic/in_cluster.py, for pods on loopback and without a pod's account."""
 RESTART: Final = f"""
 from regions.sandbox import control_plane, processes
 processes.stop("{REGION}.kube-apiserver")
 control_plane.start(control_plane.on_loopback("{REGION}"))
-"""
-STOP: Final = f"""
-from regions.sandbox import control_plane, processes
-import time
-began = time.monotonic()
-print(processes.stop("{REGION}.traffic"), time.monotonic() - began)
-control_plane.stop("{REGION}")
 """
 _PATHS: Final = {
     "Gateway": "/apis/gateway.networking.k8s.io/v1/namespaces/{}/gateways",
@@ -85,11 +88,12 @@ class _Server(ThreadingHTTPServer):
 
 @dataclass(frozen=True)
 class Region:
-    """An API server with controllers, the stand-in, and two pods' servers."""
+    """An API server with controllers, the gateway's program, and two pods' servers."""
 
     world: World
     cluster: Cluster
-    network: str
+    gateway: str
+    log: Path
     pods: tuple[_Server, _Server]
 
     def send(self, method: str, path: str, body: Object | None = None) -> None:
@@ -106,7 +110,7 @@ class Region:
         self.send("POST", path, {**made, "apiVersion": group, "kind": kind, "metadata": metadata})
 
     def create_pod(self, name: str, server: _Server) -> None:
-        """A ready pod as a node agent would report it; a finalizer keeps it while it ends."""
+        """A ready pod as a kubelet would report it; a finalizer keeps it while it ends."""
         ip, port = str(server.server_address[0]), server.server_port
         made = a_pod(name, ip, port)
         made["metadata"]["finalizers"] = ["isoserve.dev/test"]
@@ -115,28 +119,20 @@ class Region:
         self.create("Pod", made)
         self.send("PATCH", f"/api/v1/namespaces/search/pods/{name}/status", {"status": status})
 
-    def resolved(self, name: str) -> list[str]:
-        """What a container finds for a name."""
-        text = (self.world.root / ".isoserve" / REGION / "hosts").read_text()
-        lines = [line.split() for line in text.splitlines()]
-        return [address for address, *names in lines if name in names]
-
-    def ask(self, name: str, port: int) -> str:
-        """The answer's text, or what went wrong."""
-        found = self.resolved(name)
+    def ask(self) -> str:
+        """The text of the model's answer at the gateway, or what went wrong."""
         try:
             answer = requests.get(
-                f"http://{found[0]}:{port}/" if found else "http://127.0.0.1:1/",
-                headers={"Host": name},
-                timeout=10,
+                f"http://{self.gateway}:{PORT}/", headers={"Host": HOST}, timeout=10
             )
         except requests.ConnectionError:
             return "refused"
         return answer.text if answer.ok else str(answer.status_code)
 
-    def get(self, path: str) -> requests.Response:
-        """An answer of the admin port."""
-        return requests.get(f"http://{self.network}.0.1:9901{path}", timeout=10)
+    def counted(self) -> set[str]:
+        """The pods whose right answers the gateway has counted."""
+        rows = requests.get(f"http://{self.gateway}:9901/stats", timeout=10).json()
+        return {row["pod"] for row in rows if row["code_class"] == "2"}
 
 
 def a_server(host: str) -> _Server:
@@ -145,84 +141,87 @@ def a_server(host: str) -> _Server:
     return server
 
 
-def is_ready(network: str) -> bool:
+def is_ready(address: str) -> bool:
     try:
-        return requests.get(f"http://{network}.0.1:9901/healthz", timeout=10).ok
+        return requests.get(f"http://{address}:9901/healthz", timeout=10).ok
     except requests.ConnectionError:
         return False
 
 
+@contextmanager
+def carried(cluster: Cluster, address: str, log: Path) -> Iterator[None]:
+    """While it lasts, the gateway's program runs."""
+    session = cluster.session
+    words = (address, cluster.url, str(session.verify), str(session.headers["Authorization"]))
+    with (
+        log.open("ab") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", CARRY, *words], env=python_env(), stdout=file, stderr=file
+        ) as process,
+    ):
+        try:
+            until("it is ready", lambda: is_ready(address))
+            yield
+            assert process.poll() is None, "nothing ended it before"
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode == 0, "it ends when it is told to"
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
-    world = copy_tree(tmp_path_factory.mktemp("traffic") / "tree")
-    done = world.run(sys.executable, "-c", START)
-    servers: tuple[_Server, ...] = ()
+    folder = tmp_path_factory.mktemp("traffic")
+    network, log = free_network(), folder / "gateway.log"
+    servers = a_server(f"{network}.16.1"), a_server(f"{network}.17.1")
     try:
-        assert done.returncode == 0, done.stderr[-3000:]
-        cluster = world.cluster(REGION)
-        network = f"127.{json.loads((world.root / '.isoserve/networks.json').read_text())[REGION]}"
-        servers = a_server(f"{network}.16.1"), a_server(f"{network}.17.1")
-        found = Region(world, cluster, network, (servers[0], servers[1]))
-        until("the stand-in is ready", lambda: is_ready(network))
-        crds.install(cluster)
-        for name, labels in (
-            ("search", {"isoserve.dev/project": "search"}),
-            ("isoserve-gateway", {}),
-        ):
-            found.create("Namespace", {"metadata": {"name": name, "labels": labels}})
-        account = "/api/v1/namespaces/search/serviceaccounts/default"
-        until("pods may be made", lambda: cluster.get(account) is not None)
-        yield found
+        with lone_server(folder / "tree", REGION) as world:
+            cluster, gateway = world.cluster(REGION), f"{network}.0.1"
+            with carried(cluster, gateway, log):
+                found = Region(world, cluster, gateway, log, servers)
+                for name, labels in (
+                    ("search", {"isoserve.dev/project": "search"}),
+                    ("isoserve-gateway", {}),
+                ):
+                    found.create("Namespace", {"metadata": {"name": name, "labels": labels}})
+                account = "/api/v1/namespaces/search/serviceaccounts/default"
+                until("pods may be made", lambda: cluster.get(account) is not None)
+                yield found
     finally:
-        stopped = world.run(sys.executable, "-c", STOP)
         for server in servers:
             server.shutdown()
             server.server_close()
-    was_running, seconds = stopped.stdout.split()
-    assert was_running == "True", "nothing ended it before"
-    assert float(seconds) < 5, "it ends when it is told to, not when it is killed"
 
 
 def test_traffic_follows_the_api_server_through_its_restart(region: Region) -> None:
     one, two = (str(server.server_address[0]) for server in region.pods)
-    name, host = "ranker.search.svc", "ranker--search.internal.test"
-    assert region.resolved("registry.isoserve-system.svc") == [f"{region.network}.0.2"]
-    inode = os.stat(region.world.root / ".isoserve" / REGION / "hosts").st_ino
-
     service = a_service("ranker", ports=[{"port": PORT, "targetPort": "http"}])
-    headless = a_service("each", clusterIP="None")
-    for made in (service, headless):
-        if made["spec"]["clusterIP"] != "None":
-            del made["spec"]["clusterIP"]
-        region.create("Service", made)
-    until("the Service has a name", lambda: bool(region.resolved(name)))
-    assert region.ask(name, PORT) == "refused", "nobody is ready"
-    region.create_pod("one", region.pods[0])
-    until("the ready pod is asked", lambda: region.ask(name, PORT) == one)
-    assert region.resolved("each.search") == [one], "a headless Service is its pods"
-
+    del service["spec"]["clusterIP"]
     backend = {"kind": "Service", "name": "ranker", "port": PORT}
+    assert region.ask() == "refused", "there is no Gateway yet"
+    region.create("Service", service)
     region.create("Gateway", with_class(a_gateway(PORT)))
     region.create("HTTPRoute", a_route("ranker", a_rule(backendRefs=[backend])))
-    until("the route is followed", lambda: region.ask(host, PORT) == one)
-    rows = region.get("/stats").json()
-    assert {row["pod"] for row in rows if row["code_class"] == "2"} == {"search/one"}
-    address = region.resolved(name)
+    until("the route is followed", lambda: region.ask() == "503")
+    region.create_pod("one", region.pods[0])
+    until("the ready pod is asked", lambda: region.ask() == one)
+    assert region.counted() == {"search/one"}
 
     done = region.world.run(sys.executable, "-c", RESTART)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert region.ask(host, PORT) == one, "who carries traffic needs no API server"
+    assert region.ask() == one, "who carries traffic needs no API server"
     region.create_pod("two", region.pods[1])
-    until("it hears of pods again", lambda: two in (region.ask(name, PORT), region.ask(host, PORT)))
+    until("it hears of pods again", lambda: region.ask() == two)
     region.send("DELETE", "/api/v1/namespaces/search/pods/one")
-    until("the ending pod leaves", lambda: region.resolved("each.search") == [two])
-    assert {region.ask(name, PORT) for _ in range(20)} == {two}
-    assert {region.ask(host, PORT) for _ in range(20)} == {two}
-    assert region.resolved(name) == address, "a Service keeps its address"
-    assert os.stat(region.world.root / ".isoserve" / REGION / "hosts").st_ino == inode
-    log = (region.world.root / ".isoserve" / "log" / f"{REGION}.traffic.log").read_text()
+    until("the ending pod leaves", lambda: {region.ask() for _ in range(20)} == {two})
+    log = region.log.read_text()
     assert "Traceback" not in log, log
-    assert log.count("doesn't answer") <= 5, f"one line for each kind it watches:\n{log}"
+    # It refuses, then times out: a kind that is watched tells each reason, and not each try.
+    assert log.count("doesn't answer") <= 20, log
     release = {"metadata": {"finalizers": None}}
     region.send("PATCH", "/api/v1/namespaces/search/pods/one", release)
 

@@ -57,11 +57,11 @@ def group(capacity: str, nodes: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An API server with room for all pairs at once, and what the region's platform has there."""
     with lone_server(tmp_path_factory.mktemp("replay") / "tree", REGION) as made:
         cluster = made.cluster(REGION)
-        reconcile(cluster, [group("on_demand", 30), group("spot", 15)], {})
+        reconcile(cluster, [group("on_demand", 30), group("spot", 15)], {}, None)
         for part in parts(planned(profile=PROFILE)):
             for one in part.objects if part.noun == "PlatformSpace" else ():
                 cluster.apply(path_of(one), one)
@@ -118,9 +118,9 @@ def test_the_twenty_have_gates_do_all_that_they_can() -> None:
     }
 
 
-def test_twenty_random_changes_are_what_the_proof_computes(world: World) -> None:
+def test_twenty_random_changes_are_what_the_proof_computes(lone: World) -> None:
     def replayed(number: int, what: Change) -> Replay:
-        return walked(begun(world, REGION, what), random.Random(number))
+        return walked(begun(lone, REGION, what), random.Random(number))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tasks = [pool.submit(replayed, *pair) for pair in enumerate(changes())]
@@ -137,11 +137,11 @@ FALLS: Final[Fields] = {"capacity": {**HELD["capacity"], "spot_fallback": "on_de
 
 @pytest.mark.parametrize("turn", [(HELD, FALLS), (FALLS, HELD)], ids=["on", "off"])
 def test_a_spot_fallback_is_turned_without_losing_a_pod(
-    world: World, turn: tuple[Fields, Fields]
+    lone: World, turn: tuple[Fields, Fields]
 ) -> None:
     project = f"falls-{turn.index(FALLS)}"
     old, new = (in_project(project, {**SIX, **fields}) for fields in turn)
-    replay = walked(begun(world, REGION, change(f"{project}/sentiment", old, new, ROWS)),
+    replay = walked(begun(lone, REGION, change(f"{project}/sentiment", old, new, ROWS)),
                     random.Random(1))  # fmt: skip
     assert replay.differs == []
     assert replay.served().pods == 6
@@ -203,14 +203,14 @@ WARNED: Final = (
 
 
 @pytest.mark.parametrize("warned", WARNED, ids=[warned.finding for warned in WARNED])
-def test_what_the_proof_warns_of_shows(world: World, warned: Warned) -> None:
+def test_what_the_proof_warns_of_shows(lone: World, warned: Warned) -> None:
     project = f"warned-{WARNED.index(warned)}"
     model = f"{project}/sentiment"
     rows = [row for row in ROWS if row.name != warned.without]
     old, new = in_project(project, warned.before), in_project(project, warned.after)
     told = transitions(model, REGION, (old, list(parts(old))), (new, list(parts(new))), rows)
     finding = next(one for one in told if one.name == warned.finding)
-    replay = begun(world, REGION, change(model, old, new, rows))
+    replay = begun(lone, REGION, change(model, old, new, rows))
     first = replay.served()
     for act in acts_between(replay.what.old, replay.what.new):
         if act.label in finding.order:
@@ -289,7 +289,7 @@ class Run:
             self.replay.cluster.send("PATCH", path, patch, "application/merge-patch+json")
 
 
-def a_run(world: World, project: str, batch: Fields) -> Run:
+def a_run(lone: World, project: str, batch: Fields) -> Run:
     """A job whose project is to be removed, with a pod that is at work."""
     fields = {"batch": {"command": ["score"], **batch}}
     old, new = in_project(project, fields), planned(profile=PROFILE)
@@ -299,16 +299,16 @@ def a_run(world: World, project: str, batch: Fields) -> Run:
             head = template(step.made)["metadata"]
             head["finalizers"] = [HOLD]
             head["annotations"]["isoserve.dev/sandbox-fail"] = "Held"
-    run = Run(begun(world, REGION, what))
+    run = Run(begun(lone, REGION, what))
     run.start()
     return run
 
 
 @every_batch
 def test_a_job_s_pod_has_ended_before_what_it_runs_by_is_deleted(
-    world: World, batch: Fields
+    lone: World, batch: Fields
 ) -> None:
-    run = a_run(world, f"drained-{len(batch)}", batch)
+    run = a_run(lone, f"drained-{len(batch)}", batch)
     looks = list[None]()
 
     def look() -> set[str]:
@@ -328,10 +328,10 @@ def test_a_job_s_pod_has_ended_before_what_it_runs_by_is_deleted(
 
 @every_batch
 def test_without_a_drain_it_would_work_on_without_them(
-    world: World, batch: Fields, monkeypatch: pytest.MonkeyPatch
+    lone: World, batch: Fields, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.order.GATES", {})
-    run = a_run(world, f"left-{len(batch)}", batch)
+    run = a_run(lone, f"left-{len(batch)}", batch)
     walked(run.replay, random.Random(1))
     assert run.lacks() == {"NetworkPolicy", "ServiceAccount"}
     run.release()

@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +21,16 @@ import yaml
 
 from components.kube import Object
 from regions.sandbox.kube import Cluster, connect
+from tests.engine.watcher import watch
 from tests.tracked import ROOT, copy_tracked
 
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
-_KEPT: Final = ("bin", "layers", "servers", "venv")
+_KEPT: Final = ("bin", "images", "layers", "servers", "venv")
 _PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
     "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
     "SecurityPolicy": "securitypolicies",
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies"}  # fmt: skip
-_LIMIT_SECONDS: Final = 300
+_LIMIT_SECONDS: Final = 1200
 
 
 def path_of(made: Object) -> str:
@@ -60,6 +62,10 @@ class World:
             check=False,
         )
 
+    def forget(self) -> None:
+        """Free the disk of a sandbox that has ended: the images of its machines are gigabytes."""
+        shutil.rmtree(self.root / ".isoserve", ignore_errors=True)
+
     def sandbox(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`python -m regions.sandbox ...`."""
         return self.run(sys.executable, "-m", "regions.sandbox", *arguments)
@@ -70,6 +76,7 @@ class World:
         assert done.returncode == 0, f"`up` failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
+    @cache  # noqa: B019  # a run has few worlds, and the same one is asked a hundred times
     def engine_env(self) -> dict[str, str]:
         """What plain `pulumi` needs, as `env` prints it."""
         lines = self.sandbox("env").stdout.splitlines()
@@ -82,6 +89,15 @@ class World:
         program = shutil.which("pulumi", path=env["PATH"])
         assert program, "the toolchain has a pulumi"
         return self.run(program, *arguments, "--non-interactive", env=env)
+
+    def apply(self, region: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`pulumi up` of one region, without what the sandbox's own `up` does around it."""
+        return self.pulumi("up", "--yes", "--skip-preview", "-s", region, *arguments)
+
+    def must_apply(self, region: str, *arguments: str) -> None:
+        """The same, which must end well."""
+        done = self.apply(region, *arguments)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
     def steps(self, region: str, *arguments: str) -> dict[str, str]:
         """What `pulumi preview` would do: operation by URN, `same` and `read` left out."""
@@ -124,23 +140,24 @@ class World:
         return found
 
     def server_processes(self, region: str) -> list[int]:
-        """The processes of search/ranker's server: those told to listen on a pod's address."""
+        """The processes of search/ranker's server, by this machine's ids."""
         selector = "labelSelector=isoserve.dev/model%3Dranker"
         pods = self.cluster(region).get(f"/api/v1/namespaces/search/pods?{selector}")
         assert pods is not None
-        hosts = {f"MLSERVER_HOST={pod['status'].get('podIP')}" for pod in pods["items"]}
+        marks = [f"pod{pod['metadata']['uid']}" for pod in pods["items"]]
         found = []
         for entry in (one for one in Path("/proc").iterdir() if one.name.isdigit()):
             try:
-                told = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                told = (entry / "cgroup").read_text()
+                line = (entry / "cmdline").read_text()
             except OSError:  # it has ended
                 continue
-            if hosts & set(told):
+            if "mlserver" in line and any(mark in told for mark in marks):
                 found.append(int(entry.name))
         return found
 
-    def killed_up(self, pattern: str) -> None:
-        """Start `up`, wait until a line of it matches `pattern`, and kill it with SIGKILL."""
+    def stopped_up(self, pattern: str, number: signal.Signals) -> int:
+        """Start `up`, send it a signal once a line of it matches `pattern`; its exit code."""
         with subprocess.Popen(
             [sys.executable, "-m", "regions.sandbox", "up"],
             cwd=self.root,
@@ -154,9 +171,10 @@ class World:
                 told.append(line)
                 if re.search(pattern, line) or time.monotonic() > deadline:
                     break
-            process.kill()
-        ended = f"`up` ended before a line matched {pattern}:\n{''.join(told[-20:])}"
-        assert process.returncode == -9, ended
+            assert process.poll() is None, f"no line matched {pattern}:\n{''.join(told[-20:])}"
+            process.send_signal(number)
+            # Not until its output ends: what a killed one leaves running may hold that.
+            return process.wait(_LIMIT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +218,25 @@ def begun(world: World, region: str, *arguments: str) -> Iterator[Begun]:
 
 
 def copy_tree(root: Path) -> World:
-    """Copy what git would commit; built programs and packages are shared by links."""
+    """Copy what git would commit; built programs, packages and images are shared by links.
+
+    Its sandbox ends with this process at the latest.
+    """
+    watch(root)
     copy_tracked(root)
     (root / ".isoserve").mkdir()
     for name in _KEPT:
+        (ROOT / ".isoserve" / name).mkdir(parents=True, exist_ok=True)
         (root / ".isoserve" / name).symlink_to(ROOT / ".isoserve" / name)
     return World(root)
+
+
+def brought_up(made: World, regions: Iterable[str]) -> Iterator[World]:
+    """The sandbox of the tree, up; nothing of it stays."""
+    try:
+        made.up(*(word for region in regions for word in ("--region", region)))
+        yield made
+    finally:
+        done = made.sandbox("down")
+        if done.returncode == 0:
+            made.forget()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,14 @@ from regions.sandbox.layout import REGIONS
 from regions.sandbox.monitoring.config import CONFIG_FILE, files
 from regions.sandbox.monitoring.scrapes import scrape_configs
 from regions.sandbox.monitoring.targets import target_groups
+from regions.sandbox.node.network import POD_RANGE
 from regions.sandbox.processes import free_ports
 from regions.sandbox.prometheus import ensure
 from tests.examples import identity, objects_of, of_kind, template, workloads
 from tests.promtool import check_config
 
 PATIENCE_SECONDS: Final = 30.0
+HERE: Final = IPv4Network("127.0.0.0/8")
 every_region = pytest.mark.parametrize("region", REGIONS)
 
 
@@ -144,7 +147,7 @@ def read_by(address: str) -> list[dict[str, str]]:
 def test_prometheus_takes_everything_that_is_rendered_for_it(region: str, tmp_path: Path) -> None:
     made = objects_of(region)
     monitors, rules = of_kind("PodMonitor", made), of_kind("PrometheusRule", made)
-    config = written(tmp_path, files(monitors, rules, [a_pod("one", 8080)], "127.20.0.1"))
+    config = written(tmp_path, files(monitors, rules, [a_pod("one", 8080)], HERE, "127.20.0.1"))
     check_config(config)
     read = json.loads(config.read_text())
     assert len(read["rule_files"]) == len(rules) > 1, "a file that is not named is not read"
@@ -170,7 +173,7 @@ def test_every_pod_with_metrics_is_read_by_exactly_one_of_the_rendered_monitors(
             scrape["job_name"]
             for monitor in of_kind("PodMonitor", made)
             for scrape in scrape_configs(monitor, "targets.json")
-            for group in target_groups([pod])
+            for group in target_groups([pod], HERE)
             if is_kept(group["labels"], scrape["relabel_configs"])
         ]
         assert len(readers) == 1, f"{identity(one)} is read by {readers or 'nobody'}"
@@ -202,7 +205,7 @@ def test_prometheus_scrapes_the_chosen_pods_and_says_where_a_series_is_from(
             "spec": {"groups": [{"interval": "1s", "name": "ranker", "rules": [rule]}]},
         }
         monitor = a_monitor(podTargetLabels=["isoserve.dev/track"])
-        config = written(tmp_path, files([monitor], [rules], [chosen, *others], "127.0.0.1"))
+        config = written(tmp_path, files([monitor], [rules], [chosen, *others], HERE, "127.0.0.1"))
         with prometheus(tmp_path, config) as address:
             (labels,) = until(lambda: read_by(address), address)
             targets = asked(address, "targets", state="active")["activeTargets"]
@@ -241,7 +244,7 @@ def test_an_expression_chooses_pods_as_kubernetes_does(row: Object, kept: bool) 
     (scrape,) = scrape_configs(a_monitor(selector={"matchExpressions": [row]}), "targets.json")
     (labels,) = (
         group["labels"]
-        for group in target_groups([a_pod("one", 8080)])
+        for group in target_groups([a_pod("one", 8080)], HERE)
         if "metrics" in group["labels"].values()
     )
     assert is_kept(labels, scrape["relabel_configs"]) is kept
@@ -252,7 +255,7 @@ def test_a_port_is_chosen_by_its_number_too() -> None:
     (scrape,) = scrape_configs(a_monitor(podMetricsEndpoints=[endpoint]), "targets.json")
     (group,) = (
         group
-        for group in target_groups([a_pod("one", 8080)])
+        for group in target_groups([a_pod("one", 8080)], HERE)
         if is_kept(group["labels"], scrape["relabel_configs"])
     )
     assert group["targets"] == ["127.0.0.1:8081"]
@@ -267,16 +270,22 @@ def test_a_monitor_may_look_into_other_namespaces(selector: Object, namespaces: 
     pods = [a_pod("one", 8080), a_pod("two", 8080, namespace="vision")]
     found = {
         group["labels"]["__meta_kubernetes_namespace"]
-        for group in target_groups(pods)
+        for group in target_groups(pods, HERE)
         if is_kept(group["labels"], scrape["relabel_configs"])
     }
     assert sorted(found) == namespaces
 
 
-def test_an_address_outside_this_machine_is_never_asked() -> None:
-    assert target_groups([a_pod("simulated", 8080, podIP="10.64.0.9")]) == [], (
-        "a simulated pod has an address that may be somebody else's"
-    )
+@pytest.mark.parametrize("running", ["127.0.0.0/8", POD_RANGE])
+def test_an_address_that_is_no_running_pods_is_never_asked(running: str) -> None:
+    assert (
+        target_groups([a_pod("simulated", 8080, podIP="10.64.0.9")], IPv4Network(running)) == []
+    ), "a simulated pod has an address that may be somebody else's"
+
+
+def test_a_pod_of_a_real_machine_is_asked_at_its_own_address() -> None:
+    groups = target_groups([a_pod("real", 8080, podIP="10.244.2.7")], IPv4Network(POD_RANGE))
+    assert [group["targets"] for group in groups] == [["10.244.2.7:8080"], ["10.244.2.7:8081"]]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.aws_policies import granted, tls_only
 from regions.plan import GrantPlan
+from regions.sandbox.kube import own_session
 from regions.sandbox.processes import free_ports, python_env
 from regions.sandbox.s3_rights import action_of, allows
 from tests.builders import a_registry
@@ -91,15 +93,13 @@ def like(operator: Any, service: str, **keys: str) -> Any:
 
 
 def of_role(operator: Any) -> dict[str, str]:
-    """Keys as a pod on AWS gets them, of a role with the job's rights."""
+    """Keys of a role with the job's rights, as a pod on AWS has them."""
     own = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
     iam, sts = like(operator, "iam", **own), like(operator, "sts", **own)
     role = iam.create_role(RoleName="job", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     document = json.dumps(granted(a_registry(bucket=BUCKET), GRANT))
     iam.put_role_policy(RoleName="job", PolicyName="job", PolicyDocument=document)
-    found = sts.assume_role_with_web_identity(
-        RoleArn=role, RoleSessionName="job", WebIdentityToken="token"
-    )["Credentials"]
+    found = sts.assume_role(RoleArn=role, RoleSessionName="job")["Credentials"]
     return {
         "aws_access_key_id": found["AccessKeyId"],
         "aws_secret_access_key": found["SecretAccessKey"],
@@ -130,8 +130,10 @@ def test_a_job_reads_its_input_writes_its_output_and_is_denied_all_else(s3: Any,
     rows = job.list_objects_v2(Bucket=BUCKET, Prefix=READS)["Contents"]
     assert [row["Key"] for row in rows] == [f"{READS}a"]
     job.put_object(Bucket=BUCKET, Key=f"{WRITES}c", Body=b"y")
+    job.copy_object(Bucket=BUCKET, Key=f"{WRITES}e", CopySource=f"{BUCKET}/{READS}a")
     upload = job.create_multipart_upload(Bucket=BUCKET, Key=f"{WRITES}d")["UploadId"]
-    job.abort_multipart_upload(Bucket=BUCKET, Key=f"{WRITES}d", UploadId=upload)
+    part = {"Bucket": BUCKET, "Key": f"{WRITES}d", "PartNumber": 1, "UploadId": upload}
+    job.upload_part_copy(**part, CopySource=f"{BUCKET}/{READS}a")
     denied: dict[str, Callable[[], object]] = {
         "another's input": lambda: job.get_object(Bucket=BUCKET, Key="_datasets/search/pairs2/a"),
         "a model": lambda: job.get_object(Bucket=BUCKET, Key="search/model"),
@@ -142,11 +144,18 @@ def test_a_job_reads_its_input_writes_its_output_and_is_denied_all_else(s3: Any,
         "write elsewhere": lambda: job.put_object(Bucket=BUCKET, Key="_datasets/chat/a", Body=b"z"),
         "delete": lambda: job.delete_object(Bucket=BUCKET, Key=f"{WRITES}b"),
         "its rules": lambda: job.get_bucket_policy(Bucket=BUCKET),
+        "copy of a model": lambda: job.copy_object(
+            Bucket=BUCKET, Key=f"{WRITES}e", CopySource=f"{BUCKET}/search/model"
+        ),
+        "part of a model": lambda: job.upload_part_copy(
+            **part, CopySource={"Bucket": BUCKET, "Key": "search/model"}
+        ),
     }
     for what, ask in denied.items():
         with pytest.raises(ClientError) as refused:
             ask()
         assert refused.value.response["Error"]["Code"] == "AccessDenied", what
+    job.abort_multipart_upload(Bucket=BUCKET, Key=f"{WRITES}d", UploadId=upload)
 
 
 def test_a_right_that_is_denied_or_has_a_condition_that_is_not_known_gives_nothing() -> None:
@@ -165,3 +174,44 @@ def test_what_is_asked_of_a_bucket_beside_its_listing_is_another_action() -> Non
     assert action_of("GET", "", {"policy": [""]}) == "s3:GETBucket"
     assert action_of("DELETE", "a", {"uploadId": ["1"]}) == "s3:AbortMultipartUpload"
     assert action_of("DELETE", "a", {}) == "s3:DeleteObject"
+
+
+@pytest.mark.parametrize("host", ["sts.us-east-1.amazonaws.com", "sts.amazonaws.com", "127.0.0.1"])
+@pytest.mark.parametrize("place", ["params", "data"])
+def test_sts_gives_no_role_for_a_token_that_no_region_has_made(
+    s3: Any, host: str, place: str
+) -> None:
+    asked = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": "arn:aws:iam::123456789012:role/any",
+        "RoleSessionName": "any",
+        "WebIdentityToken": "made up",
+    }
+    with own_session() as session:
+        url = s3.meta.endpoint_url
+        given: dict[str, Any] = {place: asked}
+        answer = session.post(url, headers={"Host": host}, timeout=10, **given)
+    assert "<AccessKeyId>" not in answer.text
+    if (host, place) != ("127.0.0.1", "params"):  # without a name of STS it is a question to S3
+        assert re.search("<Code>(InvalidIdentityToken|IDPCommunicationError)</Code>", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("s3.amazonaws.com", f"/{BUCKET}/search/named"),
+        ("s3.us-east-1.amazonaws.com", f"/{BUCKET}/search/named"),
+        (f"{BUCKET}.s3.amazonaws.com", "/search/named"),
+        (f"{BUCKET}.s3.us-east-1.amazonaws.com", "/search/named"),
+        ("s3.object-store.svc:9000", f"/{BUCKET}/search/named"),
+        ("registry.isoserve-system.svc:9000", f"/{BUCKET}/search/named"),
+    ],
+)
+def test_a_bucket_is_in_the_hosts_name_only_of_awss_own(s3: Any, host: str, path: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key="search/named", Body=b"found")
+    key = "AWS4-HMAC-SHA256 Credential=sandbox/20261129/us-east-1/s3/aws4_request"
+    headers = {"Host": host, "Authorization": f"{key}, SignedHeaders=host, Signature=0"}
+    with own_session() as session:
+        answer = session.get(s3.meta.endpoint_url + path, headers=headers, timeout=10)
+    assert answer.content == b"found"

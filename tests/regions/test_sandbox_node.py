@@ -18,9 +18,31 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.node import certificates, images, machine, network, packages, region
-from regions.sandbox.node.network import API_SERVICE, DNS_SERVICE, NUMBERS, SERVICE_RANGE, Network
+from regions.sandbox.layout import REGIONS
+from regions.sandbox.node import (
+    certificates,
+    disk,
+    gateway,
+    machine,
+    network,
+    packages,
+    prometheus,
+    region,
+)
+from regions.sandbox.node.network import (
+    API_SERVICE,
+    DNS_SERVICE,
+    GATEWAY_SERVICE,
+    NUMBERS,
+    SERVICE_RANGE,
+    Network,
+)
+from regions.sandbox.plans import plan_of
+from regions.sandbox.traffic import admin, in_cluster
+from stacks.images import context
 
+FIXED = (API_SERVICE, DNS_SERVICE, GATEWAY_SERVICE)
+PROGRAM = "regions.sandbox.traffic.in_cluster"
 TESTS_OF_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
 
 
@@ -41,9 +63,25 @@ def test_the_names_of_links_fit_what_linux_allows() -> None:
     assert all(len(Network(number).name) <= 15 for number in NUMBERS), "IFNAMSIZ is 16 with its end"
 
 
+def test_prometheus_is_where_profiles_name_it_with_the_ports_that_the_host_asks() -> None:
+    values = dict.fromkeys(("folder", "image", "machine"), "x")
+    made = region.documents("prometheus.yaml", arguments='["--one"]', **values)
+    (deployment,) = (one for one in made if one["kind"] == "Deployment")
+    (service,) = (one for one in made if one["kind"] == "Service")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == port["hostPort"] == prometheus.PORT
+    mounts = {one["mountPath"] for one in container["volumeMounts"]}
+    assert mounts == {str(prometheus.CONFIG), str(prometheus.SERIES)}
+    (at,) = service["spec"]["ports"]
+    name = "{name}.{namespace}".format(**service["metadata"])
+    for profile in REGIONS:
+        assert plan_of(profile).prometheus.url == f"http://{name}.svc:{at['port']}"
+
+
 def test_fixed_services_lie_in_the_range_of_services() -> None:
     services = ipaddress.ip_network(SERVICE_RANGE)
-    assert {ipaddress.ip_address(one) in services for one in (API_SERVICE, DNS_SERVICE)} == {True}
+    assert {ipaddress.ip_address(one) in services for one in FIXED} == {True}
 
 
 def test_a_certificate_says_who_it_is_for_and_is_signed_by_the_region(tmp_path: Path) -> None:
@@ -134,15 +172,40 @@ def test_a_kill_between_any_two_steps_leaves_a_namespace_that_is_made_anew(
 
 
 def test_the_constants_of_the_dns_are_those_of_the_machines() -> None:
+    made = region.documents("dns.yaml", domain="example.com", gateway="10.96.0.80", image="x")
     (service, deployment, corefile) = (
-        next(one for one in region._documents("dns.yaml") if one["kind"] == kind)
+        next(one for one in made if one["kind"] == kind)
         for kind in ("Service", "Deployment", "ConfigMap")
     )
     pod = deployment["spec"]["template"]["spec"]
     assert service["spec"]["clusterIP"] == DNS_SERVICE
-    assert pod["containers"][0]["image"] == images.COREDNS_IMAGE
     assert pod["nodeSelector"] == {machine.LABEL: "true"}
     assert f"kubernetes {machine.CLUSTER_DOMAIN} " in corefile["data"]["Corefile"]
+
+
+def test_the_image_of_the_gateway_holds_all_that_its_program_imports() -> None:
+    assert context.sources(PROGRAM) <= {*gateway.sources()}
+
+
+def test_the_gateways_pod_is_found_as_proxies_are() -> None:
+    values = {"address": "10.96.0.80", "image": "image", "machine": "here", "pods": "10.244.0.0/16"}
+    (deployment,) = (
+        one for one in region.documents("gateway.yaml", **values) if one["kind"] == "Deployment"
+    )
+    plan, labels = plan_of("sandbox-onprem"), deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["metadata"]["namespace"] in plan.proxy_namespaces, "what models let in"
+    (internal,) = (one for one in plan.gateways if not one.tls_secret)
+    owner = {"name": internal.name, "namespace": internal.namespace}
+    marks = {f"gateway.envoyproxy.io/owning-gateway-{key}": said for key, said in owner.items()}
+    assert marks.items() <= labels.items(), "by which its metrics are read"
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["args"][1] == PROGRAM
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports == {"http": in_cluster.container_port(80), "metrics": admin.PORT}
+
+
+def test_no_listener_of_a_proxy_needs_root() -> None:
+    assert [in_cluster.container_port(port) for port in (80, 443, 8080)] == [10080, 10443, 8080]
 
 
 def test_machines_have_one_way_to_images(tmp_path: Path) -> None:
@@ -183,3 +246,26 @@ def test_what_ends_is_started_again_and_keeps_its_log(tmp_path: Path) -> None:
                 time.sleep(0.05)
         finally:
             process.kill()
+
+
+def test_a_disk_keeps_what_is_on_it_until_its_size_is_another(tmp_path: Path) -> None:
+    image = tmp_path / "disk-1.ext4"
+    disk.make(image, 1)
+    inode = image.stat().st_ino
+    assert image.stat().st_blocks * 512 < 1 << 26, "the host gives what is written, no more"
+    disk.make(image, 1)
+    assert image.stat().st_ino == inode
+    disk.make(image, 2)
+    assert (image.stat().st_ino, image.stat().st_size) != (inode, 1 << 30)
+    assert disk.devices_of(image) == []
+    assert [one.name for one in tmp_path.iterdir()] == ["disk-1.ext4"]
+
+
+def test_a_kubelet_evicts_for_the_space_of_its_own_disk_alone() -> None:
+    def thresholds(disk_gib: int) -> set[str]:
+        one = machine.Machine(region="here", index=1, name="machine-1", disk_gib=disk_gib)
+        return set(machine._eviction(one)["evictionHard"])
+
+    assert thresholds(0) == {"memory.available"}, "the host's disk is full of other things"
+    own = {"nodefs.available", "nodefs.inodesFree", "imagefs.available"}
+    assert thresholds(10) == {"memory.available", *own}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 
-from regions.sandbox import nodes
+from regions.sandbox import engine, nodes
 from regions.sandbox.errors import SandboxError
+from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import AWS_REGIONS, REGIONS, ROOT
+from regions.sandbox.node.network import Network
 
 
 def a_group(**changes: Any) -> dict[str, Any]:
@@ -42,6 +45,62 @@ def test_a_node_group_becomes_as_many_nodes_with_its_labels_and_taints() -> None
 def test_an_empty_node_group_has_no_nodes() -> None:
     empty = a_group(scalingConfig={"minSize": 0, "maxSize": 4, "desiredSize": 0})
     assert nodes.group_nodes("sandbox-aws", empty) == []
+
+
+def test_real_machines_of_a_group_have_its_marks_and_the_size_of_their_type() -> None:
+    first, second = nodes.group_machines("sandbox-aws", a_group(instanceTypes=["c7i.4xlarge"]))
+    wanted = nodes.group_nodes("sandbox-aws", a_group(instanceTypes=["c7i.4xlarge"]))[0]
+    assert (first.name, first.cpu, first.memory_gib) == ("gpu-l4-4-00", 16, 32)
+    assert first.taints == wanted["spec"]["taints"]
+    assert first.labels.items() <= wanted["metadata"]["labels"].items(), "as on AWS"
+    assert first.index == second.index == 0, "who starts them finds a free one"
+    assert nodes.group_machines("sandbox-aws", a_group()) == [], "kwok has those with GPUs"
+
+
+@pytest.mark.parametrize(
+    ("region", "names"),
+    [("sandbox-aws", ["system-01"]), ("sandbox-onprem", ["cpu-01", "cpu-02"])],
+)
+def test_standing_machines_are_numbered_from_one(region: str, names: list[str]) -> None:
+    machines = nodes.static_machines(region)
+    assert [one.name for one in machines] == names, "those that nodes.yaml does not simulate"
+    assert [one.index for one in machines] == list(range(1, len(names) + 1))
+    assert all("topology.kubernetes.io/zone" in one.labels for one in machines)
+    assert not any(one.taints for one in machines), "taints of listed nodes belong to Pulumi"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_only_simulated_nodes_are_made_beside_real_machines(
+    region: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(nodes, "network_of", lambda region: Network(7))
+    monkeypatch.setattr(engine, "stack_file", lambda _: tmp_path / "none")
+    monkeypatch.setattr(nodes, "_by_name", lambda cluster: {})
+    monkeypatch.setattr(
+        nodes, "_apply_all", lambda _, new: made.extend(one["metadata"]["name"] for one in new)
+    )
+    nodes.stand_up(cast(Cluster, SimpleNamespace(region=region)))
+    real = {one.name for one in nodes.static_machines(region)}
+    assert real.isdisjoint(made), "a kubelet registers itself"
+    assert real | set(made) == {one.name for one in nodes.inventory().static[region]}
+
+
+@pytest.mark.parametrize(
+    ("ready", "taint", "joined"),
+    [
+        ("False", "node.kubernetes.io/not-ready", False),
+        ("True", "node.kubernetes.io/not-ready", False),
+        ("True", "nvidia.com/gpu", True),
+        ("Unknown", "node.kubernetes.io/unreachable", True),
+    ],
+)
+def test_a_node_counts_once_pods_could_come_to_it(ready: str, taint: str, joined: bool) -> None:
+    node = {
+        "spec": {"taints": [{"key": taint, "effect": "NoSchedule"}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+    assert nodes.has_joined(node) == joined, "else one waiting pod would grow its group twice"
 
 
 def test_an_unknown_instance_type_says_where_to_add_it() -> None:

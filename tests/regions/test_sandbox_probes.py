@@ -1,12 +1,10 @@
-"""The sandbox believes the probers, and calls simulated what no process of this machine serves."""
+"""The sandbox believes the probers, and calls simulated what no pod serves that runs."""
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +14,15 @@ from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Object
 from regions.sandbox.status import Heard
 
-ADDRESS = "127.93.16.1"
 RANKER, SENTIMENT = ("search", "ranker"), ("search", "sentiment")
+Execute = Callable[..., str]
 
 
 def a_pod(role: str, address: str, model: str) -> Object:
     labels = {"isoserve.dev/role": role, "isoserve.dev/project": "search"}
     labels["isoserve.dev/model"] = model
-    return {"metadata": {"labels": labels}, "status": {"podIP": address}}
+    metadata = {"labels": labels, "namespace": "search", "name": f"{role}-{address}"}
+    return {"metadata": metadata, "status": {"podIP": address}}
 
 
 @dataclass
@@ -39,30 +38,6 @@ class Recorded:
         return {"items": found}
 
 
-@contextmanager
-def a_prober(text: str) -> Iterator[None]:
-    """Its metrics on a pod's address, from a real server."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.HTTPServer((ADDRESS, 9090), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def said(ranker: int) -> str:
     return (
         "# TYPE probe_success gauge\n"
@@ -73,32 +48,52 @@ def said(ranker: int) -> str:
 
 CLUSTER: Any = Recorded(
     [
-        a_pod("model-server", "127.93.16.2", "ranker"),
+        a_pod("model-server", "10.244.2.7", "ranker"),
         a_pod("model-server", "10.64.0.9", "sentiment"),
-        a_pod("prober", ADDRESS, ""),
+        a_pod("prober", "10.244.1.3", ""),
         a_pod("prober", "10.64.0.10", ""),
     ]
 )
 
 
-def test_only_models_of_process_nodes_are_served() -> None:
+def saying(ranker: int, asked: list[tuple[str, ...]]) -> Execute:
+    """Commands in containers that print a prober's numbers."""
+
+    def execute(kubeconfig: Path, *place_and_command: str) -> str:
+        asked.append(place_and_command[:3])
+        return said(ranker)
+
+    return execute
+
+
+def test_the_prober_is_asked_within_its_container_and_the_wait_ends_with_right_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(probes, "execute", saying(1, asked))
     assert probes.served(CLUSTER) == {RANKER}, "kwok's pods have an address and nobody there"
-
-
-def test_the_probers_answers_are_told_and_the_wait_ends_with_the_right_ones() -> None:
-    with a_prober(said(1)):
-        assert probes.results(CLUSTER) == {RANKER: True, SENTIMENT: False}
-        note = probes.await_right_answers(CLUSTER, 5)
+    assert probes.results(CLUSTER) == {RANKER: True, SENTIMENT: False}
+    assert asked == [("search", "prober-10.244.1.3", "python")], "NetworkPolicies let no host in"
+    note = probes.await_right_answers(CLUSTER, 5)
     assert note.startswith("1 of 1"), "the simulated model is nobody's fault"
 
 
-def test_a_model_that_answers_wrongly_is_named() -> None:
-    with a_prober(said(0)), pytest.raises(SandboxError, match="search/ranker"):
+def test_a_model_that_answers_wrongly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "execute", saying(0, []))
+    with pytest.raises(SandboxError, match="search/ranker"):
         probes.await_right_answers(CLUSTER, 0)
 
 
-def test_a_prober_that_starts_only_now_has_said_nothing() -> None:
+def test_a_container_that_starts_only_now_has_said_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def execute(kubeconfig: Path, *place_and_command: str) -> str:
+        raise SandboxError("no container yet")
+
+    monkeypatch.setattr(probes, "execute", execute)
     assert probes.results(CLUSTER) == {}
+    with pytest.raises(SandboxError, match=r"search/ranker in 0 s; see `kubectl .* -n search logs"):
+        probes.await_right_answers(CLUSTER, 0)
 
 
 @pytest.mark.parametrize(

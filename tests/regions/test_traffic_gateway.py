@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -45,8 +44,8 @@ CLUSTER = "httproute/search/ranker/rule/0"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    return a_home(tmp_path, monkeypatch)
+def home() -> Home:
+    return a_home()
 
 
 def a_copy(percent: int) -> Object:
@@ -369,26 +368,28 @@ def test_an_https_listener_is_not_served_and_the_log_says_why(
             await live.settle()
             with pytest.raises(aiohttp.ClientConnectorError):
                 await live.ask()
-            assert "ranker--search.internal.test" in home.hosts.read_text(), "it has a name"
 
     run(body)
     assert capsys.readouterr().out.count("listener on port") == 1, "said once"
 
 
-def test_a_port_for_root_only_says_what_to_do(
-    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_taken_port_is_said_once_and_tried_again(
+    home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def refused(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
     async def body() -> None:
-        monkeypatch.setattr("aiohttp.web.TCPSite.start", refused)
-        async with carrying(home) as live:
-            await live.know(a_service("ranker"))
-            assert "ranker.search.svc" in home.hosts.read_text(), "the rest goes on"
+        taken = await asyncio.start_server(lambda *_: None, home.gateway, home.port)
+        async with one_pod(home, says("one")) as (live, _):
+            live.tell(came("services", a_service("another")))
+            await live.settle()
+            taken.close()
+            live.tell(came("services", a_service("third")))
+            await live.settle()
+            assert await live.ask() == (200, "one"), "it is free now"
 
     run(body)
-    assert f"sysctl net.ipv4.ip_unprivileged_port_start={home.port}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.count("somebody else listens there") == 1, text
+    assert text.count("well again") == 1, text
 
 
 def test_the_admin_port_tells_readiness_and_counts(home: Home) -> None:

@@ -285,7 +285,7 @@ def test_every_example_says_what_its_cluster_has_itself(tmp_path: Path, region: 
 @pytest.mark.parametrize("region", ["sandbox-aws", "sandbox-onprem"])
 def test_the_sandbox_has_the_networks_that_its_profiles_say(region: str) -> None:
     own = [ip_network(one) for one in profiles()[region].cluster.networks]
-    simulated = (control_plane._SERVICE_RANGE, control_plane._POD_RANGE)
+    simulated = (control_plane._SERVICE_RANGE, control_plane.SIMULATED_PODS)
     for text in (*simulated, SERVICE_RANGE, POD_RANGE):
         used = ip_network(text, strict=False)
         assert any(used.subnet_of(one) for one in own), f"{text} is not in {region}.yaml"  # type: ignore[arg-type]

@@ -1,33 +1,29 @@
-"""Real pods and a real region of the traffic stand-in, on loopback addresses of one test."""
+"""Real pods and the gateway of a region, on loopback addresses of one test."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, NoReturn
 
 import aiohttp
-import pytest
 from aiohttp import web
 
-from regions.sandbox import layout, networks
 from regions.sandbox.kube import Object
 from regions.sandbox.processes import free_ports
-from regions.sandbox.traffic import region
+from regions.sandbox.traffic.carrier import Carrier
 from regions.sandbox.traffic.propagation import PROPAGATION_SECONDS
-from regions.sandbox.traffic.region import RegionTraffic
 from regions.sandbox.traffic.watch import PATHS, Change
 from tests.regions.traffic_objects import NAMESPACES, a_gateway, came
 
 PROTECTION_SECONDS: Final = 20.0
 """No test waits for so long; one that does hangs, and this ends it."""
-REGION: Final = "sandbox-aws"
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -111,11 +107,10 @@ class Clock:
 
 @dataclass
 class Home:
-    """A region's folder, its network, and the free port of its gateway."""
+    """A loopback network (`127.N`), and the free port of its gateway."""
 
     network: str
     port: int
-    hosts: Path
 
     @property
     def gateway(self) -> str:
@@ -123,23 +118,28 @@ class Home:
         return f"{self.network}.0.1"
 
 
-def a_home(folder: Path, patch: pytest.MonkeyPatch) -> Home:
-    """A sandbox in `folder`, with a network in which nobody listens and an absent object store."""
-    taken = networks.listening()
-    octet = random.choice([n for n in range(16, 255) if n not in taken])
-    gateway_port, store_port = free_ports(2)
-    (folder / "networks.json").write_text(json.dumps({REGION: octet}))
-    patch.setattr(layout, "HOME", folder)
-    patch.setattr(networks, "NETWORKS_FILE", folder / "networks.json")
-    patch.setattr(region, "ports", lambda: {"moto": store_port})
-    return Home(f"127.{octet}", gateway_port, layout.hosts_file(REGION))
+def a_home() -> Home:
+    """A network in which nobody listens."""
+    (port,) = free_ports(1)
+    return Home(free_network(), port)
+
+
+def free_network() -> str:
+    """The first two numbers of loopback addresses on which nobody listens, `127.N`."""
+    taken: set[int] = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        address = int(local.partition(":")[0], 16)  # little-endian: 0100007F is 127.0.0.1
+        if state == "0A" and address & 0xFF == 127:
+            taken.add(address >> 8 & 0xFF)
+    return f"127.{random.choice([n for n in range(16, 255) if n not in taken])}"
 
 
 @dataclass
 class Live:
-    """A region whose traffic is carried, as far as the cluster is told."""
+    """A gateway at work, as far as it is told of the cluster."""
 
-    traffic: RegionTraffic
+    traffic: Carrier
     clock: Clock
     home: Home
     client: aiohttp.ClientSession
@@ -185,10 +185,9 @@ class Live:
 
 @asynccontextmanager
 async def carrying(home: Home) -> AsyncIterator[Live]:
-    """The traffic of the region, waiting for its first lists."""
+    """The gateway, waiting for its first lists."""
     clock = Clock()
-    traffic = RegionTraffic(REGION, "registry.isoserve-system.svc", clock.later)
-    traffic.write_first_hosts()
+    traffic = Carrier(home.gateway, IPv4Network("127.0.0.0/8"), lambda port: port, clock.later)
     work = asyncio.create_task(traffic.run())
     limit = aiohttp.ClientTimeout(total=PROTECTION_SECONDS)
     connector = aiohttp.TCPConnector(force_close=True)

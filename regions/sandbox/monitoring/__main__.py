@@ -29,7 +29,7 @@ def follow(region: str, over: threading.Event) -> None:
             if owed:
                 server.reload(region)
             owed, said = False, ""
-        except SandboxError as reason:
+        except (SandboxError, OSError, ValueError, KeyError) as reason:
             said = str(reason)
         if said != complaint:
             print(said or "all is well again", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from typing import Any, Final
 
 from regions.sandbox.monitoring.scrapes import scrape_configs
@@ -20,9 +21,15 @@ _DEFAULT_INTERVAL: Final = "30s"  # the operator's
 
 
 def files(
-    monitors: Sequence[Object], rules: Sequence[Object], pods: Sequence[Object], gateway: str
+    monitors: Sequence[Object],
+    rules: Sequence[Object],
+    pods: Sequence[Object],
+    pod_range: IPv4Network,
+    gateway: str,
 ) -> dict[str, str]:
     """The text of each file by its path beside the configuration, which comes last.
+
+    Pods that run have an address of `pod_range`.
 
     `gateway` is the address of what stands in for the gateways' Envoys: in a real region those are
     scraped by what installs Envoy Gateway, and by no object of ours.
@@ -40,7 +47,7 @@ def files(
         "rule_files": sorted(made),
         "scrape_configs": [*sorted(scrapes, key=lambda scrape: str(scrape["job_name"])), envoys],
     }
-    return made | {TARGETS_FILE: _text(target_groups(pods)), CONFIG_FILE: _text(config)}
+    return made | {TARGETS_FILE: _text(target_groups(pods, pod_range)), CONFIG_FILE: _text(config)}
 
 
 def _stem(rule: Object) -> str:

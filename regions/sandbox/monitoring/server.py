@@ -8,15 +8,19 @@ from typing import Final
 
 import requests
 
-from regions.sandbox import processes, prometheus
+from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, own_session
 from regions.sandbox.monitoring import snapshot
 from regions.sandbox.monitoring.config import CONFIG_FILE
-from regions.sandbox.ports import ports
+from regions.sandbox.node import prometheus as pod
+from regions.sandbox.node.network import network_of
 
-_PATIENCE_SECONDS: Final = 30.0
-_SETTINGS: Final = (
+_PATIENCE_SECONDS: Final = 60.0  # a machine may have the image to fetch
+_ON_MACHINES: Final = "only regions on real machines have a Prometheus of ours"
+_ARGUMENTS: Final = (
+    f"--config.file={pod.CONFIG / CONFIG_FILE}",
+    f"--storage.tsdb.path={pod.SERIES}",
     "--log.level=warn",
     "--storage.tsdb.retention.size=128MB",
     "--storage.tsdb.retention.time=1d",
@@ -28,27 +32,31 @@ _SETTINGS: Final = (
 def start(cluster: Cluster) -> str:
     """Give the region a Prometheus that follows its objects from now on; the address of it.
 
-    Raises SandboxError when there is no Prometheus to be had, or it refuses the files.
+    It is a pod of the region's first machine. Raises SandboxError when there is no Prometheus to be
+    had, or it refuses the files.
     """
-    region = cluster.region
+    region, network = cluster.region, network_of(cluster.region)
+    assert network is not None, _ON_MACHINES
     changed = snapshot.write(cluster)
-    if processes.start(_name(region), _argv(region)):
-        _wait_until_ready(region)
-    elif changed:
+    pod.install(cluster, network, snapshot.home(region), _ARGUMENTS)
+    _wait_until_ready(region)
+    if changed:
         reload(region)
     argv = [sys.executable, "-m", "regions.sandbox.monitoring", region]
     processes.start(_follower(region), argv, processes.python_env())
     return url(region)
 
 
-def stop(region: str) -> int:
-    """End the region's Prometheus and its follower; how many ran."""
-    return sum(map(processes.stop, (_follower(region), _name(region))))
+def stop(region: str) -> bool:
+    """End what tells the region's Prometheus of changes; whether it ran."""
+    return processes.stop(_follower(region))
 
 
 def url(region: str) -> str:
     """Where the region's Prometheus answers."""
-    return f"http://127.0.0.1:{ports()[_name(region)]}"
+    network = network_of(region)
+    assert network is not None, _ON_MACHINES
+    return f"http://{network.machine_address(1)}:{pod.PORT}"
 
 
 def reload(region: str) -> None:
@@ -66,34 +74,18 @@ def reload(region: str) -> None:
         )
 
 
-def _name(region: str) -> str:
-    return f"{region}.prometheus"
-
-
 def _follower(region: str) -> str:
     return f"{region}.monitoring"
-
-
-def _argv(region: str) -> list[str]:
-    home = snapshot.home(region)
-    return [
-        str(prometheus.ensure()["prometheus"]),
-        f"--config.file={home / CONFIG_FILE}",
-        f"--storage.tsdb.path={home / 'series'}",
-        f"--web.listen-address={url(region).removeprefix('http://')}",
-        *_SETTINGS,
-    ]
 
 
 def _wait_until_ready(region: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not _is_ready(region):
-        processes.require_running(_name(region))
         if time.monotonic() > deadline:
-            log = processes.log_file(_name(region))
+            kubectl = f"kubectl --kubeconfig .isoserve/{region}/kubeconfig -n monitoring"
             raise SandboxError(
                 f"region {region}: Prometheus is not ready after {_PATIENCE_SECONDS:.0f} s; "
-                f"last lines of {log}:\n{processes.tail(log)}"
+                f"see `{kubectl} describe pods` and `{kubectl} logs -l app=prometheus`"
             )
         time.sleep(0.05)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -9,13 +10,13 @@ from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import region_home, write_atomically
 from regions.sandbox.monitoring.config import TARGETS_FILE, files
-from regions.sandbox.networks import gateway_address
+from regions.sandbox.node.network import POD_RANGE, network_of
 
 _OPERATORS: Final = "/apis/monitoring.coreos.com/v1"
 
 
 def home(region: str) -> Path:
-    """The folder of the configuration, the rules, the targets and the series."""
+    """The folder of the configuration, the rules and the targets."""
     return region_home(region) / "monitoring"
 
 
@@ -24,11 +25,14 @@ def write(cluster: Cluster) -> bool:
 
     Raises SandboxError when the API server does not answer or lacks a kind.
     """
+    network = network_of(cluster.region)
+    assert network is not None, "only regions on real machines have a Prometheus of ours"
     wanted = files(
         _listed(cluster, f"{_OPERATORS}/podmonitors"),
         _listed(cluster, f"{_OPERATORS}/prometheusrules"),
         _listed(cluster, "/api/v1/pods"),
-        gateway_address(cluster.region),
+        IPv4Network(POD_RANGE),
+        network.machine_address(1),
     )
     changed = {name: text for name, text in wanted.items() if text != _read(cluster.region, name)}
     for name, text in changed.items():

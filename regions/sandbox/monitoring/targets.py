@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Any, Final
 
 Object = dict[str, Any]
@@ -17,9 +17,9 @@ META: Final = "__meta_kubernetes_"
 """How the labels begin that relabelings choose by, and no series keeps."""
 
 
-def target_groups(pods: Iterable[Object]) -> list[Object]:
-    """Every port of every container of the pods that have an address on this machine."""
-    return [group for pod in pods if _is_here(pod) for group in _groups(pod)]
+def target_groups(pods: Iterable[Object], pod_range: IPv4Network) -> list[Object]:
+    """Every port of every container of the pods that run, which have an address of the range."""
+    return [group for pod in pods if _runs(pod, pod_range) for group in _groups(pod)]
 
 
 def sanitised(label: str) -> str:
@@ -27,9 +27,9 @@ def sanitised(label: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_]", "_", label)
 
 
-def _is_here(pod: Object) -> bool:
+def _runs(pod: Object, pod_range: IPv4Network) -> bool:
     address = pod["status"].get("podIP")
-    return bool(address) and ip_address(address).is_loopback
+    return bool(address) and ip_address(address) in pod_range
 
 
 def _groups(pod: Object) -> Iterator[Object]:

@@ -7,6 +7,8 @@ programs give the same digest.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import io
 import os
 import platform
@@ -14,7 +16,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +27,7 @@ import yaml
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import own_session
-from regions.sandbox.layout import BIN, HOME, LAYERS, LOG, write_atomically
+from regions.sandbox.layout import BIN, HOME, LAYERS, LOG, region_home, write_atomically
 from regions.sandbox.node.machine import PAUSE_IMAGE, REGISTRY_PORT
 from regions.sandbox.node.network import Network, enter
 from regions.sandbox.node.packages import environment
@@ -39,7 +41,7 @@ _RELEASE: Final = "bookworm"
 EPOCH: Final = "1767225600"
 """The time of every file of a layer: 2026-01-01."""
 _BASE_TIMEOUT_SECONDS: Final = 600
-_PUSH_TIMEOUT_SECONDS: Final = 120
+_PUSH_TIMEOUT_SECONDS: Final = 300
 _ANSWER_SECONDS: Final = 20.0
 _ARCHITECTURES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
 """By what the kernel calls the processor, its name in images."""
@@ -72,7 +74,7 @@ def serve(region: str, network: Network) -> None:
         },
         "http": {"addr": f"{network.api_address}:{REGISTRY_PORT}", "secret": region},
     }
-    path = IMAGES / f"{region}.yaml"
+    path = region_home(region) / "registry.yaml"
     write_atomically(path, yaml.safe_dump(config))
     quiet = environment() | {"OTEL_TRACES_EXPORTER": "none"}
     command = [*enter(network.name), str(BIN / "registry"), "serve", str(path)]
@@ -85,48 +87,103 @@ def stop(region: str) -> bool:
     return processes.stop(_daemon(region))
 
 
-def push_all(network: Network, say: Say) -> None:
-    """Make every image and put it into the registry.
+def push_all(network: Network, say: Say) -> dict[str, str]:
+    """Make every image and put it into the registry; the digest of each by its name.
 
     Raises SandboxError where Debian's packages are not to be had, or a push fails.
     """
     made = (
-        Image(PAUSE_IMAGE, "", _layer_of(BIN / "pause"), ("/pause",), "65535:65535", "/"),
-        Image(COREDNS_IMAGE, "", _layer_of(BIN / "coredns"), ("/coredns",), "65532:65532", "/"),
+        Image(PAUSE_IMAGE, "", layer_of(BIN / "pause"), ("/pause",), "65535:65535", "/"),
+        Image(COREDNS_IMAGE, "", layer_of(BIN / "coredns"), ("/coredns",), "65532:65532", "/"),
         Image(PYTHON_IMAGE, "", base(say), ("/usr/bin/python3",), "0:0", "/"),
     )
-    for image in made:
-        push(image, network)
+    return {image.name: push(image, network) for image in made}
 
 
 def push(image: Image, network: Network) -> str:
-    """Put the image into the region's registry; its digest. Raises SandboxError."""
-    target = _address(image.name, network)
+    """Put the image into the region's registry, unless it is there; its digest.
+
+    Raises SandboxError.
+    """
+    target = registry_address(image.name, network)
+    record = IMAGES / "pushed" / image.name.replace("/", "_")
+    made_of = _made_of(image, network)
+    if record.exists():
+        known_of, digest = record.read_text().split()
+        if known_of == made_of and _digest(target) == digest:
+            return digest
+    digest = _push(image, target, network)
+    write_atomically(record, f"{made_of} {digest}")
+    return digest
+
+
+def pinned(name: str, digest: str) -> str:
+    """An image's name by its digest: a machine keeps what it has pulled, and tags stay the same."""
+    return f"{name.rpartition(':')[0]}@{digest}"
+
+
+def _made_of(image: Image, network: Network) -> str:
+    """A digest of all that decides what the image is."""
+    fields = (image.name, image.entrypoint, image.user, image.working_dir)
+    below = _digest(registry_address(image.base, network)) if image.base else ""
+    with image.layer.open("rb") as layer:
+        content = hashlib.file_digest(layer, "sha256").hexdigest()
+    return hashlib.sha256(repr((*fields, below, content)).encode()).hexdigest()
+
+
+def _digest(address: str) -> str:
+    """The digest of an image in a registry; empty where it is not there."""
+    with contextlib.suppress(SandboxError):
+        return crane("digest", "--insecure", address).strip()
+    return ""
+
+
+def _push(image: Image, target: str, network: Network) -> str:
     options = ("--insecure", f"--platform=linux/{_ARCHITECTURES[platform.machine()]}")
-    below = f"--base={_address(image.base, network)}" if image.base else "--oci-empty-base"
-    _crane("append", *options, below, f"--new_layer={image.layer}", f"--new_tag={target}")
+    below = f"--base={registry_address(image.base, network)}" if image.base else "--oci-empty-base"
+    # Under a name of its own: nobody may pull an image without its entrypoint.
+    begun = f"{target}-layer"
+    crane("append", *options, below, f"--new_layer={image.layer}", f"--new_tag={begun}")
     words = [f"--user={image.user}", f"--workdir={image.working_dir}"]
     words += [f"--entrypoint={','.join(image.entrypoint)}"] if image.entrypoint else []
-    told = _crane("mutate", *options, *words, f"--tag={target}", target)
+    told = crane("mutate", *options, *words, f"--tag={target}", begun)
     return told.strip().rpartition("@")[2]
 
 
-def _address(name: str, network: Network) -> str:
-    """Where the registry has an image."""
+def registry_address(name: str, network: Network) -> str:
+    """Where the registry has an image, by the name that has the sandbox's own host."""
     return f"{network.api_address}:{REGISTRY_PORT}/{name.partition('/')[2]}"
 
 
 def base(say: Say) -> Path:
     """The file system of a small Debian with Python, as a layer; made once for these packages."""
-    layer = LAYERS / f"debian-{_RELEASE}-{'-'.join(sorted(BASE_PACKAGES))}.tar"
-    if layer.exists():
-        return layer
-    say("making a small Debian (about 1 min)")
+    name = f"debian-{_RELEASE}-{'-'.join(sorted(BASE_PACKAGES))}.tar"
+    with made_once(name) as (layer, partial):
+        if partial:
+            say("making a small Debian (about 1 min)")
+            _debian(partial)
+    return layer
+
+
+@contextlib.contextmanager
+def made_once(name: str) -> Iterator[tuple[Path, Path | None]]:
+    """What is kept under LAYERS, and where to make it where it is not there yet: a path that is
+    renamed at the end. Regions, and trees that share the layers, wait for each other.
+    """
     LAYERS.mkdir(parents=True, exist_ok=True)
-    # Trees that share the layers may make the same one at the same moment.
-    descriptor, name = tempfile.mkstemp(dir=LAYERS, suffix=".tar")
-    os.close(descriptor)
-    partial = Path(name)
+    kept = LAYERS / name
+    with (LAYERS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            yield kept, None
+            return
+        with tempfile.TemporaryDirectory(dir=LAYERS) as folder:
+            partial = Path(folder) / name
+            yield kept, partial
+            partial.rename(kept)
+
+
+def _debian(partial: Path) -> None:
     words = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}")
     # `pip` may install into the image's Python, as it may into the images of python.org.
     managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
@@ -135,21 +192,23 @@ def base(say: Say) -> Path:
         {"SOURCE_DATE_EPOCH": EPOCH},
         _BASE_TIMEOUT_SECONDS,
     )
-    partial.rename(layer)
-    return layer
 
 
-def _layer_of(program: Path) -> Path:
+def layer_of(program: Path) -> Path:
     """A layer that holds one program, in the image's root."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     layer = IMAGES / f"{program.name}.tar"
     body = program.resolve().read_bytes()
     entry = tarfile.TarInfo(program.name)
     entry.size, entry.mode, entry.mtime = len(body), 0o755, int(EPOCH)
-    partial = layer.with_suffix(".part")
-    with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as stream:
+    # Two regions may make the same one at the same moment.
+    descriptor, partial = tempfile.mkstemp(dir=IMAGES, suffix=".part")
+    with (
+        os.fdopen(descriptor, "wb") as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as stream,
+    ):
         stream.addfile(entry, io.BytesIO(body))
-    partial.rename(layer)
+    Path(partial).rename(layer)
     return layer
 
 
@@ -170,7 +229,8 @@ def _daemon(region: str) -> str:
     return f"{region}.registry"
 
 
-def _crane(*words: str) -> str:
+def crane(*words: str) -> str:
+    """What crane, the program that asks registries, prints. Raises SandboxError."""
     # The registry stands on this machine, whatever proxy the environment names.
     return run([str(BIN / "crane"), *words], {"NO_PROXY": "*"}, _PUSH_TIMEOUT_SECONDS)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,8 @@ import yaml
 
 from regions.sandbox import processes
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.layout import BIN, HOME, LOG, region_home, write_atomically
-from regions.sandbox.node import cgroups
+from regions.sandbox.layout import BIN, HOME, LOG, certificates_of, region_home, write_atomically
+from regions.sandbox.node import cgroups, disk
 from regions.sandbox.node.certificates import Pair, issue
 from regions.sandbox.node.network import (
     DNS_SERVICE,
@@ -31,6 +32,7 @@ from regions.sandbox.node.network import (
     enter,
     make_machine,
     processes_in,
+    remove_machine,
 )
 from regions.sandbox.node.packages import environment
 
@@ -42,6 +44,13 @@ LABEL: Final = "isoserve.dev/sandbox-machine"
 _COVERED: Final = (Path("/run"), Path("/var"))
 _END_SECONDS: Final = 10.0
 _SOCKET: Final = "/run/containerd/containerd.sock"
+_DISK_EVICTION: Final = {
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+}
+"""The kubelet's own hard thresholds for disks (kubernetes v1.36.1,
+pkg/kubelet/eviction/defaults_linux.go): of one file system for all, the highest counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +60,26 @@ class Machine:
     region: str
     index: int
     name: str
+    cpu: int = 0
+    """The processors that its kubelet reports, 0 for those of this machine; so is the memory. Pods
+    share what there is."""
+    memory_gib: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Mapping[str, str]] = ()
     eviction: Mapping[str, str] = field(default_factory=lambda: {"memory.available": "100Mi"})
-    """The kubelet's hard thresholds."""
+    """The kubelet's hard thresholds; those for disks are added where it has one of its own."""
+    disk_gib: int = 0
+    """The size of its own disk; 0 where it shares the host's, for whose space it evicts nobody."""
 
     @property
     def home(self) -> Path:
         """Everything that is on it: its /var, the images, the files of its programs."""
         return region_home(self.region) / "machines" / self.name
+
+    @property
+    def disk(self) -> Path:
+        """Its /var and the images, as the machine itself sees them."""
+        return self.home / "disk"
 
 
 def start(machine: Machine, network: Network, signer: Pair, api_url: str) -> bool:
@@ -66,8 +87,7 @@ def start(machine: Machine, network: Network, signer: Pair, api_url: str) -> boo
 
     Raises SandboxError where this user may not, or a program cannot be found on the machine.
     """
-    daemon = _daemon(machine.region, machine.index)
-    if processes.is_running(daemon):
+    if is_running(machine.region, machine.index):
         return False
     if any(HOME.resolve().is_relative_to(covered) for covered in _COVERED):
         raise SandboxError(f"{HOME}: a machine has a /run and a /var of its own; use another place")
@@ -78,6 +98,7 @@ def start(machine: Machine, network: Network, signer: Pair, api_url: str) -> boo
     command = (sys.executable, "-I", "-S", str(Path(__file__).with_name("init.py")), str(plan))
     unshare = ("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc")
     inside = enter(network.machine_namespace(machine.index))
+    daemon = _daemon(machine.region, machine.index)
     processes.start(daemon, [*inside, *unshare, *command], environment())
     return True
 
@@ -92,11 +113,43 @@ def stop(region: str, index: int, network: Network) -> None:
     space = network.machine_namespace(index)
     _end_rest(space)
     cgroups.remove(space)
+    # Mounted a second time while it is still let go, a disk would be spoilt.
+    for image in (region_home(region) / "machines").glob(f"*/{_image_name(index)}"):
+        disk.await_release(image)
+
+
+def remove(machine: Machine, network: Network) -> None:
+    """End the machine, and remove its network, its certificate and its disk.
+
+    Raises SandboxError naming what does not end.
+    """
+    stop(machine.region, machine.index, network)
+    remove_machine(network, machine.index)
+    own = Pair(certificates_of(machine.region), _certificate(machine.index))
+    for path in (own.key, own.certificate):
+        path.unlink(missing_ok=True)
+    if machine.home.exists():
+        shutil.rmtree(machine.home)
+
+
+def is_running(region: str, index: int) -> bool:
+    """Whether machine `index` runs."""
+    return processes.is_running(_daemon(region, index))
+
+
+def _certificate(index: int) -> str:
+    """The name of the certificate of a machine's kubelet."""
+    return f"kubelet-{index}"
 
 
 def _daemon(region: str, index: int) -> str:
     """The name of a machine's process 1."""
     return f"{region}.machine-{index}"
+
+
+def _image_name(index: int) -> str:
+    """The file that is the disk of machine `index`."""
+    return f"disk-{index}.ext4"
 
 
 def _end_rest(namespace: str) -> None:
@@ -113,18 +166,21 @@ def _end_rest(namespace: str) -> None:
 
 def _furnish(machine: Machine, network: Network, signer: Pair, api_url: str) -> Path:
     home, logs = machine.home, LOG
-    for folder in (home / "var", home / "cni", home / "containerd", logs):
+    for folder in (machine.disk, home / "cni", logs):
         folder.mkdir(parents=True, exist_ok=True)
+    image = home / _image_name(machine.index)
+    if machine.disk_gib:
+        disk.make(image, machine.disk_gib)
     address = network.machine_address(machine.index)
     own = issue(
         signer,
-        f"kubelet-{machine.index}",
+        _certificate(machine.index),
         f"system:node:{machine.name}",
         "system:nodes",
         (address, machine.name),
     )
     configs = {
-        "containerd.toml": _containerd(home, network),
+        "containerd.toml": _containerd(machine),
         "certs.d/_default/hosts.toml": _mirror(network),
         "cni/10-pods.conflist": json.dumps(_pod_network(home, network.pod_range(machine.index))),
         "kubelet.yaml": yaml.safe_dump(_kubelet(machine, network, signer, own)),
@@ -141,9 +197,11 @@ def _furnish(machine: Machine, network: Network, signer: Pair, api_url: str) -> 
         for name, words in _programs(machine, address).items()
     ]
     if absent := [row["command"][0] for row in rows if not Path(row["command"][0]).exists()]:
-        raise SandboxError(f"not built: {', '.join(absent)}; run `make engine`")
+        raise SandboxError(f"not built: {', '.join(absent)}; run `python -m regions.sandbox build`")
     plan = home / "init.json"
-    write_atomically(plan, json.dumps({"var": str(home / "var"), "programs": rows}, indent=2))
+    size = {"cpu": machine.cpu, "memory_gib": machine.memory_gib}
+    mounted = {"disk": str(machine.disk), "image": str(image) if machine.disk_gib else ""}
+    write_atomically(plan, json.dumps({**size, **mounted, "programs": rows}, indent=2))
     return plan
 
 
@@ -183,9 +241,10 @@ def _programs(machine: Machine, address: str) -> dict[str, list[str]]:
     }
 
 
-def _containerd(home: Path, network: Network) -> str:
+def _containerd(machine: Machine) -> str:
+    home = machine.home
     return f"""version = 3
-root = "{home / "containerd"}"
+root = "{machine.disk / "containerd"}"
 state = "/run/containerd"
 [grpc]
   address = "{_SOCKET}"
@@ -252,10 +311,26 @@ def _kubelet(machine: Machine, network: Network, signer: Pair, own: Pair) -> dic
         # Pods resolve the region's own names only, never by the host's resolver.
         "resolvConf": str(machine.home / "resolv.conf"),
         "enforceNodeAllocatable": ["pods"],
-        "evictionHard": dict(machine.eviction),
+        **_eviction(machine),
+        "registerWithTaints": [dict(taint) for taint in machine.taints],
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
+        # One minute and up to half of it more by default: so late a changed ConfigMap is in its
+        # pods' volumes, and the cache agents hear of a new version.
+        "syncFrequency": "10s",
         "shutdownGracePeriod": "0s",
+    }
+
+
+def _eviction(machine: Machine) -> dict[str, Any]:
+    if not machine.disk_gib:
+        return {"evictionHard": dict(machine.eviction)}
+    return {
+        "evictionHard": {**_DISK_EVICTION, **machine.eviction},
+        # One minute and five by default: nobody waits so long here. Twice what lies between two
+        # reports of the Node's status, so that no pressure goes by unseen.
+        "volumeStatsAggPeriod": "10s",
+        "evictionPressureTransitionPeriod": "20s",
     }
 
 

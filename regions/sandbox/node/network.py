@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from regions.sandbox.errors import SandboxError
+from regions.sandbox.layout import region_home
 from regions.sandbox.node.packages import environment
 
 NUMBERS: Final = range(1, 255)
@@ -33,6 +34,8 @@ POD_RANGE: Final = "10.244.0.0/16"
 SERVICE_RANGE: Final = "10.96.0.0/16"
 API_SERVICE: Final = "10.96.0.1"
 DNS_SERVICE: Final = "10.96.0.10"
+GATEWAY_SERVICE: Final = "10.96.0.80"
+"""Where pods find every host of the region's domain."""
 _NAMESPACES: Final = Path("/run/netns")
 _CLAIMS: Final = Path("/run/isoserve")
 _FORWARD: Final = "echo 1 >/proc/sys/net/ipv4/ip_forward"
@@ -90,6 +93,11 @@ def claimed(owner: Path) -> Network | None:
             if link.readlink() == owner:
                 return Network(int(link.name))
     return None
+
+
+def network_of(region: str) -> Network | None:
+    """The network of a region's real machines; None where an existing cluster takes their place."""
+    return claimed(region_home(region))
 
 
 def claim(owner: Path) -> Network:
@@ -155,6 +163,8 @@ def make_machine(network: Network, index: int) -> None:
     if _stands(own):
         return
     _remove_namespace(own)
+    # The kernel removes it a moment after its other end.
+    _try("ip", "-n", network.name, "link", "delete", port)
     inside, region = ("ip", "-n", own), ("ip", "-n", network.name)
     address = network.machine_address(index)
     _run(
@@ -180,6 +190,12 @@ def remove(network: Network) -> None:
     _try("ip", "link", "delete", network.name)
     for name in (*map(network.machine_namespace, machines_of(network)), network.name):
         _remove_namespace(name)
+
+
+def remove_machine(network: Network, index: int) -> None:
+    """Remove a machine's namespace, and the way to its pods; its processes must have ended."""
+    _try("ip", "-n", network.name, "route", "delete", network.pod_range(index))
+    _remove_namespace(network.machine_namespace(index))
 
 
 def machines_of(network: Network) -> list[int]:

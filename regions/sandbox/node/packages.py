@@ -13,11 +13,14 @@ from typing import Final
 from regions.sandbox.errors import SandboxError
 
 PROGRAMS: Final[Mapping[str, str]] = {
+    "buildah": "buildah",
     "gcc": "gcc",
     "ip": "iproute2",
     "ipset": "ipset",
     "iptables": "iptables",
+    "mkfs.ext4": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
     "nft": "nftables",
     "nsenter": "util-linux",
     "pkg-config": "pkg-config",
@@ -30,9 +33,6 @@ FILES: Final[Mapping[str, str]] = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 """Each file that is not a program, and its package."""
-
-FOR_TESTS: Final[Mapping[str, str]] = {"buildah": "buildah"}
-"""Programs that the engine tests need besides."""
 
 _BRIDGE_FILTER: Final = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _SYSTEM_FOLDERS: Final = "/usr/sbin:/sbin"  # not on everybody's PATH
@@ -48,23 +48,26 @@ def environment() -> dict[str, str]:
     return kept | {"PATH": f"{kept.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}"}
 
 
-def missing(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
-    """The packages of `programs` and `FILES` that this host lacks, by name."""
+def missing() -> list[str]:
+    """The packages of `PROGRAMS` and `FILES` that this host lacks, by name."""
     path = environment()["PATH"]
-    lacking = {package for name, package in programs.items() if not shutil.which(name, path=path)}
+    lacking = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)}
     return sorted(lacking | {package for name, package in FILES.items() if not Path(name).exists()})
 
 
 def require() -> None:
     """Raise SandboxError with everything that this host lacks for real machines."""
-    lacks = missing()
-    told = [f"the packages {' '.join(lacks)}: `apt-get install {' '.join(lacks)}`"] if lacks else []
+    names = " ".join(missing())
+    told = [f"the packages {names}: `make packages`, or `apt-get install {names}`"] if names else []
     if os.geteuid() != 0:
         told.insert(0, "root: a machine is a network namespace of the host")
     elif not _filters_bridges():
         told.append("the kernel module br_netfilter: no policy holds on a bridge without it")
     if told:
-        raise SandboxError(f"real machines need {'; and '.join(told)}")
+        raise SandboxError(
+            f"real machines need {'; and '.join(told)}. Without them: `up --kubeconfig "
+            "REGION=PATH` uses a cluster of your own"
+        )
 
 
 def _filters_bridges() -> bool:
@@ -76,4 +79,4 @@ def _filters_bridges() -> bool:
 
 
 if __name__ == "__main__":
-    print(" ".join(missing({**PROGRAMS, **FOR_TESTS})))
+    print(" ".join(missing()))

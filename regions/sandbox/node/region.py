@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Final
 
 import yaml
@@ -15,12 +16,13 @@ from regions.sandbox import control_plane
 from regions.sandbox.control_plane import Place
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
-from regions.sandbox.layout import certificates_of, region_home
-from regions.sandbox.node import images, machine, packages
+from regions.sandbox.layout import AWS_REGIONS, certificates_of, region_home
+from regions.sandbox.node import aws, images, machine, packages
 from regions.sandbox.node.certificates import Pair, authority, issue
 from regions.sandbox.node.machine import Machine
 from regions.sandbox.node.network import (
     API_SERVICE,
+    GATEWAY_SERVICE,
     SERVICE_RANGE,
     Network,
     claim,
@@ -28,22 +30,30 @@ from regions.sandbox.node.network import (
     enter,
     machines_of,
     make_region,
+    network_of,
     release,
     remove,
 )
 from regions.sandbox.node.packages import environment
+from regions.sandbox.plans import plan_of
 from regions.sandbox.toolchain import Say
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 600.0
 _DNS: Final = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _PORTS: Final = {"etcd": 2379, "etcd-peer": 2380, "kube-apiserver": 6443}
+_LEAVES_AFTER_SECONDS: Final = 10
+"""How long a pod stays bound to a machine that is lost, unless it says so itself. The API server's
+default of 300 s is for machines that come back; here somebody has ended it, and waits. When it
+counts as lost stays the controllers' own 50 s: kwok's nodes are heard of every 25 s (stages.yaml).
+"""
 _PLURALS: Final = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "ConfigMap": "configmaps",
     "Deployment": "deployments",
     "EndpointSlice": "endpointslices",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
@@ -53,6 +63,7 @@ _PLURALS: Final = {
 def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     """Bring the region and its machines up, or complete what an interrupted run has begun.
 
+    An AWS-shaped one needs the sandbox's ports to be chosen, since AWS has one of them.
     Raises SandboxError at the first step that fails; what runs by then stays for the next try.
     """
     packages.require()
@@ -62,9 +73,16 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     place = _place(region, network)
     cluster = control_plane.start(place)
     images.serve(region, network)
-    images.push_all(network, say)
-    for made in _documents("rights.yaml", "dns.yaml"):
-        apply(cluster, made)
+    digests = images.push_all(network, say)
+    domain = plan_of(region).domain
+    image = images.pinned(images.COREDNS_IMAGE, digests[images.COREDNS_IMAGE])
+    made = documents("rights.yaml")
+    made += documents("dns.yaml", domain=domain, gateway=GATEWAY_SERVICE, image=image)
+    if region in AWS_REGIONS:
+        aws.serve(region, network)
+        made += aws.objects(region, network)
+    for one in made:
+        apply(cluster, one)
     signer, begun = authority(certificates_of(region)), datetime.now(UTC)
     started = [one.name for one in machines if machine.start(one, network, signer, place.url)]
     _await(cluster, f"{', '.join(started)} to come", lambda: _renewed(cluster, started, begun))
@@ -74,15 +92,21 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     return cluster
 
 
+def begun(region: str) -> bool:
+    """Whether the region has real machines, also where the host has forgotten its network."""
+    return network_of(region) is not None or (region_home(region) / "machines").exists()
+
+
 def stop(region: str) -> None:
     """End the region and its machines, and forget its network; nothing of the host's is left.
 
     Raises SandboxError naming what does not end.
     """
-    network = claimed(region_home(region))
+    network = network_of(region)
     if network:
         for index in machines_of(network):
             machine.stop(region, index, network)
+    aws.stop(region)
     control_plane.stop(region)
     images.stop(region)
     if network:
@@ -96,6 +120,24 @@ def apply(cluster: Cluster, made: Object) -> None:
     base = f"/apis/{group}" if "/" in group else f"/api/{group}"
     space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
     cluster.apply(f"{base}{space}/{_PLURALS[made['kind']]}/{metadata['name']}", made)
+
+
+def documents(name: str, **values: str) -> list[Object]:
+    """The objects of a file that stands beside this one, with values for its `$NAME`s."""
+    text = Template(Path(__file__).with_name(name).read_text()).substitute(values)
+    made: list[Object] = yaml.safe_load(text)
+    return made
+
+
+def name_of(cluster: Cluster, address: str) -> str:
+    """The name of the node at an address. Raises SandboxError where none has it."""
+    for node in (cluster.get("/api/v1/nodes") or {"items": []})["items"]:
+        told = node.get("status", {}).get("addresses", ())
+        if {"type": "InternalIP", "address": address} in told:
+            return str(node["metadata"]["name"])
+    raise SandboxError(
+        f"region {cluster.region}: no node has the address {address}; run `up` again"
+    )
 
 
 def _place(region: str, network: Network) -> Place:
@@ -121,7 +163,11 @@ def _place(region: str, network: Network) -> Place:
         enter=enter(network.name),
         environment=environment(),
         arguments={
-            "kube-apiserver": _tls_flags(signer, serving, kubelet_client),
+            "kube-apiserver": (
+                *_tls_flags(signer, serving, kubelet_client),
+                f"--default-not-ready-toleration-seconds={_LEAVES_AFTER_SECONDS}",
+                f"--default-unreachable-toleration-seconds={_LEAVES_AFTER_SECONDS}",
+            ),
             "kube-controller-manager": (f"--root-ca-file={signer.certificate}",),
         },
     )
@@ -139,11 +185,6 @@ def _tls_flags(signer: Pair, serving: Pair, kubelet_client: Pair) -> tuple[str, 
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
     )
-
-
-def _documents(*names: str) -> Iterable[Object]:
-    for name in names:
-        yield from yaml.safe_load(Path(__file__).with_name(name).read_text())
 
 
 def _await(cluster: Cluster, what: str, is_so: Callable[[], bool]) -> None:

@@ -16,15 +16,21 @@ from regions.sandbox import processes
 from regions.sandbox.kube import Object
 from regions.sandbox.node.network import Network
 from regions.sandbox.ports import object_store_url
-from regions.sandbox.traffic.forwarder import Forwarder
+from regions.sandbox.traffic.forwarder import forward
 
 PORT: Final = 9000
+_ANSWER_SECONDS: Final = 20.0
 
 
 def serve(region: str, network: Network) -> None:
-    """Lead the host's address to the store, unless it is led there. Raises SandboxError."""
+    """Lead the host's address to the store, unless it is led there.
+
+    Raises SandboxError where somebody else holds the port.
+    """
     argv = [sys.executable, "-m", "regions.sandbox.node.store", network.host_address]
     processes.start(_daemon(region), argv, processes.python_env())
+    places = [(network.host_address, PORT)]
+    processes.await_listening(_daemon(region), places, _ANSWER_SECONDS)
 
 
 def stop(region: str) -> bool:
@@ -66,8 +72,8 @@ def _daemon(region: str) -> str:
 
 async def _forward(address: str) -> None:
     store = urlsplit(object_store_url())
-    await Forwarder([(str(store.hostname), store.port or 0)]).open((address, PORT))
-    await asyncio.Event().wait()
+    server = await forward((address, PORT), (str(store.hostname), store.port or 0))
+    await server.serve_forever()
 
 
 if __name__ == "__main__":

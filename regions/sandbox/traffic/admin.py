@@ -29,7 +29,8 @@ async def serve(address: str, counts: Counts, is_ready: Callable[[], bool]) -> w
 
     program = web.Application()
     program.router.add_get("/healthz", healthz)
-    program.router.add_get("/metrics", metrics)
+    for path in ("/metrics", "/stats/prometheus"):  # the second is Envoy's own
+        program.router.add_get(path, metrics)
     program.router.add_get("/stats", stats)
     runner = web.AppRunner(program, access_log=None)
     await runner.setup()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_address
 
 from regions.sandbox.kube import Object
 from regions.sandbox.traffic.watch import Key
@@ -21,18 +22,21 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What stands behind one Service: its ready pods' addresses, and by its port their targets."""
+    """What stands behind one Service: by its port its ready pods' targets."""
 
-    headless: bool
-    addresses: tuple[str, ...]
     ports: Mapping[int, tuple[Target, ...]]
 
 
-def endpoints(services: Mapping[Key, Object], pods: Iterable[Object]) -> dict[Key, Endpoints]:
-    """The endpoints of every Service that stands for pods (an ExternalName doesn't)."""
+def endpoints(
+    services: Mapping[Key, Object], pods: Iterable[Object], network: IPv4Network
+) -> dict[Key, Endpoints]:
+    """The endpoints in `network` of every Service that stands for pods (an ExternalName doesn't).
+
+    Simulated pods have addresses elsewhere, and nobody listens there.
+    """
     ready: dict[str, list[Object]] = defaultdict(list)
     for pod in pods:
-        if takes_traffic(pod):
+        if _takes_traffic(pod, network):
             ready[pod["metadata"]["namespace"]].append(pod)
     for found in ready.values():
         found.sort(key=lambda pod: str(pod["metadata"]["name"]))
@@ -43,15 +47,14 @@ def endpoints(services: Mapping[Key, Object], pods: Iterable[Object]) -> dict[Ke
     }
 
 
-def takes_traffic(pod: Object) -> bool:
-    """Whether a process of this machine stands behind the pod, is ready, and isn't ending.
-
-    Simulated pods have addresses outside loopback, and nobody listens there.
-    """
+def _takes_traffic(pod: Object, network: IPv4Network) -> bool:
+    """Whether the pod has an address in the network, is ready, and isn't ending."""
     status = pod.get("status", {})
+    address = status.get("podIP")
     return (
         "deletionTimestamp" not in pod["metadata"]
-        and str(status.get("podIP", "")).startswith("127.")
+        and bool(address)
+        and ip_address(address) in network
         and any(
             one["type"] == "Ready" and one["status"] == "True"
             for one in status.get("conditions", ())
@@ -63,8 +66,6 @@ def _of(spec: Object, pods: list[Object]) -> Endpoints:
     selector = spec.get("selector") or {}
     chosen = [pod for pod in pods if selector and _has_labels(pod, selector)]
     return Endpoints(
-        headless=spec.get("clusterIP") == "None",
-        addresses=tuple(pod["status"]["podIP"] for pod in chosen),
         ports={
             one["port"]: tuple(target for pod in chosen if (target := _target(pod, one)))
             for one in spec.get("ports", ())

@@ -76,7 +76,7 @@ class Gateway:
             await web.TCPSite(runner, self._address, port).start()
         except OSError as reason:
             await runner.cleanup()
-            self._complaints.say(subject, explain(reason, port))
+            self._complaints.say(subject, explain(reason))
             return False
         self._complaints.settled(subject)
         self._open[port] = runner

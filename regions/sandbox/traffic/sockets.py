@@ -20,13 +20,8 @@ def reset(transport: asyncio.BaseTransport) -> None:
         transport.abort()
 
 
-def explain(reason: OSError, port: int) -> str:
+def explain(reason: OSError) -> str:
     """Why an address can't be listened on, and what to do."""
-    if reason.errno == errno.EACCES:
-        return (
-            f"port {port} is for root only here; run "
-            f"`sysctl net.ipv4.ip_unprivileged_port_start={port}`"
-        )
     if reason.errno == errno.EADDRINUSE:
         return "somebody else listens there; end what holds it"
     return f"can't listen there: {reason.strerror or reason}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import aiohttp
 
-from regions.sandbox.kube import Cluster, Object
+from regions.sandbox.kube import Object
 from regions.sandbox.traffic.complaints import Complaints
 
 Key = tuple[str, str]
@@ -50,22 +49,6 @@ def key_of(found: Object) -> Key:
     """The object's namespace (empty when it has none) and name."""
     metadata = found["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
-
-
-def open_session(cluster: Cluster) -> aiohttp.ClientSession:
-    """A session for this event loop that is let in as the cluster's own session is."""
-    given = cluster.session
-    context = ssl.create_default_context(
-        cafile=given.verify if isinstance(given.verify, str) else None
-    )
-    if given.verify is False:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if isinstance(given.cert, tuple):
-        context.load_cert_chain(*given.cert)
-    allowed = {k: str(v) for k, v in given.headers.items() if k.lower() == "authorization"}
-    return aiohttp.ClientSession(
-        cluster.url, connector=aiohttp.TCPConnector(ssl=context), headers=allowed
-    )
 
 
 async def follow(

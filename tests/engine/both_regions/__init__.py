@@ -1,0 +1,1 @@
+"""Tests of a sandbox of both regions, which is brought up once."""

@@ -1,0 +1,1 @@
+"""Tests of one region's API server that holds everything, with the guard in force."""

@@ -1,0 +1,1 @@
+"""Tests of one region, sandbox-onprem, under load and under faults; it is brought up once."""
