@@ -69,15 +69,21 @@ def _at(values: Any, path: str) -> Any:
 
 
 def with_kept(resource: Resource, before: Inputs) -> Resource:
-    """The resource, knowing at which paths it is as an earlier `up` made it.
+    """The resource, knowing at which paths it is as an earlier `up` made it, or as a refresh of
+    this run found it. `before` is empty for one that is not in the state, and it is judged whole.
 
-    At the paths of `ignoreChanges` the engine shows rules the inputs of the stack's state in the
-    place of the program's (processIgnoreChanges in pkg/resource/deploy/step_generator.go of
-    v3.272.0). Of a resource that is new there are none: it is judged whole.
+    At the paths of `ignoreChanges` the engine shows rules what it has of the resource already, in
+    the place of the program's (processIgnoreChanges in pkg/resource/deploy/step_generator.go of
+    v3.272.0). One that a refresh did not find is new again all the same, with the program's:
+    numbers and sizes are little harm then, pods must be those of the state.
     """
+    ignored = (resource.options.get(IGNORED) or ()) if before else ()
     try:
-        pairs = {path: _at(before, path) for path in resource.options.get(IGNORED) or ()}
-        kept = {p for p, was in pairs.items() if was is not None and _at(resource.values, p) == was}
+        kept = {
+            path
+            for path in ignored
+            if path != _PODS or _at(resource.values, path) == _at(before, path)
+        }
     except NotKnown:
         return resource
     return replace(resource, kept=frozenset(kept))

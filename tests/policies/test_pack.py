@@ -170,13 +170,23 @@ def test_what_up_leaves_alone_may_be_as_it_was_made_and_no_other(
 ) -> None:
     shown = older(named(label), path, value)
     assert list(Court(ROOT, AT, nothing).one(URN, shown)), "nobody made it so: the change does"
-    before = {URN: named(label).values}
-    assert list(Court(ROOT, AT, lambda _: before).one(URN, shown)), "another was made before"
     assert list(Court(ROOT, AT, lambda _: {f"{URN}2": shown.values}).one(URN, shown))
     court = Court(ROOT, AT, lambda stack: {"sandbox-aws": {URN: shown.values}}[stack])
     rest = [one for one in good("sandbox-aws") if str(one) != label]
     said = [m for n, one in enumerate(rest) for m in court.one(f"{URN}{n}", one)]
     assert [*said, *court.one(URN, shown), *court.whole()] == []
+
+
+def test_the_pods_of_a_job_that_a_refresh_did_not_find_are_judged() -> None:
+    shown = older(named(JOB), "spec.template", other_image(named(JOB)))
+    court = Court(ROOT, AT, lambda _: {URN: named(JOB).values})
+    assert list(court.one(URN, shown)), "another job was made before: these pods are to start"
+
+
+def test_replicas_that_a_refresh_found_are_as_an_autoscaler_set_them() -> None:
+    shown = older(named("Deployment search/embedder"), "spec.replicas", 3)
+    before = {URN: older(shown, "spec.replicas", 2).values}
+    assert list(Court(ROOT, AT, lambda _: before).one(URN, shown)) == []
 
 
 @pytest.mark.parametrize(("label", "path", "value"), LEFT_ALONE)

@@ -70,11 +70,14 @@ def test_a_good_tree_passes_without_a_word(world: World, region: str) -> None:
 def test_jobs_that_stand_do_not_stop_a_change_of_what_new_ones_are_made_of(world: World) -> None:
     """As after every release of isoserve, whose image of the cache agent fetches a job's model."""
     profile = world.root / "regions" / "sandbox-onprem.yaml"
-    (image,) = re.findall(r"^cache_agent_image: (\S+)$", profile.read_text(), re.MULTILINE)
+    (image,) = re.findall(r"^agent_image: (\S+)$", profile.read_text(), re.MULTILINE)
     other = f"{image.partition('@')[0]}@sha256:{'1' * 64}"
     with changed(world, "regions/sandbox-onprem.yaml", image, other):
         code, events = preview(world, "sandbox-onprem")
+        refreshed = script(world, "drift", "sandbox-onprem")
     assert (code, violations(events)) == (0, [])
+    assert refreshed.returncode != 0, "the agents are to change"
+    assert "mandatory" not in refreshed.stdout + refreshed.stderr, "and nothing breaks a rule"
 
 
 def test_a_region_that_does_not_exist_yet_can_be_judged(world: World) -> None:
@@ -133,7 +136,8 @@ def test_a_good_tree_goes_up_under_the_rules_and_its_gate(world: World) -> None:
 
 
 def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
-    assert script(world, "drift", "sandbox-aws").returncode == 0, "nobody touched it"
+    untouched = script(world, "drift", "sandbox-aws")
+    assert untouched.returncode == 0, untouched.stdout[-6000:] + untouched.stderr[-2000:]
     cluster = world.cluster("sandbox-aws")
     answer = cluster.session.patch(
         f"{cluster.url}/apis/policy/v1/namespaces/chat/poddisruptionbudgets/helper",
