@@ -12,7 +12,6 @@ from regions.model_plan import ServerPlan
 _CALLER_HEADER: Final = "x-isoserve-caller"
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
-_REQUEST_TIMEOUT_SECONDS: Final = 300
 
 
 def _backend(service: str, weight: int) -> Object:
@@ -33,7 +32,7 @@ def _rule(plan: ServerPlan, match: Object) -> Object:
         **mirror,
         "backendRefs": [_backend(b.service, b.weight) for b in access.backends],
         "matches": [match],
-        "timeouts": {"request": f"{_REQUEST_TIMEOUT_SECONDS}s"},
+        "timeouts": {"request": f"{access.timeout_seconds}s"},
     }
 
 
@@ -58,10 +57,11 @@ def _target(plan: ServerPlan) -> Object:
 
 
 def _traffic(plan: ServerPlan, limit: Object) -> Object:
-    """Limits, and the drain's other half: a closing pod's connections are let go in time."""
-    work = plan.workload
+    """How often callers may come, and for how long nothing may come of an answer."""
+    work, silent = plan.workload, plan.access.stream_idle_seconds
+    idle = {"timeout": {"http": {"streamIdleTimeout": f"{silent}s"}}} if silent else {}
     return head(_ENVOY, "BackendTrafficPolicy", work.model, work.namespace, work.labels, {}) | {
-        "spec": {**_target(plan), "rateLimit": limit}
+        "spec": {**_target(plan), "rateLimit": limit, **idle}
     }
 
 

@@ -13,6 +13,7 @@ NOT_OF_BATCH: Final[dict[str, str]] = {
     "access": "nobody calls a job; remove it",
     "args": "a job's arguments follow its program; write them in batch.command",
     "batching": "nobody calls a job; remove it",
+    "drain_seconds": "nobody calls a job; remove it",
     "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
     "requests_per_minute": "nobody calls a job; remove it",
     "rollout": "the next run takes the new version; write it in model or image",
@@ -22,5 +23,7 @@ NOT_OF_BATCH: Final[dict[str, str]] = {
     "server": "nobody calls a job; write its program in batch.command",
     "share_with": "nobody calls a job; remove it",
     "slo": "a job answers no requests; remove it, batch.deadline_seconds bounds a run",
+    "stream_idle_seconds": "nobody calls a job; remove it",
+    "timeout_seconds": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
 }
 """By field that does not apply: why, and what to write instead."""

@@ -13,6 +13,9 @@ Fault = tuple[tuple[str | int, ...], str, str]
 """Place, code and message, as errors.refuse_all takes them."""
 _PROBES_SHARE: Final = 4
 """So many times its own questions a prober must be let through: others call meanwhile."""
+SPOT_DRAIN_SECONDS: Final = 80
+"""Of the 120 s of notice that a spot node gives 100 are counted on, and 20 are for the gateways
+to stop sending and for slack (regions.clocks.drain)."""
 _OF_A_VERSION: Final = ("image", "model", "args", "env")
 """What a candidate may change (schema.Candidate)."""
 
@@ -27,6 +30,27 @@ def limit_of_the_prober(access: str, requests_per_minute: int, interval: int) ->
         why = f"a probe every {interval} s must be a quarter of it at most"
         cure = f"write {enough} or more, or raise probe.interval_seconds"
         yield ("requests_per_minute",), "E353", f"{why}, got {requests_per_minute}; {cure}"
+
+
+def cut_answers(spec: Any) -> Iterator[Fault]:
+    """Times by which answers would end before they can, or which nothing keeps."""
+    silent, drained = spec.stream_idle_seconds, spec.drain_seconds
+    if spec.access == "private":
+        for name in ("timeout_seconds", "stream_idle_seconds"):
+            if name in spec.model_fields_set:
+                why = "callers of a private model ask it without a gateway that would end an answer"
+                yield (name,), "E353", f"{why}; remove it, or use permissive or public"
+    if silent is not None and silent > spec.timeout_seconds:
+        why = f"an answer ends after timeout_seconds, got {silent} over {spec.timeout_seconds}"
+        yield ("stream_idle_seconds",), "E353", f"{why}; lower it, or raise timeout_seconds"
+    if drained is not None and spec.capacity.spot and drained > SPOT_DRAIN_SECONDS:
+        why = f"a spot node goes after two minutes, got {drained} s"
+        cure = f"write {SPOT_DRAIN_SECONDS} or less, or leave spot"
+        yield ("drain_seconds",), "E353", f"{why}; {cure}"
+    if drained is not None and drained > spec.timeout_seconds:
+        longest = spec.timeout_seconds
+        why = f"no answer takes longer than timeout_seconds, got {drained} over {longest}"
+        yield ("drain_seconds",), "E353", f"{why}; lower it, or raise timeout_seconds"
 
 
 def candidate_as_it_is(candidate: object, spec: object) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ fields, a region profile and the catalogues.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated, Final, Literal, Self
@@ -20,6 +21,7 @@ from model_specs.calls import Call
 from model_specs.contradictions import (
     args_of_another,
     candidate_as_it_is,
+    cut_answers,
     limit_of_the_prober,
     uncounted_answers,
     unsaid_server,
@@ -214,6 +216,14 @@ class ModelSpec(Part):
     answers. Without it the file's name."""
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """`public`: the quota of one caller. `permissive`: the limit of all callers together."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """How long the gateway waits for an answer to its end, a stream too, before it gives up."""
+    stream_idle_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """For how long nothing may come of an answer that has begun, or of a request; by the gateway,
+    of Envoy Gateway 1.9 or later. Without it an hour, or `timeout_seconds` where that is more."""
+    drain_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """How long a server that must go may finish what it has begun; at most 80 with spot nodes.
+    Without it as the runtime's row says."""
     scaling: Scaling = Scaling()
     """How many replicas."""
     capacity: Capacity = Capacity()
@@ -293,6 +303,7 @@ class ModelSpec(Part):
         yield from args_of_another(self)
         yield from (*unsaid_server(self), *unbatched(self), *unserved_names(self))
         often = self.probe.interval_seconds
+        yield from cut_answers(self)
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)
 
@@ -340,7 +351,8 @@ class ModelSpec(Part):
 
     def contract_of(self, image: str) -> Runtime:
         """By what row one of `images` is started, asked, measured and ended."""
-        return contract(image, self.runtime, self.server, self.batching)
+        row = contract(image, self.runtime, self.server, self.batching)
+        return replace(row, shutdown_seconds=self.drain_seconds) if self.drain_seconds else row
 
     def contract_at(self, place: tuple[str, ...]) -> Runtime:
         """The contract of the version whose fields are at `place`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -91,17 +90,16 @@ def _unknown(details: ErrorDetails, part: type[BaseModel]) -> Said:
     if not above and part in _KINDS.values() and word in FOREIGN_FIELDS:
         code, why, cure = FOREIGN_FIELDS[word]
         return code, f"{why}, {got}; {cure}"
-    if not difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6):
-        is_batch = details["ctx"]["is_batch"]
-        homes = [path for path in _homes(part, word, "") if _applies(path, is_batch)]
-        homes += [
-            f"{path} in {file}"
-            for file, other in _KINDS.items()
-            if other is not part and part in _KINDS.values()
-            for path in _homes(other, word, "")
-        ]
-        if homes:
-            return "E202", f"no such field here, {got}; it belongs at {' or '.join(homes)}"
+    is_batch = details["ctx"]["is_batch"]
+    homes = [path for path in _homes(part, word, "") if _applies(path, is_batch)]
+    homes += [
+        f"{path} in {file}"
+        for file, other in _KINDS.items()
+        if other is not part and part in _KINDS.values()
+        for path in _homes(other, word, "")
+    ]
+    if homes:
+        return "E202", f"no such field here, {got}; it belongs at {' or '.join(homes)}"
     return "E201", f"no such field, {got}; {nearest(word, known)}"
 
 

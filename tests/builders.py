@@ -185,6 +185,8 @@ def an_access(**over: Any) -> AccessPlan:
         proxy_namespaces=(),
         caller_namespaces=("search",),
         requests_per_minute=600,
+        timeout_seconds=300,
+        stream_idle_seconds=None,
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),
         mirror_service="",
         mirror_percent=0,

@@ -344,7 +344,7 @@ def _rules(subject: Subject) -> list[Plain]:
             **_copied(subject),
             "backendRefs": _backends(subject),
             "matches": [match],
-            "timeouts": {"request": "300s"},
+            "timeouts": {"request": f"{model_of(subject).spec.timeout_seconds}s"},
         }
         for match in (path | probe, path)
     ]
@@ -379,11 +379,16 @@ def _limit(subject: Subject) -> Plain:
     return {"global": {"rules": [{"clientSelectors": [caller], "limit": often}]}, "type": "Global"}
 
 
+def _silence(subject: Subject) -> Any:
+    seconds = model_of(subject).spec.stream_idle_seconds
+    return {"http": {"streamIdleTimeout": f"{seconds}s"}} if seconds else ABSENT
+
+
 TRAFFIC_POLICY: Final[Plain] = {
     "apiVersion": _ENVOY,
     "kind": "BackendTrafficPolicy",
     "metadata": head(labels_of_model),
-    "spec": {"targetRefs": _TARGETS, "rateLimit": Asked(_limit)},
+    "spec": {"targetRefs": _TARGETS, "rateLimit": Asked(_limit), "timeout": Asked(_silence)},
 }
 
 

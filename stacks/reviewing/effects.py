@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from regions.model_plan import JobPlan, ServerPlan, TrackPlan, WeightsPlan
+from regions.model_plan import AccessPlan, JobPlan, ServerPlan, TrackPlan, WeightsPlan
 from regions.plan import CachePlan, RegionPlan
 from stacks.outcome import count
 from stacks.reviewing.node_changes import NodeChange, moved_pods
@@ -266,8 +266,21 @@ def _access(model: _Model) -> Iterator[Effect]:
         yield Effect(ACCESS, f"projects that reach it newly: {', '.join(more)}", 0)
     if fewer:
         yield Effect(ACCESS, f"projects that reach it no longer: {', '.join(fewer)}", 0)
-    if before.requests_per_minute != after.requests_per_minute and after.hostname:
-        yield Effect(ACCESS, f"{after.requests_per_minute} requests a minute are let in", 0)
+    yield from _limits(before, after)
+
+
+def _limits(before: AccessPlan, after: AccessPlan) -> Iterator[Effect]:
+    """How often callers may come by the gateway, and how long they wait there."""
+    silent = after.stream_idle_seconds
+    limit = f"{silent} s" if silent else "as long as the gateway lets it"
+    told = {
+        "requests_per_minute": f"{after.requests_per_minute} requests a minute are let in",
+        "timeout_seconds": f"an answer may take {after.timeout_seconds} s",
+        "stream_idle_seconds": f"a stream may be silent for {limit}",
+    }
+    for name, what in told.items():
+        if getattr(before, name) != getattr(after, name) and after.hostname:
+            yield Effect(ACCESS, what, 0)
 
 
 def _run(model: _Model) -> Iterator[Effect]:
