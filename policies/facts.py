@@ -76,7 +76,7 @@ class Facts:
 
         And the gateways' proxies, where the region has them: anybody may call a permissive model.
         """
-        routed = {"gateway_api", "envoy_gateway"} <= set(self.profile.capabilities)
+        routed = {"gateway_api", "envoy_gateway"} <= set(self.profile.all_capabilities)
         proxies = self.profile.proxy_namespaces if routed else ()
         found = {name: {name, *proxies} for name in self.projects}
         for model in self.specs.models:

@@ -207,7 +207,7 @@ def _own_load(estate: Estate) -> Iterator[Fault]:
     """A server scales on the requests in its own version's servers, running and waiting: by those
     of another it would grow without load, by its queue alone lose busy replicas. CPU is no signal
     where the region has a better one."""
-    better = _BETTER & set(estate.facts.profile.capabilities)
+    better = _BETTER & set(estate.facts.profile.all_capabilities)
     for track in tracks(estate):
         scaler = track.scaler
         if scaler is not None and scaler.kind == "ScaledObject":

@@ -86,7 +86,7 @@ def _api_served(estate: Estate) -> Iterator[Fault]:
     """Every object is of a version that the region's Kubernetes and the next one serve, and of a
     kind that the region has: an upgrade must not turn the next `up` into an error."""
     profile = estate.facts.profile
-    minor, able = int(profile.kubernetes_version.split(".")[1]), frozenset(profile.capabilities)
+    minor, able = int(profile.kubernetes_version.split(".")[1]), frozenset(profile.all_capabilities)
     refused: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for resource in estate.resources:
         if not resource.is_object:

@@ -62,7 +62,7 @@ def _named(track: Track, kind: str, name: str) -> Resource:
 
 
 def _has_operator(estate: Estate) -> bool:
-    return "prometheus_operator" in estate.facts.profile.capabilities
+    return "prometheus_operator" in estate.facts.profile.all_capabilities
 
 
 def _reads(deployment: Resource, config: str) -> bool:

@@ -190,6 +190,9 @@ class AccessPlan:
     caller_namespaces: tuple[str, ...]
     """Namespaces that may reach the pods directly, besides the platform's."""
     requests_per_minute: int
+    timeout_seconds: int
+    stream_idle_seconds: int | None
+    """For how long nothing may come; None leaves it to the gateway."""
     backends: tuple[BackendPlan, ...]
     mirror_service: str
     """Service that gets copies; empty without a shadow."""

@@ -23,11 +23,13 @@ from model_specs.field_types import PullSecret
 from model_specs.load import parse_named
 from model_specs.names import DOMAIN, MANAGED_BY, MAX_NAME
 from model_specs.part import Part
-from model_specs.pinned import HOST, PinnedImage, image_host
+from model_specs.pinned import HOST, PART, PinnedImage, image_host
 from model_specs.source import Source, read
 from regions.addon_objects import MOST as MOST_ADDON_OBJECTS
 from regions.addon_objects import AddonObject
+from regions.addons import Standing, gained
 from regions.aws_partitions import Partition, partition_of
+from regions.capabilities import check_addon, check_capability, half_addons
 from regions.exposure import EXPOSURES, Gateways, misdirects
 from regions.machines import MACHINES
 from regions.namespaces import check_proxies
@@ -64,29 +66,10 @@ _CLUSTER: Final = r"^[0-9A-Za-z][A-Za-z0-9._-]{0,99}$"
 _ISSUER: Final = rf"^({_DNS_LABEL}\.)+{_DNS_LABEL}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*/?$"
 """What follows https:// in the `iss` of service account tokens, which we write before it."""
 _NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_MIRROR: Final = rf"^oci://{HOST}(/{PART})*$|{FILE_PATH}"
 _MOST_REACHABLE: Final = 64
 _OLDEST_KUBERNETES: Final = 30
 """The minor version, 1.30: the oldest that serves everything we render."""
-
-CAPABILITIES: Final[dict[str, str]] = {
-    "keda": "KEDA scales on the requests in the servers, on schedules and to zero",
-    "custom_metrics": "an adapter serves isoserve_requests_in_server to HorizontalPodAutoscalers",
-    "gateway_api": "Gateway API v1 with a controller",
-    "envoy_gateway": "Envoy Gateway's SecurityPolicy and BackendTrafficPolicy",
-    "prometheus_operator": "the operator turns Probe, PodMonitor and PrometheusRule into config",
-    "cluster_scope": "we may make what is the cluster's: namespaces, volumes, priorities, policies",
-    "kms": "the object store encrypts with keys of ours",
-    "s3_access_control": "the object store knows public-access blocks and bucket ownership",
-    "s3_replication": "the object store replicates buckets between regions",
-}
-"""Everything a profile may claim, with what it means."""
-
-
-def _check_capability(name: str) -> str:
-    if name not in CAPABILITIES:
-        hint = nearest(name, CAPABILITIES)
-        raise refuse("E371", f"no such capability, got {shown(name)}; {hint}")
-    return name
 
 
 def _check_machine(name: str) -> str:
@@ -203,8 +186,14 @@ class RegionProfile(Part):
     """The Kubernetes cluster."""
     account: Account
     """The AWS or S3 account."""
-    capabilities: Annotated[tuple[Annotated[str, AfterValidator(_check_capability)], ...], Once]
-    """What the cluster and the store can do (see CAPABILITIES)."""
+    capabilities: Annotated[tuple[Annotated[str, AfterValidator(check_capability)], ...], Once]
+    """What the cluster and the store can do besides what `addons` bring (see CAPABILITIES)."""
+    addons: dict[Annotated[str, AfterValidator(check_addon)], Standing] = Field(default={})
+    """Who brings each add-on of the cluster (regions/addons.md): `install` is the stack
+    REGION.addons, `provided` somebody else; one that is not listed is absent."""
+    chart_mirror: Annotated[str, Field(pattern=_MIRROR)] = ""
+    """Where the charts of add-ons come from in the place of their own repositories: a folder of
+    packed charts, from the project's root or absolute, or an OCI prefix; empty is their own."""
     domain: Annotated[
         str, Field(pattern=rf"^({_DNS_LABEL}\.)+[a-z]{{1,63}}$", max_length=MAX_DOMAIN)
     ]
@@ -263,7 +252,11 @@ class RegionProfile(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        findings = [*self._misplaced_nodes(), *self._half_capabilities(), *self._shared_buckets()]
+        findings = [
+            *self._misplaced_nodes(),
+            *half_addons(self.addons, self.capabilities, self.gateway_class),
+            *self._shared_buckets(),
+        ]
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
@@ -290,13 +283,10 @@ class RegionProfile(Part):
             why = "nothing adds nodes to a list of own ones, got a node autoscaler"
             yield ("cluster", "node_autoscaler"), "E371", f"{why}; remove it"
 
-    def _half_capabilities(self) -> Iterator[Finding]:
-        if "gateway_api" in self.capabilities and not self.gateway_class:
-            why = "gateway_api needs a GatewayClass, got an empty one"
-            yield ("gateway_class",), "E371", f"{why}; name it, or take the capability out"
-        if "envoy_gateway" in self.capabilities and "gateway_api" not in self.capabilities:
-            why = "envoy_gateway is a controller of gateway_api, got it alone"
-            yield ("capabilities",), "E371", f"{why}; add gateway_api"
+    @property
+    def all_capabilities(self) -> tuple[str, ...]:
+        """What the region can do: what it claims, and what its add-ons bring."""
+        return (*self.capabilities, *gained(self.addons))
 
     def _shared_buckets(self) -> Iterator[Finding]:
         buckets = [self.registry.bucket, *(copy.bucket for copy in self.registry.replicate_to)]

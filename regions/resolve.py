@@ -371,7 +371,7 @@ def resolve(specs: Specs, profile: RegionProfile, region: str) -> RegionPlan:
     errors += unknown_machines(specs)
     if errors:
         raise SpecErrors(errors)
-    abilities = Abilities(region, frozenset(profile.capabilities))
+    abilities = Abilities(region, frozenset(profile.all_capabilities))
     servers: list[ServerPlan] = []
     jobs: list[JobPlan] = []
     for model in _wanted(specs.models, region):
@@ -458,7 +458,7 @@ def _plan(
         provider=profile.provider,
         zones=profile.zones,
         domain=profile.domain,
-        capabilities=tuple(sorted(profile.capabilities)),
+        capabilities=tuple(sorted(profile.all_capabilities)),
         cluster=_cluster(profile),
         account=_account(profile),
         registry=_registry(profile, abilities, region, names, jobs),

@@ -122,6 +122,8 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         proxy_namespaces=profile.proxy_namespaces if GATEWAYS[spec.access] else (),
         caller_namespaces=tuple(sorted({model.project, *shared})),
         requests_per_minute=spec.requests_per_minute,
+        timeout_seconds=spec.timeout_seconds,
+        stream_idle_seconds=spec.stream_idle_seconds,
         backends=backends(model),
         mirror_service=candidate_service(model) if shadow else "",
         mirror_percent=spec.rollout.mirror_percent if shadow else 0,

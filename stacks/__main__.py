@@ -1,4 +1,4 @@
-"""The Pulumi program: a stack is a region, and its name is the region's."""
+"""The Pulumi program: a stack is a region, or the add-ons of its cluster, and is named so."""
 
 import sys
 from pathlib import Path
@@ -15,16 +15,21 @@ from model_specs.load import load  # noqa: E402
 from model_specs.moment import moment  # noqa: E402
 from regions.profile import load_profiles  # noqa: E402
 from regions.resolve import resolve  # noqa: E402
+from stacks import addons  # noqa: E402
 from stacks.oversize import oversized  # noqa: E402
 from stacks.program import build, tell  # noqa: E402
 
 
 def main() -> None:
     """Plan the stack's region and register it. Raises RunError with every error, one a line."""
-    region = pulumi.get_stack()
+    stack = pulumi.get_stack()
+    region = stack.removesuffix(addons.SUFFIX)
     try:
         at = moment("")
         profile = load_profiles(ROOT / "regions", (region,))[region]
+        if region != stack:
+            addons.build(profile, ROOT)
+            return
         plan = resolve(load(ROOT / "model_specs").wanted_at(at), profile, region)
         if errors := list(oversized(plan)):
             raise SpecErrors(errors)

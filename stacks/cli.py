@@ -243,6 +243,18 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
     ),
     Command(
+        name="doctor",
+        module="stacks.doctor.command",
+        help="look at a region's cluster, and name what keeps models from serving there",
+        options=(
+            (("-r", "--region"), {"required": True, "metavar": "R", "help": "the region"}),
+            (
+                ("--regions",),
+                {"type": Path, "metavar": "DIR", "help": "region profiles (regions/)"},
+            ),
+        ),
+    ),
+    Command(
         name="machines",
         module="stacks.show_machines",
         help="list machine types with their nodes and prices",
@@ -285,7 +297,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = _Parser(
         prog="isoserve",
-        description="All but `model` and `image` works offline and changes nothing.",
+        description="All but `doctor`, `model` and `image` works offline, and all but `model` and "
+        "`image` changes nothing.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for row in COMMANDS:

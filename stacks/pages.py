@@ -16,6 +16,7 @@ from model_specs.codes import CODES
 from policies.by_hand import NOT_REFUSED
 from policies.catalogue import ELSEWHERE, RULES
 from policies.rule import Rule
+from regions.addons import ADDONS, Addon
 
 
 def _codes() -> str:
@@ -147,10 +148,42 @@ def _ownership() -> str:
     )
 
 
+def _addons() -> str:
+    """What a cluster stands on, for those who run one."""
+    rows = "".join(
+        f"| `{name}` | {row.title} | {row.capability or 'none'} | {row.version} | {row.oldest} "
+        f"| {_chart(row)} | `{row.namespace}` | {', '.join(row.needs) or 'none'} |\n"
+        for name, row in ADDONS.items()
+    )
+    more = "".join(
+        f"## {name}\n\n{row.unchecked}\n\n"
+        f"Definitions: {', '.join(f'`{n}` {v}' for n, v in row.serves.items()) or 'none'}.\n"
+        f"Workloads: {', '.join(f'`{one}`' for one in row.workloads) or 'none'}.\n"
+        f"Facts from {row.source}.\n\n"
+        for name, row in ADDONS.items()
+    )
+    return (
+        "# Add-ons\n\n"
+        "What a region's cluster stands on. `addons` of a profile says of each who brings it: "
+        "`install` is the stack `REGION.addons`, which comes before the region's own, `provided` "
+        "somebody else; one that is not listed is absent. The capabilities follow from it. The "
+        "values of a chart follow from the profile and its pools (regions/addon_values.py). "
+        "A newer version than the tested one may work; an older than the oldest does not.\n\n"
+        "| add-on | what it is | capability | tested | oldest | chart | namespace | needs |\n"
+        f"| --- | --- | --- | --- | --- | --- | --- | --- |\n{rows}\n{more}"
+    ).rstrip() + "\n"
+
+
+def _chart(row: Addon) -> str:
+    chart = row.chart
+    return f"{chart.repository} `{chart.name}` {chart.version}" if chart else "none"
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "components/ownership.md": _ownership,
     "model_specs/codes.md": _codes,
     "policies/rules.md": _rules,
+    "regions/addons.md": _addons,
 }
 """Path of each page from the project's root, and what writes it."""
 

@@ -15,8 +15,10 @@ from model_specs.pinned import PINNED_IMAGE
 from model_specs.project import ProjectSpec
 from model_specs.runtimes import RUNTIMES
 from model_specs.schema import ModelSpec
+from regions.addons import ADDONS
+from regions.capabilities import CLAIMABLE
 from regions.machines import MACHINES
-from regions.profile import CAPABILITIES, RegionProfile
+from regions.profile import RegionProfile
 from stacks.pages import page_texts
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -43,7 +45,8 @@ _CATALOGUES: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("ModelSpec", "image", _IMAGE),
     ("ProjectSpec", "gpu_quota", _MACHINE_KEYS),
     ("RegionProfile", "machines", _MACHINE_KEYS),
-    ("RegionProfile", "capabilities", {"items": {"enum": sorted(CAPABILITIES)}}),
+    ("RegionProfile", "addons", {"propertyNames": {"enum": sorted(ADDONS)}}),
+    ("RegionProfile", "capabilities", {"items": {"enum": sorted(CLAIMABLE)}}),
 )
 """Part, field and what the catalogues say about it; pydantic knows only our check functions."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,9 +14,11 @@ from model_specs.lock import ModelFacts
 from model_specs.project import ProjectSpec
 from model_specs.schema import ModelSpec
 from model_specs.source import Source
+from regions.addons import ADDONS
+from regions.capabilities import CAPABILITIES
 from regions.offers import Nodes, Offer
 from regions.plan import RegionPlan
-from regions.profile import CAPABILITIES, RegionProfile, load_profiles
+from regions.profile import RegionProfile, load_profiles
 from regions.resolve import resolve
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -154,8 +156,18 @@ def a_tree(
 
 def a_profile(like: str = "us-east-1", without: Iterable[str] = (), **over: Any) -> RegionProfile:
     """The profile of `like` with every capability but `without`."""
-    able = tuple(name for name in CAPABILITIES if name not in set(without))
-    return profiles()[like].model_copy(update={"capabilities": able, **over})
+    able = [name for name in CAPABILITIES if name not in set(without)]
+    return with_capabilities(profiles()[like], able).model_copy(update=over)
+
+
+def with_capabilities(profile: RegionProfile, able: Collection[str]) -> RegionProfile:
+    """The profile with just these capabilities, those of its add-ons among them."""
+    brought = {name: row.capability for name, row in ADDONS.items() if row.capability}
+    addons = {name: "provided" if it in able else "absent" for name, it in brought.items()}
+    claimed = tuple(name for name in able if name not in brought.values())
+    return profile.model_copy(
+        update={"capabilities": claimed, "addons": {**profile.addons, **addons}}
+    )
 
 
 def an_offer(on_demand: int, spot: int = 0, replicas_per_node: int = 1, **over: Any) -> Offer:

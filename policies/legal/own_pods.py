@@ -86,7 +86,7 @@ def _unless_operated(value: str) -> Asked:
     """A note for a plain Prometheus; the operator's needs none."""
     return Asked(
         lambda subject: (
-            ABSENT if "prometheus_operator" in subject.facts.profile.capabilities else value
+            ABSENT if "prometheus_operator" in subject.facts.profile.all_capabilities else value
         )
     )
 

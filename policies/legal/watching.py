@@ -312,7 +312,7 @@ SCALED_OBJECT: Final[Plain] = {
 
 
 def _metrics(subject: Subject) -> list[Plain]:
-    if "custom_metrics" in subject.facts.profile.capabilities:
+    if "custom_metrics" in subject.facts.profile.all_capabilities:
         depth = str(model_of(subject).spec.scaling.queue_depth)
         pods = {
             "metric": {"name": "isoserve_requests_in_server"},

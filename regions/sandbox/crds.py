@@ -1,4 +1,4 @@
-"""The real custom resource definitions, from pinned Go modules, in every region."""
+"""The real custom resource definitions, from Go modules at the versions of regions.addons."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from regions.addons import ADDONS
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import BUILD, write_atomically
@@ -32,17 +33,22 @@ class Bundle:
     group: str
 
 
-KEDA: Final = Bundle("github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases", "keda.sh")
+KEDA: Final = Bundle(
+    f"github.com/kedacore/keda/v2@v{ADDONS['keda'].version}", "config/crd/bases", "keda.sh"
+)
 GATEWAY_API: Final = Bundle(
-    "sigs.k8s.io/gateway-api@v1.4.0", "config/crd/standard", "gateway.networking.k8s.io"
+    f"sigs.k8s.io/gateway-api@v{ADDONS['gateway-api'].version}",
+    "config/crd/standard",
+    "gateway.networking.k8s.io",
 )
 ENVOY_GATEWAY: Final = Bundle(
-    "github.com/envoyproxy/gateway@v1.6.0",
-    "charts/gateway-helm/crds/generated",
+    f"github.com/envoyproxy/gateway@v{ADDONS['envoy-gateway'].version}",
+    "charts/gateway-helm/charts/crds/crds/generated",
     "gateway.envoyproxy.io",
 )
 PROMETHEUS_OPERATOR: Final = Bundle(
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+    "github.com/prometheus-operator/prometheus-operator"
+    f"@v{ADDONS['kube-prometheus-stack'].version}",
     "example/prometheus-operator-crd",
     "monitoring.coreos.com",
 )

@@ -212,7 +212,8 @@ MADE: Final[dict[str, Callable[[Path], None]]] = {
     "42-profile-fields": _edit(
         ('version: "1.36"', 'version: "1.22"'),
         ("[subnet-a, subnet-b]", "[subnet-a, subnet-a]"),
-        ("[keda,", "[kedda, kms,"),
+        ("capabilities: [cluster_scope, kms]", "capabilities: [kedda, kms, kms, keda]"),
+        ("keda: provided", "kedda: provided"),
         ("min: 0, max: 8", "min: 9, max: 8"),
         ("{on_demand: 0.7, spot: null, as_of: 2026-11-01}", "{spot: null, as_of: 2999-01-01}"),
         ('"111122223333"', '"1111"'),

@@ -15,7 +15,7 @@ import pytest
 from policies.catalogue import ELSEWHERE, RULES
 from policies.judge import Finding, judge
 from policies.rule import MANDATORY, Rule
-from regions.profile import CAPABILITIES
+from regions.capabilities import CAPABILITIES
 from regions.resolve import resolve
 from stacks.policy import resources
 from tests.examples import REGIONS, ROOT, a_model, a_profile, a_tree, address, specs

@@ -14,7 +14,7 @@ from policies.judge import judge
 from policies.network import RULES
 from policies.rule import Rule
 from regions.networks import METADATA
-from tests.examples import REGIONS, a_model, a_tree
+from tests.examples import REGIONS, a_model, a_tree, with_capabilities
 from tests.policies.attacks import edited, made, messages, of_model, wall
 from tests.policies.cases import GONE, Failing, respecified, setting
 from tests.policies.estate import NO_WAIVERS, changed, facts, named, said
@@ -258,8 +258,8 @@ def test_a_store_at_port_80_is_no_way_to_credentials(rule: dict[str, Any], may: 
 
 @pytest.mark.parametrize("lost", ["gateway_api", "envoy_gateway"])
 def test_a_region_without_gateways_has_no_way_to_them(lost: str) -> None:
-    able = [name for name in facts().profile.capabilities if name != lost]
-    profile = facts().profile.model_copy(update={"capabilities": tuple(able)})
+    able = [name for name in facts().profile.all_capabilities if name != lost]
+    profile = with_capabilities(facts().profile, able)
     lesser = dataclasses.replace(facts(), profile=profile)
     found = judge([named(CALLERS)], lesser, (EGRESS,), NO_WAIVERS).findings
     assert "some addresses" in messages(list(found))

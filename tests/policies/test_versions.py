@@ -9,6 +9,7 @@ import pytest
 
 from policies.judge import Finding, judge
 from policies.versions import RULES
+from tests.examples import with_capabilities
 from tests.policies.cases import renamed, setting
 from tests.policies.estate import NO_WAIVERS, facts, good, named, said
 
@@ -101,6 +102,8 @@ def test_a_version_that_nobody_checked_is_refused(version: str) -> None:
 
 @pytest.mark.parametrize(("capability", "label"), LACKING)
 def test_a_kind_that_the_region_lacks_is_refused(capability: str, label: str) -> None:
-    able = tuple(name for name in facts().profile.capabilities if name != capability)
-    found = {finding.resource: finding for finding in judged("sandbox-aws", capabilities=able)}
+    able = [name for name in facts().profile.all_capabilities if name != capability]
+    lesser = with_capabilities(facts().profile, able)
+    profile = {"addons": lesser.addons, "capabilities": lesser.capabilities}
+    found = {finding.resource: finding for finding in judged("sandbox-aws", **profile)}
     assert f"needs {capability}, which the region lacks" in found[label].place.message

@@ -12,8 +12,8 @@ from components.kube import Object
 from model_specs.errors import SpecErrors
 from model_specs.load import Model
 from regions.abilities import DERIVED, FEATURES, REFUSE, Abilities, Feature
+from regions.capabilities import CAPABILITIES
 from regions.plan import RegionPlan
-from regions.profile import CAPABILITIES
 from regions.resolve import resolve
 from tests.examples import (
     a_model,

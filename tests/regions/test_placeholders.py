@@ -144,7 +144,11 @@ PLACEHOLDERS: Final = [
     ("https://grafana.acme.dev", "https://user@grafana.example.net:3000/d", "grafana_url"),
     ("https://grafana.acme.dev", "https://example.org", "grafana_url"),
     ("https://runbooks.acme.dev/isoserve", "https://wiki.acme.invalid./x", "runbook_url"),
-    ("http://prometheus.monitoring.svc:9090", "http://prometheus.test:9090", "prometheus_url"),
+    (
+        "http://kube-prometheus-stack-prometheus.monitoring.svc:9090",
+        "http://prometheus.test:9090",
+        "prometheus_url",
+    ),
     (
         "847261950382.dkr.ecr.us-east-1.amazonaws.com/isoserve/prober",
         "images.example/prober",

@@ -12,7 +12,8 @@ import yaml
 
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.source import read
-from regions.profile import CAPABILITIES, RegionProfile, load_profile, load_profiles
+from regions.capabilities import CAPABILITIES
+from regions.profile import RegionProfile, load_profile, load_profiles
 from tests.examples import REGIONS, ROOT, profiles
 
 Mutate = Callable[[dict[str, Any]], object]
@@ -98,7 +99,22 @@ BAD: list[tuple[str, str, Mutate, str, str, str]] = [
      lambda v: v["machines"].update({"gpu.l4.2": v["machines"].pop("gpu.l4.1")}),
      "E331", "machines", "no such machine type"),
     ("unknown capability", "us-east-1", lambda v: v["capabilities"].append("kedda"),
-     "E371", "capabilities[9]", "did you mean keda?"),
+     "E371", "capabilities[5]", "no such capability"),
+    ("a capability that an add-on brings", "us-east-1",
+     lambda v: v["capabilities"].append("keda"),
+     "E371", "capabilities[5]", "write `addons: {keda: provided}` instead"),
+    ("unknown add-on", "us-east-1", lambda v: v["addons"].update(kedda="install"),
+     "E371", "addons.kedda", "did you mean keda?"),
+    ("unknown standing of an add-on", "us-east-1", lambda v: v["addons"].update(keda="maybe"),
+     "E204", "addons.keda", "install"),
+    ("an add-on without what it needs", "sandbox-aws",
+     lambda v: v["addons"].update({"gateway-api": "absent"}),
+     "E371", "addons.envoy-gateway", "needs gateway-api, which is absent"),
+    ("add-ons installed by a guest", "seoul-dc1", lambda v: v["addons"].update(keda="install"),
+     "E371", "addons.keda", "without cluster_scope"),
+    ("charts from a place that Helm cannot read", "us-east-1",
+     lambda v: v.update(chart_mirror="ftp://charts.example.com"),
+     "E301", "chart_mirror", "oci"),
     ("both kinds of nodes", "us-east-1",
      lambda v: v["machines"]["cpu.4"].update(node_names=["a"]),
      "E371", "machines.cpu.4", "either instance_types or node_names"),

@@ -270,7 +270,7 @@ FILES: Final[dict[str, tuple[Row, ...]]] = {
         (AWS, "machines gpu.l4.1 price_usd_per_hour on_demand", 1e-300, "E301"),
         (AWS, "machines gpu.l4.1 price_usd_per_hour on_demand", 1e300, "E301"),
         (AWS, "machines gpu.l4.1 price_usd_per_hour spot", 0, "E301"),
-        (AWS, "capabilities", ["keda", "keda"], "E371"),
+        (AWS, "capabilities", ["kms", "kms"], "E371"),
         (AWS, "capabilities", ["teleport"], "E371"),
         (AWS, "kubernetes_version", "latest", "E301"),
         (AWS, "zones", [], "E301"),

@@ -146,7 +146,7 @@ def not_served(repo: Path) -> None:
 
 
 def lose_keda(repo: Path) -> None:
-    edit(repo / SEOUL, "[keda, gateway_api", "[gateway_api")
+    edit(repo / SEOUL, "keda: provided", "keda: absent")
 
 
 def expiring(repo: Path) -> None:

@@ -33,7 +33,7 @@ from stacks import compare, history
 from stacks.compare import ABSENT, changes, keyed, same
 from stacks.review import reviewed
 from stacks.reviewing import sides
-from tests.examples import REGIONS, profiles, specs
+from tests.examples import REGIONS, profiles, specs, with_capabilities
 from tests.stacks.conftest import edit
 
 Made = dict[str, Any]
@@ -92,8 +92,8 @@ PLACES: Final[dict[str, Callable[[RegionProfile], RegionProfile]]] = {
     "the same": lambda p: p,
     "another Grafana": lambda p: p.model_copy(update={"grafana_url": "https://g.example.org"}),
     "another domain": lambda p: p.model_copy(update={"domain": "models.example.org"}),
-    "no operator": lambda p: p.model_copy(
-        update={"capabilities": tuple({*p.capabilities} - {"prometheus_operator"})}
+    "no operator": lambda p: with_capabilities(
+        p, [name for name in p.all_capabilities if name != "prometheus_operator"]
     ),
 }
 

@@ -42,8 +42,10 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "account node_security_group_ids", ["sg-99z"], REGION),
         (USE1, "kubernetes_version", "1.35", REGION),
         (USE1, "zones", ["us-east-1a", "us-east-1b"], REGION),
-        (USE1, "capabilities", ["keda", "custom_metrics", "gateway_api", "envoy_gateway",
-         "prometheus_operator", "kms", "s3_access_control", "s3_replication"], REGION),
+        (USE1, "capabilities", ["cluster_scope", "kms", "s3_access_control", "s3_replication"],
+         REGION),
+        (USE1, "addons", {"gateway-api": "provided", "envoy-gateway": "provided"}, REGION),
+        (USE1, "chart_mirror", "oci://charts.example.net", REGION),
     ),
     "how it is reached": (
         (USE1, "domain", "use1.models.example.net", REGION),

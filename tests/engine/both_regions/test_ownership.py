@@ -220,9 +220,9 @@ def keda_lost(world: World) -> Iterator[None]:
     """The profile of sandbox-aws says that the region has no KEDA."""
     path = world.root / "regions" / f"{AWS}.yaml"
     text = path.read_text()
-    assert text.count("keda, ") == 1, "it is one of its capabilities"
+    assert text.count("keda: provided") == 1, "it is one of its add-ons"
     try:
-        path.write_text(text.replace("keda, ", ""))
+        path.write_text(text.replace("keda: provided", "keda: absent"))
         yield
     finally:
         path.write_text(text)
