@@ -114,3 +114,72 @@ def test_the_plan_names_what_differs(isoserve: Isoserve, here: Path) -> None:
     line = "search/sentiment  the spec says for this region: scaling.max, tmp_gib\n"
     assert line in isoserve("plan", "-r", REGION).out
     assert line not in isoserve("plan", "-r", "seoul-dc1").out
+
+
+# -- how long an answer, a silence and a drain may take ----------------------------------------
+
+
+@pytest.mark.parametrize("model", ["chat/assistant", "search/ranker", "vision/tagger"])
+def test_times_of_answers_pass_every_judge(isoserve: Isoserve, here: Path, model: str) -> None:
+    say(here, model, timeout_seconds=1800, stream_idle_seconds=60, drain_seconds=75)
+    assert refusals(isoserve) == []
+
+
+def rendered(isoserve: Isoserve, kind: str, name: str) -> Any:
+    """The one object of a kind and name in REGION."""
+    made = yaml.safe_load_all(isoserve("render", "-r", REGION).out)
+    (found,) = [
+        one for one in made if one and (one["kind"], one["metadata"]["name"]) == (kind, name)
+    ]
+    return found
+
+
+def test_times_of_answers_stand_where_the_gateway_and_the_kubelet_read_them(
+    isoserve: Isoserve, here: Path
+) -> None:
+    say(here, "chat/assistant", timeout_seconds=1800, stream_idle_seconds=60, drain_seconds=900)
+    route = rendered(isoserve, "HTTPRoute", "assistant")
+    assert {rule["timeouts"]["request"] for rule in route["spec"]["rules"]} == {"1800s"}
+    policy = rendered(isoserve, "BackendTrafficPolicy", "assistant")
+    assert policy["spec"]["timeout"] == {"http": {"streamIdleTimeout": "60s"}}
+    pod = rendered(isoserve, "Deployment", "assistant")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 15 + 900 + 5, "first it is sent no more"
+    args = pod["containers"][0]["args"]
+    assert args[args.index("--shutdown-timeout") + 1] == "900", "the server is told"
+
+
+def test_a_spec_without_times_has_those_of_before(isoserve: Isoserve) -> None:
+    route = rendered(isoserve, "HTTPRoute", "assistant")
+    assert {rule["timeouts"]["request"] for rule in route["spec"]["rules"]} == {"300s"}
+    policy = rendered(isoserve, "BackendTrafficPolicy", "assistant")
+    assert "timeout" not in policy["spec"], "an older Envoy Gateway has no such field"
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "path"),
+    [
+        ("search/sentiment", {"timeout_seconds": 60}, "timeout_seconds"),
+        ("search/sentiment", {"stream_idle_seconds": 60}, "stream_idle_seconds"),
+        ("chat/assistant", {"stream_idle_seconds": 301}, "stream_idle_seconds"),
+        ("chat/assistant", {"drain_seconds": 301}, "drain_seconds"),
+        ("chat/helper", {"drain_seconds": 81}, "drain_seconds"),
+    ],
+    ids=["private", "private and silent", "longer silent than it lasts", "drained for longer",
+         "on spot nodes"],
+)  # fmt: skip
+def test_times_that_nothing_would_keep_are_refused(
+    isoserve: Isoserve, here: Path, model: str, fields: dict[str, int], path: str
+) -> None:
+    say(here, model, **fields)
+    (error,) = isoserve("check", "--json").data["errors"]
+    assert (error["code"], error["path"]) == ("E353", path)
+
+
+def test_a_review_tells_that_answers_may_take_longer(isoserve: Isoserve, here: Path) -> None:
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
+        git(here, *words)
+    say(here, "chat/assistant", timeout_seconds=1800, stream_idle_seconds=60)
+    (model,) = isoserve("review", "--base", "main", "--json").data["models"]
+    told = str(model["effects"])
+    assert "an answer may take 1800 s" in told
+    assert "a stream may be silent for 60 s" in told
