@@ -90,9 +90,9 @@ def _signer(name: str, audience: str, issuer: str, jwks_uri: str) -> Object:
     }
 
 
-def _allow(provider: str, claim: str, value: str) -> Object:
-    claims = [{"name": claim, "values": [value]}]
-    principal = {"jwt": {"claims": claims, "provider": provider}}
+def _allow(provider: str, *claims: Object) -> Object:
+    """Whoever has all these claims in a token of the provider."""
+    principal = {"jwt": {"claims": list(claims), "provider": provider}}
     return {"action": "Allow", "name": provider, "principal": principal}
 
 
@@ -108,7 +108,12 @@ def _public(plan: ServerPlan) -> list[Object]:
         _signer("sign-in", access.audience, access.issuer, access.jwks_uri),
         _signer("prober", access.audience, access.prober_issuer, access.prober_jwks_uri),
     ]
-    rules = [_allow("sign-in", "iss", access.issuer), _allow("prober", "sub", prober)]
+    signed_in: list[Object] = [{"name": "iss", "values": [access.issuer]}]
+    if access.groups:
+        of_group = {"name": access.groups_claim, "valueType": "StringArray"}
+        signed_in.append({**of_group, "values": list(access.groups)})
+    is_prober = {"name": "sub", "values": [prober]}
+    rules = [_allow("sign-in", *signed_in), _allow("prober", is_prober)]
     policy = head(_ENVOY, "SecurityPolicy", work.model, work.namespace, work.labels, {}) | {
         "spec": {
             **_target(plan),

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.batching import Batching, unbatched
+from model_specs.callers import Callers, uncalled
 from model_specs.calls import Call
 from model_specs.contradictions import (
     args_of_another,
@@ -211,6 +212,8 @@ class ModelSpec(Part):
     """The registry address, project/model:version@sha256:<manifest digest>."""
     access: Literal["private", "permissive", "public"] = "private"
     """`private`: own project only. `permissive`: any project. `public`: internet, signed in."""
+    callers: Callers | None = None
+    """Who may call a public model; without it everybody who signs in."""
     served_names: ServedNames = ()
     """By which names callers ask for the model, where the runtime is told them; the first stands in
     answers. Without it the file's name."""
@@ -303,7 +306,7 @@ class ModelSpec(Part):
         yield from args_of_another(self)
         yield from (*unsaid_server(self), *unbatched(self), *unserved_names(self))
         often = self.probe.interval_seconds
-        yield from cut_answers(self)
+        yield from (*cut_answers(self), *uncalled(self))
         yield from limit_of_the_prober(self.access, self.requests_per_minute, often)
         yield from candidate_as_it_is(self.rollout.candidate, self)
 

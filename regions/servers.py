@@ -130,6 +130,8 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         issuer=sign_in.issuer if sign_in else "",
         jwks_uri=sign_in.jwks_uri if sign_in else "",
         audience=sign_in.audience if sign_in else "",
+        groups_claim=sign_in.groups_claim if sign_in and spec.callers else "",
+        groups=spec.callers.groups if sign_in and spec.callers else (),
         prober_issuer=f"https://{profile.cluster.oidc_issuer}" if sign_in else "",
         prober_jwks_uri=profile.cluster.jwks_uri if sign_in else "",
     )

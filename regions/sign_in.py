@@ -14,6 +14,7 @@ from regions.ways_out import Finding
 
 _AUDIENCE: Final = r"^[A-Za-z0-9]([A-Za-z0-9._~:/@-]{0,253}[A-Za-z0-9/])?$"
 """A name or a URI (StringOrURI of RFC 7519, section 2), which is compared letter by letter."""
+_CLAIM: Final = r"^[A-Za-z0-9_:/-]+(\.[A-Za-z0-9_:/-]+)*$"
 _OF_API_SERVER: Final = "the cluster's API server"
 _AUDIENCES_OF_OTHERS: Final = {
     "kubernetes": _OF_API_SERVER,
@@ -45,6 +46,9 @@ class SignIn(Part):
     """Where the signing keys are."""
     audience: Annotated[str, Field(pattern=_AUDIENCE), AfterValidator(_check_audience)]
     """The `aud` claim, one name or URI that the provider gives to this use alone."""
+    groups_claim: Annotated[str, Field(pattern=_CLAIM)] = "groups"
+    """The claim with a list of the caller's groups, which `callers` of specs name; a dot leads into
+    a claim (JWTClaim in authorization_types.go of Envoy Gateway 1.9.1)."""
 
 
 def signed_by_cluster(sign_in: SignIn | None, oidc_issuer: str) -> Iterator[Finding]:

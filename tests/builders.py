@@ -187,6 +187,8 @@ def an_access(**over: Any) -> AccessPlan:
         requests_per_minute=600,
         timeout_seconds=300,
         stream_idle_seconds=None,
+        groups_claim="",
+        groups=(),
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),
         mirror_service="",
         mirror_percent=0,

@@ -412,16 +412,18 @@ def _sign_in(subject: Subject) -> Plain:
         _signer("sign-in", own.audience, own.issuer, own.jwks_uri),
         _signer("prober", own.audience, issuer, cluster.jwks_uri),
     ]
-    who = {"sign-in": ("iss", own.issuer), "prober": ("sub", _account(home))}
+    people: list[Plain] = [{"name": "iss", "values": [own.issuer]}]
+    if callers := model_of(subject).spec.callers:
+        groups = {"name": own.groups_claim, "values": list(callers.groups)}
+        people.append({**groups, "valueType": "StringArray"})
+    who = {"sign-in": people, "prober": [{"name": "sub", "values": [_account(home)]}]}
     rules = [
         {
             "action": "Allow",
             "name": name,
-            "principal": {
-                "jwt": {"claims": [{"name": claim, "values": [value]}], "provider": name}
-            },
+            "principal": {"jwt": {"claims": claims, "provider": name}},
         }
-        for name, (claim, value) in who.items()
+        for name, claims in who.items()
     ]
     return {
         "authorization": {"defaultAction": "Deny", "rules": rules},

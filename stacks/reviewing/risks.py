@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from regions.model_plan import ServerPlan
+from regions.model_plan import AccessPlan, ServerPlan
 from regions.plan import RegionPlan
 from stacks.outcome import count
 from stacks.reviewing import costs, entrusted, ttls
@@ -313,6 +313,21 @@ def _lesser(seen: Seen) -> Iterator[Raised]:
     return _downgrades(seen, False)
 
 
+def _let_in(before: AccessPlan, after: AccessPlan) -> Iterator[str]:
+    """Who reaches a model, or may call it by the gateway, that did not before."""
+    projects = sorted({*after.caller_namespaces} - {*before.caller_namespaces})
+    if projects:
+        yield f"projects that reach it newly: {', '.join(projects)}"
+    if before.mode == after.mode and before.groups:
+        groups = sorted({*after.groups} - {*before.groups})
+        if not after.groups:
+            yield "everybody who signs in may call it, and not only groups"
+        elif groups:
+            yield f"groups that may call it newly: {', '.join(groups)}"
+        elif before.groups_claim != after.groups_claim:
+            yield f"groups are read from the claim {after.groups_claim}"
+
+
 def _wider(seen: Seen) -> Iterator[Raised]:
     for region, old, new in _pairs(seen):
         before = _servers(old)
@@ -323,9 +338,8 @@ def _wider(seen: Seen) -> Iterator[Raised]:
                 yield name, f"new, and {mode} from the start", region
             elif was is not None and _WIDTH[mode] > _WIDTH[was.mode]:
                 yield name, f"it was {was.mode} and is {mode}", region
-            more = {*server.access.caller_namespaces} - {*was.caller_namespaces} if was else ()
-            if more:
-                yield name, f"projects that reach it newly: {', '.join(sorted(more))}", region
+            if was is not None:
+                yield from ((name, said, region) for said in _let_in(was, server.access))
 
 
 def _data(seen: Seen) -> Iterator[Raised]:

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from model_specs.load import load
+from policies.catalogue import RULES
+from policies.judge import judge_one
+from tests.policies.estate import facts, good
 from tests.stacks.conftest import Isoserve, git
 
 REGION = "us-east-1"
@@ -183,3 +187,74 @@ def test_a_review_tells_that_answers_may_take_longer(isoserve: Isoserve, here: P
     told = str(model["effects"])
     assert "an answer may take 1800 s" in told
     assert "a stream may be silent for 60 s" in told
+
+
+# -- who may call a public model ---------------------------------------------------------------
+
+GROUPS = ["search users", "team:ml/serving"]
+
+
+def test_callers_pass_every_judge(isoserve: Isoserve, here: Path) -> None:
+    say(here, "chat/assistant", callers={"groups": GROUPS})
+    assert refusals(isoserve) == []
+
+
+def test_only_the_groups_of_a_spec_and_the_prober_are_let_in(
+    isoserve: Isoserve, here: Path
+) -> None:
+    say(here, "chat/assistant", callers={"groups": GROUPS})
+    bounds = rendered(isoserve, "SecurityPolicy", "assistant")["spec"]["authorization"]
+    people, prober = (rule["principal"]["jwt"] for rule in bounds["rules"])
+    assert [claim["name"] for claim in people["claims"]] == ["iss", "groups"], "all must be there"
+    assert people["claims"][1]["values"] == GROUPS, "and one of these"
+    assert people["claims"][1]["valueType"] == "StringArray", "a caller has several groups"
+    assert prober["claims"][0]["values"] == ["system:serviceaccount:chat:prober"]
+
+
+def test_a_rule_that_lets_in_more_than_the_groups_is_refused(here: Path) -> None:
+    say(here, "chat/assistant", callers={"groups": GROUPS})
+    tree = load(here / "model_specs")
+    (policy,) = [one for one in good(REGION) if str(one) == "SecurityPolicy chat/assistant"]
+    found = judge_one(policy, facts(REGION, tree), RULES)
+    assert {finding.rule for finding in found} == {"as-asked"}, "everybody who signs in is too many"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "path"),
+    [
+        ({"access": "permissive", "callers": {"groups": ["a"]}}, "E353", "callers"),
+        ({"callers": {"groups": []}}, "E301", "callers.groups"),
+        ({"callers": {"groups": ["a", "b", "a"]}}, "E301", "callers.groups"),
+        ({"callers": {"groups": [" a"]}}, "E301", "callers.groups[0]"),
+        ({"callers": {}}, "E203", "callers.groups"),
+    ],
+    ids=["nobody signs in", "no group", "a group twice", "a blank before", "nothing"],
+)
+def test_callers_that_say_nothing_are_refused(
+    isoserve: Isoserve, here: Path, fields: dict[str, Any], code: str, path: str
+) -> None:
+    say(here, "chat/assistant", **fields)
+    (error,) = isoserve("check", "--json").data["errors"]
+    assert (error["code"], error["path"]) == (code, path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (["a"], ["a", "b"], "groups that may call it newly: b"),
+        (["a"], None, "everybody who signs in may call it"),
+        (["a", "b"], ["a"], ""),
+        (None, ["a"], ""),
+    ],
+    ids=["one more", "everybody", "one fewer", "groups for the first time"],
+)
+def test_a_review_asks_who_is_let_in_newly(
+    isoserve: Isoserve, here: Path, before: list[str] | None, after: list[str] | None, said: str
+) -> None:
+    say(here, "chat/assistant", callers=before and {"groups": before})
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
+        git(here, *words)
+    say(here, "chat/assistant", callers=after and {"groups": after})
+    raised = isoserve("review", "--base", "main", "--json").data["flags"]
+    told = [flag["reason"] for flag in raised if flag["name"] == "access widened"]
+    assert [said in one for one in told] == [True] * bool(said)
