@@ -191,8 +191,8 @@ class AccessPlan:
     """Namespaces that may reach the pods directly, besides the platform's."""
     requests_per_minute: int
     timeout_seconds: int
-    stream_idle_seconds: int | None
-    """For how long nothing may come; None leaves it to the gateway."""
+    stream_idle_seconds: int
+    """For how long nothing may come; 0 leaves it to the gateway."""
     backends: tuple[BackendPlan, ...]
     mirror_service: str
     """Service that gets copies; empty without a shadow."""

@@ -123,7 +123,7 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         caller_namespaces=tuple(sorted({model.project, *shared})),
         requests_per_minute=spec.requests_per_minute,
         timeout_seconds=spec.timeout_seconds,
-        stream_idle_seconds=spec.stream_idle_seconds,
+        stream_idle_seconds=spec.stream_idle_seconds or 0,
         backends=backends(model),
         mirror_service=candidate_service(model) if shadow else "",
         mirror_percent=spec.rollout.mirror_percent if shadow else 0,

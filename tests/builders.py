@@ -186,7 +186,7 @@ def an_access(**over: Any) -> AccessPlan:
         caller_namespaces=("search",),
         requests_per_minute=600,
         timeout_seconds=300,
-        stream_idle_seconds=None,
+        stream_idle_seconds=0,
         groups_claim="",
         groups=(),
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),

@@ -83,7 +83,7 @@ def test_a_wrong_call_is_two_and_says_what_to_do(
 def test_all_errors_of_all_files_come_at_once(isoserve: Isoserve, here: Path) -> None:
     edit(here / SENTIMENT, "gpu.l4.1", "gpu.l4.9")
     (here / "model_specs/chat/helper.yaml").write_text("machine_type: cpu.4\nimge: vllm\n")
-    edit(here / "regions/us-east-1.yaml", "keda, custom", "kedda, custom")
+    edit(here / "regions/us-east-1.yaml", "keda: install", "kedda: install")
     answer = isoserve("check")
     assert answer.code == 1, "a wrong file is a finding"
     assert "model_specs/chat/helper.yaml:2:1  imge  E201" in answer.out, "with its place"
