@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -17,6 +18,13 @@ from model_specs.names import CACHE_NAMESPACE, GATEWAY_NAMESPACE
 from stacks.doctor.findings import Answers, Finding, Site, Unseen, inside
 
 _OF_PROJECTS: Final = "/api/v1/namespaces?labelSelector=isoserve.dev%2Fproject"
+_MAKERS: Final = (
+    "/apis/apps/v1/namespaces/{}/deployments",
+    "/apis/apps/v1/namespaces/{}/daemonsets",
+    "/apis/batch/v1/namespaces/{}/cronjobs",
+    "/apis/batch/v1/namespaces/{}/jobs",
+)
+"""What makes the pods of a project, of its models and jobs, and of the cache agents."""
 _TLS: Final = "kubernetes.io/tls"
 _LEFT: Final = timedelta(days=14)
 """A renewal by hand needs days; cert-manager renews a third of the lifetime earlier."""
@@ -37,7 +45,8 @@ def secrets(site: Site) -> Answers:
     for name, field, make in _wanted(site):
         for space in _spaces(site):
             try:
-                yield from _secret(site, space, name, field, make)
+                if _is_named(site, space, name):
+                    yield from _secret(site, space, name, field, make)
             except ApiError as error:
                 yield Unseen(check="secrets", why=str(error))
 
@@ -62,15 +71,16 @@ def _spaces(site: Site) -> list[str]:
     return agents + sorted(str(inside(one, "metadata", "name")) for one in found)
 
 
+def _is_named(site: Site, space: str, name: str) -> bool:
+    """Whether pods that a namespace makes name the Secret; none do before the first `pulumi up`."""
+    lists = (site.listed(path.format(space)) or () for path in _MAKERS)
+    return any(f'"{name}"' in json.dumps(one.get("spec")) for rows in lists for one in rows)
+
+
 def _secret(site: Site, space: str, name: str, field: str, make: str) -> Answers:
-    if site.has(f"/api/v1/namespaces/{space}/secrets/{name}"):
-        return
-    if not site.has(f"/api/v1/namespaces/{space}"):
-        why = f"Secret {space}/{name}: the namespace is not there until the first `pulumi up`"
-        yield Unseen(check="secrets", why=why)
-        return
-    what = f"there is no Secret {space}/{name} ({field} of {site.file})"
-    yield Finding(check="secrets", what=what, mend=f"kubectl -n {space} create secret {make}")
+    if not site.has(f"/api/v1/namespaces/{space}/secrets/{name}"):
+        what = f"there is no Secret {space}/{name} ({field} of {site.file}), which pods name"
+        yield Finding(check="secrets", what=what, mend=f"kubectl -n {space} create secret {make}")
 
 
 def _certificate(site: Site) -> Answers:

@@ -315,6 +315,9 @@ def _spaces() -> dict[str, Any]:
     found |= {f"{SPACES}/{one['metadata']['name']}": one for one in (project, *platform)}
     for space in ("isoserve-cache", "search"):
         found[f"{SPACES}/{space}/secrets/pull"] = made(space, "pull")
+        pulled = {"template": {"spec": {"imagePullSecrets": [{"name": "pull"}]}}}
+        maker = a_list(made(space, "maker", spec=pulled))
+        found[f"/apis/apps/v1/namespaces/{space}/deployments"] = maker
     secret = made("isoserve-gateway", "isoserve-public-tls", type="kubernetes.io/tls")
     found[TLS] = secret | {"data": {"tls.crt": _good_certificate(), "tls.key": "c2VjcmV0LWtleQ=="}}
     found[DNS] = a_list(made("kube-system", "coredns-1", status=told("Ready")))

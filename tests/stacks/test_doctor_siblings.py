@@ -22,6 +22,7 @@ from tests.stacks.doctor_site import (
     TLS,
     Break,
     World,
+    a_list,
     a_plugin,
     change,
     good,
@@ -181,9 +182,14 @@ def test_a_gateway_that_we_may_not_make_is_a_finding_where_it_is_missing() -> No
     assert findings == ["there is no Gateway isoserve-gateway/public, which we may not make here"]
 
 
-def test_keys_of_the_registry_are_looked_for_in_every_project() -> None:
+def test_keys_of_the_registry_are_looked_for_where_pods_name_them() -> None:
     registry_ = good().profile.registry.model_copy(update={"credentials_secret": "keys"})
     world = healthy(change(registry=registry_))
+    assert world.examined() == ([], []), "nobody names them"
+    named = {"jobTemplate": {"spec": {"volumes": [{"secret": {"secretName": "keys"}}]}}}
+    for space in ("isoserve-cache", "search"):
+        found = a_list(made(space, "maker", spec=named))
+        world.objects[f"/apis/batch/v1/namespaces/{space}/cronjobs"] = found
     world.objects[f"{SPACES}/isoserve-cache/secrets/keys"] = made("isoserve-cache", "keys")
     findings, _ = world.examined()
     assert [one.mend for one in findings] == [
