@@ -79,14 +79,16 @@ def _permissive(plan: ServerPlan) -> list[Object]:
     return [_route(plan), _traffic(plan, limit)]
 
 
-def _signer(name: str, audience: str, issuer: str, jwks_uri: str) -> Object:
+def _signer(name: str, audience: str, issuer: str, jwks_uri: str, jwks: str) -> Object:
     """An issuer whose tokens are read; the caller's name goes into a header Envoy overwrites."""
+    remote = {"remoteJWKS": {"uri": jwks_uri}}
+    keys = {"localJWKS": {"inline": jwks, "type": "Inline"}} if jwks else remote
     return {
         "audiences": [audience],
         "claimToHeaders": [{"claim": "sub", "header": _CALLER_HEADER}],
         "issuer": issuer,
         "name": name,
-        "remoteJWKS": {"uri": jwks_uri},
+        **keys,
     }
 
 
@@ -105,8 +107,14 @@ def _public(plan: ServerPlan) -> list[Object]:
     # Anyone in the cluster can have a token of the cluster's issuer; only the prober may use one.
     prober = f"system:serviceaccount:{work.namespace}:prober"
     providers = [
-        _signer("sign-in", access.audience, access.issuer, access.jwks_uri),
-        _signer("prober", access.audience, access.prober_issuer, access.prober_jwks_uri),
+        _signer("sign-in", access.audience, access.issuer, access.jwks_uri, access.jwks),
+        _signer(
+            "prober",
+            access.audience,
+            access.prober_issuer,
+            access.prober_jwks_uri,
+            access.prober_jwks,
+        ),
     ]
     signed_in: list[Object] = [{"name": "iss", "values": [access.issuer]}]
     if access.groups:

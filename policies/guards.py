@@ -13,7 +13,9 @@ from typing import Any, Final
 from model_specs.names import PROBER
 from policies.label_selectors import takes
 from policies.resources import Resource
-from regions.profile import RegionProfile
+from regions.jwks import document
+from regions.profile import Cluster, RegionProfile
+from regions.sign_in import SignIn
 
 Block = Mapping[str, Any]
 
@@ -58,19 +60,26 @@ def governing(policies: Iterable[Resource], route: Resource, rule: Block) -> lis
     return own or by_section.get("", [])
 
 
-def _issuers(profile: RegionProfile) -> dict[str, str]:
-    """Issuers whose tokens may be taken, and where their keys are: people's and the prober's."""
-    cluster = {f"https://{profile.cluster.oidc_issuer}": profile.cluster.jwks_uri}
-    people = {profile.sign_in.issuer: profile.sign_in.jwks_uri} if profile.sign_in else {}
+def _issuers(profile: RegionProfile) -> dict[str, Block]:
+    """Issuers whose tokens may be taken, and their keys, or where: people's and the prober's."""
+    cluster = {f"https://{profile.cluster.oidc_issuer}": _keys(profile.cluster)}
+    people = {profile.sign_in.issuer: _keys(profile.sign_in)} if profile.sign_in else {}
     return cluster | people
 
 
+def _keys(issuer: Cluster | SignIn) -> Block:
+    inline = document(issuer.jwks)
+    if inline:
+        return {"localJWKS": {"type": "Inline", "inline": inline}}
+    return {"remoteJWKS": {"uri": issuer.jwks_uri}}
+
+
 def _provider_faults(provider: Block, profile: RegionProfile) -> Iterator[str]:
-    issuer, keys = provider.get("issuer"), (provider.get("remoteJWKS") or {}).get("uri")
-    known = _issuers(profile)
+    issuer, known = provider.get("issuer"), _issuers(profile)
+    keys = {name: provider[name] for name in ("localJWKS", "remoteJWKS") if provider.get(name)}
     if issuer not in known:
         yield f"takes tokens of {issuer or 'any issuer'}"
-    elif keys != known[issuer] or provider.get("localJWKS"):
+    elif keys != known[issuer]:
         yield f"takes the keys of {issuer} from elsewhere"
     audience = profile.sign_in.audience if profile.sign_in else ""
     if list(provider.get("audiences") or ()) != [audience]:

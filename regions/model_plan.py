@@ -201,11 +201,14 @@ class AccessPlan:
     jwks_uri: str
     audience: str
     """Who signs callers' tokens; all three are empty but for public models."""
+    jwks: str
+    """Its keys as a JSON document; empty where they are read from jwks_uri."""
     groups_claim: str
     groups: tuple[str, ...]
     """By which claim whose callers are let in; without groups everybody who has signed in."""
     prober_issuer: str
     prober_jwks_uri: str
+    prober_jwks: str
     """Who signs the prober's token: the cluster itself."""
 
 

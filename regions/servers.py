@@ -15,6 +15,7 @@ from model_specs.schema import CANDIDATE_INTERVAL_SECONDS, ModelSpec
 from model_specs.served_names import pattern
 from regions.abilities import Abilities
 from regions.calls import calls
+from regions.jwks import document
 from regions.machines import MACHINES
 from regions.model_plan import (
     AccessPlan,
@@ -130,10 +131,12 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         issuer=sign_in.issuer if sign_in else "",
         jwks_uri=sign_in.jwks_uri if sign_in else "",
         audience=sign_in.audience if sign_in else "",
+        jwks=document(sign_in.jwks) if sign_in else "",
         groups_claim=sign_in.groups_claim if sign_in and spec.callers else "",
         groups=spec.callers.groups if sign_in and spec.callers else (),
         prober_issuer=f"https://{profile.cluster.oidc_issuer}" if sign_in else "",
         prober_jwks_uri=profile.cluster.jwks_uri if sign_in else "",
+        prober_jwks=document(profile.cluster.jwks) if sign_in else "",
     )
 
 

@@ -187,6 +187,8 @@ def an_access(**over: Any) -> AccessPlan:
         requests_per_minute=600,
         timeout_seconds=300,
         stream_idle_seconds=0,
+        jwks="",
+        prober_jwks="",
         groups_claim="",
         groups=(),
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),

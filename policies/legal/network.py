@@ -31,7 +31,10 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
+from regions.jwks import document
 from regions.networks import METADATA
+from regions.profile import Cluster
+from regions.sign_in import SignIn
 
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
@@ -392,13 +395,15 @@ TRAFFIC_POLICY: Final[Plain] = {
 }
 
 
-def _signer(name: str, audience: str, issuer: str, jwks_uri: str) -> Plain:
+def _signer(name: str, audience: str, issuer: str, at: SignIn | Cluster) -> Plain:
+    inline = document(at.jwks)
+    remote = {"remoteJWKS": {"uri": at.jwks_uri}}
     return {
         "audiences": [audience],
         "claimToHeaders": [{"claim": "sub", "header": _CALLER}],
         "issuer": issuer,
         "name": name,
-        "remoteJWKS": {"uri": jwks_uri},
+        **({"localJWKS": {"type": "Inline", "inline": inline}} if inline else remote),
     }
 
 
@@ -409,8 +414,8 @@ def _sign_in(subject: Subject) -> Plain:
         return {}
     issuer = f"https://{cluster.oidc_issuer}"
     providers = [
-        _signer("sign-in", own.audience, own.issuer, own.jwks_uri),
-        _signer("prober", own.audience, issuer, cluster.jwks_uri),
+        _signer("sign-in", own.audience, own.issuer, own),
+        _signer("prober", own.audience, issuer, cluster),
     ]
     people: list[Plain] = [{"name": "iss", "values": [own.issuer]}]
     if callers := model_of(subject).spec.callers:

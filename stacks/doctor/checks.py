@@ -15,6 +15,7 @@ from stacks.doctor.envoy_gateway import envoy_gateway
 from stacks.doctor.findings import Api, Check, Finding, Site, Unseen
 from stacks.doctor.gateways import gateways, names
 from stacks.doctor.images import example_values, images
+from stacks.doctor.keys import keys
 from stacks.doctor.nodes import allocatable, eviction
 from stacks.doctor.prometheus import prometheus, series
 from stacks.doctor.secrets import secrets
@@ -41,6 +42,7 @@ CHECKS: Final[dict[str, Row]] = {
     "gateways": Row(run=gateways, proves="gateways have addresses, each on its side"),
     "envoy-gateway": Row(run=envoy_gateway, proves="Envoy Gateway is set up as the profile says"),
     "names": Row(run=names, proves="the wildcard names lead to the gateways"),
+    "keys": Row(run=keys, proves="gateways know the keys by which probers' tokens are signed"),
     "secrets": Row(run=secrets, proves="certificate, registry keys and pull secrets are there"),
     "images": Row(run=images, proves="registries have the agent's and the prober's image"),
     "placeholders": Row(run=example_values, proves="no value of the profile is an example's"),

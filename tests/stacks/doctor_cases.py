@@ -12,6 +12,7 @@ from tests.stacks.doctor_site import (
     ENVOY,
     GATEWAYS,
     HELD,
+    JWKS,
     NODES,
     OF_GATEWAY,
     OURS,
@@ -388,6 +389,14 @@ CASES = {
     "a certificate of no domain": Case("secrets", "subjectAltName", "renew", certificate()),
     "a certificate that is none": Case(
         "secrets", "no certificate", "renew", with_data(TLS, "data", "tls.crt", value="eHl6")
+    ),
+    "keys that only the cluster itself shows": Case(
+        "keys", "read no keys at https://kubernetes.default.svc", "kubectl get --raw",
+        of_cluster(jwks=(), jwks_uri="https://kubernetes.default.svc/openid/v1/jwks"),
+    ),
+    "a key that came since": Case(
+        "keys", "signs by k2, which", "kubectl get --raw",
+        with_data(JWKS, "keys", value=[{"kid": "k1"}, {"kid": "k2"}]),
     ),
     "no pull secret in a project": Case(
         "secrets", "search/pull", "kubectl -n search create secret docker-registry pull",

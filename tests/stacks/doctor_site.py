@@ -47,6 +47,7 @@ ENVOY: Final = "/api/v1/namespaces/envoy-gateway-system/configmaps/envoy-gateway
 CONTROLLER: Final = "/apis/apps/v1/namespaces/envoy-gateway-system/deployments/envoy-gateway"
 DNS: Final = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
 PROMETHEUSES: Final = "/apis/monitoring.coreos.com/v1/prometheuses"
+JWKS: Final = "/openid/v1/jwks"
 NODES: Final = "/api/v1/nodes"
 SETS: Final = "/apis/apps/v1/daemonsets"
 SPACES: Final = "/api/v1/namespaces"
@@ -134,6 +135,8 @@ def good_profile() -> RegionProfile:
     values["cluster"]["kubeconfig"] = f".isoserve/{REGION}/kubeconfig"
     values["account"]["subnet_ids"] = [f"subnet-0{digit}abcdef012345678" for digit in "123"]
     values["registry"]["replicate_to"] = []
+    key = {"kty": "RSA", "kid": "k1", "alg": "RS256", "n": "0vx7ag", "e": "AQAB"}
+    values["cluster"]["jwks"] = [key]
     values["capabilities"] = ["cluster_scope", "custom_metrics"]
     values["prometheus_url"] = "http://prometheus.monitoring.svc:9090"
     values["prometheus_labels"] = {"release": "kps"}
@@ -320,6 +323,7 @@ def _spaces() -> dict[str, Any]:
         found[f"/apis/apps/v1/namespaces/{space}/deployments"] = maker
     secret = made("isoserve-gateway", "isoserve-public-tls", type="kubernetes.io/tls")
     found[TLS] = secret | {"data": {"tls.crt": _good_certificate(), "tls.key": "c2VjcmV0LWtleQ=="}}
+    found[JWKS] = {"keys": [{"kid": "k1"}]}
     found[DNS] = a_list(made("kube-system", "coredns-1", status=told("Ready")))
     return found
 

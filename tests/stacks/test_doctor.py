@@ -98,4 +98,6 @@ def test_the_doctor_reads_no_value_of_a_secret_that_it_does_not_need() -> None:
     world.examined()
     whole = [path for path, form in world.asked if "/secrets/" in path and "Partial" not in form]
     assert set(whole) == {TLS}, "a certificate alone is read; its type is in no metadata"
-    assert all(path.startswith(("/api", "/version")) for path, _ in world.asked), "paths of the API"
+    assert all(
+        path.startswith(("/api", "/openid/v1/jwks", "/version")) for path, _ in world.asked
+    ), "paths of the API"

@@ -21,6 +21,18 @@ REGION: Final = "region entrusted"
 PROJECT: Final = "project entrusted"
 SHA: Final = "sha256:" + "ab" * 32
 
+JWK: Final = {
+    "kty": "RSA",
+    "kid": "k1",
+    "alg": "RS256",
+    "use": "sig",
+    "n": "0vx7",
+    "e": "AQAB",
+    "crv": "",
+    "x": "",
+    "y": "",
+}
+
 APPROVED: Final[dict[str, tuple[Row, ...]]] = {
     "whose tokens count": (
         (USE1, "sign_in issuer", "https://login.example.net", REGION),
@@ -29,6 +41,9 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "sign_in", None, REGION),
         (USE1, "cluster oidc_issuer", "oidc.eks.us-east-1.amazonaws.com/id/OTHER", REGION),
         (USE1, "cluster jwks_uri", "https://oidc.example.net/keys", REGION),
+        (USE1, "cluster jwks", [JWK], REGION),
+        (USE1, "sign_in jwks", [JWK], REGION),
+        (USE1, "sign_in groups_claim", "roles", REGION),
     ),
     "where it runs, and as whom": (
         (USE1, "cluster name", "other", REGION),

@@ -23,9 +23,10 @@ pytestmark = pytest.mark.engine
 AWS: Final = "sandbox-aws"
 KNOWN: Final = {
     "sandbox-aws": {"gateways", "secrets"},
-    "sandbox-onprem": {"definitions", "gateways", "secrets"},
+    "sandbox-onprem": {"definitions", "gateways", "keys", "secrets"},
 }
-"""The checks that find something in every sandbox; of onprem also that nothing measures CPU."""
+"""The checks that find something in every sandbox; of onprem also that nothing measures CPU, and
+that no proxy could read the keys of the cluster's own issuer."""
 UNSEEN: Final = {"envoy-gateway", "images", "names", "prometheus"}
 TLS: Final = "/api/v1/namespaces/isoserve-gateway/secrets"
 
