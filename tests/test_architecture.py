@@ -58,10 +58,12 @@ MODULES_SEEN: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("policies", "regions"): (
         "regions.aws_partitions",
         "regions.exposure",
+        "regions.jwks",
         "regions.machines",
         "regions.networks",
         "regions.offers",
         "regions.profile",
+        "regions.sign_in",
     ),
 }
 """Where a room sees only some files of another: components get a plan, policies get facts."""

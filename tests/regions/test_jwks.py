@@ -13,13 +13,14 @@ from model_specs.errors import SpecErrors
 from model_specs.load import parse
 from model_specs.source import Source
 from policies.catalogue import RULES
+from policies.facts import facts_of
 from policies.judge import judge
 from regions.jwks import document
 from regions.profile import RegionProfile
 from regions.resolve import resolve
 from stacks.policy import resources
 from tests.examples import ROOT, specs
-from tests.policies.estate import NO_WAIVERS, TODAY, facts_of
+from tests.policies.estate import NO_WAIVERS, TODAY
 from tests.regions.test_profile import values_of
 
 RSA: Final = {"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": "0vx7ag", "e": "AQAB"}
