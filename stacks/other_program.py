@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from model_specs.errors import SpecErrors
 from policies.catalogue import RULES
@@ -49,9 +49,30 @@ def to_row(resource: Resource) -> dict[str, Any]:
     }
 
 
+_ROW: Final = {
+    "type": str,
+    "name": str,
+    "values": dict,
+    "protected": bool,
+    "provider": str,
+    "options": dict,
+}
+"""What a row has, and of which type."""
+
+
 def of_row(row: dict[str, Any]) -> Resource:
-    """The resource that `to_row` wrote."""
+    """The resource that `to_row` wrote. Raises ValueError for a row with other fields or types:
+    whoever writes one must not say of it what only the engine knows, such as what `up` keeps."""
+    if {key: type(value) for key, value in row.items()} != _ROW:
+        raise ValueError("a row of another form")
     return Resource(**row)
+
+
+def refused_of_row(row: dict[str, Any]) -> Refused:
+    """The refusal that a row says. Raises ValueError where it says anything but text."""
+    if not all(isinstance(value, str) for value in row.values()):
+        raise ValueError("a refusal of another form")
+    return Refused(**row)
 
 
 def _answered(

@@ -23,7 +23,7 @@ from policies.waivers import Waiver, Waivers
 from stacks.compare import Key
 from stacks.diff import grouped
 from stacks.history import changed_files, linked
-from stacks.other_program import Refused, of_row, refusals
+from stacks.other_program import Refused, of_row, refusals, refused_of_row
 from stacks.policy import RegionFindings, recorded_like, rendered_of
 from stacks.reviewing.asking import OWN, Answered, answer_of
 from stacks.reviewing.sides import Sides
@@ -313,7 +313,7 @@ def _understood(said: Mapping[str, Any], sides: Sides, regions: Path) -> _Answer
         return _Answer(
             base=_rows(said, BASE, sides.base.plans),
             work={region: made for region, made in work.items() if region in sides.work.plans},
-            refused=tuple(Refused(**row) for row in said["refused"]),
+            refused=tuple(map(refused_of_row, said["refused"])),
             # Else it may only say so, of specs that are wrong.
             reads_more=bool(sides.work.errors) and {*work} == _wanted(sides, regions),
             not_run=_unknown(said, sides),
