@@ -85,10 +85,12 @@ class KubeClient:
     def __init__(self, kubeconfig: str, context: str) -> None:
         """Raises ApiError when the kubeconfig has no such context."""
         from kubernetes import config
+        from urllib3.exceptions import HTTPError
+        from yaml import YAMLError
 
         try:
             self._api = config.new_client_from_config(config_file=kubeconfig, context=context)
-        except (config.ConfigException, OSError):
+        except (config.ConfigException, OSError, HTTPError, YAMLError, TypeError, ValueError):
             why = f"{kubeconfig} has no usable context {context!r}; write it, or mend `cluster`"
             raise ApiError(why, passes=False) from None
 
@@ -138,14 +140,17 @@ class KubeClient:
         if status in (_ABSENT, _CONFLICT):
             return None
         try:
-            told: Object = json.loads(data) if data else {}
+            told = json.loads(data) if data else {}
         except ValueError:
-            told = {}
+            told = None
         if status >= 300:
             # Whoever refuses a change says why, such as an admission policy.
-            said = str(told.get("message", "")) if method != "GET" else ""
+            is_said = isinstance(told, dict) and method != "GET"
+            said = str(told.get("message", "")) if is_said else ""
             why = of_status(status, said or reason)
             raise type(why)(f"{why} ({what})", passes=why.passes)
+        if not isinstance(told, dict):
+            raise ApiError(f"its answer is no object of Kubernetes ({what})", passes=False)
         return told
 
     def _body(self, path: str, what: str) -> bytes:

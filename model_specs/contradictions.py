@@ -34,23 +34,47 @@ def limit_of_the_prober(access: str, requests_per_minute: int, interval: int) ->
 
 def cut_answers(spec: Any) -> Iterator[Fault]:
     """Times by which answers would end before they can, or which nothing keeps."""
-    silent, drained = spec.stream_idle_seconds, spec.drain_seconds
     if spec.access == "private":
-        for name in ("timeout_seconds", "stream_idle_seconds"):
-            if name in spec.model_fields_set:
-                why = "callers of a private model ask it without a gateway that would end an answer"
-                yield (name,), "E353", f"{why}; remove it, or use permissive or public"
-    if silent is not None and silent > spec.timeout_seconds:
-        why = f"an answer ends after timeout_seconds, got {silent} over {spec.timeout_seconds}"
-        yield ("stream_idle_seconds",), "E353", f"{why}; lower it, or raise timeout_seconds"
-    if drained is not None and spec.capacity.spot and drained > SPOT_DRAIN_SECONDS:
-        why = f"a spot node goes after two minutes, got {drained} s"
+        yield from _ungated(spec)
+    else:
+        yield from _cut(spec)
+    if spec.drain_seconds is not None and spec.server is not None:
+        why = "an image's server says how long it takes to end, got server.shutdown_seconds too"
+        if "shutdown_seconds" in spec.server.model_fields_set:
+            yield ("drain_seconds",), "E353", f"{why}; write one of them"
+    drained = spec.contract_of(spec.image).shutdown_seconds
+    if spec.capacity.spot and drained > SPOT_DRAIN_SECONDS:
+        why = f"a spot node goes after two minutes, got {drained} s for the server's end"
         cure = f"write {SPOT_DRAIN_SECONDS} or less, or leave spot"
         yield ("drain_seconds",), "E353", f"{why}; {cure}"
-    if drained is not None and drained > spec.timeout_seconds:
-        longest = spec.timeout_seconds
-        why = f"no answer takes longer than timeout_seconds, got {drained} over {longest}"
-        yield ("drain_seconds",), "E353", f"{why}; lower it, or raise timeout_seconds"
+
+
+def _ungated(spec: Any) -> Iterator[Fault]:
+    for name in ("timeout_seconds", "stream_idle_seconds"):
+        if name in spec.model_fields_set:
+            why = "callers of a private model ask it without a gateway that would end an answer"
+            yield (name,), "E353", f"{why}; remove it, or use permissive or public"
+
+
+def _cut(spec: Any) -> Iterator[Fault]:
+    """Of a model behind a gateway, whose answers end there after timeout_seconds."""
+    longest = spec.timeout_seconds
+    shorter = {
+        "stream_idle_seconds": spec.stream_idle_seconds,
+        "drain_seconds": spec.drain_seconds,
+    }
+    for name, seconds in shorter.items():
+        if seconds is not None and seconds > longest:
+            why = f"an answer ends after timeout_seconds, got {seconds} over {longest}"
+            yield (name,), "E353", f"{why}; lower it, or raise timeout_seconds"
+    promised = {
+        "probe.expect.latency_seconds": spec.probe.expect.latency_seconds,
+        "slo.latency_seconds": spec.slo.latency_seconds,
+    }
+    for name, latency in promised.items():
+        if latency is not None and latency > longest:
+            why = f"{name} lets an answer take {latency:g} s, got {longest}"
+            yield ("timeout_seconds",), "E353", f"{why}; raise it, or lower that"
 
 
 def candidate_as_it_is(candidate: object, spec: object) -> Iterator[Fault]:

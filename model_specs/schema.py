@@ -222,8 +222,9 @@ class ModelSpec(Part):
     timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How long the gateway waits for an answer to its end, a stream too, before it gives up."""
     stream_idle_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
-    """For how long nothing may come of an answer that has begun, or of a request; by the gateway,
-    of Envoy Gateway 1.9 or later. Without it an hour, or `timeout_seconds` where that is more."""
+    """For how long nothing may come of a request or its answer, before its first byte too; by the
+    gateway, of Envoy Gateway 1.9 or later, and for models that stream. Without it an hour, or
+    `timeout_seconds` where that is more."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     """How long a server that must go may finish what it has begun; at most 80 with spot nodes.
     Without it as the runtime's row says."""

@@ -54,6 +54,8 @@ def region_of(urn: str) -> str:
 Inputs = Mapping[str, Any]
 """What a resource was last registered with, as the stack's state has it."""
 _PODS: Final = "spec.template"
+_NUMBERS: Final = frozenset({"scalingConfig.desiredSize", "spec.replicas"})
+_ADDONS: Final = ".addons"
 _CLOSED: Final = "P37"
 """The row of the rules by which every field and option is legal by name."""
 
@@ -68,6 +70,16 @@ def _at(values: Any, path: str) -> Any:
     return values
 
 
+def _fits(path: str, value: Any, was: Any) -> bool:
+    """Whether a value may be of an earlier `up`, or of a refresh: pods are those of the state, a
+    number is one, and a size is a size."""
+    if path == _PODS:
+        return bool(value == was)
+    if path in _NUMBERS:
+        return type(value) is int and value >= 0
+    return isinstance(value, Mapping) and value.keys() == (was or {}).keys()
+
+
 def with_kept(resource: Resource, before: Inputs) -> Resource:
     """The resource, knowing at which paths it is as an earlier `up` made it, or as a refresh of
     this run found it. `before` is empty for one that is not in the state, and it is judged whole.
@@ -80,9 +92,7 @@ def with_kept(resource: Resource, before: Inputs) -> Resource:
     ignored = (resource.options.get(IGNORED) or ()) if before else ()
     try:
         kept = {
-            path
-            for path in ignored
-            if path != _PODS or _at(resource.values, path) == _at(before, path)
+            path for path in ignored if _fits(path, _at(resource.values, path), _at(before, path))
         }
     except NotKnown:
         return resource
@@ -105,7 +115,6 @@ class Court:
         self._state = state
         self._before: Mapping[str, Inputs] | None = None
         self._seen: dict[str, Resource] = {}
-        self._standing: set[str] = set()
         self._law: tuple[Facts, Waivers] | None = None
 
     def _read(self, region: str) -> tuple[Facts, Waivers]:
@@ -126,14 +135,14 @@ class Court:
             yield str(errors)
             return
         for finding in findings(facts):
-            # Pods of an earlier `up` were judged by what was asked for then.
-            if finding.resource in self._standing and finding.row != _CLOSED:
-                continue
             if waivers.holds(finding.rule, finding.resource, self.today) is None:
                 yield str(finding)
 
     def one(self, urn: str, resource: Resource) -> Iterator[str]:
         """What is wrong with one resource. It is remembered for `whole`."""
+        if region_of(urn).endswith(_ADDONS):
+            yield f"the rules judge regions; run {region_of(urn)} without --policy-pack"
+            return
         said = self._judged(urn, resource)
         if said and resource.options.get(IGNORED):
             try:
@@ -150,9 +159,9 @@ class Court:
 
     def _judged(self, urn: str, resource: Resource) -> list[str]:
         self._seen[urn] = resource
-        if _PODS in resource.kept:
-            self._standing.add(str(resource))
-        return [*self._said(region_of(urn), lambda facts: judge_one(resource, facts, RULES))]
+        # Pods of an earlier `up` were judged by what was asked for then.
+        rules = [row for row in RULES if row.row == _CLOSED] if _PODS in resource.kept else RULES
+        return [*self._said(region_of(urn), lambda facts: judge_one(resource, facts, rules))]
 
     def whole(self) -> Iterator[str]:
         """What is wrong with all of them together.

@@ -36,7 +36,8 @@ class Addon:
 
     `capability` is what a profile gains by it (regions.profile.CAPABILITIES) or empty. `version` is
     the product's at which these facts were read, `oldest` the first with which our objects work. It
-    does not work without the rows in `needs`; those in `after` come first where they are installed
+    does not work without the rows in `needs`, nor with another `provider` where one is named; those
+    in `after` come first where they are installed
     too. `serves` has the version that we use by the name of each CustomResourceDefinition.
     `workloads` are what must be available in `namespace`, as Kind/name of our own release.
     `hooks` says what the chart makes in a Helm hook, where it does not work without: such a chart
@@ -50,6 +51,7 @@ class Addon:
     version: str
     oldest: str
     namespace: str
+    provider: str = ""
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     serves: Mapping[str, str] = field(default_factory=dict)
@@ -256,6 +258,7 @@ ADDONS: Final[dict[str, Addon]] = {
         # Its minor version is that of Kubernetes (cluster-autoscaler/README.md); ours is 1.30.
         oldest="1.30.0",
         namespace="kube-system",
+        provider="aws",
         workloads=("Deployment/cluster-autoscaler",),
         unchecked="Whether its IAM role may scale our groups: the policy is on the service "
         "account cluster-autoscaler or on the nodes.",
@@ -277,6 +280,7 @@ ADDONS: Final[dict[str, Addon]] = {
             "nodeclaims.karpenter.sh": "v1",
             "nodepools.karpenter.sh": "v1",
         },
+        provider="aws",
         workloads=("Deployment/karpenter",),
         unchecked="Its IAM role and its queue of interruptions, and whether a NodePool gives the "
         "labels and taints that our pods expect: isoserve makes none.",
@@ -298,6 +302,7 @@ ADDONS: Final[dict[str, Addon]] = {
         namespace="kube-system",
         after=("cert-manager",),
         serves={"targetgroupbindings.elbv2.k8s.aws": "v1beta1"},
+        provider="aws",
         workloads=("Deployment/aws-load-balancer-controller",),
         unchecked="Whether its IAM role may make load balancers, and whether its pods reach the "
         "instance metadata service, from which it learns the VPC: nodes of ours let no pod there.",

@@ -44,15 +44,24 @@ def check_addon(name: str) -> str:
     return name
 
 
+_NODE_MAKERS: Final = frozenset({"cluster-autoscaler", "karpenter"})
+
+
 def half_addons(
-    addons: Mapping[str, Standing], claimed: Collection[str], gateway_class: str
+    addons: Mapping[str, Standing], claimed: Collection[str], gateway_class: str, provider: str
 ) -> Iterator[Finding]:
     """Add-ons without what they stand on; each with its place in the profile, code and message."""
     here = {name: standing for name, standing in addons.items() if standing != "absent"}
     if "gateway-api" in here and not gateway_class:
         why = "gateway-api needs a GatewayClass, got an empty one"
         yield ("gateway_class",), "E371", f"{why}; name it, or let the add-on be absent"
+    if here.keys() >= _NODE_MAKERS:
+        why = "two of them would add nodes for one pod, got cluster-autoscaler and karpenter"
+        yield ("addons", "karpenter"), "E371", f"{why}; let one be absent"
     for name, standing in here.items():
+        if ADDONS[name].provider not in ("", provider):
+            why = f"{name} is of provider {ADDONS[name].provider}, got {provider}"
+            yield ("addons", name), "E371", f"{why}; let it be absent"
         for need in ADDONS[name].needs:
             if need not in here:
                 why = f"{name} needs {need}, which is absent"

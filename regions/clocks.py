@@ -24,7 +24,8 @@ def startup(runtime: Runtime, machine: MachineType, model_bytes: int) -> Startup
     """The three clocks of one pod.
 
     budget = 2 * (bytes / load rate + engine start), at least 300 s: the startup probe's.
-    progress deadline = 1.2 * (budget + bytes / fetch rate + image pull): the Deployment's.
+    progress deadline = 1.2 * (budget + bytes / fetch rate + image pull + grace of the pod that it
+    takes the place of, whose GPU it may wait for): the Deployment's.
     gate = 1.2 * progress deadline: the RolloutGate's.
     """
     mib = model_bytes / _MIB
@@ -32,7 +33,7 @@ def startup(runtime: Runtime, machine: MachineType, model_bytes: int) -> Startup
     budget = max(_STARTUP_FLOOR_SECONDS, math.ceil(_SAFETY * load))
     fetch = mib / machine.fetch_mib_per_second
     image = runtime.image_gib * 1024 / _IMAGE_MIB_PER_SECOND
-    progress = math.ceil(_STEP * (budget + fetch + image))
+    progress = math.ceil(_STEP * (budget + fetch + image + drain(runtime).grace_seconds))
     return StartupPlan(
         budget_seconds=budget,
         progress_deadline_seconds=progress,

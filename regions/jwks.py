@@ -10,15 +10,19 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from model_specs.errors import refuse
+from model_specs.errors import refuse, repeated, shown
 from model_specs.part import Part
 
 MOST_KEYS: Final = 16
 _NUMBER: Final = r"^[A-Za-z0-9_-]*$"
 _OF_KIND: Final = {"EC": ("crv", "x", "y"), "RSA": ("e", "n")}
 """What a public key of each kind has. Source: RFC 7518, sections 6.2.1 and 6.3.1."""
+_LEAST_N: Final = 342
+"""Characters of a modulus of 2048 bits, the least for RS256 to RS512 (RFC 7518, section 3.3)."""
+_LENGTHS: Final = {("ES256", "P-256"): 43, ("ES384", "P-384"): 64, ("ES512", "P-521"): 88}
+"""Characters of a coordinate by algorithm and curve (RFC 7518, sections 3.4 and 6.2.1.2)."""
 _ALL: Final = tuple(name for names in _OF_KIND.values() for name in names)
 
 Number = Annotated[str, Field(pattern=_NUMBER, max_length=2048)]
@@ -53,7 +57,25 @@ class Jwk(Part):
         if sorted(has) != sorted(wanted):
             why = f"a public key of kind {self.kty} has {', '.join(wanted)}"
             raise refuse("E371", f"{why}, got {', '.join(has) or 'none'}; paste it whole")
+        lengths = {name: len(getattr(self, name)) for name in ("n", "x", "y") if name in wanted}
+        least = _LEAST_N if self.kty == "RSA" else _LENGTHS.get((self.alg, self.crv), 0)
+        fits = self.alg.startswith("RS") == (self.kty == "RSA") and least
+        whole = all(n >= least if self.kty == "RSA" else n == least for n in lengths.values())
+        if not fits or not whole or any(length % 4 == 1 for length in lengths.values()):
+            why = f"{self.alg} signs by other numbers, got {lengths} characters"
+            raise refuse("E371", f"{why}; paste it whole")
         return self
+
+
+def check_kids(keys: tuple[Jwk, ...]) -> tuple[Jwk, ...]:
+    """The keys of one issuer. Raises PydanticCustomError (E371) where two have one name."""
+    for index in repeated([key.kid for key in keys]):
+        why = f"a key's name is its own, got {shown(keys[index].kid)} again"
+        raise refuse("E371", f"{why}; remove one")
+    return keys
+
+
+Keys = Annotated[tuple[Jwk, ...], Field(max_length=MOST_KEYS), AfterValidator(check_kids)]
 
 
 def document(keys: Sequence[Jwk]) -> str:

@@ -31,7 +31,7 @@ from regions.addons import Standing, gained
 from regions.aws_partitions import Partition, partition_of
 from regions.capabilities import check_addon, check_capability, half_addons
 from regions.exposure import EXPOSURES, Gateways, misdirects
-from regions.jwks import MOST_KEYS, Jwk
+from regions.jwks import Keys
 from regions.machines import MACHINES
 from regions.namespaces import check_proxies
 from regions.networks import MOST_NETWORKS, check_any_network
@@ -123,7 +123,7 @@ class Cluster(Part):
     """Host and path of the issuer of service account tokens; roles and probers rest on it."""
     jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where that issuer's keys are, as the gateway reaches them."""
-    jwks: Annotated[tuple[Jwk, ...], Field(max_length=MOST_KEYS)] = ()
+    jwks: Keys = ()
     """The keys themselves (`kubectl get --raw /openid/v1/jwks`), where the gateway's proxies cannot
     read them: at a certificate of the cluster's own, or for those alone who sign in."""
     disk_free_percent: Annotated[int, Field(ge=0, le=90)] = 20
@@ -258,7 +258,7 @@ class RegionProfile(Part):
     def _consistent(self) -> Self:
         findings = [
             *self._misplaced_nodes(),
-            *half_addons(self.addons, self.capabilities, self.gateway_class),
+            *half_addons(self.addons, self.capabilities, self.gateway_class, self.provider),
             *self._shared_buckets(),
         ]
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]

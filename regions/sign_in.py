@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from model_specs.errors import refuse, shown
 from model_specs.part import Part
-from regions.jwks import MOST_KEYS, Jwk
+from regions.jwks import Keys
 from regions.urls import check_https, check_issuer
 from regions.ways_out import Finding
 
@@ -45,7 +45,7 @@ class SignIn(Part):
     """The `iss` claim."""
     jwks_uri: Annotated[str, AfterValidator(check_https)]
     """Where the signing keys are."""
-    jwks: Annotated[tuple[Jwk, ...], Field(max_length=MOST_KEYS)] = ()
+    jwks: Keys = ()
     """The keys themselves, where the gateway's proxies cannot read them."""
     audience: Annotated[str, Field(pattern=_AUDIENCE), AfterValidator(_check_audience)]
     """The `aud` claim, one name or URI that the provider gives to this use alone."""

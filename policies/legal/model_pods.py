@@ -329,10 +329,12 @@ def budget_seconds(subject: Subject) -> int:
 
 
 def progress_seconds(subject: Subject) -> int:
-    """How long a rollout may take for one pod: its start, its files and its image, and a fifth."""
+    """How long a rollout may take for one pod: the end of the one before it, its start, its files
+    and its image, and a fifth."""
     fetch = _mib(subject) / rates(model_of(subject))[1]
     image = runtime_of(subject).image_gib * 1024 / 60
-    return math.ceil(1.2 * (budget_seconds(subject) + fetch + image))
+    grace = 20 + runtime_of(subject).shutdown_seconds
+    return math.ceil(1.2 * (budget_seconds(subject) + fetch + image + grace))
 
 
 def _probe(path: Any, failures: Any, period: int, timeout: int) -> Plain:

@@ -91,7 +91,7 @@ def _restarting(model: _Model) -> Iterator[tuple[TrackPlan, Step]]:
 def _restart(model: _Model) -> Iterator[Effect]:
     for track, step in _restarting(model):
         least, most = track.scaler.min, track.scaler.max
-        each = track.startup.budget_seconds
+        each = track.startup.budget_seconds + track.drain.grace_seconds
         whole = f"{duration(each)} each, {duration(each * most)} for all at most"
         if step.operation == REPLACE:
             how = "all at once: the Deployment is deleted first, an outage"
@@ -273,10 +273,12 @@ def _limits(before: AccessPlan, after: AccessPlan) -> Iterator[Effect]:
     """How often callers may come by the gateway, and how long they wait there."""
     silent = after.stream_idle_seconds
     limit = f"{silent} s" if silent else "as long as the gateway lets it"
+    callers = f"callers of {', '.join(after.groups)}" if after.groups else "who signs in"
     told = {
+        "groups": f"it is answered to {callers}",
         "requests_per_minute": f"{after.requests_per_minute} requests a minute are let in",
         "timeout_seconds": f"an answer may take {after.timeout_seconds} s",
-        "stream_idle_seconds": f"a stream may be silent for {limit}",
+        "stream_idle_seconds": f"nothing may come of an answer for {limit}",
     }
     for name, what in told.items():
         if getattr(before, name) != getattr(after, name) and after.hostname:

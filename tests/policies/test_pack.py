@@ -177,6 +177,29 @@ def test_what_up_leaves_alone_may_be_as_it_was_made_and_no_other(
     assert [*said, *court.one(URN, shown), *court.whole()] == []
 
 
+@pytest.mark.parametrize("lost", ["NetworkPolicy search/scores", "ServiceAccount search/scores"])
+def test_what_stands_around_a_job_must_stay(lost: str) -> None:
+    shown = older(named(JOB), "spec.template", other_image(named(JOB)))
+    court = Court(ROOT, AT, lambda _: {URN: shown.values})
+    rest = [one for one in good("sandbox-aws") if str(one) not in (JOB, lost)]
+    assert len(rest) == len(good("sandbox-aws")) - 2
+    said = [m for n, one in enumerate(rest) for m in court.one(f"{URN}{n}", one)]
+    assert [*said, *court.one(URN, shown)] == []
+    assert list(court.whole()), "the job still runs"
+
+
+@pytest.mark.parametrize("value", [-1, "2", {"evil": 1}, None])
+def test_a_number_that_nobody_could_have_set_is_refused(value: object) -> None:
+    shown = older(named("Deployment search/embedder"), "spec.replicas", value)
+    assert list(Court(ROOT, AT, lambda _: {URN: shown.values}).one(URN, shown))
+
+
+def test_a_stack_of_add_ons_is_told_to_go_without_the_rules() -> None:
+    urn = URN.replace("sandbox-aws", "sandbox-aws.addons")
+    (said,) = Court(ROOT, AT, nothing).one(urn, named("Deployment search/embedder"))
+    assert "without --policy-pack" in said
+
+
 def test_the_pods_of_a_job_that_a_refresh_did_not_find_are_judged() -> None:
     shown = older(named(JOB), "spec.template", other_image(named(JOB)))
     court = Court(ROOT, AT, lambda _: {URN: named(JOB).values})

@@ -23,9 +23,9 @@ from tests.examples import ROOT, specs
 from tests.policies.estate import NO_WAIVERS, TODAY
 from tests.regions.test_profile import values_of
 
-RSA: Final = {"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": "0vx7ag", "e": "AQAB"}
-EC: Final = {"kty": "EC", "kid": "k2", "alg": "ES256", "crv": "P-256", "x": "MKBC", "y": "4Etl"}
-"""Of the forms of RFC 7517, appendix A.1, shortened."""
+RSA: Final = {"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": "n" * 342, "e": "AQAB"}
+EC: Final = {"kty": "EC", "kid": "k2", "alg": "ES256", "crv": "P-256", "x": "x" * 43, "y": "y" * 43}
+"""Of the forms of RFC 7517, appendix A.1; the numbers are no keys."""
 
 
 def profile(**keys: list[dict[str, str]]) -> RegionProfile:
@@ -65,6 +65,15 @@ BAD: Final[tuple[tuple[str, Callable[[dict[str, Any]], object], str, str], ...]]
     ("a key that encrypts", lambda key: key.update(use="enc"), "E204", "jwks[0].use"),
     ("a shared secret", lambda key: key.update(alg="HS256"), "E204", "jwks[0].alg"),
     ("no name", lambda key: key.update(kid=""), "E301", "jwks[0].kid"),
+    ("a short key", lambda key: key.update(n="n" * 86), "E371", "jwks[0]"),
+    ("another kind's algorithm", lambda key: key.update(alg="ES256"), "E371", "jwks[0]"),
+    (
+        "a curve of another algorithm",
+        lambda key: (key.clear(), key.update(EC, alg="ES384")),
+        "E371",
+        "jwks[0]",
+    ),
+    ("half a point", lambda key: (key.clear(), key.update(EC, x="x" * 42)), "E371", "jwks[0]"),
     ("no number", lambda key: key.update(n="0 vx"), "E301", "jwks[0].n"),
 )
 
@@ -79,6 +88,13 @@ def test_what_is_no_public_key_is_refused(
         profile(cluster=[key])
     (error,) = refused.value.errors
     assert (error.code, error.path) == (code, f"cluster.{place}")
+
+
+def test_two_keys_of_one_name_are_refused() -> None:
+    with pytest.raises(SpecErrors) as refused:
+        profile(sign_in=[RSA, {**EC, "kid": "k1"}])
+    (error,) = refused.value.errors
+    assert (error.code, error.path) == ("E371", "sign_in.jwks"), "which of them would it be"
 
 
 def test_no_keys_are_no_document() -> None:

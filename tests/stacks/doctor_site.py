@@ -135,7 +135,7 @@ def good_profile() -> RegionProfile:
     values["cluster"]["kubeconfig"] = f".isoserve/{REGION}/kubeconfig"
     values["account"]["subnet_ids"] = [f"subnet-0{digit}abcdef012345678" for digit in "123"]
     values["registry"]["replicate_to"] = []
-    key = {"kty": "RSA", "kid": "k1", "alg": "RS256", "n": "0vx7ag", "e": "AQAB"}
+    key = {"kty": "RSA", "kid": "k1", "alg": "RS256", "n": "n" * 342, "e": "AQAB"}
     values["cluster"]["jwks"] = [key]
     values["capabilities"] = ["cluster_scope", "custom_metrics"]
     values["prometheus_url"] = "http://prometheus.monitoring.svc:9090"

@@ -167,16 +167,29 @@ def test_a_spec_without_times_has_those_of_before(isoserve: Isoserve) -> None:
         ("chat/assistant", {"stream_idle_seconds": 301}, "stream_idle_seconds"),
         ("chat/assistant", {"drain_seconds": 301}, "drain_seconds"),
         ("chat/helper", {"drain_seconds": 81}, "drain_seconds"),
+        ("chat/assistant", {"timeout_seconds": 14}, "timeout_seconds"),
     ],
     ids=["private", "private and silent", "longer silent than it lasts", "drained for longer",
-         "on spot nodes"],
+         "on spot nodes", "sooner than the promise"],
 )  # fmt: skip
 def test_times_that_nothing_would_keep_are_refused(
     isoserve: Isoserve, here: Path, model: str, fields: dict[str, int], path: str
 ) -> None:
     say(here, model, **fields)
-    (error,) = isoserve("check", "--json").data["errors"]
-    assert (error["code"], error["path"]) == ("E353", path)
+    errors = isoserve("check", "--json").data["errors"]
+    assert {(error["code"], error["path"]) for error in errors} == {("E353", path)}
+
+
+def test_a_private_model_may_drain_as_long_as_it_answers(isoserve: Isoserve, here: Path) -> None:
+    say(here, "search/sentiment", drain_seconds=900)
+    assert refusals(isoserve) == [], "no gateway ends its answers after timeout_seconds"
+
+
+def test_a_rollout_waits_for_the_pod_whose_gpu_it_needs(isoserve: Isoserve, here: Path) -> None:
+    before = rendered(isoserve, "Deployment", "sentiment")["spec"]["progressDeadlineSeconds"]
+    say(here, "search/sentiment", drain_seconds=900)
+    after = rendered(isoserve, "Deployment", "sentiment")["spec"]["progressDeadlineSeconds"]
+    assert after - before == 1.2 * (900 - 40), "else one long answer fails it"
 
 
 def test_a_review_tells_that_answers_may_take_longer(isoserve: Isoserve, here: Path) -> None:
@@ -186,7 +199,7 @@ def test_a_review_tells_that_answers_may_take_longer(isoserve: Isoserve, here: P
     (model,) = isoserve("review", "--base", "main", "--json").data["models"]
     told = str(model["effects"])
     assert "an answer may take 1800 s" in told
-    assert "a stream may be silent for 60 s" in told
+    assert "nothing may come of an answer for 60 s" in told
 
 
 # -- who may call a public model ---------------------------------------------------------------
@@ -258,3 +271,30 @@ def test_a_review_asks_who_is_let_in_newly(
     raised = isoserve("review", "--base", "main", "--json").data["flags"]
     told = [flag["reason"] for flag in raised if flag["name"] == "access widened"]
     assert [said in one for one in told] == [True] * bool(said)
+
+
+def test_a_review_tells_who_may_call_no_longer(isoserve: Isoserve, here: Path) -> None:
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
+        git(here, *words)
+    say(here, "chat/assistant", callers={"groups": ["a"]})
+    (model,) = isoserve("review", "--base", "main", "--json").data["models"]
+    assert "answered to callers of a" in str(model["effects"])
+
+
+KEY = {"kty": "EC", "kid": "k", "alg": "ES256", "crv": "P-256", "x": "x" * 43, "y": "y" * 43}
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [("cluster", "jwks", [KEY]), ("sign_in", "jwks", [KEY]), ("sign_in", "groups_claim", "roles")],
+    ids=["the cluster's keys", "people's keys", "another claim"],
+)
+def test_what_one_region_says_of_sign_in_is_declared(
+    isoserve: Isoserve, here: Path, part: str, field: str, value: Any
+) -> None:
+    path = here / "regions" / "seoul-dc1.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile[part][field] = value
+    path.write_text(yaml.safe_dump(profile))
+    say(here, "chat/assistant", callers={"groups": GROUPS})
+    assert refusals(isoserve) == []
