@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from components.kube import FIELD_MANAGER, Object
 
@@ -140,7 +140,7 @@ class KubeClient:
         if status in (_ABSENT, _CONFLICT):
             return None
         try:
-            told = json.loads(data) if data else {}
+            told: Any = json.loads(data) if data else {}
         except ValueError:
             told = None
         if status >= 300:

@@ -198,7 +198,7 @@ def test_an_undeclared_difference_between_regions_blocks(
 def test_restarts_say_how_many_pods_and_how_long(isoserve: Isoserve, repo: Path) -> None:
     restart_everywhere(repo)
     answer = isoserve("review")
-    text = "1 to 2 pods of assistant restart, one at a time beside the old one, up to 16 min each"
+    text = "1 to 2 pods of assistant restart, one at a time beside the old one, up to 17 min each"
     assert text in answer.out, "by the startup budget of 141 GB"
     assert "up to 4 pods of models restart" in answer.out, "in both regions together"
 

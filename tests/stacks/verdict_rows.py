@@ -26,7 +26,7 @@ JWK: Final = {
     "kid": "k1",
     "alg": "RS256",
     "use": "sig",
-    "n": "0vx7",
+    "n": "n" * 342,
     "e": "AQAB",
     "crv": "",
     "x": "",
