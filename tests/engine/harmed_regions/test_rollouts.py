@@ -164,6 +164,14 @@ def all_at(site: Site, load: Load, service: str) -> bool:
     return asked[service] == asked[MODEL] + asked[CANDIDATE]
 
 
+def none_at(site: Site, load: Load, pods: set[str]) -> bool:
+    """Whether none of these pods has one of the next answers to users."""
+    before = users_answered_by(site, Counter())
+    await_answers(load, ENOUGH)
+    asked = users_answered_by(site, before)
+    return sum(asked[pod] for pod in pods) == 0
+
+
 def only_left(site: Site, pods: set[str]) -> bool:
     """Whether these are all the pods of the model, those that end included."""
     return {name_of(pod) for pod in site.servers()} == pods
@@ -347,14 +355,14 @@ def test_shadow_gets_copies_and_answers_nobody(site: Site) -> None:
 def test_blue_green_leads_all_users_over_and_back_at_once(site: Site) -> None:
     version, old = site.push("green", random_files=0, megabytes_each=0), serving(site)
     with under_load(site.request()) as load:
-        for number, service in ((0, MODEL), (1, CANDIDATE), (0, MODEL)):
+        for number in (0, 1, 0):
             roll_out(site, version, strategy="blue_green", step=number)
-            until("all are led there", partial(all_at, site, load, service))
+            new = {name_of(pod) for pod in site.of_version(version)}
+            (right, wrong) = (new, old) if number else (old, new)
+            until("none is led elsewhere", partial(none_at, site, load, wrong))
             before = users_answered_by(site, Counter())
             await_answers(load, 2 * ENOUGH)
             asked = users_answered_by(site, before)
-            new = {name_of(pod) for pod in site.of_version(version)}
-            (right, wrong) = (new, old) if number else (old, new)
             assert sum(asked[pod] for pod in right) >= ENOUGH, f"step {number}: these answer"
             assert sum(asked[pod] for pod in wrong) == 0, "and none of the others"
         call_off(site)
