@@ -46,6 +46,10 @@ class Forbidden(ApiError):
     """Who asks has no right to it."""
 
 
+class Unanswered(ApiError):
+    """No answer came at all, or not in time."""
+
+
 def of_status(status: int, reason: str) -> ApiError:
     """An answer that is none. 5xx and 429 pass; any other says what was asked wrongly.
 
@@ -72,8 +76,8 @@ def of_transport(error: Exception) -> ApiError:
     )
     for kind, why, passes in rows:
         if isinstance(cause, kind):
-            return ApiError(why, passes=passes)
-    return ApiError("no connection", passes=True)
+            return Unanswered(why, passes=passes)
+    return Unanswered("no connection", passes=True)
 
 
 class KubeClient:
@@ -179,7 +183,7 @@ class KubeClient:
             return answer.status, str(answer.reason or ""), answer.read()
         except ApiException:
             # The client raises it only where TLS failed before there was an answer.
-            why = ApiError("its certificate is refused", passes=False)
+            why: ApiError = Unanswered("its certificate is refused", passes=False)
         except (HTTPError, OSError) as error:
             why = of_transport(error)
-        raise ApiError(f"{why} ({what})", passes=why.passes)
+        raise type(why)(f"{why} ({what})", passes=why.passes)

@@ -28,6 +28,9 @@ REDIS_URL: Final = "redis.redis-system.svc.cluster.local:6379"
 _NVIDIA: Final = "nvidia"
 _PROVISION_SECONDS: Final = 900
 """Default of the cluster autoscaler's --max-node-provision-time."""
+_LONGEST_GRACE_SECONDS: Final = 3620
+"""Its --max-graceful-termination-sec is 600 by default, after which it would end pods that may
+still drain: `drain_seconds` of a spec is 3600 at most, and 20 come before and after."""
 _AUTOSCALERS: Final = {
     "1.30": "v1.30.7",
     "1.31": "v1.31.5",
@@ -174,7 +177,11 @@ def _cluster_autoscaler(profile: RegionProfile) -> Values:
         "autoDiscovery": {"clusterName": profile.cluster.name},
         "awsRegion": profile.account.region,
         "image": {"tag": _AUTOSCALERS.get(profile.kubernetes_version, _NEWEST_AUTOSCALER)},
-        "extraArgs": {"expander": "priority", "max-node-provision-time": f"{seconds}s"},
+        "extraArgs": {
+            "expander": "priority",
+            "max-graceful-termination-sec": _LONGEST_GRACE_SECONDS,
+            "max-node-provision-time": f"{seconds}s",
+        },
         "expanderPriorities": PRIORITIES,
     }
 

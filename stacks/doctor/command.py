@@ -7,14 +7,16 @@ this machine.
 from __future__ import annotations
 
 import socket
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from components.kube import Object
-from components.kube_client import ApiError, Forbidden, KubeClient
+from components.kube_client import ApiError, Forbidden, KubeClient, Unanswered
 from model_specs.catalogue_files import project_root
 from regions.profile import RegionProfile, load_profile
 from stacks.doctor.checks import CHECKS, examine
@@ -24,18 +26,34 @@ from stacks.images.registry import Registries
 from stacks.outcome import FINDINGS, OK, Outcome, count, refusal
 from stacks.places import check_regions
 
+_LOOK_SECONDS: Final = 120.0
+"""All looks at a cluster together; one of 50 nodes takes some 5."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unreachable:
-    """An API server that gives no answer: what asks it is not looked at."""
 
-    error: ApiError
+@dataclass(slots=True, kw_only=True)
+class Patience:
+    """An API server that is asked no more once it gave no answer, or when `until` has passed: each
+    check would wait again. `until` is of the monotonic clock; `error` is why it is not asked."""
+
+    client: Api | None
+    until: float
+    error: ApiError | None = None
 
     def get(self, path: str) -> Object | None:
-        raise self.error
+        """As of Api."""
+        return self.get_as(path, "application/json")
 
     def get_as(self, path: str, form: str) -> Object | None:
-        raise self.error
+        """As of Api."""
+        if self.error is None and time.monotonic() > self.until:
+            self.error = Unanswered(f"no time is left of {_LOOK_SECONDS:.0f} s", passes=True)
+        if self.client is None or self.error is not None:
+            raise self.error or Unanswered("no connection", passes=True)
+        try:
+            return self.client.get_as(path, form)
+        except Unanswered as error:
+            self.error = error
+            raise
 
 
 def run(args: Namespace) -> Outcome:
@@ -65,17 +83,19 @@ def run(args: Namespace) -> Outcome:
 def _api(root: Path, profile: RegionProfile) -> Api:
     """The region's API server, whose kubeconfig is named from the project's root; `~` is home.
 
-    It is asked once beforehand, since each check would wait again for one that is away.
+    Its version is asked first: what does not say one is no API server.
     """
     path = str(root / Path(profile.cluster.kubeconfig).expanduser())
+    until = time.monotonic() + _LOOK_SECONDS
     try:
         client = KubeClient(path, profile.cluster.context)
-        client.get("/version")
+        asked = Patience(client=client, until=until)
+        asked.get("/version")
     except Forbidden:
-        return client
+        return asked
     except ApiError as error:
-        return _Unreachable(error=error)
-    return client
+        return Patience(client=None, until=until, error=error)
+    return asked
 
 
 def resolve(host: str) -> frozenset[str]:

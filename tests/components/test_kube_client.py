@@ -129,3 +129,19 @@ def test_who_refuses_a_change_says_why_and_who_refuses_a_question_does_not(tmp_p
             client.patch("/api/v1/x", {"spec": {}})
         with pytest.raises(ApiError, match="422 Unprocessable"):
             client.get("/api/v1/x")
+
+
+@pytest.mark.parametrize("body", ["<html>sign in</html>", "[]", "null", '"ok"'])
+def test_what_answers_but_is_no_api_server_is_told(tmp_path: Path, body: str) -> None:
+    with api_server(200, body) as url:
+        client = KubeClient(kubeconfig(tmp_path, url), "here")
+        with pytest.raises(ApiError, match="no object of Kubernetes"):
+            client.get("/version")
+
+
+@pytest.mark.parametrize("text", ["{[: : :", "hello", "- a", "\x00\x01"])
+def test_a_file_that_is_no_kubeconfig_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(ApiError, match="has no usable context"):
+        KubeClient(str(path), "here")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from components.kube import Object
+from components.kube_client import Unanswered
 from stacks.doctor import command
 from stacks.doctor.checks import CHECKS
+from stacks.doctor.command import Patience
 from stacks.doctor.findings import Finding, Unseen
 from stacks.images.registry import Registries
 from tests.components.test_kube_client import kubeconfig
@@ -193,3 +198,37 @@ def test_no_value_of_a_secret_is_printed(world: World, here: Path, isoserve: Iso
 def test_a_host_that_nobody_knows_has_no_address() -> None:
     assert command.resolve("127.0.0.1") == {"127.0.0.1"}, "an address is its own"
     assert command.resolve("a..b") == frozenset(), "a name that cannot be asked for"
+
+
+@dataclass
+class Hanging:
+    """An API server that answers one path alone, and else nothing in time."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def get(self, path: str) -> Object | None:
+        return self.get_as(path, "")
+
+    def get_as(self, path: str, form: str) -> Object | None:
+        self.asked.append(path)
+        if path != "/version":
+            raise Unanswered("timed out", passes=True)
+        return {"major": "1", "minor": "36"}
+
+
+def test_an_api_server_that_hangs_is_waited_for_once() -> None:
+    server = Hanging()
+    api = Patience(client=server, until=time.monotonic() + 60)
+    assert api.get("/version") is not None
+    for path in ("/api/v1/nodes", "/apis/keda.sh/v1alpha1"):
+        with pytest.raises(Unanswered, match="timed out"):
+            api.get(path)
+    assert server.asked == ["/version", "/api/v1/nodes"], "each check would wait again"
+
+
+def test_a_look_ends_in_time() -> None:
+    server = Hanging()
+    api = Patience(client=server, until=time.monotonic() - 1)
+    with pytest.raises(Unanswered, match="no time is left"):
+        api.get("/version")
+    assert server.asked == []
