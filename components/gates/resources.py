@@ -28,6 +28,7 @@ from components.gates.acts import (
     unasked,
 )
 from components.gates.claims import CLAIM, is_ours, taken, unclaimed
+from components.gates.cluster_grants import look_for_grants
 from components.gates.drains import Pods, await_end
 from components.gates.extra_objects import Found
 from components.gates.extra_objects import look as look_for_extra
@@ -216,12 +217,17 @@ class _ClaimProvider(_GateProvider):
         found: list[Found] = []
         ours = partial(is_ours, region=asked["region"])
         unknown = "it is not known which objects in our namespaces no plan has"
-        _done(props, lambda client: found.append(look_for_extra(client, asked, ours)), unknown)
-        for line in found[0].extra:
+
+        def look_at(client: KubeClient) -> None:
+            found[:] = [look_for_extra(client, asked, ours), look_for_grants(client, asked)]
+
+        _done(props, look_at, unknown)
+        extra = [line for one in found for line in one.extra]
+        for line in extra:
             say(line)
-        for line in found[0].unseen:
+        for line in (line for one in found for line in one.unseen):
             say(f"not looked at: {line}")
-        return found[0].extra
+        return extra
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> dynamic.DiffResult:
         changes = super().diff(_id, _olds, _news).changes

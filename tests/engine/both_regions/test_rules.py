@@ -22,6 +22,7 @@ UNPINNED: Final = ('"image": own.image,', '"image": own.image.replace("@sha256:"
 SERVER: Final = "components/model_server.py"
 NO_WALL: Final = ("        wall(plan.workload, server_ports(plan), callers),\n", "")
 REGISTRY: Final = "components/model_registry/engine.py"
+BINDINGS: Final = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 RENAMED: Final = ('s3.Bucket("models"', 's3.Bucket("renamed"')
 
 
@@ -135,6 +136,19 @@ def test_a_good_tree_goes_up_under_the_rules_and_its_gate(world: World) -> None:
     assert "PASS" in done.stdout
 
 
+def everything() -> dict[str, Any]:
+    """Gives all accounts of a project the right to read the whole cluster."""
+    group = "rbac.authorization.k8s.io"
+    name = "system:serviceaccounts:chat"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "everything"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": group, "kind": "Group", "name": name}],
+    }
+
+
 def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
     untouched = script(world, "drift", "sandbox-aws")
     assert untouched.returncode == 0, untouched.stdout[-6000:] + untouched.stderr[-2000:]
@@ -156,13 +170,18 @@ def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
     )
     assert answer.ok, "no policy judges policies"
     assert cluster.session.delete(f"{guard}/isoserve-pdb-sane", timeout=30).ok
-    done = script(world, "drift", "sandbox-aws")
+    cluster.apply(f"{BINDINGS}/everything", everything())
+    try:
+        done = script(world, "drift", "sandbox-aws")
+    finally:
+        assert cluster.session.delete(f"{cluster.url}{BINDINGS}/everything", timeout=30).ok
     assert done.returncode != 0, "a hand edit is not what the tree says"
     told = done.stdout + done.stderr
     assert "chat/helper" in told
     policy = "ValidatingAdmissionPolicy isoserve-rbac-least: spec.matchConditions"
     assert f"{policy} was set by kubectl-edit" in told, "a policy that never matches is none"
     assert "isoserve-pdb-sane" in told
+    assert "ClusterRoleBinding everything is in no plan" in told, "pods of chat may read all"
     world.must_apply("sandbox-aws", "--refresh")
     assert script(world, "drift", "sandbox-aws").returncode == 0, "`up --refresh` takes it back"
     policies = {one["metadata"]["name"]: one for one in cluster.session.get(guard).json()["items"]}
