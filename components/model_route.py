@@ -10,6 +10,8 @@ from model_specs.names import GATEWAY_NAMESPACE, PROBE_HEADER
 from regions.model_plan import ServerPlan
 
 _CALLER_HEADER: Final = "x-isoserve-caller"
+_ASKED_AGAIN: Final = "10m"
+"""How long a browser keeps the answer."""
 _GROUP: Final = "gateway.networking.k8s.io"
 _ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
 
@@ -98,6 +100,21 @@ def _allow(provider: str, *claims: Object) -> Object:
     return {"action": "Allow", "name": provider, "principal": principal}
 
 
+def _pages(origins: tuple[str, ...]) -> Object:
+    """What browsers are told when a page of one of these origins is to call: the gateway answers
+    their question itself, before it asks for a token."""
+    if not origins:
+        return {}
+    return {
+        "cors": {
+            "allowHeaders": ["authorization", "content-type"],
+            "allowMethods": ["GET", "POST"],
+            "allowOrigins": list(origins),
+            "maxAge": _ASKED_AGAIN,
+        }
+    }
+
+
 def _public(plan: ServerPlan) -> list[Object]:
     """Signed in, or refused; the quota is counted per caller by a header Envoy sets from the token.
 
@@ -122,11 +139,13 @@ def _public(plan: ServerPlan) -> list[Object]:
         signed_in.append({**of_group, "values": list(access.groups)})
     is_prober = {"name": "sub", "values": [prober]}
     rules = [_allow("sign-in", *signed_in), _allow("prober", is_prober)]
+    pages = _pages(access.cors_origins)
     policy = head(_ENVOY, "SecurityPolicy", work.model, work.namespace, work.labels, {}) | {
         "spec": {
             **_target(plan),
             "authorization": {"defaultAction": "Deny", "rules": rules},
             "jwt": {"optional": False, "providers": providers},
+            **pages,
         }
     }
     caller = {"headers": [{"name": _CALLER_HEADER, "type": "Distinct"}]}

@@ -14,6 +14,7 @@ NOT_OF_BATCH: Final[dict[str, str]] = {
     "args": "a job's arguments follow its program; write them in batch.command",
     "batching": "nobody calls a job; remove it",
     "callers": "nobody calls a job; remove it",
+    "cors_origins": "nobody calls a job; remove it",
     "drain_seconds": "nobody calls a job; remove it",
     "probe": "nobody calls a job; remove it, batch.deadline_seconds bounds a run",
     "requests_per_minute": "nobody calls a job; remove it",

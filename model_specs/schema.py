@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from model_specs.addresses import Image, ModelAddress
 from model_specs.batch_fields import BATCH_FIELDS, NOT_OF_BATCH
 from model_specs.batching import Batching, unbatched
-from model_specs.callers import Callers, uncalled
+from model_specs.callers import Callers, Origins, uncalled
 from model_specs.calls import Call
 from model_specs.contradictions import (
     args_of_another,
@@ -214,6 +214,8 @@ class ModelSpec(Part):
     """`private`: own project only. `permissive`: any project. `public`: internet, signed in."""
     callers: Callers | None = None
     """Who may call a public model; without it everybody who signs in."""
+    cors_origins: Origins = ()
+    """The web pages (https://host) whose scripts may call a public model from browsers."""
     served_names: ServedNames = ()
     """By which names callers ask for the model, where the runtime is told them; the first stands in
     answers. Without it the file's name."""

@@ -22,7 +22,9 @@ Block = Mapping[str, Any]
 _GROUP: Final = "gateway.networking.k8s.io"
 ANY_ROUTE: Final = "*"
 _TARGETS: Final = frozenset({"targetRef", "targetRefs", "targetSelectors"})
-_SIGN_IN: Final = _TARGETS | {"authorization", "jwt"}
+_SIGN_IN: Final = _TARGETS | {"authorization", "cors", "jwt"}
+"""`cors` lets nobody in: it answers a browser's question whether a page may ask (`as-asked` holds
+its origins)."""
 _SECONDS: Final = {"Second": 60}
 """How often a limit's unit begins anew in a minute; longer ones can be used up within one."""
 

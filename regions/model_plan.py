@@ -201,6 +201,8 @@ class AccessPlan:
     jwks_uri: str
     audience: str
     """Who signs callers' tokens; all three are empty but for public models."""
+    cors_origins: tuple[str, ...]
+    """The origins of web pages whose scripts may call it."""
     jwks: str
     """Its keys as a JSON document; empty where they are read from jwks_uri."""
     groups_claim: str

@@ -131,6 +131,7 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         issuer=sign_in.issuer if sign_in else "",
         jwks_uri=sign_in.jwks_uri if sign_in else "",
         audience=sign_in.audience if sign_in else "",
+        cors_origins=spec.cors_origins if sign_in else (),
         jwks=document(sign_in.jwks) if sign_in else "",
         groups_claim=sign_in.groups_claim if sign_in and spec.callers else "",
         groups=spec.callers.groups if sign_in and spec.callers else (),

@@ -52,6 +52,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "probe.expect.length": 1024,
     "probe.expect.matches": "(?i)ready",
     "calls.host": "features.example.com",
+    "cors_origins": ["https://app.example.com"],
     "callers.groups": ["search-users"],
     "calls.port": 443,
     "calls.service": "redis.feature-store",

@@ -187,6 +187,7 @@ def an_access(**over: Any) -> AccessPlan:
         requests_per_minute=600,
         timeout_seconds=300,
         stream_idle_seconds=0,
+        cors_origins=(),
         jwks="",
         prober_jwks="",
         groups_claim="",

@@ -440,6 +440,14 @@ def _account(home: str) -> str:
     return f"system:serviceaccount:{home}:{PROBER}"
 
 
+def _pages(subject: Subject) -> Any:
+    origins = model_of(subject).spec.cors_origins
+    if not origins:
+        return ABSENT
+    may = {"allowHeaders": ["authorization", "content-type"], "allowMethods": ["GET", "POST"]}
+    return {**may, "allowOrigins": [*origins], "maxAge": "10m"}
+
+
 SECURITY_POLICY: Final[Plain] = {
     "apiVersion": _ENVOY,
     "kind": "SecurityPolicy",
@@ -448,5 +456,6 @@ SECURITY_POLICY: Final[Plain] = {
         "targetRefs": _TARGETS,
         "authorization": Asked(lambda subject: _sign_in(subject).get("authorization")),
         "jwt": Asked(lambda subject: _sign_in(subject).get("jwt")),
+        "cors": Asked(_pages),
     },
 }

@@ -318,6 +318,9 @@ def _let_in(before: AccessPlan, after: AccessPlan) -> Iterator[str]:
     projects = sorted({*after.caller_namespaces} - {*before.caller_namespaces})
     if projects:
         yield f"projects that reach it newly: {', '.join(projects)}"
+    origins = sorted({*after.cors_origins} - {*before.cors_origins})
+    if origins:
+        yield f"web pages whose scripts may call it newly: {', '.join(origins)}"
     if before.mode == after.mode and before.groups:
         groups = sorted({*after.groups} - {*before.groups})
         if not after.groups:

@@ -246,7 +246,7 @@ PATHS: Final = (
            with_=(edited(f"HTTPRoute {ASSISTANT}", name_first_rule),
                   jwt(lambda s: s["targetRefs"][0].update(sectionName="probe")))),
     attack("a SecurityPolicy that hides the other for one rule", PUBLIC,
-           "where SecurityPolicy chat/cors uses cors",
+           "where SecurityPolicy chat/cors does not insist on a token",
            with_=(edited(f"HTTPRoute {ASSISTANT}", name_first_rule), cors_only("probe"))),
     attack("two SecurityPolicies for a route", PUBLIC, "SecurityPolicy chat/cors",
            with_=cors_only("")),

@@ -298,3 +298,54 @@ def test_what_one_region_says_of_sign_in_is_declared(
     path.write_text(yaml.safe_dump(profile))
     say(here, "chat/assistant", callers={"groups": GROUPS})
     assert refusals(isoserve) == []
+
+
+# -- web pages that call a public model ----------------------------------------------------------
+
+PAGES = ["https://app.example.com", "https://localhost:8443"]
+
+
+def test_pages_that_may_call_pass_every_judge_and_no_other(isoserve: Isoserve, here: Path) -> None:
+    say(here, "chat/assistant", cors_origins=PAGES)
+    assert refusals(isoserve) == []
+    spec = rendered(isoserve, "SecurityPolicy", "assistant")["spec"]
+    assert spec["cors"]["allowOrigins"] == PAGES
+    assert "allowCredentials" not in spec["cors"], "a token is in a header, never in a cookie"
+    assert spec["authorization"]["defaultAction"] == "Deny", "who has no token is refused"
+    tree = load(here / "model_specs")
+    (policy,) = [one for one in good(REGION) if str(one) == "SecurityPolicy chat/assistant"]
+    found = judge_one(policy, facts(REGION, tree), RULES)
+    assert {finding.rule for finding in found} == {"as-asked"}, "none of them could call"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "path"),
+    [
+        ({"access": "permissive", "cors_origins": PAGES}, "E353", "cors_origins"),
+        ({"cors_origins": ["*"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": ["https://*.example.com"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": ["http://app.example.com"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": ["https://app.example.com/"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": ["https://App.example.com"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": ["null"]}, "E301", "cors_origins[0]"),
+        ({"cors_origins": [PAGES[0], PAGES[0]]}, "E301", "cors_origins"),
+    ],
+    ids=["no browser comes", "all pages", "a wildcard", "no TLS", "a path", "upper case", "null",
+         "twice"],
+)  # fmt: skip
+def test_what_is_no_origin_of_a_page_is_refused(
+    isoserve: Isoserve, here: Path, fields: dict[str, Any], code: str, path: str
+) -> None:
+    say(here, "chat/assistant", **fields)
+    (error,) = isoserve("check", "--json").data["errors"]
+    assert (error["code"], error["path"]) == (code, path)
+
+
+def test_a_review_asks_about_each_page_that_may_call_newly(isoserve: Isoserve, here: Path) -> None:
+    say(here, "chat/assistant", cors_origins=PAGES[:1])
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
+        git(here, *words)
+    say(here, "chat/assistant", cors_origins=PAGES)
+    raised = isoserve("review", "--base", "main", "--json").data["flags"]
+    (told,) = [flag["reason"] for flag in raised if flag["name"] == "access widened"]
+    assert told == "web pages whose scripts may call it newly: https://localhost:8443"
