@@ -10,10 +10,11 @@ from model_specs.errors import SpecError
 from model_specs.load import Model, Specs
 from model_specs.moment import written
 from model_specs.names import MODEL_PATH, SCRATCH
+from model_specs.per_region import named
 from model_specs.runtimes import CUSTOM, RUNTIMES, Runtime
 from model_specs.schema import TTL_NOTICE
 
-OWN_IMAGE, NOT_PROBED, TTL = "W403", "W404", "W405"
+OWN_IMAGE, NOT_PROBED, TTL, ASLEEP = "W403", "W404", "W405", "W408"
 
 _CONTAINER: Final = (
     f"it runs as uid {CUSTOM.user} and gid {CUSTOM.group} with a read-only root, writes to "
@@ -60,6 +61,28 @@ def advice(models: Iterable[Model]) -> Iterator[SpecError]:
                 "write probe.request with an example whose answer is known"
             )
             yield model.source.error(("probe",), NOT_PROBED, message)
+
+
+def sleepers(models: Iterable[Model]) -> Iterator[SpecError]:
+    """Models that may have no pod, which a gateway's first caller does not wake everywhere.
+
+    Envoy Gateway gives a route without endpoints an answer of its own, so that no cluster counts
+    the request that should wake the model (internal/gatewayapi/route.go of 1.9.1, "no ready
+    endpoints"; envoyproxy/gateway#8288).
+    """
+    for model in models:
+        spec = model.spec
+        places: list[tuple[str | int, ...]] = [()] if spec.scaling.scale_to_zero else []
+        for where, _, here in named(spec.regions):
+            if here is not None and here.scaling is not None and here.scaling.scale_to_zero:
+                places.append(where)
+        for place in places:
+            message = (
+                "nobody wakes it behind Envoy Gateway 1.5 or later, which answers 503 itself and "
+                "counts no request while no pod is there; write scaling.min or scaling.schedules, "
+                "unless the region's gateway is another"
+            )
+            yield model.source.error((*place, "scaling", "scale_to_zero"), ASLEEP, message)
 
 
 def ttls(specs: Specs, at: datetime) -> Iterator[SpecError]:

@@ -203,4 +203,8 @@ CODES: Final[dict[str, tuple[str, str]]] = {
         "A model's GPU memory is checked without its KV cache: the lock has no facts of it.",
         "Pin it with `isoserve model pin`, which records what its config.json says.",
     ),
+    "W408": (
+        "A model may have no pod, and its first caller does not wake it behind Envoy Gateway.",
+        "Write `scaling.min` or `scaling.schedules`; a warning does not change the exit code.",
+    ),
 }

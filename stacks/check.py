@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from model_specs.advice import advice, ttls
+from model_specs.advice import advice, sleepers, ttls
 from model_specs.errors import SpecError, SpecErrors
 from model_specs.moment import written
 from model_specs.runtimes import RUNTIMES
@@ -112,7 +112,8 @@ def run(args: Namespace) -> Outcome:
     try:
         tree = tree_of(args, at, sources.__setitem__)
         errors.update(_endless(tree, at))
-        told = (*advice(tree.specs.models), *ttls(tree.specs, at), *unproved(tree.specs))
+        models = tree.specs.models
+        told = (*advice(models), *sleepers(models), *ttls(tree.specs, at), *unproved(tree.specs))
         advised = sorted(told)
         for region, profile in tree.profiles.items():
             advised += sorted(unsure(sources[region], profile.machines))

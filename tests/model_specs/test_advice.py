@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from model_specs.advice import advice
+from model_specs.advice import advice, sleepers
 from model_specs.load import Model
 from model_specs.runtimes import CUSTOM, RUNTIMES
 from tests.examples import a_model
@@ -75,3 +77,25 @@ def test_a_model_without_an_example_request_is_told_so(image: str) -> None:
 
 def test_a_probed_model_of_the_catalogue_surprises_nobody() -> None:
     assert told(a_model(probe=PROBED)) == []
+
+
+ASLEEP: dict[str, Any] = {"scale_to_zero": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths"),
+    [
+        ({"scaling": ASLEEP}, ["scaling.scale_to_zero"]),
+        ({"regions": {"us-east-1": {"scaling": ASLEEP}}},
+         ["regions.us-east-1.scaling.scale_to_zero"]),
+        ({"regions": ["seoul-dc1", {"us-east-1": {"scaling": ASLEEP}}]},
+         ["regions[1].us-east-1.scaling.scale_to_zero"]),
+        ({"scaling": {"max": 2}, "regions": ["us-east-1"]}, []),
+    ],
+    ids=["everywhere", "in a region of a map", "in a region of a list", "nowhere"],
+)  # fmt: skip
+def test_a_model_that_its_callers_do_not_wake_is_told_so(
+    fields: dict[str, Any], paths: list[str]
+) -> None:
+    found = list(sleepers([a_model(access="permissive", probe=PROBED, **fields)]))
+    assert [(one.path, one.code) for one in found] == [(path, "W408") for path in paths]
