@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from model_specs.moment import written
-from regions.model_plan import TrackPlan
+from regions.model_plan import ServerPlan, TrackPlan
 from regions.plan import CachePlan, RegionPlan
 from regions.pools import PRIORITIES
 from stacks.outcome import OK, Outcome, count, table
@@ -110,12 +110,31 @@ def _differing(plan: RegionPlan) -> Iterator[str]:
             yield f"{work.id}  the spec says for this region: {', '.join(work.differs)}\n"
 
 
+def _at_the_gateway(server: ServerPlan) -> Iterator[str]:
+    """Who may call a routed model, from where, and how long an answer may take."""
+    access = server.access
+    if not access.gateway:
+        return
+    groups = f"callers of {', '.join(access.groups)}"
+    everybody = "who signs in" if access.mode == "public" else "any project"
+    told = [f"the gateway lets in {groups if access.groups else everybody}"]
+    if access.cors_origins:
+        told.append(f"and scripts of {', '.join(access.cors_origins)}")
+    told.append(f"waits {access.timeout_seconds} s for an answer")
+    if access.stream_idle_seconds:
+        told.append(f"{access.stream_idle_seconds} s for its next part")
+    grace = max(track.drain.grace_seconds for track in server.tracks)
+    told.append(f"a pod that must go has {grace} s")
+    yield f"{server.workload.id}  {', '.join(told)}\n"
+
+
 def _text(plans: list[RegionPlan], at: datetime) -> Iterator[str]:
     yield f"planned for {written(at)}\n\n"
     for plan in plans:
         yield f"{plan.region}  ({plan.provider})\n"
         yield from table(_HEAD, list(_rows(plan)))
         for server in plan.servers:
+            yield from _at_the_gateway(server)
             if server.probe.right_answers:
                 yield (
                     f"{server.workload.id}  its candidate is asked by itself and gets users after "

@@ -349,3 +349,16 @@ def test_a_review_asks_about_each_page_that_may_call_newly(isoserve: Isoserve, h
     raised = isoserve("review", "--base", "main", "--json").data["flags"]
     (told,) = [flag["reason"] for flag in raised if flag["name"] == "access widened"]
     assert told == "web pages whose scripts may call it newly: https://localhost:8443"
+
+
+def test_the_plan_tells_who_may_call_and_how_long_it_may_take(
+    isoserve: Isoserve, here: Path
+) -> None:
+    times = {"timeout_seconds": 900, "stream_idle_seconds": 60, "drain_seconds": 600}
+    say(here, "chat/assistant", callers={"groups": GROUPS}, cors_origins=PAGES[:1], **times)
+    line = (
+        "chat/assistant  the gateway lets in callers of search users, team:ml/serving, "
+        "and scripts of https://app.example.com, waits 900 s for an answer, "
+        "60 s for its next part, a pod that must go has 620 s\n"
+    )
+    assert line in isoserve("plan", "-r", REGION).out
