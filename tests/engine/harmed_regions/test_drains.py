@@ -25,6 +25,7 @@ POLICIES: Final = (
     "/apis/networking.k8s.io/v1/namespaces/search/networkpolicies"
     "?labelSelector=isoserve.dev/model%3Dranker"
 )
+ENDED: Final = ("Failed", "Succeeded")
 WAITS: Final = "        if not left:\n"
 NEVER_WAITS: Final = "        if True:\n"
 
@@ -40,7 +41,7 @@ def site(world: World) -> Iterator[Site]:
 
 def unguarded(site: Site) -> set[str]:
     """Pods of the model that run or end, and that no policy lets requests in to."""
-    pods = site.servers()
+    pods = running(site)
     open_ports = {
         port["port"]
         for policy in site.objects(POLICIES)
@@ -49,7 +50,12 @@ def unguarded(site: Site) -> set[str]:
     }
     closed = [pod for pod in pods if port_of(pod) not in open_ports]
     # Who is there before and after the policies were read was there meanwhile.
-    return {name_of(pod) for pod in closed} & {name_of(pod) for pod in site.servers()}
+    return {name_of(pod) for pod in closed} & {name_of(pod) for pod in running(site)}
+
+
+def running(site: Site) -> list[Object]:
+    """The pods whose programs have not ended; of one that has, the kubelet takes the rest away."""
+    return [pod for pod in site.servers() if pod["status"].get("phase") not in ENDED]
 
 
 def port_of(pod: Object) -> int:
