@@ -112,6 +112,8 @@ def sign_in_faults(policy: Resource, profile: RegionProfile) -> Iterator[str]:
         yield from _provider_faults(provider, profile)
     if bounds.get("defaultAction") != "Deny":
         yield "does not deny by default"
+    if any("*" in page for page in (spec.get("cors") or {}).get("allowOrigins") or ()):
+        yield "lets scripts of every web page call"
     issuers = {one.get("name"): one.get("issuer") for one in providers}
     people = profile.sign_in.issuer if profile.sign_in else ""
     for rule in bounds.get("rules") or ():
