@@ -49,7 +49,7 @@ engine: setup
 	@$(RUN) -m regions.sandbox build
 	GOGC=300 $(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "engine and not judge and not long" $(ARGS)
 
-# Releases, drains and faults of one region under load, with the real waits: three quarters of an hour.
+# Releases, drains and faults of one region under load, with the real waits: half an hour.
 long: setup
 	@$(RUN) -m regions.sandbox build
 	GOGC=300 $(RUN) -m pytest -m long $(ARGS)

@@ -64,12 +64,13 @@ def governing(policies: Iterable[Resource], route: Resource, rule: Block) -> lis
 
 def _issuers(profile: RegionProfile) -> dict[str, Block]:
     """Issuers whose tokens may be taken, and their keys, or where: people's and the prober's."""
-    cluster = {f"https://{profile.cluster.oidc_issuer}": _keys(profile.cluster)}
-    people = {profile.sign_in.issuer: _keys(profile.sign_in)} if profile.sign_in else {}
+    cluster = {f"https://{profile.cluster.oidc_issuer}": keys_of(profile.cluster)}
+    people = {profile.sign_in.issuer: keys_of(profile.sign_in)} if profile.sign_in else {}
     return cluster | people
 
 
-def _keys(issuer: Cluster | SignIn) -> Block:
+def keys_of(issuer: Cluster | SignIn) -> Block:
+    """Where the gateway finds an issuer's keys, as a provider of a SecurityPolicy says it."""
     inline = document(issuer.jwks)
     if inline:
         return {"localJWKS": {"type": "Inline", "inline": inline}}

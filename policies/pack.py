@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_specs.errors import SpecErrors
+from model_specs.names import ADDONS_STACK
 from policies.catalogue import RULES
 from policies.facts import Facts, read_facts
 from policies.judge import Finding, judge_one, judge_whole
@@ -55,7 +56,6 @@ Inputs = Mapping[str, Any]
 """What a resource was last registered with, as the stack's state has it."""
 _PODS: Final = "spec.template"
 _NUMBERS: Final = frozenset({"scalingConfig.desiredSize", "spec.replicas"})
-_ADDONS: Final = ".addons"
 _CLOSED: Final = "P37"
 """The row of the rules by which every field and option is legal by name."""
 
@@ -140,7 +140,7 @@ class Court:
 
     def one(self, urn: str, resource: Resource) -> Iterator[str]:
         """What is wrong with one resource. It is remembered for `whole`."""
-        if region_of(urn).endswith(_ADDONS):
+        if region_of(urn).endswith(ADDONS_STACK):
             yield f"the rules judge regions; run {region_of(urn)} without --policy-pack"
             return
         said = self._judged(urn, resource)

@@ -47,7 +47,7 @@ class Addon:
 
     title: str
     capability: str = ""
-    chart: Chart | None
+    chart: Chart
     version: str
     oldest: str
     namespace: str

@@ -13,6 +13,7 @@ import pulumi  # noqa: E402
 from model_specs.errors import SpecErrors  # noqa: E402
 from model_specs.load import load  # noqa: E402
 from model_specs.moment import moment  # noqa: E402
+from model_specs.names import ADDONS_STACK  # noqa: E402
 from regions.profile import load_profiles  # noqa: E402
 from regions.resolve import resolve  # noqa: E402
 from stacks import addons  # noqa: E402
@@ -23,7 +24,7 @@ from stacks.program import build, tell  # noqa: E402
 def main() -> None:
     """Plan the stack's region and register it. Raises RunError with every error, one a line."""
     stack = pulumi.get_stack()
-    region = stack.removesuffix(addons.SUFFIX)
+    region = stack.removesuffix(ADDONS_STACK)
     try:
         at = moment("")
         profile = load_profiles(ROOT / "regions", (region,))[region]

@@ -18,8 +18,6 @@ from regions.addons import ADDONS, Chart, order
 from regions.profile import RegionProfile
 from stacks.program import located
 
-SUFFIX: Final = ".addons"
-"""What follows a region's name in the name of this stack."""
 _OCI: Final = "oci://"
 _ENVOY_GATEWAY: Final = "envoy-gateway"
 _CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -86,8 +84,6 @@ def build(profile: RegionProfile, root: Path) -> None:
     spaces: dict[str, pulumi.Resource] = {}
     for name in installed(profile):
         row = ADDONS[name]
-        if row.chart is None:
-            continue
         if row.namespace not in spaces and row.namespace != "kube-system":
             spaces[row.namespace] = kubernetes.core.v1.Namespace(
                 row.namespace,

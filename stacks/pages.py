@@ -16,7 +16,7 @@ from model_specs.codes import CODES
 from policies.by_hand import NOT_REFUSED
 from policies.catalogue import ELSEWHERE, RULES
 from policies.rule import Rule
-from regions.addons import ADDONS, Addon
+from regions.addons import ADDONS
 
 
 def _codes() -> str:
@@ -153,7 +153,8 @@ def _addons() -> str:
     """What a cluster stands on, for those who run one."""
     rows = "".join(
         f"| `{name}` | {row.title} | {row.capability or 'none'} | {row.version} | {row.oldest} "
-        f"| {_chart(row)} | `{row.namespace}` | {', '.join(row.needs) or 'none'} |\n"
+        f"| {row.chart.repository} `{row.chart.name}` {row.chart.version} | `{row.namespace}` "
+        f"| {', '.join(row.needs) or 'none'} |\n"
         for name, row in ADDONS.items()
     )
     more = "".join(
@@ -173,11 +174,6 @@ def _addons() -> str:
         "| add-on | what it is | capability | tested | oldest | chart | namespace | needs |\n"
         f"| --- | --- | --- | --- | --- | --- | --- | --- |\n{rows}\n{more}"
     ).rstrip() + "\n"
-
-
-def _chart(row: Addon) -> str:
-    chart = row.chart
-    return f"{chart.repository} `{chart.name}` {chart.version}" if chart else "none"
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

@@ -328,13 +328,18 @@ def budget_seconds(subject: Subject) -> int:
     return max(300, math.ceil(2.0 * (load + runtime_of(subject).engine_start_seconds)))
 
 
+def _grace_seconds(subject: Subject) -> int:
+    """How long a pod may take to go: until nobody sends to it, and until its server has ended."""
+    return 20 + runtime_of(subject).shutdown_seconds
+
+
 def progress_seconds(subject: Subject) -> int:
     """How long a rollout may take for one pod: the end of the one before it, its start, its files
     and its image, and a fifth."""
     fetch = _mib(subject) / rates(model_of(subject))[1]
     image = runtime_of(subject).image_gib * 1024 / 60
-    grace = 20 + runtime_of(subject).shutdown_seconds
-    return math.ceil(1.2 * (budget_seconds(subject) + fetch + image + grace))
+    parts = budget_seconds(subject) + fetch + image + _grace_seconds(subject)
+    return math.ceil(1.2 * parts)
 
 
 def _probe(path: Any, failures: Any, period: int, timeout: int) -> Plain:
@@ -469,9 +474,7 @@ MODEL_SERVER: Final[Plain] = {
                 "containers": [_SERVER],
                 "affinity": Asked(_apart),
                 "topologySpreadConstraints": Asked(_spread),
-                "terminationGracePeriodSeconds": Asked(
-                    lambda subject: 20 + runtime_of(subject).shutdown_seconds
-                ),
+                "terminationGracePeriodSeconds": Asked(_grace_seconds),
             },
         },
     },

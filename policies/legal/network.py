@@ -15,6 +15,7 @@ from model_specs.names import (
     PROBER,
 )
 from policies.facts import Facts
+from policies.guards import keys_of
 from policies.legal.asked import (
     Plain,
     blocks,
@@ -31,7 +32,6 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
-from regions.jwks import document
 from regions.networks import METADATA
 from regions.profile import Cluster
 from regions.sign_in import SignIn
@@ -396,14 +396,12 @@ TRAFFIC_POLICY: Final[Plain] = {
 
 
 def _signer(name: str, audience: str, issuer: str, at: SignIn | Cluster) -> Plain:
-    inline = document(at.jwks)
-    remote = {"remoteJWKS": {"uri": at.jwks_uri}}
     return {
         "audiences": [audience],
         "claimToHeaders": [{"claim": "sub", "header": _CALLER}],
         "issuer": issuer,
         "name": name,
-        **({"localJWKS": {"type": "Inline", "inline": inline}} if inline else remote),
+        **keys_of(at),
     }
 
 

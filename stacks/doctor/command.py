@@ -10,7 +10,7 @@ import socket
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,11 +33,14 @@ _LOOK_SECONDS: Final = 120.0
 @dataclass(slots=True, kw_only=True)
 class Patience:
     """An API server that is asked no more once it gave no answer, or when `until` has passed: each
-    check would wait again. `until` is of the monotonic clock; `error` is why it is not asked."""
+    check would wait again. `until` is of the monotonic clock; `error` is why it is not asked.
+
+    Several checks look at the same things, so answers are kept: all of them see one moment."""
 
     client: Api | None
     until: float
     error: ApiError | None = None
+    answers: dict[tuple[str, str], Object | None] = field(default_factory=dict)
 
     def get(self, path: str) -> Object | None:
         """As of Api."""
@@ -45,15 +48,19 @@ class Patience:
 
     def get_as(self, path: str, form: str) -> Object | None:
         """As of Api."""
+        asked = path, form
+        if asked in self.answers:
+            return self.answers[asked]
         if self.error is None and time.monotonic() > self.until:
             self.error = Unanswered(f"no time is left of {_LOOK_SECONDS:.0f} s", passes=True)
         if self.client is None or self.error is not None:
             raise self.error or Unanswered("no connection", passes=True)
         try:
-            return self.client.get_as(path, form)
+            self.answers[asked] = self.client.get_as(path, form)
         except Unanswered as error:
             self.error = error
             raise
+        return self.answers[asked]
 
 
 def run(args: Namespace) -> Outcome:

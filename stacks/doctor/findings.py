@@ -14,6 +14,8 @@ from regions.profile import RegionProfile
 
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """An object without what is in it: no Secret's value leaves the API server."""
+OURS: Final = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Disoserve"
+"""All that this project renders, in the query of a list."""
 _MOST_NAMED: Final = 3
 """More names of one kind are counted, not listed."""
 
@@ -79,9 +81,7 @@ class Site:
         standing, chart = self.profile.addons.get(addon, "absent"), ADDONS[addon].chart
         if standing == "install":
             return f"pulumi up --stack {self.region}.addons (it installs {addon})"
-        where = (
-            f"{chart.repository} {chart.name} {chart.version}" if chart else ADDONS[addon].source
-        )
+        where = f"{chart.repository} {chart.name} {chart.version}"
         other = "install" if standing == "absent" else "absent"
         return f"install {addon} ({where}), or write addons: {{{addon}: {other}}} in {self.file}"
 

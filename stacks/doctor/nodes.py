@@ -11,10 +11,9 @@ from components.gpu_node_pool import node_labels
 from components.kube import Object
 from components.kube_client import ApiError
 from model_specs.names import LABEL_CAPACITY, LABEL_MACHINE
-from stacks.doctor.findings import Answers, Finding, Site, Unseen, inside, named
+from stacks.doctor.findings import OURS, Answers, Finding, Site, Unseen, inside, named
 from stacks.doctor.pool_nodes import Pool, is_ready, name_of, pools_of
 
-_OURS: Final = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Disoserve"
 _WORKLOADS: Final = ("daemonsets", "deployments")
 _MOST_KUBELETS: Final = 3
 """Nodes of a pool have one configuration, and each is a request to a kubelet."""
@@ -82,7 +81,7 @@ def _wanted(site: Site) -> set[str]:
     """The machine types for which the cluster has a workload of ours."""
     found: set[str] = set()
     for kind in _WORKLOADS:
-        for made in site.listed(f"/apis/apps/v1/{kind}?{_OURS}") or ():
+        for made in site.listed(f"/apis/apps/v1/{kind}?{OURS}") or ():
             found |= set(_chosen(inside(made, "spec", "template", "spec") or {}))
     return found
 

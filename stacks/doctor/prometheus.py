@@ -24,7 +24,7 @@ from model_specs.names import (
 )
 from policies.label_selectors import takes
 from regions.urls import host_of, port_of, service_namespace
-from stacks.doctor.findings import Answers, Finding, Site, Unseen, inside, place_of
+from stacks.doctor.findings import OURS, Answers, Finding, Site, Unseen, inside, place_of
 
 _OBJECTS: Final = "/apis/monitoring.coreos.com/v1/prometheuses"
 _SELECTORS: Final = {
@@ -34,7 +34,6 @@ _SELECTORS: Final = {
 """By kind that we render, the fields of a Prometheus that choose its objects and their namespaces.
 We render no Probe: the prober's series come by a PodMonitor."""
 _NAME: Final = "kubernetes.io/metadata.name"
-_OURS: Final = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Disoserve"
 
 
 def prometheus(site: Site) -> Answers:
@@ -129,14 +128,14 @@ _SERIES: Final[tuple[_Series, ...]] = (
         metric="probe_success",
         # Other probers have a metric of this name too.
         query='count(probe_success{project!="",model!=""})',
-        workloads=f"/apis/apps/v1/deployments?{_OURS}",
+        workloads=f"/apis/apps/v1/deployments?{OURS}",
         is_source={LABEL_ROLE: PROBER},
         logs="kubectl get podmonitors -A -l isoserve.dev/role=prober",
     ),
     _Series(
         metric="isoserve_cache_held_bytes",
         query="count(isoserve_cache_held_bytes)",
-        workloads=f"/apis/apps/v1/namespaces/{CACHE_NAMESPACE}/daemonsets?{_OURS}",
+        workloads=f"/apis/apps/v1/namespaces/{CACHE_NAMESPACE}/daemonsets?{OURS}",
         is_source={},
         logs=f"kubectl -n {CACHE_NAMESPACE} get podmonitors,pods",
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -20,7 +20,7 @@ from components.kube import FIELD_MANAGER, Object
 from components.kube_client import Forbidden, KubeClient
 from regions.sandbox.kube import Cluster, connect, read_kubeconfig
 from tests.engine.lone_server import lone_server
-from tests.engine.world import path_of
+from tests.engine.world import body, path_of
 from tests.examples import objects_of, plan_of
 
 pytestmark = pytest.mark.engine
@@ -75,11 +75,6 @@ class Guest:
             timeout=30,
         )
         return "" if answer.ok else answer.text
-
-
-def body(version: str, kind: str, name: str, namespace: str = "", **more: Any) -> Object:
-    space = {"namespace": namespace} if namespace else {}
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **space}, **more}
 
 
 def given_rights(cluster: Cluster) -> str:

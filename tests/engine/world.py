@@ -27,7 +27,8 @@ from tests.tracked import ROOT, copy_tracked
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 _KEPT: Final = ("bin", "images", "layers", "servers", "venv")
 _PLURALS: Final = {"BackendTrafficPolicy": "backendtrafficpolicies", "Ingress": "ingresses",
-    "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses",
+    "GatewayClass": "gatewayclasses", "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses", "Prometheus": "prometheuses",
     "SecurityPolicy": "securitypolicies",
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies"}  # fmt: skip
 _LIMIT_SECONDS: Final = 1200
@@ -40,6 +41,23 @@ def path_of(made: Object) -> str:
     base = f"/apis/{group}" if "/" in group else f"/api/{group}"
     space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
     return f"{base}{space}/{plural}/{metadata['name']}"
+
+
+def body(version: str, kind: str, name: str, namespace: str = "", **more: Any) -> Object:
+    """A Kubernetes object."""
+    space = {"namespace": namespace} if namespace else {}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **space}, **more}
+
+
+@contextmanager
+def added(cluster: Cluster, made: Object) -> Iterator[None]:
+    """An object that is there for a while."""
+    path = path_of(made)
+    cluster.apply(path, made)
+    try:
+        yield
+    finally:
+        assert cluster.session.delete(f"{cluster.url}{path}", timeout=30).ok
 
 
 @dataclass(frozen=True, slots=True)

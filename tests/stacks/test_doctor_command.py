@@ -7,10 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
@@ -21,7 +18,7 @@ from stacks.doctor.checks import CHECKS
 from stacks.doctor.command import Patience
 from stacks.doctor.findings import Finding, Unseen
 from stacks.images.registry import Registries
-from tests.components.test_kube_client import kubeconfig
+from tests.components.test_kube_client import Quiet, kubeconfig, serving
 from tests.stacks.conftest import Isoserve
 from tests.stacks.doctor_site import TLS, World, good
 
@@ -32,7 +29,7 @@ PATHS = {"/version", "/api/v1/nodes", "/apis/apps/v1/daemonsets"}
 def served(world: World, asked: list[tuple[str, str]]) -> Iterator[str]:
     """The API server of a world, which notes method and path of each request."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def _serve(self) -> None:
             asked.append((self.command, self.path))
             found = world.objects.get(self.path)
@@ -44,18 +41,8 @@ def served(world: World, asked: list[tuple[str, str]]) -> Iterator[str]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +219,11 @@ def test_a_look_ends_in_time() -> None:
     with pytest.raises(Unanswered, match="no time is left"):
         api.get("/version")
     assert server.asked == []
+
+
+def test_what_several_checks_look_at_is_asked_once() -> None:
+    server = Hanging()
+    api = Patience(client=server, until=time.monotonic() + 60)
+    assert api.get("/version") == api.get("/version")
+    api.get_as("/version", "application/yaml")
+    assert server.asked == ["/version"] * 2, "once in each form"

@@ -62,7 +62,6 @@ def installing(world: World) -> Iterator[World]:
     profile = world.root / "regions" / f"{REGION}.yaml"
     text = profile.read_text()
     row = ADDONS["keda"].chart
-    assert row is not None
     folder = world.root / "charts"
     folder.mkdir()
     (folder / f"keda-{row.version}.tgz").write_bytes(chart(row.version))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import pytest
 
-from regions.sandbox.kube import Cluster
+from components.kube import Object
 from tests.engine.site import until
-from tests.engine.world import REGIONS, World
+from tests.engine.world import REGIONS, World, added, body
 
 pytestmark = pytest.mark.engine
 
@@ -28,7 +26,6 @@ KNOWN: Final = {
 """The checks that find something in every sandbox; of onprem also that nothing measures CPU, and
 that no proxy could read the keys of the cluster's own issuer."""
 UNSEEN: Final = {"envoy-gateway", "images", "names", "prometheus"}
-TLS: Final = "/api/v1/namespaces/isoserve-gateway/secrets"
 
 
 class Found(NamedTuple):
@@ -59,72 +56,34 @@ def checks(found: set[Found]) -> set[str]:
     return {one.check for one in found}
 
 
-@contextmanager
-def a_prometheus(cluster: Cluster) -> Iterator[None]:
-    """A Prometheus that selects nothing of ours; no operator runs here that would start it."""
-    path = "/apis/monitoring.coreos.com/v1/namespaces/default/prometheuses/other"
-    labels = {"matchLabels": {"release": "other"}}
-    body = {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "Prometheus",
-        "metadata": {"name": "other", "namespace": "default"},
-        "spec": {"podMonitorSelector": labels, "ruleSelector": labels},
-    }
-    cluster.apply(path, body)
-    try:
-        yield
-    finally:
-        assert cluster.session.delete(f"{cluster.url}{path}", timeout=30).ok
-
-
-@contextmanager
-def a_wrong_certificate(cluster: Cluster) -> Iterator[None]:
-    """A Secret of another type in the place of the gateways' certificate."""
-    name = f"{TLS}/isoserve-public-tls"
-    text = base64.b64encode(b"no certificate").decode()
-    body = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "isoserve-public-tls", "namespace": "isoserve-gateway"},
-        "data": {"tls.crt": text, "tls.key": text},
-        "type": "kubernetes.io/tls",
-    }
-    cluster.apply(name, body)
-    try:
-        yield
-    finally:
-        assert cluster.session.delete(f"{cluster.url}{name}", timeout=30).ok
-
-
-@contextmanager
-def a_class_that_nobody_accepts(cluster: Cluster) -> Iterator[None]:
-    """The GatewayClass of the profile, of a controller that does not run."""
-    path = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/envoy"
-    body = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "GatewayClass",
-        "metadata": {"name": "envoy"},
-        "spec": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
-    }
-    cluster.apply(path, body)
-    try:
-        yield
-    finally:
-        assert cluster.session.delete(f"{cluster.url}{path}", timeout=30).ok
-
-
-BROKEN: Final[dict[str, tuple[Callable[[Cluster], Any], str, str]]] = {
-    "prometheus": (a_prometheus, "prometheus", "release"),
-    "certificate": (a_wrong_certificate, "secrets", "no certificate"),
-    "class": (a_class_that_nobody_accepts, "gateways", "envoy is not Accepted"),
-}
+OTHERS: Final = {"matchLabels": {"release": "other"}}
+NO_CERTIFICATE: Final = base64.b64encode(b"no certificate").decode()
+BROKEN: Final[dict[str, tuple[Object, str, str]]] = {
+    # No operator runs here that would start it.
+    "a Prometheus that selects nothing of ours": (
+        body("monitoring.coreos.com/v1", "Prometheus", "other", "default",
+             spec={"podMonitorSelector": OTHERS, "ruleSelector": OTHERS}),
+        "prometheus", "release",
+    ),
+    "a certificate that is none": (
+        body("v1", "Secret", "isoserve-public-tls", "isoserve-gateway", type="kubernetes.io/tls",
+             data={"tls.crt": NO_CERTIFICATE, "tls.key": NO_CERTIFICATE}),
+        "secrets", "no certificate",
+    ),
+    "a class whose controller does not run": (
+        body("gateway.networking.k8s.io/v1", "GatewayClass", "envoy",
+             spec={"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"}),
+        "gateways", "envoy is not Accepted",
+    ),
+}  # fmt: skip
+"""An object that is added, the check that finds it, and what that says."""
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_one_thing_that_is_broken_is_found(world: World, what: str) -> None:
-    spoil, check, said = BROKEN[what]
+    made, check, said = BROKEN[what]
     before, _ = examined(world, AWS)
-    with spoil(world.cluster(AWS)):
+    with added(world.cluster(AWS), made):
         found, _ = examined(world, AWS)
     new = [one for one in found - before if said in f"{one.what} {one.mend}"]
     assert {one.check for one in new} == {check}, found - before

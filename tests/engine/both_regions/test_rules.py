@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.engine.world import REGIONS, World
+from tests.engine.world import REGIONS, World, added, body
 
 pytestmark = pytest.mark.engine
 
@@ -22,7 +22,6 @@ UNPINNED: Final = ('"image": own.image,', '"image": own.image.replace("@sha256:"
 SERVER: Final = "components/model_server.py"
 NO_WALL: Final = ("        wall(plan.workload, server_ports(plan), callers),\n", "")
 REGISTRY: Final = "components/model_registry/engine.py"
-BINDINGS: Final = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 RENAMED: Final = ('s3.Bucket("models"', 's3.Bucket("renamed"')
 
 
@@ -139,14 +138,9 @@ def test_a_good_tree_goes_up_under_the_rules_and_its_gate(world: World) -> None:
 def everything() -> dict[str, Any]:
     """Gives all accounts of a project the right to read the whole cluster."""
     group = "rbac.authorization.k8s.io"
-    name = "system:serviceaccounts:chat"
-    return {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "everything"},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"apiGroup": group, "kind": "Group", "name": name}],
-    }
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "view"}
+    who = [{"apiGroup": group, "kind": "Group", "name": "system:serviceaccounts:chat"}]
+    return body(f"{group}/v1", "ClusterRoleBinding", "everything", roleRef=role, subjects=who)
 
 
 def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
@@ -170,11 +164,8 @@ def test_drift_is_told_and_no_drift_is_silent(world: World) -> None:
     )
     assert answer.ok, "no policy judges policies"
     assert cluster.session.delete(f"{guard}/isoserve-pdb-sane", timeout=30).ok
-    cluster.apply(f"{BINDINGS}/everything", everything())
-    try:
+    with added(cluster, everything()):
         done = script(world, "drift", "sandbox-aws")
-    finally:
-        assert cluster.session.delete(f"{cluster.url}{BINDINGS}/everything", timeout=30).ok
     assert done.returncode != 0, "a hand edit is not what the tree says"
     told = done.stdout + done.stderr
     assert "chat/helper" in told
