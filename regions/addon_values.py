@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from model_specs.gpu_kinds import GPU_KINDS
 from model_specs.names import GATEWAY_NAMESPACE, LABEL_MACHINE
+from regions import addon_counter
 from regions.machines import MACHINES, MachineType
 from regions.model_plan import Toleration
 from regions.pools import PRIORITIES
@@ -23,8 +24,10 @@ from regions.tracks import tolerations
 
 Values = dict[str, Any]
 
-REDIS_URL: Final = "redis.redis-system.svc.cluster.local:6379"
-"""Where the service of the global rate limit keeps its counters."""
+_LONGEST_ANSWER_SECONDS: Final = 3600
+"""A spec's longest `timeout_seconds`: a proxy that is replaced ends the answers that it has begun.
+Envoy Gateway's own drainTimeout is 60 s, and a proxy without connections goes at once
+(internal/cmd/envoy/shutdown_manager.go of 1.9.1)."""
 _NVIDIA: Final = "nvidia"
 _PROVISION_SECONDS: Final = 900
 """Default of the cluster autoscaler's --max-node-provision-time."""
@@ -61,15 +64,30 @@ def _gateway_api(_: RegionProfile) -> Values:
 
 def _envoy_gateway(profile: RegionProfile) -> Values:
     """`enableBackend` admits Backends, `rateLimit` the limits of public models: without it the
-    controller refuses their BackendTrafficPolicy."""
+    controller refuses their BackendTrafficPolicy. By its defaults a gateway is one proxy, which
+    may be evicted at any moment and breaks off whatever takes more than a minute."""
     is_beside = GATEWAY_NAMESPACE in profile.proxy_namespaces
     deploy: Values = {"kubernetes": {"deploy": {"type": "GatewayNamespace"}}} if is_beside else {}
     config = {
         "provider": {"type": "Kubernetes", **deploy},
         "extensionApis": {"enableBackend": True},
-        "rateLimit": {"backend": {"type": "Redis", "redis": {"url": REDIS_URL}}},
+        "rateLimit": {"backend": {"type": "Redis", "redis": {"url": addon_counter.URL}}},
+        "envoyProxy": {
+            "provider": {
+                "type": "Kubernetes",
+                "kubernetes": {
+                    "envoyDeployment": {"replicas": 2},
+                    "envoyPDB": {"minAvailable": 1},
+                },
+            },
+            "shutdown": {"drainTimeout": f"{_LONGEST_ANSWER_SECONDS}s"},
+        },
     }
     return {"crds": {"enabled": False}, "config": {"envoyGateway": config}}
+
+
+def _rate_limit_counter(_: RegionProfile) -> Values:
+    return addon_counter.VALUES
 
 
 def _kube_prometheus_stack(profile: RegionProfile) -> Values:
@@ -213,6 +231,7 @@ def _external_dns(profile: RegionProfile) -> Values:
 _VALUES: Final[dict[str, Callable[[RegionProfile], Values]]] = {
     "gateway-api": _gateway_api,
     "envoy-gateway": _envoy_gateway,
+    "rate-limit-counter": _rate_limit_counter,
     "keda": _nothing,
     "kube-prometheus-stack": _kube_prometheus_stack,
     "kube-state-metrics": _kube_state_metrics,
@@ -230,6 +249,17 @@ _VALUES: Final[dict[str, Callable[[RegionProfile], Values]]] = {
 def values(name: str, profile: RegionProfile) -> Values:
     """The Helm values of the row `name` of regions.addons in the region of `profile`.
 
-    They are plain JSON. Raises KeyError for a name that has no row.
+    They are plain JSON: ours, and over them the profile's own. Raises KeyError for a name that has
+    no row.
     """
-    return _VALUES[name](profile)
+    return _over(_VALUES[name](profile), profile.addon_values.get(name, {}))
+
+
+def _over(ours: Values, own: Values) -> Values:
+    """`own` over our values, as Helm merges them: maps by key, and all else whole."""
+    merged = dict(ours)
+    for key, value in own.items():
+        before: Any = ours.get(key)
+        is_deeper = isinstance(before, dict) and isinstance(value, dict)
+        merged[key] = _over(before, value) if is_deeper else value
+    return merged

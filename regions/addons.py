@@ -34,7 +34,8 @@ class Chart:
 class Addon:
     """One add-on of a cluster.
 
-    `capability` is what a profile gains by it (regions.profile.CAPABILITIES) or empty. `version` is
+    `capability` is what a profile gains by it (regions.profile.CAPABILITIES) or empty. Without a
+    `chart` the stack has the objects of regions.addon_counter. `version` is
     the product's at which these facts were read, `oldest` the first with which our objects work. It
     does not work without the rows in `needs`, nor with another `provider` where one is named; those
     in `after` come first where they are installed
@@ -47,7 +48,7 @@ class Addon:
 
     title: str
     capability: str = ""
-    chart: Chart
+    chart: Chart | None
     version: str
     oldest: str
     namespace: str
@@ -59,6 +60,13 @@ class Addon:
     hooks: str = ""
     unchecked: str
     source: str
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for people."""
+        chart = self.chart
+        place = f"{chart.repository} {chart.name} {chart.version}" if chart else ""
+        return place or "regions/addon_counter.py"
 
 
 _ENVOY: Final = "oci://docker.io/envoyproxy"
@@ -102,12 +110,24 @@ ADDONS: Final[dict[str, Addon]] = {
         workloads=("Deployment/envoy-gateway",),
         hooks="the certificates between the controller and its proxies "
         "(charts/gateway-helm/templates/certgen.yaml)",
-        unchecked="Whether the Redis of the global rate limit, which no row brings "
-        "(redis.redis-system.svc), keeps its counters, and whether the load balancers are reached "
-        "from where the callers are.",
+        unchecked="Whether the load balancers are reached from where the callers are.",
         source="envoyproxy/gateway@v1.9.1: charts/gateway-helm/values.tmpl.yaml, "
         "templates/envoy-gateway-deployment.yaml, charts/gateway-crds-helm/templates/generated, "
         "read 2026-11-30",
+    ),
+    "rate-limit-counter": Addon(
+        title="Valkey, in which Envoy Gateway counts the requests of each caller of public models",
+        chart=None,
+        version="8.1.10",
+        # The first Valkey; the rate limit service asks for commands of Redis 3 and no more.
+        oldest="7.2.5",
+        namespace="envoy-gateway-system",
+        after=("envoy-gateway",),
+        workloads=("Deployment/rate-limit-counter",),
+        unchecked="Whether limits hold while it is away: Envoy then lets requests pass.",
+        source="envoyproxy/ratelimit@3fb702589d36: src/redis/fixed_cache_impl.go (INCRBY and "
+        "EXPIRE); valkey-io/valkey-container: docker-entrypoint.sh; the tag 8.1.10-alpine as "
+        "public files name it, read 2026-11-30",
     ),
     "keda": Addon(
         title="KEDA, which scales on the requests in the servers, on schedules and to zero",

@@ -58,6 +58,7 @@ def half_addons(
     if here.keys() >= _NODE_MAKERS:
         why = "two of them would add nodes for one pod, got cluster-autoscaler and karpenter"
         yield ("addons", "karpenter"), "E371", f"{why}; let one be absent"
+    yield from _uncounted(here)
     for name, standing in here.items():
         if ADDONS[name].provider not in ("", provider):
             why = f"{name} is of provider {ADDONS[name].provider}, got {provider}"
@@ -69,3 +70,11 @@ def half_addons(
         if standing == "install" and "cluster_scope" not in claimed:
             why = "add-ons are the cluster's, got `install` without cluster_scope"
             yield ("addons", name), "E371", f"{why}; write `provided`, or claim cluster_scope"
+
+
+def _uncounted(here: Mapping[str, Standing]) -> Iterator[Finding]:
+    """An Envoy Gateway of ours whose rate limit has nothing to count in."""
+    if here.get("envoy-gateway") == "install" and "rate-limit-counter" not in here:
+        why = "envoy-gateway has nowhere to count callers' requests, got no rate-limit-counter"
+        cure = "write `rate-limit-counter: install`, or `provided` and its Redis in `addon_values`"
+        yield ("addons", "envoy-gateway"), "E371", f"{why}; {cure}"

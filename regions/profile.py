@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from model_specs.errors import (
     SpecError,
@@ -195,6 +195,11 @@ class RegionProfile(Part):
     addons: dict[Annotated[str, AfterValidator(check_addon)], Standing] = Field(default={})
     """Who brings each add-on of the cluster (regions/addons.md): `install` is the stack
     REGION.addons, `provided` somebody else; one that is not listed is absent."""
+    addon_values: dict[Annotated[str, AfterValidator(check_addon)], dict[str, JsonValue]] = Field(
+        default={}
+    )
+    """Helm values over ours (regions/addon_values.py) for add-ons that are installed, e.g. images
+    from a registry of the company."""
     chart_mirror: Annotated[str, Field(pattern=_MIRROR)] = ""
     """Where the charts of add-ons come from in the place of their own repositories: a folder of
     packed charts, from the project's root or absolute, or an OCI prefix; empty is their own."""

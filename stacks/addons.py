@@ -13,6 +13,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from regions import addon_counter
 from regions.addon_values import values
 from regions.addons import ADDONS, Chart, order
 from regions.profile import RegionProfile
@@ -70,6 +71,36 @@ def _gateway_class(
     )
 
 
+def _namespace(name: str, provider: kubernetes.Provider) -> pulumi.Resource:
+    return kubernetes.core.v1.Namespace(
+        name,
+        metadata={"name": name},
+        opts=pulumi.ResourceOptions(provider=provider, protect=True),
+    )
+
+
+def _installed(
+    profile: RegionProfile, name: str, mirror: str, opts: pulumi.ResourceOptions
+) -> pulumi.Resource:
+    """The resource of one row: its chart, or its objects where it has none."""
+    row, given = ADDONS[name], values(name, profile)
+    if row.chart is None:
+        objects = addon_counter.objects(given)
+        return kubernetes.yaml.v2.ConfigGroup(name, objs=objects, opts=opts)
+    reference, index = chart_of(row.chart, mirror)
+    install = kubernetes.helm.v3.Release if row.hooks else kubernetes.helm.v4.Chart
+    return install(
+        name,
+        name=name,
+        chart=reference,
+        version=None if reference.endswith(".tgz") else row.chart.version,
+        repository_opts={"repo": index} if index else None,
+        namespace=row.namespace,
+        values=given,
+        opts=opts,
+    )
+
+
 def build(profile: RegionProfile, root: Path) -> None:
     """Register the charts of `profile`; paths in it are taken from `root`."""
     provider = kubernetes.Provider(
@@ -85,26 +116,11 @@ def build(profile: RegionProfile, root: Path) -> None:
     for name in installed(profile):
         row = ADDONS[name]
         if row.namespace not in spaces and row.namespace != "kube-system":
-            spaces[row.namespace] = kubernetes.core.v1.Namespace(
-                row.namespace,
-                metadata={"name": row.namespace},
-                opts=pulumi.ResourceOptions(provider=provider, protect=True),
-            )
+            spaces[row.namespace] = _namespace(row.namespace, provider)
         after = [made[need] for need in (*row.needs, *row.after) if need in made]
         after += [spaces[row.namespace]] if row.namespace in spaces else []
         opts = pulumi.ResourceOptions(provider=provider, depends_on=after, transforms=[_protected])
-        reference, index = chart_of(row.chart, mirror)
-        install = kubernetes.helm.v3.Release if row.hooks else kubernetes.helm.v4.Chart
-        made[name] = install(
-            name,
-            name=name,
-            chart=reference,
-            version=None if reference.endswith(".tgz") else row.chart.version,
-            repository_opts={"repo": index} if index else None,
-            namespace=row.namespace,
-            values=values(name, profile),
-            opts=opts,
-        )
+        made[name] = _installed(profile, name, mirror, opts)
         if name == _ENVOY_GATEWAY:
             _gateway_class(profile, provider, made[name])
     pulumi.export("addons", {name: ADDONS[name].version for name in made})

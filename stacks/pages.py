@@ -153,7 +153,7 @@ def _addons() -> str:
     """What a cluster stands on, for those who run one."""
     rows = "".join(
         f"| `{name}` | {row.title} | {row.capability or 'none'} | {row.version} | {row.oldest} "
-        f"| {row.chart.repository} `{row.chart.name}` {row.chart.version} | `{row.namespace}` "
+        f"| {row.origin} | `{row.namespace}` "
         f"| {', '.join(row.needs) or 'none'} |\n"
         for name, row in ADDONS.items()
     )
@@ -171,7 +171,7 @@ def _addons() -> str:
         "somebody else; one that is not listed is absent. The capabilities follow from it. The "
         "values of a chart follow from the profile and its pools (regions/addon_values.py). "
         "A newer version than the tested one may work; an older than the oldest does not.\n\n"
-        "| add-on | what it is | capability | tested | oldest | chart | namespace | needs |\n"
+        "| add-on | what it is | capability | tested | oldest | from | namespace | needs |\n"
         f"| --- | --- | --- | --- | --- | --- | --- | --- |\n{rows}\n{more}"
     ).rstrip() + "\n"
 

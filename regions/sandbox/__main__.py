@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from regions.sandbox import clusters, curl, engine, lifecycle, servers, status, toolchain
+from regions.sandbox import charts, clusters, curl, engine, lifecycle, servers, status, toolchain
 from regions.sandbox.console import OUT, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import REGIONS
@@ -104,7 +104,8 @@ def _build(_options: argparse.Namespace) -> int:
         toolchain.prepare_node(running.say)
         images.base(running.say)
         example_images.example_images(running.say)
-        gateway.image(running.say)
+        list(gateway.gateway_images(running.say))
+        charts.pack()
     return 0
 
 

@@ -18,7 +18,7 @@ class Build:
     module: str = ""
     """The folder of the module; empty where it has the build's own name."""
     package: str = "tool"
-    """`tool` is whatever the module's go.mod lists as tools."""
+    """`tool` is whatever the module's go.mod lists as tools; one program has the build's name."""
     version_flags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """What the one program of a build is called by, where it is several by its name."""
@@ -134,5 +134,33 @@ PAUSE: Final = Build(
     static=True,
     typical_minutes=1,
 )
-NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE)
-"""What real machines, their DNS and their images need beside Kubernetes itself."""
+ENVOY_GATEWAY: Final = Build(
+    name="envoy-gateway",
+    makes=("envoy-gateway",),
+    # What its proxies are told to report as its version; its image has the same.
+    version_flags=(
+        "github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion=v1.9.1",
+    ),
+    static=True,
+    typical_minutes=5,
+)
+RATE_LIMIT: Final = Build(
+    name="ratelimit",
+    package="github.com/envoyproxy/ratelimit/src/service_cmd",
+    makes=("ratelimit",),
+    static=True,
+    typical_minutes=1,
+)
+NODE: Final = (
+    CONTAINERD,
+    RUNC,
+    CNI,
+    KUBE_ROUTER,
+    COREDNS,
+    REGISTRY,
+    CRANE,
+    PAUSE,
+    ENVOY_GATEWAY,
+    RATE_LIMIT,
+)
+"""What real machines, their DNS, their gateways and their images need beside Kubernetes itself."""

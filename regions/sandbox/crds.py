@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Final
 
 import yaml
 
-from regions.addons import ADDONS
+from regions.addons import ADDONS, Standing
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import BUILD, write_atomically
+from regions.sandbox.plans import profile_of
 
 ESTABLISHED_TIMEOUT_SECONDS: Final = 180  # two control planes at once on a busy machine are slow
 _PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -26,38 +27,43 @@ _RECORD: Final = "/api/v1/namespaces/kube-system/configmaps/isoserve-sandbox-crd
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A project's definitions: the module at its version, and the folder inside."""
+    """A project's definitions: the add-on that they belong to, the module at its version, and the
+    folder inside."""
 
+    addon: str
     module: str
     folder: str
     group: str
 
 
 KEDA: Final = Bundle(
-    f"github.com/kedacore/keda/v2@v{ADDONS['keda'].version}", "config/crd/bases", "keda.sh"
+    "keda",
+    f"github.com/kedacore/keda/v2@v{ADDONS['keda'].version}",
+    "config/crd/bases",
+    "keda.sh",
 )
 GATEWAY_API: Final = Bundle(
+    "gateway-api",
     f"sigs.k8s.io/gateway-api@v{ADDONS['gateway-api'].version}",
     "config/crd/standard",
     "gateway.networking.k8s.io",
 )
 ENVOY_GATEWAY: Final = Bundle(
+    "gateway-api",
     f"github.com/envoyproxy/gateway@v{ADDONS['envoy-gateway'].version}",
     "charts/gateway-helm/charts/crds/crds/generated",
     "gateway.envoyproxy.io",
 )
 PROMETHEUS_OPERATOR: Final = Bundle(
+    "kube-prometheus-stack",
     "github.com/prometheus-operator/prometheus-operator"
     f"@v{ADDONS['kube-prometheus-stack'].version}",
     "example/prometheus-operator-crd",
     "monitoring.coreos.com",
 )
 
-BUNDLES: Final = {
-    "sandbox-aws": (KEDA, GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR),
-    # A region without KEDA proves that the autoscaler's declared downgrade works.
-    "sandbox-onprem": (GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR),
-}
+BUNDLES: Final = (KEDA, GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR)
+_ANYBODYS: Final[tuple[Standing, ...]] = ("install", "provided")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -69,16 +75,22 @@ _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.val
 
 def prefetch() -> str:
     """Download and slim every bundle, so that the regions needn't do it at the same time."""
-    bundles = {bundle for region in BUNDLES for bundle in BUNDLES[region]}
-    return f"{sum(len(definitions(bundle)) for bundle in bundles)} definitions"
+    return f"{sum(len(definitions(bundle)) for bundle in BUNDLES)} definitions"
 
 
-def install(cluster: Cluster) -> str:
-    """Apply the region's bundles and wait until the API serves them; a note of what was done.
+def bundles_of(region: str, standings: Collection[Standing] = _ANYBODYS) -> list[Bundle]:
+    """The bundles of the add-ons that stand so in the region's profile."""
+    addons = profile_of(region).addons
+    return [bundle for bundle in BUNDLES if addons.get(bundle.addon) in standings]
+
+
+def install(cluster: Cluster, standings: Collection[Standing] = _ANYBODYS) -> str:
+    """Apply the bundles of the add-ons that stand so, and wait until the API serves them; a note of
+    what was done.
 
     Raises SandboxError when a module can't be had or a definition isn't served in time.
     """
-    bundles = BUNDLES[cluster.region]
+    bundles = bundles_of(cluster.region, standings)
     wanted = {bundle.group: bundle.module for bundle in bundles}
     record = cluster.get(_RECORD)
     if record and record.get("data") == wanted:
@@ -99,7 +111,8 @@ def require_present(cluster: Cluster) -> None:
     """Raise SandboxError naming the API groups of the region's bundles that a cluster lacks."""
     body = cluster.get("/apis")
     served = {group["name"] for group in (body or {}).get("groups", [])}
-    missing = [bundle for bundle in BUNDLES[cluster.region] if bundle.group not in served]
+    wanted = bundles_of(cluster.region)
+    missing = [bundle for bundle in wanted if bundle.group not in served]
     if missing:
         names = ", ".join(f"{bundle.group} ({bundle.module})" for bundle in missing)
         raise SandboxError(

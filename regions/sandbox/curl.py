@@ -25,7 +25,7 @@ def commands(region: str) -> dict[str, str]:
     if network is None:
         return {}
     return {
-        server.workload.id: _command(network.machine_address(1), server.probe)
+        server.workload.id: _command(network.gateway_address("internal"), server.probe)
         for server in plan_of(region).servers
         if server.access.mode == "permissive"
     }

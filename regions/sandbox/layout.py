@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from model_specs.names import ADDONS_STACK
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The directory that holds Pulumi.yaml."""
 
@@ -19,6 +21,7 @@ RUN: Final = HOME / "run"
 LOG: Final = HOME / "log"
 AWS: Final = HOME / "aws"
 BUILD: Final = HOME / "build"
+CHARTS: Final = HOME / "charts"
 PULUMI_HOME: Final = HOME / "pulumi-home"
 PORTS_FILE: Final = HOME / "sandbox.json"
 LOCK_FILE: Final = HOME / "lock"
@@ -30,6 +33,15 @@ LAYERS: Final = (HOME / "layers").resolve()
 
 REGIONS: Final = ("sandbox-aws", "sandbox-onprem")
 AWS_REGIONS: Final = ("sandbox-aws",)
+
+
+def addons_of(region: str) -> str:
+    """The stack of the add-ons of a region's cluster."""
+    return f"{region}{ADDONS_STACK}"
+
+
+STACKS: Final = (*REGIONS, *map(addons_of, REGIONS))
+"""Every stack that the sandbox may have."""
 
 
 def region_home(region: str) -> Path:
@@ -47,13 +59,13 @@ def certificates_of(region: str) -> Path:
     return region_home(region) / "certs"
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Write through a temporary name, so that a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
         Path(partial).chmod(mode)
         Path(partial).replace(path)
     except BaseException:

@@ -37,11 +37,13 @@ from regions.sandbox.layout import (
     PORTS_FILE,
     REGIONS,
     RUN,
+    STACKS,
     STATE,
     region_home,
 )
 from regions.sandbox.monitoring import server as monitoring
-from regions.sandbox.node import packages
+from regions.sandbox.node import gateway, packages
+from regions.sandbox.node.network import Network, network_of
 from regions.sandbox.node.region import begun
 from regions.sandbox.ports import choose_ports
 from regions.sandbox.toolchain import Toolchain
@@ -85,9 +87,9 @@ def up(regions: Sequence[str], kubeconfigs: Kubeconfigs) -> dict[str, Progress]:
 
     Raises SandboxError at the first step that fails; what runs by then stays for the next try.
     """
-    for region in REGIONS:
-        if engine.end_orphans(region):
-            line(region, "engine", "ended what an interrupted run had left")
+    for stack in STACKS:
+        if engine.end_orphans(stack):
+            line(stack, "engine", "ended what an interrupted run had left")
     choose_ports(anything_runs=processes.any_running())
     adopted = {region for region in regions if region in kubeconfigs or clusters.is_adopted(region)}
     for region in adopted:
@@ -178,12 +180,14 @@ def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[s
         with step(cluster.region, "registry keys") as running:
             registry_secret.apply(cluster, running.say, given_up)
             data_keys.apply(cluster, running.say, given_up)
+            if network_of(cluster.region):
+                gateway.hand_out_certificate(cluster, given_up)
 
     with _workers() as pool:
         beside = [pool.submit(publish)]
         beside += [pool.submit(hand_keys_out, cluster) for cluster in regions.values()]
         stacks = pool.submit(
-            _parallel, lambda region: _bring_stack_up(tools, region), list(regions)
+            _parallel, lambda region: _bring_stack_up(tools, regions[region]), list(regions)
         )
         stacks.add_done_callback(lambda _: given_up.set())
     # What failed beside them may be why a stack failed, so it is told first.
@@ -191,7 +195,10 @@ def _bring_stacks_up(tools: Toolchain, regions: Mapping[str, Cluster]) -> dict[s
     return stacks.result()
 
 
-def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
+def _bring_stack_up(tools: Toolchain, cluster: Cluster) -> Progress:
+    region = cluster.region
+    if network := network_of(region):
+        _bring_addons_up(tools, cluster, network)
     mark = engine.refresh_mark(region)
     running = Step(region, "up")
     progress = engine.up(tools, region, running.say, refresh=mark.exists())
@@ -200,6 +207,12 @@ def _bring_stack_up(tools: Toolchain, region: str) -> Progress:
     for told in progress.told:
         running.say(told)
     return progress
+
+
+def _bring_addons_up(tools: Toolchain, cluster: Cluster, network: Network) -> None:
+    """The stack REGION.addons, which comes first: the region's has objects of its definitions."""
+    with step(cluster.region, "add-ons") as running:
+        running.note = gateway.install(tools, cluster, network, running.say)
 
 
 def _look_whether_it_serves(cluster: Cluster) -> None:
@@ -252,7 +265,7 @@ def down() -> None:
     were in is gone.
     """
     with step("sandbox", "engine") as running:
-        ended = sum(engine.end_orphans(region) for region in REGIONS)
+        ended = sum(map(engine.end_orphans, STACKS))
         running.note = f"{ended} processes of interrupted runs ended"
     with step("sandbox", "nodes") as running:
         running.note = f"{sum(nodes.stop_joining(region) for region in REGIONS)} ended"
@@ -292,5 +305,5 @@ def end_interrupted() -> None:
 def interrupt() -> None:
     """End the engines of this run, and let no step begin, so that the threads come back."""
     INTERRUPTED.set()
-    for region in REGIONS:
-        engine.end_own(region)
+    for stack in STACKS:
+        engine.end_own(stack)

@@ -7,7 +7,6 @@ from regions.sandbox.console import step
 from regions.sandbox.kube import Cluster
 from regions.sandbox.node import (
     example_images,
-    gateway,
     image_policy,
     images,
     own_images,
@@ -28,14 +27,12 @@ def start(name: str) -> Cluster:
     network = network_of(name)
     assert network is not None, "it is claimed by its start"
     with step(name, "crds") as running:
-        running.note = crds.install(cluster)
+        running.note = crds.install(cluster, {"provided"})
     with step(name, "images") as running:
         built = _built(network, running.say)
         image_policy.apply(cluster, built)
         if renewed := image_policy.renew(cluster, built):
             running.note = f"{renewed} pods of other builds deleted, so that new ones come"
-    with step(name, "gateway") as running:
-        gateway.install(cluster, network, running.say)
     with step(name, "object store"):
         _lead_to_store(cluster, network)
     with step(name, "nodes") as running:

@@ -246,7 +246,7 @@ def _build(build: Build, say: Say) -> None:
     partial = BIN / f".partial-{build.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    target = f"{partial}/{build.name}" if build.package == "." else f"{partial}/"
+    target = f"{partial}/" if build.package == "tool" else f"{partial}/{build.name}"
     flags = ["-trimpath", "-tags", ",".join(build.tags), "-ldflags", build.ldflags]
     _go(["build", *flags, "-o", target, build.package], source, static=build.static)
     for name in build.makes:

@@ -78,10 +78,9 @@ class Site:
 
     def bring(self, addon: str) -> str:
         """What brings an add-on (regions.addons.ADDONS), as the profile says who does."""
-        standing, chart = self.profile.addons.get(addon, "absent"), ADDONS[addon].chart
+        standing, where = self.profile.addons.get(addon, "absent"), ADDONS[addon].origin
         if standing == "install":
             return f"pulumi up --stack {self.region}.addons (it installs {addon})"
-        where = f"{chart.repository} {chart.name} {chart.version}"
         other = "install" if standing == "absent" else "absent"
         return f"install {addon} ({where}), or write addons: {{{addon}: {other}}} in {self.file}"
 

@@ -10,6 +10,7 @@ import base64
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
 from components.kube import Object
@@ -111,5 +112,5 @@ def _opened(site: Site, variant: str) -> Request:
 
 def _has_answered_by_both(site: Site, request: Request, variant: str) -> bool:
     request.send()
-    right = {row["pod"] for row in site.answers() if row["code_class"] == "2"}
+    right = {one.pod for one in site.answers() if one.status == HTTPStatus.OK}
     return {f"{NAMESPACE}/{variant}-1", f"{NAMESPACE}/{variant}-2"} <= right

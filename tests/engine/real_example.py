@@ -20,6 +20,8 @@ from tests.engine.site import has_condition
 from tests.engine.world import path_of
 
 STORE: Final = "http://s3.object-store.svc:9000"
+FIRST_NODE: Final = "cpu-01"
+"""Where the profile has the gateways."""
 PROFILE: Final = "regions/sandbox-onprem.yaml"
 RANKER_SPEC: Final = "model_specs/search/ranker.yaml"
 RANKER: Final = "isoserve.dev/model=ranker"
@@ -43,18 +45,27 @@ from regions.sandbox import object_store
 from regions.sandbox.example import data_keys, publish, registry_secret
 from regions.sandbox.kube import connect
 from regions.sandbox.layout import kubeconfig_of, region_home
-from regions.sandbox.node import gateway, region, store
+from regions.sandbox.node import region, store
 from regions.sandbox.node.network import claimed
 from regions.sandbox.plans import plan_of
 registry, never = plan_of("{region}").registry, threading.Event()
 cluster, network = connect("{region}", kubeconfig_of("{region}")), claimed(region_home("{region}"))
-gateway.install(cluster, network, print)
 for made in store.objects(registry.endpoint, network):
     region.apply(cluster, made)
 object_store.client("s3").create_bucket(Bucket=registry.bucket)
 publish.publish("{region}", [], print, never)
 registry_secret.apply(cluster, print, never)
 data_keys.apply(cluster, print, never)
+"""
+_ADDONS: Final = """
+from regions.sandbox import toolchain
+from regions.sandbox.kube import connect
+from regions.sandbox.layout import kubeconfig_of, region_home
+from regions.sandbox.node import gateway
+from regions.sandbox.node.network import claimed
+tools = toolchain.prepare(print, own_clusters=False)
+cluster, network = connect("{region}", kubeconfig_of("{region}")), claimed(region_home("{region}"))
+gateway.install(tools, cluster, network, print)
 """
 _END: Final = """
 from regions.sandbox import object_store
@@ -84,7 +95,8 @@ def example(region: RealRegion, storage: Path) -> Iterator[None]:
     try:
         digests = json.loads(region.run_program(_BEGIN).splitlines()[-1])
         pin(region.world.root, region.machines, digests, built_images(region, storage))
-        crds.install(region.cluster)
+        crds.install(region.cluster, {"provided"})
+        region.run_program(_ADDONS)
         for one in rendered(region):
             region.cluster.apply(path_of(one), one)
         region.run_program(_FILL)
@@ -110,9 +122,11 @@ def pin(
     nodes = {"node_names": list(machines), "on_demand": {"min": 0, "max": len(machines)}}
     rows["cpu.4"] |= nodes
     agent, prober = (ours[name].partition("/")[2] for name in ("cache-agent", "prober"))
-    registry = yaml.safe_load((root / PROFILE).read_text())["registry"]
+    profile = yaml.safe_load((root / PROFILE).read_text())
+    registry, values = profile["registry"], json.dumps(profile["addon_values"])
     edit(
         PROFILE,
+        addon_values=json.loads(values.replace(FIRST_NODE, machines[0])),
         machines=rows,
         registry={**registry, "endpoint": STORE},
         agent_image=f"registry.example.com/{agent}",

@@ -9,15 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import boto3
-import requests
 import yaml
 from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,9 +32,9 @@ from regions.resolve import resolve
 from regions.sandbox import servers
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import execute
-from regions.sandbox.node.network import claimed
+from regions.sandbox.node.network import Network, claimed
 from regions.sandbox.processes import Identity
-from regions.sandbox.traffic.admin import PORT as ADMIN_PORT
+from tests.engine.access_log import AccessLog, Answered
 from tests.engine.load import Load, Request
 from tests.engine.world import World
 
@@ -46,6 +47,11 @@ LIMIT_SECONDS: Final = 300
 _PODS: Final = "/api/v1/namespaces/{}/pods?labelSelector={}"
 _SERVERS: Final = _PODS.format("search", "isoserve.dev%2Fmodel%3Dranker")
 _AGENTS: Final = _PODS.format("isoserve-cache", "isoserve.dev%2Fmachine-type%3Dcpu.4")
+_GATEWAYS: Final = "envoy-gateway-system"
+_INTERNAL_PROXY: Final = _PODS.format(
+    _GATEWAYS, "gateway.envoyproxy.io%2Fowning-gateway-name%3Dinternal"
+)
+_SENT: Final = "envoy_cluster_upstream_rq_total"
 _MB: Final = 1_000_000
 _READ: Final = """
 import urllib.request
@@ -165,7 +171,7 @@ class Site:
         (server,) = [one for one in plan.servers if one.workload.id == MODEL]
         url = urlsplit(server.probe.url)
         return Request(
-            address=self._entrance(),
+            address=self._network().gateway_address("internal"),
             host=str(url.hostname),
             path=url.path,
             body=json.dumps(server.probe.body),
@@ -177,11 +183,19 @@ class Site:
         assert status == "200", f"{status}: {body}"
         return json.loads(body)["outputs"]
 
-    def answers(self) -> list[Object]:
-        """What the gateway has counted: a row for all answers alike."""
-        url = f"http://{self._entrance()}:{ADMIN_PORT}/stats"
-        rows: list[Object] = requests.get(url, timeout=10).json()
-        return rows
+    def answers(self) -> Counter[Answered]:
+        """What the gateway has answered so far, pods that have gone included."""
+        return _access_log(self.world).counts()
+
+    def copies(self) -> int:
+        """How many copies of requests the gateway has sent for the model, by its own statistics."""
+        name = f'envoy_cluster_name="httproute/{MODEL}/rule/1-mirror-0"'
+        program = _READ.format("http://127.0.0.1:19001/stats/prometheus")
+        (proxy,) = self.objects(_INTERNAL_PROXY)
+        place = (_GATEWAYS, name_of(proxy))
+        text = execute(self._home() / "kubeconfig", *place, "python3", "-c", program)
+        lines = [one for one in text.splitlines() if one.startswith(_SENT) and name in one]
+        return sum(int(one.rpartition(" ")[2]) for one in lines)
 
     def samples(self, pod: Object, port: int) -> list[Sample]:
         """The metrics of a pod, read inside it: only Prometheus may ask from outside."""
@@ -265,11 +279,15 @@ class Site:
     def _home(self) -> Path:
         return self.world.root / ".isoserve" / REGION
 
-    def _entrance(self) -> str:
-        """The first machine, which leads two of its ports to the gateway."""
+    def _network(self) -> Network:
         network = claimed(self._home())
         assert network is not None, "the region is up"
-        return network.machine_address(1)
+        return network
+
+
+@cache
+def _access_log(world: World) -> AccessLog:
+    return AccessLog(world.cluster(REGION))
 
 
 def name_of(made: Object) -> str:

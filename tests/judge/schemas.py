@@ -61,7 +61,7 @@ def write_own(root: Path) -> str:
 
 def write_custom(root: Path) -> str:
     """Write the schemas of the sandbox's custom kinds below `root`; how kubeconform finds one."""
-    for bundle in {bundle for region in crds.BUNDLES for bundle in crds.BUNDLES[region]}:
+    for bundle in crds.BUNDLES:
         for definition in crds.definitions(bundle):
             spec = definition["spec"]
             for version in spec["versions"]:

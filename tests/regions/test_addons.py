@@ -46,8 +46,9 @@ def test_a_row_is_pinned_and_not_older_than_what_we_support(name: str) -> None:
     for version in (row.version, row.oldest):
         assert re.fullmatch(VERSION, version), "doctor compares numbers"
     assert numbers(row.oldest) <= numbers(row.version)
-    assert re.fullmatch(rf"v?{VERSION}", row.chart.version), "an unpinned chart changes by itself"
-    assert row.chart.repository.startswith(("https://", "oci://"))
+    if row.chart:
+        assert re.fullmatch(rf"v?{VERSION}", row.chart.version), "an unpinned one changes by itself"
+        assert row.chart.repository.startswith(("https://", "oci://"))
 
 
 def numbers(version: str) -> list[int]:

@@ -22,7 +22,6 @@ from regions.sandbox.layout import REGIONS
 from regions.sandbox.node import (
     certificates,
     disk,
-    gateway,
     machine,
     network,
     packages,
@@ -32,17 +31,27 @@ from regions.sandbox.node import (
 from regions.sandbox.node.network import (
     API_SERVICE,
     DNS_SERVICE,
-    GATEWAY_SERVICE,
+    INTERNAL_SERVICE,
+    ISSUER_SERVICE,
     NUMBERS,
+    PUBLIC_SERVICE,
     SERVICE_RANGE,
     Network,
 )
 from regions.sandbox.plans import plan_of
-from regions.sandbox.traffic import admin, in_cluster
-from stacks.images import context
 
-FIXED = (API_SERVICE, DNS_SERVICE, GATEWAY_SERVICE)
-PROGRAM = "regions.sandbox.traffic.in_cluster"
+FIXED = (API_SERVICE, DNS_SERVICE, INTERNAL_SERVICE, ISSUER_SERVICE, PUBLIC_SERVICE)
+SHIFT = 10000
+"""Added to ports below 1024: envoyproxy/gateway@v1.9.1, internal/gatewayapi/helpers.go,
+servicePortToContainerPort."""
+DNS = {
+    "domain": "example.com",
+    "image": "x",
+    "internal": INTERNAL_SERVICE,
+    "issuer": ISSUER_SERVICE,
+    "issuers": "login.example.org",
+    "public": PUBLIC_SERVICE,
+}
 TESTS_OF_NETWORKS = ipaddress.ip_network("198.18.0.0/15")
 
 
@@ -172,7 +181,7 @@ def test_a_kill_between_any_two_steps_leaves_a_namespace_that_is_made_anew(
 
 
 def test_the_constants_of_the_dns_are_those_of_the_machines() -> None:
-    made = region.documents("dns.yaml", domain="example.com", gateway="10.96.0.80", image="x")
+    made = region.documents("dns.yaml", **DNS)
     (service, deployment, corefile) = (
         next(one for one in made if one["kind"] == kind)
         for kind in ("Service", "Deployment", "ConfigMap")
@@ -183,29 +192,23 @@ def test_the_constants_of_the_dns_are_those_of_the_machines() -> None:
     assert f"kubernetes {machine.CLUSTER_DOMAIN} " in corefile["data"]["Corefile"]
 
 
-def test_the_image_of_the_gateway_holds_all_that_its_program_imports() -> None:
-    assert context.sources(PROGRAM) <= {*gateway.sources()}
-
-
-def test_the_gateways_pod_is_found_as_proxies_are() -> None:
-    values = {"address": "10.96.0.80", "image": "image", "machine": "here", "pods": "10.244.0.0/16"}
-    (deployment,) = (
-        one for one in region.documents("gateway.yaml", **values) if one["kind"] == "Deployment"
-    )
-    plan, labels = plan_of("sandbox-onprem"), deployment["spec"]["template"]["metadata"]["labels"]
-    assert deployment["metadata"]["namespace"] in plan.proxy_namespaces, "what models let in"
-    (internal,) = (one for one in plan.gateways if not one.tls_secret)
-    owner = {"name": internal.name, "namespace": internal.namespace}
-    marks = {f"gateway.envoyproxy.io/owning-gateway-{key}": said for key, said in owner.items()}
-    assert marks.items() <= labels.items(), "by which its metrics are read"
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["args"][1] == PROGRAM
-    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
-    assert ports == {"http": in_cluster.container_port(80), "metrics": admin.PORT}
-
-
-def test_no_listener_of_a_proxy_needs_root() -> None:
-    assert [in_cluster.container_port(port) for port in (80, 443, 8080)] == [10080, 10443, 8080]
+def test_each_gateway_has_an_address_that_leads_to_its_own_proxies() -> None:
+    addresses = {"internal": INTERNAL_SERVICE, "public": PUBLIC_SERVICE}
+    outside = {name: Network(7).gateway_address(name) for name in addresses}
+    values = {**addresses, **{f"{name}_outside": one for name, one in outside.items()}}
+    made = region.documents("gateway.yaml", **values)
+    assert len(made) == len(plan_of("sandbox-onprem").gateways)
+    for plan in plan_of("sandbox-onprem").gateways:
+        (service,) = (one for one in made if one["metadata"]["name"].endswith(plan.name))
+        assert service["metadata"]["namespace"] in plan.proxy_namespaces, "where its proxies are"
+        owner = {"name": plan.name, "namespace": plan.namespace}
+        marks = {f"gateway.envoyproxy.io/owning-gateway-{key}": said for key, said in owner.items()}
+        assert service["spec"]["selector"] == marks, "the labels that its proxies have"
+        assert service["spec"]["clusterIP"] == addresses[plan.name]
+        assert service["spec"]["externalIPs"] == [outside[plan.name]]
+        (port,) = service["spec"]["ports"]
+        assert port["port"] == (443 if plan.tls_secret else 80)
+        assert port["targetPort"] == port["port"] + SHIFT, "where a proxy listens without root"
 
 
 def test_machines_have_one_way_to_images(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ import yaml
 from components.aws_policies import assume_from_cluster
 from regions.plan import GrantPlan
 from regions.sandbox.control_plane import issuer_of
+from regions.sandbox.forwarder import forward
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import AWS_REGIONS, ROOT
 from regions.sandbox.node import aws, pod_identity
 from regions.sandbox.node.certificates import authority
 from regions.sandbox.node.network import Network
 from regions.sandbox.processes import free_ports
-from regions.sandbox.traffic.forwarder import forward
 from regions.sandbox.web_identity import trusts
 from tests.builders import a_registry
 

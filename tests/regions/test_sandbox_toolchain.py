@@ -105,8 +105,8 @@ def test_descriptions_go_but_a_field_of_that_name_stays() -> None:
 
 
 def test_onprem_has_no_keda() -> None:
-    assert crds.KEDA in crds.BUNDLES["sandbox-aws"]
-    assert crds.KEDA not in crds.BUNDLES["sandbox-onprem"]
+    assert crds.KEDA in crds.bundles_of("sandbox-aws")
+    assert crds.KEDA not in crds.bundles_of("sandbox-onprem")
 
 
 def test_the_api_server_starts_after_its_store_and_ends_before_it() -> None:

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from regions.sandbox import processes
+from regions.sandbox.forwarder import forward
 from regions.sandbox.kube import Object, connect
 from regions.sandbox.layout import certificates_of, kubeconfig_of
 from regions.sandbox.node import pod_identity
@@ -24,7 +25,6 @@ from regions.sandbox.node.certificates import authority, issue
 from regions.sandbox.node.network import Network
 from regions.sandbox.object_store import AWS_REGION
 from regions.sandbox.ports import object_store_url
-from regions.sandbox.traffic.forwarder import forward
 
 PORT: Final = 443
 # boto3 asks for S3 of us-east-1 by the name without a region.

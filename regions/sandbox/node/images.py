@@ -157,11 +157,30 @@ def registry_address(name: str, network: Network) -> str:
 
 def base(say: Say) -> Path:
     """The file system of a small Debian with Python, as a layer; made once for these packages."""
-    name = f"debian-{_RELEASE}-{'-'.join(sorted(BASE_PACKAGES))}.tar"
-    with made_once(name) as (layer, partial):
+    # `pip` may install into the image's Python, as it may into the images of python.org.
+    managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
+    return debian("minbase", BASE_PACKAGES, say, managed)
+
+
+def debian(variant: str, packages: Sequence[str], say: Say, *more: str) -> Path:
+    """A layer of Debian's packages, made once: a `variant` of mmdebstrap with them; `extract` has
+    nothing beside them and what they depend on.
+
+    Raises SandboxError where they are not to be had.
+    """
+    names = sorted(packages)
+    prefix = "" if variant == "minbase" else f"{variant}-"
+    with made_once(f"debian-{_RELEASE}-{prefix}{'-'.join(names)}.tar") as (layer, partial):
         if partial:
             say("making a small Debian (about 1 min)")
-            _debian(partial)
+            words = (
+                "mmdebstrap",
+                "--quiet",
+                f"--variant={variant}",
+                f"--include={','.join(names)}",
+            )
+            argv = [*words, *more, _RELEASE, str(partial)]
+            run(argv, {"SOURCE_DATE_EPOCH": EPOCH}, _BASE_TIMEOUT_SECONDS)
     return layer
 
 
@@ -183,23 +202,12 @@ def made_once(name: str) -> Iterator[tuple[Path, Path | None]]:
             partial.rename(kept)
 
 
-def _debian(partial: Path) -> None:
-    words = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}")
-    # `pip` may install into the image's Python, as it may into the images of python.org.
-    managed = "--customize-hook=rm $1/usr/lib/python3.11/EXTERNALLY-MANAGED"
-    run(
-        [*words, managed, _RELEASE, str(partial)],
-        {"SOURCE_DATE_EPOCH": EPOCH},
-        _BASE_TIMEOUT_SECONDS,
-    )
-
-
-def layer_of(program: Path) -> Path:
-    """A layer that holds one program, in the image's root."""
+def layer_of(program: Path, folder: str = "") -> Path:
+    """A layer that holds one program, in the image's root or a `folder` of it."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     layer = IMAGES / f"{program.name}.tar"
     body = program.resolve().read_bytes()
-    entry = tarfile.TarInfo(program.name)
+    entry = tarfile.TarInfo(str(Path(folder) / program.name))
     entry.size, entry.mode, entry.mtime = len(body), 0o755, int(EPOCH)
     # Two regions may make the same one at the same moment.
     descriptor, partial = tempfile.mkstemp(dir=IMAGES, suffix=".part")

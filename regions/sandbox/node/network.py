@@ -8,6 +8,7 @@ namespaces it does not survive a reboot.
     198.18.N.2         the region's API server
     198.19.N.1         the router of its machines, in the region's namespace
     198.19.N.(10+K)    machine K
+    198.19.N.200, 201  the gateways, internal and public, as a load balancer would have them
     10.244.K.0/24      the pods of machine K: the same in every region, and never seen outside
     10.96.0.0/16       Services: the same in every region
 
@@ -34,8 +35,12 @@ POD_RANGE: Final = "10.244.0.0/16"
 SERVICE_RANGE: Final = "10.96.0.0/16"
 API_SERVICE: Final = "10.96.0.1"
 DNS_SERVICE: Final = "10.96.0.10"
-GATEWAY_SERVICE: Final = "10.96.0.80"
-"""Where pods find every host of the region's domain."""
+INTERNAL_SERVICE: Final = "10.96.0.80"
+PUBLIC_SERVICE: Final = "10.96.0.81"
+"""Where pods find every host of the region's domain: below `internal.`, and the others."""
+ISSUER_SERVICE: Final = "10.96.0.82"
+"""Where pods find who signs tokens."""
+_GATEWAYS: Final = {"internal": 200, "public": 201}
 _NAMESPACES: Final = Path("/run/netns")
 _CLAIMS: Final = Path("/run/isoserve")
 _FORWARD: Final = "echo 1 >/proc/sys/net/ipv4/ip_forward"
@@ -80,6 +85,10 @@ class Network:
     def machine_address(self, index: int) -> str:
         """The address of machine `index`."""
         return f"198.19.{self.number}.{10 + index}"
+
+    def gateway_address(self, name: str) -> str:
+        """Where the host finds a gateway, `internal` or `public`."""
+        return f"198.19.{self.number}.{_GATEWAYS[name]}"
 
     def pod_range(self, index: int) -> str:
         """The pods of machine `index`."""
@@ -177,6 +186,7 @@ def make_machine(network: Network, index: int) -> None:
         (*inside, "link", "set", "eth0", "up"),
         (*inside, "route", "add", "default", "via", network.router_address),
         (*region, "route", "replace", network.pod_range(index), "via", address),
+        *_ways_to_gateways(network, index),
         _whole(own),
     )
 
@@ -208,6 +218,15 @@ def processes_in(namespace: str) -> list[int]:
     """The processes of the namespace, by the host's ids."""
     told = _try("ip", "netns", "pids", namespace)
     return [int(word) for word in told.stdout.split()]
+
+
+def _ways_to_gateways(network: Network, index: int) -> list[tuple[str, ...]]:
+    """The first machine takes what comes for the gateways, and its kube-proxy leads it on."""
+    if index != 1:
+        return []
+    route = ("ip", "-n", network.name, "route", "replace")
+    via = ("via", network.machine_address(1))
+    return [(*route, network.gateway_address(name), *via) for name in _GATEWAYS]
 
 
 def _leaving_as(address: str) -> str:

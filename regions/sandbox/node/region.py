@@ -17,12 +17,14 @@ from regions.sandbox.control_plane import Place
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import AWS_REGIONS, certificates_of, region_home
-from regions.sandbox.node import aws, images, machine, packages
+from regions.sandbox.node import aws, images, issuer, machine, packages
 from regions.sandbox.node.certificates import Pair, authority, issue
 from regions.sandbox.node.machine import Machine
 from regions.sandbox.node.network import (
     API_SERVICE,
-    GATEWAY_SERVICE,
+    INTERNAL_SERVICE,
+    ISSUER_SERVICE,
+    PUBLIC_SERVICE,
     SERVICE_RANGE,
     Network,
     claim,
@@ -35,7 +37,7 @@ from regions.sandbox.node.network import (
     remove,
 )
 from regions.sandbox.node.packages import environment
-from regions.sandbox.plans import plan_of
+from regions.sandbox.plans import plan_of, profile_of
 from regions.sandbox.toolchain import Say
 
 READY_SECONDS: Final = 600.0
@@ -55,6 +57,7 @@ _PLURALS: Final = {
     "EndpointSlice": "endpointslices",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
+    "Secret": "secrets",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
 }
@@ -74,10 +77,18 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
     cluster = control_plane.start(place)
     images.serve(region, network)
     digests = images.push_all(network, say)
-    domain = plan_of(region).domain
-    image = images.pinned(images.COREDNS_IMAGE, digests[images.COREDNS_IMAGE])
     made = documents("rights.yaml")
-    made += documents("dns.yaml", domain=domain, gateway=GATEWAY_SERVICE, image=image)
+    made += documents(
+        "dns.yaml",
+        domain=plan_of(region).domain,
+        image=images.pinned(images.COREDNS_IMAGE, digests[images.COREDNS_IMAGE]),
+        internal=INTERNAL_SERVICE,
+        public=PUBLIC_SERVICE,
+        issuer=ISSUER_SERVICE,
+        issuers=" ".join(issuer.hosts(profile_of(region))),
+    )
+    python = images.pinned(images.PYTHON_IMAGE, digests[images.PYTHON_IMAGE])
+    made += issuer.objects(cluster, python)
     if region in AWS_REGIONS:
         aws.serve(region, network)
         made += aws.objects(region, network)
@@ -165,6 +176,8 @@ def _place(region: str, network: Network) -> Place:
         arguments={
             "kube-apiserver": (
                 *_tls_flags(signer, serving, kubelet_client),
+                # No Service's address leads anywhere from here: webhooks are asked at their pods.
+                "--enable-aggregator-routing=true",
                 f"--default-not-ready-toleration-seconds={_LEAVES_AFTER_SECONDS}",
                 f"--default-unreachable-toleration-seconds={_LEAVES_AFTER_SECONDS}",
             ),

@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from regions.sandbox import processes
+from regions.sandbox.forwarder import forward
 from regions.sandbox.kube import Object
 from regions.sandbox.node.network import Network
 from regions.sandbox.ports import object_store_url
-from regions.sandbox.traffic.forwarder import forward
 
 PORT: Final = 9000
 _ANSWER_SECONDS: Final = 20.0

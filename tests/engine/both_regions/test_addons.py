@@ -62,6 +62,7 @@ def installing(world: World) -> Iterator[World]:
     profile = world.root / "regions" / f"{REGION}.yaml"
     text = profile.read_text()
     row = ADDONS["keda"].chart
+    assert row is not None, "KEDA has a chart"
     folder = world.root / "charts"
     folder.mkdir()
     (folder / f"keda-{row.version}.tgz").write_bytes(chart(row.version))

@@ -50,7 +50,6 @@ UP: Final = ("up", "--yes", "--skip-preview")
 TAGGER: Final = "vision/tagger"
 GPU_NODES: Final = "/api/v1/nodes?labelSelector=isoserve.dev%2Fmachine-type%3Dgpu.l4.1"
 ROUTE: Final = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/{}"
-COPIES: Final = f"{USERS}-mirror"
 CANDIDATE: Final = f"{MODEL}-candidate"
 
 
@@ -78,13 +77,16 @@ def version_of(pod: Object) -> str:
     return str(pod["metadata"]["labels"]["isoserve.dev/version"])
 
 
-def answers(site: Site, *, only: str = "") -> Counter[str]:
-    """What the gateway has counted of each pod, or of each service; `only` one of its rules."""
+def answers(site: Site, *, only: str = "httproute/search/ranker/") -> Counter[str]:
+    """What the gateway has answered by each pod, and by each service; `only` by one of its rules.
+
+    A candidate's pods are named after its Deployment, and its Service is too.
+    """
     counts: Counter[str] = Counter()
-    for row in site.answers():
-        if row["service"].startswith(MODEL) and row["cluster"].startswith(only):
-            counts[row["pod"].removeprefix("search/")] += row["count"]
-            counts[row["service"]] += row["count"]
+    for one, count in site.answers().items():
+        if one.rule.startswith(only) and one.pod:
+            counts[one.pod.removeprefix("search/")] += count
+            counts[CANDIDATE if one.pod.startswith(f"{CANDIDATE}-") else MODEL] += count
     return counts
 
 
@@ -126,8 +128,9 @@ def agree(site: Site, before: dict[str, Counter[str]]) -> bool:
     """
     gateway, servers = (now - before[who] for who, now in counted(site).items())
     return all(
-        0 < gateway[name] <= servers[name]
-        and (gateway[name] == servers[name] or version_of(pod) == "candidate")
+        gateway[name] <= servers[name]
+        if version_of(pod) == "candidate"
+        else 0 < gateway[name] == servers[name]
         for name, pod in site.ready().items()
     )
 
@@ -152,8 +155,8 @@ def call_off(site: Site) -> None:
 
 
 def users_answered_by(site: Site, before: Counter[str]) -> Counter[str]:
-    """Whom users were led to since then, copies left out."""
-    return answers(site, only=USERS) - answers(site, only=COPIES) - before
+    """Whom users were led to since then."""
+    return answers(site, only=USERS) - before
 
 
 def all_at(site: Site, load: Load, service: str) -> bool:
@@ -342,12 +345,11 @@ def test_shadow_gets_copies_and_answers_nobody(site: Site) -> None:
         roll_out(site, version, strategy="shadow", mirror_percent=50)
         (shadow,) = site.of_version(version)
         until("it gets copies", lambda: counted_by(site, shadow) > ENOUGH)
-    name = name_of(shadow)
     until("the gateway and the servers count the same", lambda: agree(site, at_first))
-    asked, copies = users_answered_by(site, before), answers(site, only=COPIES)[name]
+    asked, copies = users_answered_by(site, before), site.copies()
     assert not load.lost, "users notice nothing of it"
     assert asked[MODEL] == load.answered, "the old version answers every one of them"
-    assert asked[CANDIDATE] == asked[name] == 0, "and the shadow none"
+    assert asked[CANDIDATE] == 0, "and the shadow none"
     assert 0 < copies < load.answered, "it gets a share of what they ask"
     call_off(site)
 

@@ -14,7 +14,6 @@ import time
 from typing import Final
 
 import pytest
-import requests
 import yaml
 
 from components.kube import Object
@@ -23,6 +22,7 @@ from components.readiness import Target
 from components.rollout_gate import GateError, wait
 from regions.sandbox.node.example_images import MLSERVER, WORKING_DIR
 from regions.sandbox.node.network import Network
+from tests.engine.access_log import AccessLog
 from tests.engine.real_example import (
     POST,
     RANKER_SPEC,
@@ -142,21 +142,25 @@ def test_a_prober_finds_the_model_that_answers_rightly_and_no_other(region: Real
 def test_the_host_gets_the_prediction_by_the_line_that_it_is_shown(region: RealRegion) -> None:
     pod = ready_ranker(region)["metadata"]
     line = region.run_program(_LINE)
-    address = Network(region.number).machine_address(1)
-    assert f":80:{address} " in line, "the machine that leads its port to the gateway"
-    before = answered(address, f"search/{pod['name']}")
+    address = Network(region.number).gateway_address("internal")
+    assert f":80:{address} " in line, "the address of the internal gateway"
+    log = AccessLog(region.cluster)
+    before = answered(log, f"search/{pod['name']}")
     done = subprocess.run(
         shlex.split(line), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
     assert f"{json.loads(done.stdout)['outputs'][0]['data'][0]:.2f}" == "2.80", "the right one"
-    assert answered(address, f"search/{pod['name']}") > before, "the gateway counts it for the pod"
+    eventually(
+        lambda: answered(log, f"search/{pod['name']}") > before or None,
+        "the gateway has logged that the pod answered",
+        seconds=60,
+    )
 
 
-def answered(address: str, pod: str) -> int:
-    """How many requests a pod has answered well, as the gateway counts."""
-    rows = requests.get(f"http://{address}:9901/stats", timeout=10).json()
-    return sum(one["count"] for one in rows if (one["pod"], one["code_class"]) == (pod, "2"))
+def answered(log: AccessLog, pod: str) -> int:
+    """How many requests a pod has answered well, by the gateways' logs."""
+    return sum(n for one, n in log.counts().items() if (one.pod, one.status) == (pod, 200))
 
 
 def test_another_project_asks_a_permissive_model_by_its_host(region: RealRegion) -> None:

@@ -1,17 +1,18 @@
-"""Leads connections to an address on to another, as kube-proxy does: no retry and no time limit."""
+"""Leads connections to an address on to another: no retry and no time limit."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from functools import partial
 from typing import Final
-
-from regions.sandbox.traffic.sockets import reset
 
 Address = tuple[str, int]
 
 _PIECE_BYTES: Final = 256 * 1024
+_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 async def forward(
@@ -27,7 +28,7 @@ async def _serve(
     try:
         onward_reader, onward = await asyncio.open_connection(*target)
     except OSError:
-        reset(writer.transport)
+        _reset(writer.transport)
         return
     try:
         async with asyncio.TaskGroup() as both:
@@ -35,8 +36,8 @@ async def _serve(
             both.create_task(_copy(onward_reader, writer))
     except* OSError:
         # Whoever broke off, the other end must not take it for a proper end.
-        reset(onward.transport)
-        reset(writer.transport)
+        _reset(onward.transport)
+        _reset(writer.transport)
     finally:
         onward.close()
         writer.close()
@@ -51,3 +52,12 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.write_eof()
     else:  # TLS ends both directions at once
         sink.close()
+
+
+def _reset(transport: asyncio.BaseTransport) -> None:
+    """Break a connection off so that its other end cannot take what it has for the whole."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and not transport.is_closing():
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from regions.sandbox.forwarder import forward
 from regions.sandbox.processes import free_ports
-from regions.sandbox.traffic.forwarder import forward
 
 HERE = "127.0.0.1"
 
