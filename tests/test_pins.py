@@ -39,7 +39,7 @@ def pins(path: Path) -> dict[str, list[str]]:
 
 @each_file
 def test_every_pin_is_of_one_version_and_has_the_hash_of_each_file(path: Path) -> None:
-    assert len(FILES) == 6
+    assert len(FILES) == 7
     for pin, hashes in pins(path).items():
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][\w.!]*", pin), f"{pin}: more than one may fit"
         assert hashes, f"{pin}: whatever the index says would be installed; run `make pins`"

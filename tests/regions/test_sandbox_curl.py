@@ -23,7 +23,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_it_goes_to_the_route_of_the_model_at_the_regions_gateway(words: list[str]) -> None:
     host = "ranker--search.internal.onprem.sandbox.example.com"
-    assert words[words.index("--resolve") + 1] == f"{host}:80:198.19.44.11"
+    assert words[words.index("--resolve") + 1] == f"{host}:80:198.19.44.200"
     assert f"http://{host}/v2/models/ranker/infer" in words
     assert "--fail-with-body" in words, "a refusal is seen, with its words"
 

@@ -61,6 +61,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
          REGION),
         (USE1, "addons", {"gateway-api": "provided", "envoy-gateway": "provided"}, REGION),
         (USE1, "chart_mirror", "oci://charts.example.net", REGION),
+        (USE1, "addon_values", {"keda": {"image": {"registry": "other.example.net"}}}, REGION),
     ),
     "how it is reached": (
         (USE1, "domain", "use1.models.example.net", REGION),

@@ -1,6 +1,6 @@
-"""The stack REGION.addons on the real engine, with a chart of the test's own under a row's name.
+"""The stack REGION.addons on the real engine: what it has installed runs, and a row comes and goes.
 
-The chart holds a definition of KEDA's and a ConfigMap; KEDA itself does not run here.
+That row has a chart of the test's own, with a definition of KEDA's and a ConfigMap.
 """
 
 from __future__ import annotations
@@ -63,20 +63,17 @@ def installing(world: World) -> Iterator[World]:
     text = profile.read_text()
     row = ADDONS["keda"].chart
     assert row is not None, "KEDA has a chart"
-    folder = world.root / "charts"
-    folder.mkdir()
-    (folder / f"keda-{row.version}.tgz").write_bytes(chart(row.version))
-    profile.write_text(
-        text.replace("\naddons:\n", "\nchart_mirror: charts\naddons:\n  keda: install\n", 1)
-    )
-    assert world.pulumi("stack", "init", STACK, "--no-select").returncode == 0
+    assert "chart_mirror: .isoserve/charts" in text
+    packed_chart = world.root / ".isoserve" / "charts" / f"keda-{row.version}.tgz"
+    packed_chart.write_bytes(chart(row.version))
+    profile.write_text(text.replace("\naddons:\n", "\naddons:\n  keda: install\n", 1))
     try:
         yield world
     finally:
         profile.write_text(text)
+        packed_chart.unlink()
         world.pulumi("state", "unprotect", "--all", "-s", STACK, "--yes")
-        world.pulumi("destroy", "-s", STACK, "--yes", "--skip-preview")
-        world.pulumi("stack", "rm", STACK, "--yes", "--force")
+        world.must_apply(STACK)
 
 
 def test_what_the_profile_says_to_install_is_there_and_goes_only_unprotected(

@@ -1,0 +1,279 @@
+"""Who may call a model, asked of the real gateways of both regions by real requests.
+
+One model stands by its spec in each mode in turn. Tokens are of the region's own sign-in and of its
+API server, keys and certificates of the region's authority.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from components.kube import Object
+from regions.sandbox.kube import execute
+from regions.sandbox.node.network import Network, claimed
+from tests.engine.world import REGIONS, World
+
+pytestmark = pytest.mark.engine
+
+MODEL: Final = "search/ranker"
+PATH: Final = "/v2/models/ranker/infer"
+GROUP: Final = "search-users"
+ORIGIN: Final = "https://shop.example.com"
+QUOTA: Final = 12
+"""Requests a minute: the prober's own six are counted for the prober."""
+IN_FORCE_SECONDS: Final = 120.0
+_TIMEOUT_SECONDS: Final = 10
+_TOKEN: Final = """
+import sys
+from regions.sandbox.node.issuer import token
+print(token(sys.argv[1], sys.argv[2], sys.argv[3].split()))
+"""
+_ASK: Final = """
+import sys, urllib.error, urllib.request
+made = urllib.request.Request(sys.argv[1], data=sys.argv[2].encode(), method="POST")
+made.add_header("Content-Type", "application/json")
+try:
+    print(urllib.request.urlopen(made, timeout=5).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+except OSError:
+    print("unreachable")
+"""
+
+every_region = pytest.mark.parametrize("region", REGIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody outside the cluster, who asks one region's gateways."""
+
+    world: World
+    region: str
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The region's addresses."""
+        found = claimed(self.world.root / ".isoserve" / self.region)
+        assert found is not None, "the region is up"
+        return found
+
+    def host(self, side: str) -> str:
+        """The model's host at a gateway."""
+        domain = self.profile()["domain"]
+        return f"ranker--search.{'internal.' if side == 'internal' else ''}{domain}"
+
+    def profile(self) -> Any:
+        """The region's profile, as it is written."""
+        return yaml.safe_load((self.world.root / "regions" / f"{self.region}.yaml").read_text())
+
+    def ask(
+        self, side: str, headers: Mapping[str, str] | None = None, *, method: str = "POST"
+    ) -> tuple[str, dict[str, str]]:
+        """The status of the spec's own request, else the error's name; and the answer's headers."""
+        address = self.network.gateway_address(side)
+        connection: HTTPConnection = HTTPConnection(address, 80, timeout=_TIMEOUT_SECONDS)
+        if side == "public":
+            connection = _Secure(address, self.host(side), self._trust())
+        own = {"Content-Type": "application/json", "Host": self.host(side), **(headers or {})}
+        try:
+            connection.request(method, PATH, json.dumps(self.body()), own)
+            answer = connection.getresponse()
+            answer.read()
+            return str(answer.status), {key.lower(): text for key, text in answer.getheaders()}
+        except (OSError, HTTPException) as error:
+            return type(error).__name__, {}
+        finally:
+            connection.close()
+
+    def body(self) -> Object:
+        """The spec's own example request."""
+        spec = yaml.safe_load(self.world.spec(MODEL).read_text())
+        body: Object = spec["probe"]["request"]["body"]
+        return body
+
+    def signed_in(self, subject: str, *groups: str) -> dict[str, str]:
+        """The header with a token of the sign-in."""
+        key = (subject, *groups)
+        if key not in self._tokens:
+            words = (sys.executable, "-c", _TOKEN, self.region, subject, " ".join(groups))
+            done = self.world.run(*words)
+            assert done.returncode == 0, done.stderr
+            self._tokens[key] = done.stdout.strip()
+        return {"Authorization": f"Bearer {self._tokens[key]}"}
+
+    def as_account(self, namespace: str, name: str, audience: str) -> dict[str, str]:
+        """The header with a token that the API server signs for a ServiceAccount."""
+        cluster = self.world.cluster(self.region)
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                 "spec": {"audiences": [audience], "expirationSeconds": 600}}  # fmt: skip
+        made = cluster.session.post(cluster.url + path, json=asked, timeout=30)
+        assert made.ok, made.text
+        return {"Authorization": f"Bearer {made.json()['status']['token']}"}
+
+    def from_pod(self, project: str, url: str) -> str:
+        """What the spec's own request comes to, sent by the prober's pod of a project."""
+        cluster = self.world.cluster(self.region)
+        query = "labelSelector=isoserve.dev%2Frole%3Dprober"
+        found = cluster.get(f"/api/v1/namespaces/{project}/pods?{query}")
+        assert found is not None
+        name = str(found["items"][0]["metadata"]["name"])
+        kubeconfig = self.world.root / ".isoserve" / self.region / "kubeconfig"
+        words = ("python", "-c", _ASK, url, json.dumps(self.body()))
+        return execute(kubeconfig, project, name, *words).strip()
+
+    def _trust(self) -> ssl.SSLContext:
+        certificates = self.world.root / ".isoserve" / self.region / "certs"
+        return ssl.create_default_context(cafile=str(certificates / "authority.crt"))
+
+
+class _Secure(HTTPSConnection):
+    """A connection to an address that checks the certificate of a host."""
+
+    def __init__(self, address: str, host: str, trust: ssl.SSLContext) -> None:
+        super().__init__(host, 443, timeout=_TIMEOUT_SECONDS, context=trust)
+        self._address = address
+
+    def connect(self) -> None:
+        plain = HTTPConnection(self._address, 443, timeout=_TIMEOUT_SECONDS)
+        plain.connect()
+        self.sock = self._context.wrap_socket(plain.sock, server_hostname=self.host)  # type: ignore[attr-defined]
+
+
+def await_status(
+    caller: Caller, side: str, wanted: str, headers: Mapping[str, str] | None = None
+) -> None:
+    """Wait until the gateway has heard of the spec; else fail with what it answers instead."""
+    deadline = time.monotonic() + IN_FORCE_SECONDS
+    while (seen := caller.ask(side, headers)[0]) != wanted:
+        assert time.monotonic() < deadline, f"{caller.region}, {side}: {seen} instead of {wanted}"
+        time.sleep(0.5)
+
+
+@contextmanager
+def standing_as(world: World, **fields: Any) -> Iterator[None]:
+    """While it lasts, both regions serve the model with these fields of its spec changed."""
+    text = world.spec(MODEL).read_text()
+    try:
+        world.edit_spec(MODEL, **fields)
+        for region in REGIONS:
+            world.must_apply(region)
+        yield
+    finally:
+        world.spec(MODEL).write_text(text)
+        for region in REGIONS:
+            world.must_apply(region)
+
+
+@pytest.fixture(scope="module")
+def public(world: World) -> Iterator[World]:
+    """The model is called by those of one group who sign in, and by pages of one origin."""
+    with standing_as(
+        world,
+        access="public",
+        callers={"groups": [GROUP]},
+        cors_origins=[ORIGIN],
+        requests_per_minute=QUOTA,
+    ):
+        for region in REGIONS:
+            caller = Caller(world, region)
+            await_status(caller, "public", "200", caller.signed_in("early", GROUP))
+        yield world
+
+
+@every_region
+def test_who_may_call_a_public_model_and_who_may_not(public: World, region: str) -> None:
+    caller = Caller(public, region)
+    audience = caller.profile()["sign_in"]["audience"]
+    forged = caller.signed_in("alice", GROUP)["Authorization"][:-12] + "AAAAAAAAAAAA"
+    rows = {
+        "nobody": (None, "401"),
+        "a token that nobody signed": ({"Authorization": forged}, "401"),
+        "who has signed in and is of the group": (caller.signed_in("alice", GROUP), "200"),
+        "who is of that group and of others": (caller.signed_in("carol", "a", GROUP), "200"),
+        "who is of another group": (caller.signed_in("mallory", "others"), "403"),
+        "who is of none": (caller.signed_in("mallory"), "403"),
+        "the project's prober": (caller.as_account("search", "prober", audience), "200"),
+        "another project's prober": (caller.as_account("chat", "prober", audience), "403"),
+        "the prober for another audience": (caller.as_account("search", "prober", "other"), "403"),
+    }
+    found = {who: caller.ask("public", headers)[0] for who, (headers, _) in rows.items()}
+    assert found == {who: status for who, (_, status) in rows.items()}
+
+
+@every_region
+def test_a_quota_is_each_callers_own_and_no_header_lends_it(public: World, region: str) -> None:
+    caller = Caller(public, region)
+    eager, other = caller.signed_in("eager", GROUP), caller.signed_in("patient", GROUP)
+    _await_new_minute()
+    found = [caller.ask("public", eager)[0] for _ in range(QUOTA + 3)]
+    assert found == ["200"] * QUOTA + ["429"] * 3, "the quota, and no request more"
+    assert caller.ask("public", other)[0] == "200", "another has its own"
+    borrowed = {**eager, "x-isoserve-caller": "patient"}
+    assert caller.ask("public", borrowed)[0] == "429", (
+        "a name that the caller gives changes nothing"
+    )
+
+
+@every_region
+def test_pages_of_listed_origins_alone_are_told_that_they_may_call(
+    public: World, region: str
+) -> None:
+    caller = Caller(public, region)
+    question = {"Access-Control-Request-Method": "POST"}
+
+    def allowed(origin: str) -> str | None:
+        _, told = caller.ask("public", {"Origin": origin, **question}, method="OPTIONS")
+        return told.get("access-control-allow-origin")
+
+    assert allowed(ORIGIN) == ORIGIN
+    assert allowed("https://elsewhere.example.com") is None
+    assert allowed(f"{ORIGIN}.example.net") is None, "no prefix of one"
+
+
+@every_region
+def test_a_public_model_has_no_second_door(public: World, region: str) -> None:
+    caller = Caller(public, region)
+    assert caller.ask("internal")[0] == "404", "the internal gateway knows it not"
+    assert caller.from_pod("chat", "http://ranker.search.svc" + PATH) == "unreachable"
+    assert caller.from_pod("search", "http://ranker.search.svc" + PATH) == "200", "its own project"
+
+
+@every_region
+def test_a_permissive_model_answers_every_project_and_nobody_outside(
+    world: World, region: str
+) -> None:
+    caller = Caller(world, region)
+    await_status(caller, "internal", "200")
+    url = f"http://{caller.host('internal')}{PATH}"
+    assert caller.from_pod("chat", url) == "200", "a pod of another project, by the gateway"
+    assert caller.ask("public")[0] == "404", "the gateway on the internet knows it not"
+
+
+def test_a_private_model_is_behind_no_gateway_and_asked_by_its_own_project(world: World) -> None:
+    with standing_as(world, access="private"):
+        for region in REGIONS:
+            caller = Caller(world, region)
+            await_status(caller, "internal", "404")
+            assert caller.ask("public")[0] == "404"
+            own = "http://ranker.search.svc" + PATH
+            assert caller.from_pod("search", own) == "200", "its own project"
+            assert caller.from_pod("chat", own) == "unreachable", "and no other"
+
+
+def _await_new_minute() -> None:
+    """Quotas are counted by the minutes of the clock: one that ends soon would hold two."""
+    while time.time() % 60 > 30:
+        time.sleep(0.5)
