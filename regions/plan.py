@@ -220,6 +220,8 @@ class ProberPlan:
     """Ids of the servers it probes."""
     proxy_namespaces: tuple[str, ...]
     scraper_namespace: str
+    tls_ca: str
+    """ConfigMap with the authorities of the gateways' certificate; empty for public ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -220,6 +220,10 @@ class RegionProfile(Part):
     isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""
     tls_secret: Annotated[str, Field(pattern=_OBJECT_NAME)]
     """Secret in isoserve-gateway with the certificate of *.domain; empty without gateway_api."""
+    tls_ca: Annotated[str, Field(pattern=_OBJECT_NAME)] = ""
+    """ConfigMap of each project's namespace that has in ca.crt the authorities of that certificate,
+    for probers; empty where everybody trusts them. kube-root-ca.crt is there in every cluster,
+    with the cluster's own."""
     sign_in: SignIn | None
     """Who may call public models; null where none may be served."""
     prometheus_url: Annotated[str, AfterValidator(check_url)]

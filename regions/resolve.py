@@ -425,6 +425,7 @@ def _probers(
             servers=tuple(asked[name]),
             proxy_namespaces=profile.proxy_namespaces,
             scraper_namespace=profile.scraper_namespace,
+            tls_ca=profile.tls_ca,
         )
         for name in sorted(asked)
     )

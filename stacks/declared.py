@@ -194,6 +194,7 @@ _DATA = (
     r".*\.(env\[AWS_(ENDPOINT_URL_S3|SHARED_CREDENTIALS_FILE)\]"
     r"|(volumes|volumeMounts)\[secret-[a-z0-9-]+--data\])"
 )
+_TLS_CA = r".*\[prober\]\.env|.*\.(volumes|volumeMounts)\[tls-ca\]"
 _TOKEN = r".*\.(volumes|volumeMounts)\[(token|\d+)\]|spec\.egress(\[\d+\].*)?"
 
 DECLARED: Final[tuple[Declared, ...]] = tuple(
@@ -304,6 +305,8 @@ DECLARED: Final[tuple[Declared, ...]] = tuple(
         (r"SyntheticProbe/Deployment", r".*config-sha256.*", _always,
          "it follows the config, which is compared itself"),
         (r"SyntheticProbe/.*", _TOKEN, _other_models, "a token for public models only"),
+        (r"SyntheticProbe/.*", _TLS_CA, _differ(lambda plan: {p.tls_ca for p in plan.probers}),
+         "the gateway's certificate is of an authority of the region's own"),
     )
 )  # fmt: skip
 """A difference without a row here is an error."""

@@ -271,6 +271,7 @@ def a_prober(**over: Any) -> ProberPlan:
         servers=("search/sentiment",),
         proxy_namespaces=("envoy-gateway-system",),
         scraper_namespace="monitoring",
+        tls_ca="",
     )
     return replace(whole, **over)
 

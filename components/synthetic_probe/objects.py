@@ -44,6 +44,7 @@ from regions.plan import ProberPlan, RegionPlan
 
 CONFIG_PATH: Final = "/etc/prober/config.json"
 TOKEN_PATH: Final = "/var/run/secrets/prober/token"
+TLS_CA_PATH: Final = "/etc/tls-ca/ca.crt"
 # A page waits for a scrape and an evaluation: PAGE_SECONDS, which specs are held to, has both.
 SCRAPE_SECONDS: Final = 4
 
@@ -98,21 +99,28 @@ def probe_config(project: str, servers: Iterable[ServerPlan]) -> str:
     return json.dumps({"probes": rows, "project": project}, sort_keys=True)
 
 
-def _volumes(audiences: Sequence[str]) -> list[Object]:
+def _volumes(audiences: Sequence[str], tls_ca: str) -> list[Object]:
+    """Its configuration, and for public models its token and the authorities of the gateway."""
     tokens = [{"audience": a, "expirationSeconds": 3600, "path": "token"} for a in audiences]
     sources = [[{"serviceAccountToken": token}] for token in tokens]
+    is_private = bool(tokens and tls_ca)
     return [
         {"configMap": {"name": PROBER}, "name": "config"},
         *({"name": "token", "projected": {"sources": one}} for one in sources),
+        *([{"configMap": {"name": tls_ca}, "name": "tls-ca"}] if is_private else []),
     ]
 
 
-def _container(image: str, volumes: Iterable[Object]) -> Object:
-    directories = {"config": CONFIG_PATH, "token": TOKEN_PATH}
+def _container(image: str, volumes: Sequence[Object]) -> Object:
+    directories = {"config": CONFIG_PATH, "tls-ca": TLS_CA_PATH, "token": TOKEN_PATH}
+    is_private = any(volume["name"] == "tls-ca" for volume in volumes)
+    # OpenSSL reads these authorities and no others: the prober has no other way by TLS.
+    trust = {"env": [{"name": "SSL_CERT_FILE", "value": TLS_CA_PATH}]} if is_private else {}
     health = {"httpGet": {"path": "/healthz", "port": "metrics"}, "timeoutSeconds": 2}
     # It lives while its loop turns, and is ready when what it found can be read.
     readable = {"httpGet": {"path": "/metrics", "port": "metrics"}, "timeoutSeconds": 2}
     return {
+        **trust,
         "image": image,
         "imagePullPolicy": "Always",
         "livenessProbe": {**health, "failureThreshold": 3, "periodSeconds": 10},
@@ -138,7 +146,7 @@ def _deployment(
 ) -> Object:
     # A region has one identity provider (RegionProfile.sign_in), so there is one audience at most.
     audiences = sorted({s.access.audience for s in servers if s.probe.needs_token})
-    volumes = _volumes(audiences)
+    volumes = _volumes(audiences, prober.tls_ca)
     digest = hashlib.sha256(probe_config(prober.project, servers).encode()).hexdigest()
     # The program reads its config once: a changed config must be a changed pod template.
     annotations = {"isoserve.dev/config-sha256": digest, **({} if operator else _DISCOVERY)}

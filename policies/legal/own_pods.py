@@ -60,7 +60,20 @@ def _asks_public(subject: Subject) -> bool:
 def _prober_mounts(subject: Subject) -> list[Plain]:
     token = {"mountPath": "/var/run/secrets/prober", "name": "token", "readOnly": True}
     config = {"mountPath": "/etc/prober", "name": "config", "readOnly": True}
-    return [config, *([token] if _asks_public(subject) else [])]
+    authorities = {"mountPath": "/etc/tls-ca", "name": "tls-ca", "readOnly": True}
+    found = [config, *([token] if _asks_public(subject) else [])]
+    return [*found, *([authorities] if _reads_authorities(subject) else [])]
+
+
+def _reads_authorities(subject: Subject) -> bool:
+    """Whether it asks a gateway whose certificate is not of an authority that everybody trusts."""
+    return _asks_public(subject) and bool(subject.facts.profile.tls_ca)
+
+
+def _prober_env(subject: Subject) -> object:
+    if not _reads_authorities(subject):
+        return ABSENT
+    return [{"name": "SSL_CERT_FILE", "value": "/etc/tls-ca/ca.crt"}]
 
 
 def _prober_volumes(subject: Subject) -> list[Plain]:
@@ -70,6 +83,9 @@ def _prober_volumes(subject: Subject) -> list[Plain]:
         token = {"audience": sign_in.audience, "expirationSeconds": 3600, "path": "token"}
         source = {"serviceAccountToken": token}
         found.append({"name": "token", "projected": {"sources": [source]}})
+    if _reads_authorities(subject):
+        authorities = {"name": subject.facts.profile.tls_ca}
+        found.append({"configMap": authorities, "name": "tls-ca"})
     return found
 
 
@@ -111,6 +127,7 @@ PROBER_DEPLOYMENT: Final[Plain] = {
                 "automountServiceAccountToken": False,
                 "containers": [
                     {
+                        "env": Asked(_prober_env),
                         "image": Asked(lambda subject: subject.facts.profile.prober_image),
                         "imagePullPolicy": "Always",
                         "livenessProbe": _health("/healthz", 3, 10),

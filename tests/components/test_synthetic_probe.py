@@ -409,3 +409,21 @@ def test_a_prober_is_told_how_to_ask() -> None:
     config = json.loads(of_kind("ConfigMap", render(probe=UNWRITTEN))["data"]["config.json"])
     (row,) = config["probes"]
     assert (row["method"], row["body"]) == ("GET", {})
+
+
+def test_a_gateway_with_a_certificate_of_ones_own_is_trusted_by_the_named_authorities() -> None:
+    server = a_server(access=a_public_access(), probe=a_probe(needs_token=True))
+    plan = a_region_plan(servers=(server,))
+    pod = pod_of(objects(a_prober(tls_ca="company-ca"), plan.servers, plan))
+    (container,) = pod["containers"]
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "tls-ca")
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "tls-ca")
+    assert volume["configMap"] == {"name": "company-ca"}
+    assert container["env"] == [{"name": "SSL_CERT_FILE", "value": f"{mount['mountPath']}/ca.crt"}]
+
+
+def test_who_asks_no_gateway_by_tls_is_given_no_authorities() -> None:
+    plan = a_region_plan(servers=(a_server(),))
+    pod = pod_of(objects(a_prober(tls_ca="company-ca"), plan.servers, plan))
+    assert [one["name"] for one in pod["volumes"]] == ["config"]
+    assert "env" not in pod["containers"][0]

@@ -67,6 +67,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "domain", "use1.models.example.net", REGION),
         (USE1, "gateway_class", "other", REGION),
         (USE1, "tls_secret", "other", REGION),
+        (USE1, "tls_ca", "kube-root-ca.crt", REGION),
         (USE1, "gateways", {"internal": {"annotations": {"example.com/side": "outside"}}}, REGION),
         (USE1, "gateways", {"public": {"annotations": {"example.com/side": "inside"}}}, REGION),
         (USE1, "proxy_namespaces", ["elsewhere"], REGION),
