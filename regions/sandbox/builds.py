@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
+
+from regions.addons import ADDONS
 
 KUBERNETES_PROVIDER: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
@@ -22,6 +25,8 @@ class Build:
     version_flags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """What the one program of a build is called by, where it is several by its name."""
+    built_as: Mapping[str, str] = field(default_factory=dict)
+    """By a name of `makes`, what Go calls that program: the folder of its source."""
     tags: tuple[str, ...] = ()
     static: bool = False
     """Without the C library: a program that is an image's only file."""
@@ -134,5 +139,18 @@ PAUSE: Final = Build(
     static=True,
     typical_minutes=1,
 )
-NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE)
-"""What real machines, their DNS and their images need beside Kubernetes itself."""
+KEDA: Final = Build(
+    name="keda",
+    version_flags=(f"github.com/kedacore/keda/v2/version.Version={ADDONS['keda'].version}",),
+    # As its own images call them.
+    makes=("keda", "keda-adapter", "keda-admission-webhooks"),
+    built_as={
+        "keda": "operator",
+        "keda-adapter": "adapter",
+        "keda-admission-webhooks": "webhooks",
+    },
+    static=True,
+    typical_minutes=8,
+)
+NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE, KEDA)
+"""What real machines, and what runs there of the cluster's own, need beside Kubernetes itself."""
