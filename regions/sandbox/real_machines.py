@@ -10,6 +10,7 @@ from regions.sandbox.node import (
     gateway,
     image_policy,
     images,
+    keda,
     own_images,
     region,
     store,
@@ -34,6 +35,10 @@ def start(name: str) -> Cluster:
         image_policy.apply(cluster, built)
         if renewed := image_policy.renew(cluster, built):
             running.note = f"{renewed} pods of other builds deleted, so that new ones come"
+    has_keda = crds.KEDA in crds.BUNDLES[name]
+    if has_keda:
+        with step(name, "keda"):
+            keda.install(cluster, network)
     with step(name, "gateway") as running:
         gateway.install(cluster, network, running.say)
     with step(name, "object store"):
@@ -41,6 +46,10 @@ def start(name: str) -> Cluster:
     with step(name, "nodes") as running:
         running.note = nodes.stand_up(cluster)
         nodes.start_joining(name)
+    if has_keda:
+        with step(name, "keda") as running:
+            keda.await_serving(cluster)
+            running.note = f"{keda.ROW.version} serves"
     return cluster
 
 
