@@ -82,10 +82,14 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
         head("keda.sh/v1alpha1", "ScaledObject", track.name, work.namespace, labels, {})
         | {
             "spec": {
-                # Without restoreToOriginalReplicaCount, whose default is what is wanted: KEDA
-                # writes the whole object when it labels it, without its false values, and each
-                # refresh would miss the field then (keda 2.21, scaledobject_controller.go).
-                "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)}},
+                # KEDA writes the whole object when it labels it, as it reads it: without a false
+                # restoreToOriginalReplicaCount, which each refresh would miss then, and with empty
+                # scalingModifiers, which each would name as KEDA's if they were not ours (keda
+                # 2.21, scaledobject_controller.go and scaledobject_types.go).
+                "advanced": {
+                    "horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)},
+                    "scalingModifiers": {},
+                },
                 "cooldownPeriod": scaler.idle_seconds,
                 # Metrics lost: keep what runs, and at least the least that is promised.
                 "fallback": {
