@@ -1,6 +1,6 @@
 """The stack REGION.addons on the real engine, with a chart of the test's own under a row's name.
 
-The chart holds a definition of KEDA's and a ConfigMap; KEDA itself does not run here.
+The chart holds a definition of KEDA's and a ConfigMap; KEDA itself does not run in this region.
 """
 
 from __future__ import annotations
