@@ -75,6 +75,16 @@ def _triggers(scaler: ScalerPlan) -> list[Object]:
     return [load, *wake, *windows]
 
 
+def _sleep(scaler: ScalerPlan) -> Object:
+    """When the last replica goes, and how often a model without one is looked at.
+
+    KEDA warns of both where one replica always stays (keda 2.21, scaledobject_webhook.go).
+    """
+    if scaler.min:
+        return {}
+    return {"cooldownPeriod": scaler.idle_seconds, "pollingInterval": _POLL_SECONDS}
+
+
 def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
     scaler, work = track.scaler, plan.workload
     labels = {**work.labels, "isoserve.dev/track": track.track}
@@ -90,7 +100,6 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
                     "horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)},
                     "scalingModifiers": {},
                 },
-                "cooldownPeriod": scaler.idle_seconds,
                 # Metrics lost: keep what runs, and at least the least that is promised.
                 "fallback": {
                     "behavior": "currentReplicasIfHigher",
@@ -99,9 +108,9 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
                 },
                 "maxReplicaCount": scaler.max,
                 "minReplicaCount": scaler.min,
-                "pollingInterval": _POLL_SECONDS,
                 "scaleTargetRef": {"kind": "Deployment", "name": track.name},
                 "triggers": _triggers(scaler),
+                **_sleep(scaler),
             }
         }
     ]

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from components import replica_autoscaler
+from components.gates.foreign_fields import foreign
 from components.kube import Object
 from regions.model_plan import ServerPlan
 from regions.sandbox.kube import Refused
@@ -188,6 +189,10 @@ def test_replicas_follow_the_queue_and_stay_when_nobody_says_how_long_it_is(
     region.make("scaledobjects", rendered())
     await_condition(region, f"{SCALED}/ranker", "Ready", True)
     await_replicas(region, 1)
+    live = region.cluster.get(f"{SCALED}/ranker")
+    assert live is not None
+    assert "scaledobject.keda.sh/name" in live["metadata"]["labels"], "KEDA has written all of it"
+    assert foreign(live, "ScaledObject") == {}, "or each refresh would tell of it"
 
     threshold = ranker().tracks[0].scaler.threshold
     tell(region, 2 * threshold)
@@ -236,6 +241,13 @@ def test_a_scaled_object_is_refused_where_somebody_elses_autoscaler_scales(
     yields = {**hpa["metadata"], "annotations": ours["metadata"]["annotations"]}
     region.make("horizontalpodautoscalers", {**hpa, "metadata": yields})
     eventually(lambda: refusal() is None or None, "one of ours lets it in", seconds=LIMIT_SECONDS)
+
+
+def test_keda_warns_of_nothing_that_is_rendered(region: RealRegion) -> None:
+    cluster, wanted = region.cluster, rendered("warned")
+    answer = cluster.session.post(f"{cluster.url}{SCALED}?dryRun=All", json=wanted, timeout=30)
+    assert answer.ok, answer.text
+    assert "Warning" not in answer.headers, answer.headers["Warning"]
 
 
 def by_hpa(plan: ServerPlan) -> ServerPlan:
