@@ -75,6 +75,16 @@ def _triggers(scaler: ScalerPlan) -> list[Object]:
     return [load, *wake, *windows]
 
 
+def _sleep(scaler: ScalerPlan) -> Object:
+    """When the last replica goes, and how often a model without one is looked at.
+
+    KEDA warns of both where one replica always stays (keda 2.21, scaledobject_webhook.go).
+    """
+    if scaler.min:
+        return {}
+    return {"cooldownPeriod": scaler.idle_seconds, "pollingInterval": _POLL_SECONDS}
+
+
 def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
     scaler, work = track.scaler, plan.workload
     labels = {**work.labels, "isoserve.dev/track": track.track}
@@ -82,11 +92,14 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
         head("keda.sh/v1alpha1", "ScaledObject", track.name, work.namespace, labels, {})
         | {
             "spec": {
-                # Without restoreToOriginalReplicaCount, whose default is what is wanted: KEDA
-                # writes the whole object when it labels it, without its false values, and each
-                # refresh would miss the field then (keda 2.21, scaledobject_controller.go).
-                "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)}},
-                "cooldownPeriod": scaler.idle_seconds,
+                # KEDA writes the whole object when it labels it, as it reads it: without a false
+                # restoreToOriginalReplicaCount, which each refresh would miss then, and with empty
+                # scalingModifiers, which each would name as KEDA's if they were not ours (keda
+                # 2.21, scaledobject_controller.go and scaledobject_types.go).
+                "advanced": {
+                    "horizontalPodAutoscalerConfig": {"behavior": _behavior(scaler)},
+                    "scalingModifiers": {},
+                },
                 # Metrics lost: keep what runs, and at least the least that is promised.
                 "fallback": {
                     "behavior": "currentReplicasIfHigher",
@@ -95,9 +108,9 @@ def _scaled_object(plan: ServerPlan, track: TrackPlan) -> list[Object]:
                 },
                 "maxReplicaCount": scaler.max,
                 "minReplicaCount": scaler.min,
-                "pollingInterval": _POLL_SECONDS,
                 "scaleTargetRef": {"kind": "Deployment", "name": track.name},
                 "triggers": _triggers(scaler),
+                **_sleep(scaler),
             }
         }
     ]

@@ -181,7 +181,7 @@ _OF_MACHINE = (
 )
 """What a pod has of its machine type, and of its model's size on it."""
 _OF_SCALING = (
-    r"spec\.(m(ax|in)Replica(s|Count)|fallback\.replicas|cooldownPeriod"
+    r"spec\.(m(ax|in)Replica(s|Count)|fallback\.replicas|cooldownPeriod|pollingInterval"
     r"|(triggers|metrics)(\[.*)?)"
 )
 _STORE = r".*\.env\[ISOSERVE_REGISTRY_ENDPOINT\]"

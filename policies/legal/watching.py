@@ -35,7 +35,7 @@ from policies.legal.asked import (
 from policies.legal.configs import KEPT, PROBES
 from policies.legal.model_pods import budget_seconds
 from policies.legal.own_pods import agent_name, of_agent
-from policies.legal.shapes import Asked, Subject, Text, document_in
+from policies.legal.shapes import ABSENT, Asked, Subject, Text, document_in
 from policies.models import is_candidate
 
 
@@ -290,13 +290,20 @@ def _windows(subject: Subject) -> list[Plain]:
     return found
 
 
+def _idle_seconds(subject: Subject) -> Any:
+    return ABSENT if _least(subject) else model_of(subject).spec.scaling.idle_seconds
+
+
 SCALED_OBJECT: Final[Plain] = {
     "apiVersion": "keda.sh/v1alpha1",
     "kind": "ScaledObject",
     "metadata": head(_of_scaler, _track_name),
     "spec": {
-        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": Asked(_behavior)}},
-        "cooldownPeriod": Asked(lambda subject: model_of(subject).spec.scaling.idle_seconds),
+        "advanced": {
+            "horizontalPodAutoscalerConfig": {"behavior": Asked(_behavior)},
+            "scalingModifiers": {},
+        },
+        "cooldownPeriod": Asked(_idle_seconds),
         "fallback": {
             "behavior": "currentReplicasIfHigher",
             "failureThreshold": 3,
@@ -304,7 +311,7 @@ SCALED_OBJECT: Final[Plain] = {
         },
         "maxReplicaCount": Asked(lambda subject: bounds(subject).most),
         "minReplicaCount": Asked(_least),
-        "pollingInterval": 30,
+        "pollingInterval": Asked(lambda subject: ABSENT if _least(subject) else 30),
         "scaleTargetRef": {"kind": "Deployment", "name": Asked(_track_name)},
         "triggers": Asked(_triggers),
     },

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
+
+from regions.addons import ADDONS
 
 KUBERNETES_PROVIDER: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
@@ -18,10 +21,12 @@ class Build:
     module: str = ""
     """The folder of the module; empty where it has the build's own name."""
     package: str = "tool"
-    """`tool` is whatever the module's go.mod lists as tools; one program has the build's name."""
+    """`tool` is whatever the module's go.mod lists as tools."""
     version_flags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """What the one program of a build is called by, where it is several by its name."""
+    built_as: Mapping[str, str] = field(default_factory=dict)
+    """By a name of `makes`, what Go calls that program: the folder of its source."""
     tags: tuple[str, ...] = ()
     static: bool = False
     """Without the C library: a program that is an image's only file."""
@@ -146,10 +151,23 @@ ENVOY_GATEWAY: Final = Build(
 )
 RATE_LIMIT: Final = Build(
     name="ratelimit",
-    package="github.com/envoyproxy/ratelimit/src/service_cmd",
     makes=("ratelimit",),
+    built_as={"ratelimit": "service_cmd"},
     static=True,
     typical_minutes=1,
+)
+KEDA: Final = Build(
+    name="keda",
+    version_flags=(f"github.com/kedacore/keda/v2/version.Version={ADDONS['keda'].version}",),
+    # As its own images call them.
+    makes=("keda", "keda-adapter", "keda-admission-webhooks"),
+    built_as={
+        "keda": "operator",
+        "keda-adapter": "adapter",
+        "keda-admission-webhooks": "webhooks",
+    },
+    static=True,
+    typical_minutes=8,
 )
 NODE: Final = (
     CONTAINERD,
@@ -162,5 +180,6 @@ NODE: Final = (
     PAUSE,
     ENVOY_GATEWAY,
     RATE_LIMIT,
+    KEDA,
 )
-"""What real machines, their DNS, their gateways and their images need beside Kubernetes itself."""
+"""What real machines, and what runs there of the cluster's own, need beside Kubernetes itself."""

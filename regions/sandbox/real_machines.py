@@ -9,6 +9,7 @@ from regions.sandbox.node import (
     example_images,
     image_policy,
     images,
+    keda,
     own_images,
     region,
     store,
@@ -33,11 +34,19 @@ def start(name: str) -> Cluster:
         image_policy.apply(cluster, built)
         if renewed := image_policy.renew(cluster, built):
             running.note = f"{renewed} pods of other builds deleted, so that new ones come"
+    has_keda = crds.KEDA in crds.bundles_of(name)
+    if has_keda:
+        with step(name, "keda"):
+            keda.install(cluster, network)
     with step(name, "object store"):
         _lead_to_store(cluster, network)
     with step(name, "nodes") as running:
         running.note = nodes.stand_up(cluster)
         nodes.start_joining(name)
+    if has_keda:
+        with step(name, "keda") as running:
+            keda.await_serving(cluster)
+            running.note = f"{keda.ROW.version} serves"
     return cluster
 
 

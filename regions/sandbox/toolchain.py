@@ -246,11 +246,11 @@ def _build(build: Build, say: Say) -> None:
     partial = BIN / f".partial-{build.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    target = f"{partial}/" if build.package == "tool" else f"{partial}/{build.name}"
+    target = f"{partial}/{build.name}" if build.package == "." else f"{partial}/"
     flags = ["-trimpath", "-tags", ",".join(build.tags), "-ldflags", build.ldflags]
     _go(["build", *flags, "-o", target, build.package], source, static=build.static)
     for name in build.makes:
-        (partial / name).replace(BIN / name)
+        (partial / build.built_as.get(name, name)).replace(BIN / name)
     shutil.rmtree(partial)
     write_atomically(BIN / f"{build.name}.stamp", stamp_of(build))
     say(f"built {build.name} in {time.monotonic() - started:.0f} s")

@@ -105,6 +105,11 @@ def test_a_warm_model_scales_on_its_requests_alone() -> None:
     assert queue["metricType"] == "AverageValue", "requests per replica"
 
 
+def test_of_a_warm_model_nothing_is_said_that_keda_would_warn_of() -> None:
+    spec = scaled_object(a_scaler(min=1))
+    assert not {"cooldownPeriod", "pollingInterval"} & set(spec), "its last replica never goes"
+
+
 def test_a_sleeping_model_has_a_signal_from_outside_and_a_queue_that_may_be_absent() -> None:
     spec = scaled_object(a_scaler(min=0, wake_query=WAKE))
     queue, wake = spec["triggers"]
@@ -112,6 +117,7 @@ def test_a_sleeping_model_has_a_signal_from_outside_and_a_queue_that_may_be_abse
     assert wake["metadata"]["query"] == WAKE
     assert spec["minReplicaCount"] == 0
     assert spec["cooldownPeriod"] == a_scaler().idle_seconds
+    assert spec["pollingInterval"] == 30
     assert spec["fallback"]["replicas"] == 1, "without metrics it is awake"
 
 

@@ -145,6 +145,16 @@ def test_a_certificate_that_ends_soon_is_renewed(
     assert issued() != soon, "a month before nothing works any more"
 
 
+def test_those_who_may_speak_for_others_are_of_an_authority_of_their_own(tmp_path: Path) -> None:
+    flags = dict(flag.split("=", 1) for flag in region._aggregation_flags(tmp_path))
+    root = certificates.authority(tmp_path)
+    behind = Path(flags["--requestheader-client-ca-file"])
+    assert behind.read_bytes() != root.certificate.read_bytes(), "or kubelets would be asked twice"
+    client = x509.load_pem_x509_certificate(Path(flags["--proxy-client-cert-file"]).read_bytes())
+    client.verify_directly_issued_by(x509.load_pem_x509_certificate(behind.read_bytes()))
+    assert client.subject.rfc4514_string() == f"CN={flags['--requestheader-allowed-names']}"
+
+
 def test_a_number_is_taken_by_one_region_and_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

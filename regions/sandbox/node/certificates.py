@@ -52,12 +52,12 @@ class Pair:
         return self.certificate.exists()
 
 
-def authority(folder: Path) -> Pair:
-    """The region's authority, made where there is none."""
-    pair = Pair(folder, "authority")
+def authority(folder: Path, called: str = "authority") -> Pair:
+    """The region's authority, or another one of it by its name; made where there is none."""
+    pair = Pair(folder, called)
     if not pair.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("isoserve sandbox", "")
+        name = _name(f"isoserve sandbox {called}", "")
         made = _builder(name, name, key, key, _AUTHORITY_LIFE).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )

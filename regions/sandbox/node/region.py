@@ -49,7 +49,9 @@ _LEAVES_AFTER_SECONDS: Final = 10
 default of 300 s is for machines that come back; here somebody has ended it, and waits. When it
 counts as lost stays the controllers' own 50 s: kwok's nodes are heard of every 25 s (stages.yaml).
 """
+_PROXY_USER: Final = "front-proxy-client"
 _PLURALS: Final = {
+    "APIService": "apiservices",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "ConfigMap": "configmaps",
@@ -58,8 +60,11 @@ _PLURALS: Final = {
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
     "Secret": "secrets",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
+    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
 }
 
 
@@ -96,10 +101,9 @@ def start(region: str, machines: Sequence[Machine], say: Say) -> Cluster:
         apply(cluster, one)
     signer, begun = authority(certificates_of(region)), datetime.now(UTC)
     started = [one.name for one in machines if machine.start(one, network, signer, place.url)]
-    _await(cluster, f"{', '.join(started)} to come", lambda: _renewed(cluster, started, begun))
-    wanted = [(f"/api/v1/nodes/{one.name}", "Ready") for one in machines] + [(_DNS, "Available")]
-    for path, kind in wanted:
-        _await(cluster, f"{path} to be {kind}", partial(_has, cluster, path, kind))
+    await_that(cluster, f"{', '.join(started)} to come", lambda: _renewed(cluster, started, begun))
+    await_condition(cluster, "Ready", *(f"/api/v1/nodes/{one.name}" for one in machines))
+    await_condition(cluster, "Available", _DNS)
     return cluster
 
 
@@ -140,6 +144,27 @@ def documents(name: str, **values: str) -> list[Object]:
     return made
 
 
+def await_condition(cluster: Cluster, kind: str, *paths: str) -> None:
+    """Wait until the object at each path has a true condition of that kind.
+
+    Raises SandboxError where one has it not in time.
+    """
+    for path in paths:
+        await_that(cluster, f"{path} to be {kind}", partial(_has, cluster, path, kind))
+
+
+def await_that(cluster: Cluster, what: str, is_so: Callable[[], bool]) -> None:
+    """Wait for something of the region's machines. Raises SandboxError with it where it is late."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SandboxError(
+                f"region {cluster.region}: waited {READY_SECONDS:.0f} s for {what}; "
+                f"see .isoserve/log/{cluster.region}.machine-*.log"
+            )
+        time.sleep(0.2)
+
+
 def name_of(cluster: Cluster, address: str) -> str:
     """The name of the node at an address. Raises SandboxError where none has it."""
     for node in (cluster.get("/api/v1/nodes") or {"items": []})["items"]:
@@ -176,8 +201,7 @@ def _place(region: str, network: Network) -> Place:
         arguments={
             "kube-apiserver": (
                 *_tls_flags(signer, serving, kubelet_client),
-                # No Service's address leads anywhere from here: webhooks are asked at their pods.
-                "--enable-aggregator-routing=true",
+                *_aggregation_flags(folder),
                 f"--default-not-ready-toleration-seconds={_LEAVES_AFTER_SECONDS}",
                 f"--default-unreachable-toleration-seconds={_LEAVES_AFTER_SECONDS}",
             ),
@@ -200,15 +224,26 @@ def _tls_flags(signer: Pair, serving: Pair, kubelet_client: Pair) -> tuple[str, 
     )
 
 
-def _await(cluster: Cluster, what: str, is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise SandboxError(
-                f"region {cluster.region}: waited {READY_SECONDS:.0f} s for {what}; "
-                f"see .isoserve/log/{cluster.region}.machine-*.log"
-            )
-        time.sleep(0.2)
+def _aggregation_flags(folder: Path) -> tuple[str, ...]:
+    """How the API server asks servers that stand behind it (Kubernetes' documentation, "Configure
+    the Aggregation Layer", read 2026-11).
+
+    It tells them who asks under a certificate of an authority that signs nothing else: whoever has
+    one may speak for everybody.
+    """
+    signer = authority(folder, "front-proxy")
+    client = issue(signer, "front-proxy-client", _PROXY_USER, "", ())
+    return (
+        # It has routes to pods and none to Services, whose addresses only machines know.
+        "--enable-aggregator-routing=true",
+        f"--proxy-client-cert-file={client.certificate}",
+        f"--proxy-client-key-file={client.key}",
+        f"--requestheader-client-ca-file={signer.certificate}",
+        f"--requestheader-allowed-names={_PROXY_USER}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    )
 
 
 def _renewed(cluster: Cluster, names: Sequence[str], since: datetime) -> bool:
