@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 KUBERNETES_PROVIDER: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
@@ -25,6 +26,8 @@ class Build:
     tags: tuple[str, ...] = ()
     static: bool = False
     """Without the C library: a program that is an image's only file."""
+    built_as: Mapping[str, str] = field(default_factory=dict)
+    """What Go calls those of `makes` whose own names say too little."""
 
     @property
     def folder(self) -> str:
@@ -134,5 +137,14 @@ PAUSE: Final = Build(
     static=True,
     typical_minutes=1,
 )
-NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE)
+PROMETHEUS: Final = Build(
+    name="prometheus",
+    makes=("prometheus", "prometheus-config-reloader", "prometheus-operator", "promtool"),
+    built_as={"prometheus-operator": "operator"},
+    # Of all ways to find targets only Kubernetes' is used.
+    tags=("remove_all_sd", "enable_kubernetes_sd"),
+    static=True,
+    typical_minutes=3,
+)
+NODE: Final = (CONTAINERD, RUNC, CNI, KUBE_ROUTER, COREDNS, REGISTRY, CRANE, PAUSE, PROMETHEUS)
 """What real machines, their DNS and their images need beside Kubernetes itself."""
