@@ -194,12 +194,12 @@ def _debian(partial: Path) -> None:
     )
 
 
-def layer_of(program: Path) -> Path:
-    """A layer that holds one program, in the image's root."""
+def layer_of(program: Path, folder: str = "") -> Path:
+    """A layer that holds one program, in the image's root or in a folder, named with its slash."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     layer = IMAGES / f"{program.name}.tar"
     body = program.resolve().read_bytes()
-    entry = tarfile.TarInfo(program.name)
+    entry = tarfile.TarInfo(folder + program.name)
     entry.size, entry.mode, entry.mtime = len(body), 0o755, int(EPOCH)
     # Two regions may make the same one at the same moment.
     descriptor, partial = tempfile.mkstemp(dir=IMAGES, suffix=".part")

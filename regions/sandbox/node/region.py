@@ -55,8 +55,10 @@ _PLURALS: Final = {
     "EndpointSlice": "endpointslices",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
+    "Prometheus": "prometheuses",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
+    "ServiceMonitor": "servicemonitors",
 }
 
 
