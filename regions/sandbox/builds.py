@@ -23,11 +23,11 @@ class Build:
     version_flags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """What the one program of a build is called by, where it is several by its name."""
+    built_as: Mapping[str, str] = field(default_factory=dict)
+    """By a name of `makes`, what Go calls that program: the folder of its source."""
     tags: tuple[str, ...] = ()
     static: bool = False
     """Without the C library: a program that is an image's only file."""
-    built_as: Mapping[str, str] = field(default_factory=dict)
-    """What Go calls those of `makes` whose own names say too little."""
 
     @property
     def folder(self) -> str:

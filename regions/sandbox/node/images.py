@@ -195,11 +195,11 @@ def _debian(partial: Path) -> None:
 
 
 def layer_of(program: Path, folder: str = "") -> Path:
-    """A layer that holds one program, in the image's root or in a folder, named with its slash."""
+    """A layer that holds one program, in the image's root or a `folder` of it."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     layer = IMAGES / f"{program.name}.tar"
     body = program.resolve().read_bytes()
-    entry = tarfile.TarInfo(folder + program.name)
+    entry = tarfile.TarInfo(str(Path(folder) / program.name))
     entry.size, entry.mode, entry.mtime = len(body), 0o755, int(EPOCH)
     # Two regions may make the same one at the same moment.
     descriptor, partial = tempfile.mkstemp(dir=IMAGES, suffix=".part")

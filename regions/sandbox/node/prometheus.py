@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import requests
 
 from regions.addons import ADDONS
 from regions.sandbox import crds
-from regions.sandbox.crds import PROMETHEUS_OPERATOR, Bundle
+from regions.sandbox.crds import PROMETHEUS_OPERATOR
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object, own_session
 from regions.sandbox.layout import BIN
@@ -29,8 +30,8 @@ IMAGES: Final = (
 )
 """As the operator and its Deployment name them; each holds the program of its own name."""
 _NAMESPACE: Final = "monitoring"
-_OPERATOR: Final = Bundle(PROMETHEUS_OPERATOR.module, "example/rbac/prometheus-operator", "")
-_RIGHTS: Final = Bundle(PROMETHEUS_OPERATOR.module, "example/rbac/prometheus", "")
+_OPERATOR: Final = replace(PROMETHEUS_OPERATOR, folder="example/rbac/prometheus-operator")
+_RIGHTS: Final = replace(PROMETHEUS_OPERATOR, folder="example/rbac/prometheus")
 _OF_CLUSTER: Final = ("ClusterRole", "ClusterRoleBinding")
 _PATIENCE_SECONDS: Final = 120.0  # a machine may have the images to fetch
 
@@ -77,7 +78,7 @@ def await_ready(cluster: Cluster) -> str:
 def _image(name: str) -> Image:
     program = BIN / name.rpartition("/")[2].partition(":")[0]
     # The operator calls programs by these paths.
-    layer, entrypoint = images.layer_of(program, "bin/"), (f"/bin/{program.name}",)
+    layer, entrypoint = images.layer_of(program, "bin"), (f"/bin/{program.name}",)
     return Image(name, "", layer, entrypoint, "65534:65534", "/")
 
 

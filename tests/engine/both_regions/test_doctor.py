@@ -79,11 +79,11 @@ BROKEN: Final[dict[str, tuple[Object, str, str]]] = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_one_thing_that_is_broken_is_found(world: World, what: str) -> None:
     made, check, said = BROKEN[what]
-    require_found(world, added(world.cluster(AWS), made), check, said)
+    check_found(world, added(world.cluster(AWS), made), check, said)
 
 
 def test_a_prometheus_that_selects_nothing_of_ours_is_found(world: World) -> None:
-    require_found(world, selecting_others(world.cluster(AWS)), "prometheus", "release")
+    check_found(world, selecting_others(world.cluster(AWS)), "prometheus", "release")
 
 
 @contextmanager
@@ -106,9 +106,7 @@ def selecting_others(cluster: Cluster) -> Iterator[None]:
         change(False, None)
 
 
-def require_found(
-    world: World, broken: AbstractContextManager[None], check: str, said: str
-) -> None:
+def check_found(world: World, broken: AbstractContextManager[None], check: str, said: str) -> None:
     """While it is broken a check finds it, with what mends it, and no longer."""
     before, _ = examined(world, AWS)
     with broken:

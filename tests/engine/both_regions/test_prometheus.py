@@ -8,13 +8,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import IPv4Network, ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
 from components.kube import FIELD_MANAGER, Object
 from regions.sandbox.kube import own_session
-from regions.sandbox.node.network import claimed
+from regions.sandbox.node.network import POD_RANGE, claimed
 from regions.sandbox.node.prometheus import PORT
 from tests.engine.world import REGIONS, World
 
@@ -102,6 +104,8 @@ def test_what_runs_is_read(world: World, region: str) -> None:
     eventually(
         lambda: targets(world, region) == wanted, SEEN_SECONDS, lambda: unwell(world, region)
     )
+    hosts = {str(urlsplit(one["scrapeUrl"]).hostname) for one in active(world, region)}
+    assert all(ip_address(host) in IPv4Network(POD_RANGE) for host in hosts), "no simulated pod"
 
 
 @every_region
