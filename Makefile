@@ -37,7 +37,7 @@ packages: setup
 test: unit judge engine
 
 unit: setup
-	@$(RUN) -m regions.sandbox.prometheus
+	@$(RUN) -m regions.sandbox.promtool
 	$(RUN) -m pytest -n 2 -m "not engine and not judge" $(ARGS)
 
 # Third-party judges over every object of every example; waivers: tests/judge/waivers.yaml.

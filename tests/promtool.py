@@ -10,17 +10,16 @@ from typing import Any, Final
 
 import pytest
 
-from regions.sandbox.prometheus import find
+from regions.sandbox.toolchain import find_promtool
 
 HINT: Final = (
-    "promtool is neither on PATH nor in .isoserve/bin; `python -m regions.sandbox.prometheus` "
-    "fetches it on Debian"
+    "promtool is neither on PATH nor built; `python -m regions.sandbox.promtool` builds it"
 )
 STEP_SECONDS: Final = 5
 
 
 def _promtool(*words: str, given: str = "") -> None:
-    program = find("promtool")
+    program = find_promtool()
     if program is None:
         pytest.fail(HINT)
     command = [str(program), *words]
@@ -33,11 +32,6 @@ def check_rules(directory: Path, text: str) -> None:
     file = directory / "rules.yaml"
     file.write_text(text)
     _promtool("check", "rules", str(file))
-
-
-def check_config(file: Path) -> None:
-    """Prometheus takes `file` as its configuration, and all rule files that it names."""
-    _promtool("check", "config", str(file))
 
 
 def check_metrics(text: str) -> None:

@@ -169,6 +169,15 @@ KEDA: Final = Build(
     static=True,
     typical_minutes=8,
 )
+PROMETHEUS: Final = Build(
+    name="prometheus",
+    makes=("prometheus", "prometheus-config-reloader", "prometheus-operator", "promtool"),
+    built_as={"prometheus-operator": "operator"},
+    # Of all ways to find targets only Kubernetes' is used.
+    tags=("remove_all_sd", "enable_kubernetes_sd"),
+    static=True,
+    typical_minutes=3,
+)
 NODE: Final = (
     CONTAINERD,
     RUNC,
@@ -181,5 +190,6 @@ NODE: Final = (
     ENVOY_GATEWAY,
     RATE_LIMIT,
     KEDA,
+    PROMETHEUS,
 )
 """What real machines, and what runs there of the cluster's own, need beside Kubernetes itself."""

@@ -122,12 +122,19 @@ def require_present(cluster: Cluster) -> None:
 
 
 def definitions(bundle: Bundle) -> list[Object]:
-    """The bundle's definitions as plain objects, slimmed for the API server; cached on disk."""
-    cache = BUILD / "crds" / f"{bundle.module.replace('/', '_')}.json"
+    """The bundle's definitions as plain objects, slimmed for the API server."""
+    return [one for one in objects(bundle) if _is_definition(one)]
+
+
+def objects(bundle: Bundle) -> list[Object]:
+    """All objects of the bundle's folder, its definitions slimmed; cached on disk."""
+    name = f"{bundle.module}/{bundle.folder}".replace("/", "_")
+    cache = BUILD / "crds" / f"{name}.json"
     if not cache.exists():
-        documents = [slim(document) for document in _read(module_folder(bundle) / bundle.folder)]
+        read = _read(module_folder(bundle) / bundle.folder)
+        documents = [slim(one) if _is_definition(one) else one for one in read]
         if not documents:
-            raise SandboxError(f"{bundle.module} holds no definitions in {bundle.folder}")
+            raise SandboxError(f"{bundle.module} holds no objects in {bundle.folder}")
         write_atomically(cache, json.dumps(documents))
     loaded: list[Object] = json.loads(cache.read_text())
     return loaded
@@ -169,6 +176,10 @@ def slim(document: Object) -> Object:
     return {**kept, "metadata": metadata, "spec": spec}
 
 
+def _is_definition(document: Object) -> bool:
+    return bool(document.get("kind") == "CustomResourceDefinition")
+
+
 def _schema(version: Object) -> Object:
     schema: Object = version["schema"]["openAPIV3Schema"]
     return schema
@@ -190,7 +201,7 @@ def _without_prose(node: object, *, names: bool = False) -> object:
 def _read(folder: Path) -> Iterator[Object]:
     for path in sorted(folder.glob("*.yaml")):
         for document in yaml.load_all(path.read_text(), Loader=_Loader):
-            if isinstance(document, dict) and document.get("kind") == "CustomResourceDefinition":
+            if isinstance(document, dict):
                 yield document
 
 

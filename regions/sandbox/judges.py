@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from regions.sandbox import crds, lifecycle, prometheus, toolchain
+from regions.sandbox import crds, lifecycle, promtool, toolchain
 from regions.sandbox.console import line
 from regions.sandbox.errors import SandboxError
 
@@ -21,7 +21,7 @@ def ensure() -> None:
         # Two commands that build the same programs at once would write over each other.
         with lifecycle.alone():
             toolchain.prepare_judges(lambda told: line("sandbox", "judges", told))
-    line("sandbox", "judges", f"{', '.join(prometheus.ensure())}, {crds.prefetch()}")
+    line("sandbox", "judges", f"{promtool.ensure()}, {crds.prefetch()}")
 
 
 if __name__ == "__main__":

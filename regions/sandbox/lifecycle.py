@@ -41,8 +41,7 @@ from regions.sandbox.layout import (
     STATE,
     region_home,
 )
-from regions.sandbox.monitoring import server as monitoring
-from regions.sandbox.node import gateway, packages
+from regions.sandbox.node import gateway, packages, prometheus
 from regions.sandbox.node.network import Network, network_of
 from regions.sandbox.node.region import begun
 from regions.sandbox.ports import choose_ports
@@ -222,7 +221,7 @@ def _look_whether_it_serves(cluster: Cluster) -> None:
         return  # it has a Prometheus of its own, or none
     with step(cluster.region, "prometheus") as running:
         try:
-            running.note = monitoring.start(cluster)
+            running.note = prometheus.await_ready(cluster)
         except SandboxError as reason:
             # It watches; nothing that is served leans on it.
             running.note = f"none: {reason}"
@@ -269,8 +268,6 @@ def down() -> None:
         running.note = f"{ended} processes of interrupted runs ended"
     with step("sandbox", "nodes") as running:
         running.note = f"{sum(nodes.stop_joining(region) for region in REGIONS)} ended"
-    with step("sandbox", "prometheus") as running:
-        running.note = f"{sum(monitoring.stop(region) for region in REGIONS)} ended"
     stuck = []
     with step("sandbox", "machines") as running:
         ended = 0

@@ -11,6 +11,7 @@ from regions.sandbox.node import (
     images,
     keda,
     own_images,
+    prometheus,
     region,
     store,
 )
@@ -38,6 +39,8 @@ def start(name: str) -> Cluster:
     if has_keda:
         with step(name, "keda"):
             keda.install(cluster, network)
+    with step(name, "prometheus"):
+        prometheus.install(cluster, network)
     with step(name, "object store"):
         _lead_to_store(cluster, network)
     with step(name, "nodes") as running:
@@ -62,7 +65,7 @@ def stop(name: str) -> bool:
 def _built(network: Network, say: Say) -> dict[str, str]:
     """The path in the registry of each image that pods run, by its name."""
     made = own_images.push(network, say)
-    for image in example_images.example_images(say):
+    for image in (*example_images.example_images(say), *prometheus.made_images()):
         path = images.pinned(image.name, images.push(image, network)).partition("/")[2]
         made[path.partition("@")[0].rpartition("/")[2]] = path
     return made

@@ -24,6 +24,7 @@ from regions.sandbox.builds import (
     KUBERNETES_PROVIDER,
     KWOK,
     NODE,
+    PROMETHEUS,
     Build,
 )
 from regions.sandbox.errors import SandboxError
@@ -106,6 +107,20 @@ def prepare_node(say: Say) -> None:
     wanted = (CONTROL_PLANE, *NODE)
     _make(wanted, _CURE_OF_TESTS, say)
     _complete(list(wanted))
+
+
+def find_promtool() -> Path | None:
+    """The judge of Prometheus' rules: the user's, else the built one; None where neither is."""
+    return _which("promtool") or (BIN / "promtool" if is_current(PROMETHEUS) else None)
+
+
+def prepare_promtool(say: Say) -> Path:
+    """The one that comes with the Prometheus of real nodes, built where it is missing.
+
+    Raises SandboxError when it must be built and there is no Go, or the build fails.
+    """
+    _make((PROMETHEUS,), f"{_CURE_OF_TESTS[:-1]}, or put a `promtool` on PATH.", say)
+    return BIN / "promtool"
 
 
 def prepare_bench(say: Say) -> Path:

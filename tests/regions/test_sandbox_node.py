@@ -18,14 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from regions.sandbox.errors import SandboxError
-from regions.sandbox.layout import REGIONS
 from regions.sandbox.node import (
     certificates,
     disk,
     machine,
     network,
     packages,
-    prometheus,
     region,
 )
 from regions.sandbox.node.network import (
@@ -70,22 +68,6 @@ def test_two_regions_share_no_name_and_no_address_of_the_host() -> None:
 
 def test_the_names_of_links_fit_what_linux_allows() -> None:
     assert all(len(Network(number).name) <= 15 for number in NUMBERS), "IFNAMSIZ is 16 with its end"
-
-
-def test_prometheus_is_where_profiles_name_it_with_the_ports_that_the_host_asks() -> None:
-    values = dict.fromkeys(("folder", "image", "machine"), "x")
-    made = region.documents("prometheus.yaml", arguments='["--one"]', **values)
-    (deployment,) = (one for one in made if one["kind"] == "Deployment")
-    (service,) = (one for one in made if one["kind"] == "Service")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    (port,) = container["ports"]
-    assert port["containerPort"] == port["hostPort"] == prometheus.PORT
-    mounts = {one["mountPath"] for one in container["volumeMounts"]}
-    assert mounts == {str(prometheus.CONFIG), str(prometheus.SERIES)}
-    (at,) = service["spec"]["ports"]
-    name = "{name}.{namespace}".format(**service["metadata"])
-    for profile in REGIONS:
-        assert plan_of(profile).prometheus.url == f"http://{name}.svc:{at['port']}"
 
 
 def test_fixed_services_lie_in_the_range_of_services() -> None:

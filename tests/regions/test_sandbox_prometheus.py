@@ -1,64 +1,60 @@
-"""Prometheus and promtool are the user's own where there are any, else Debian's, unpacked once."""
+"""The region's Prometheus: where it stands, whose monitors it reads, which versions are built."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from ipaddress import IPv4Network
+from typing import Final
 
-import pytest
+from regions.addon_values import values
+from regions.sandbox.control_plane import SIMULATED_PODS
+from regions.sandbox.layout import REGIONS, TOOLCHAIN
+from regions.sandbox.node import prometheus, region
+from regions.sandbox.node.network import POD_RANGE
+from regions.sandbox.plans import plan_of
+from regions.sandbox.toolchain import parse_version
+from tests.examples import profiles
 
-from regions.sandbox import prometheus
-from regions.sandbox.errors import SandboxError
-
-APT: str = 'echo fetched >> "{calls}"; : > prometheus_2.42_amd64.deb'
-UNPACK: str = (
-    'mkdir -p "$3/usr/bin"; for p in prometheus promtool; do echo new > "$3/usr/bin/$p"; done'
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with a shell, and an empty folder of the sandbox's programs."""
-    monkeypatch.setattr(prometheus, "BIN", tmp_path / "own")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'users'}:{tmp_path / 'debian'}")
-    for name in ("own", "users", "debian"):
-        (tmp_path / name).mkdir()
-    return tmp_path
+MADE: Final = {one["kind"]: one for one in region.documents("prometheus.yaml", machine="cpu-01")}
+SPEC: Final = MADE["Prometheus"]["spec"]
 
 
-def a_program(path: Path, script: str = "") -> None:
-    path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
-    path.chmod(0o755)
+def test_it_is_where_profiles_name_it_with_the_port_that_the_host_asks() -> None:
+    (container,) = SPEC["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == port["hostPort"] == prometheus.PORT
+    service = MADE["Service"]
+    (at,) = service["spec"]["ports"]
+    name = "{name}.{namespace}".format(**service["metadata"])
+    for profile in REGIONS:
+        assert plan_of(profile).prometheus.url == f"http://{name}.svc:{at['port']}"
 
 
-def debian(machine: Path) -> Path:
-    """Gives the machine a package manager; the file in which its downloads are counted."""
-    calls = machine / "calls"
-    a_program(machine / "debian" / "apt-get", APT.format(calls=calls))
-    a_program(machine / "debian" / "dpkg-deb", UNPACK)
-    return calls
+def test_it_selects_what_the_charts_would_with_our_values() -> None:
+    made = values("kube-prometheus-stack", profiles()["us-east-1"])["prometheus"]["prometheusSpec"]
+    kinds = [field.removesuffix("SelectorNilUsesHelmValues") for field in made]
+    # false: without a selector of its own the chart writes an empty one, which takes everything.
+    assert list(made.values()) == [False] * 4
+    for kind in kinds:
+        assert SPEC[f"{kind}Selector"] == SPEC[f"{kind}NamespaceSelector"] == {}
 
 
-def test_a_machine_that_has_promtool_of_before_gets_prometheus_beside_it(machine: Path) -> None:
-    calls = debian(machine)
-    (machine / "own" / "promtool").write_text("old")
-    found = prometheus.ensure()
-    assert (machine / "own" / "prometheus").read_text() == "new\n"
-    assert (machine / "own" / "promtool").read_text() == "old", "what is there is left alone"
-    assert prometheus.ensure() == found
-    assert calls.read_text().splitlines() == ["fetched"], "the second time nothing is fetched"
+def test_simulated_pods_are_no_targets_and_real_ones_are() -> None:
+    (of_all,) = SPEC["scrapeClasses"]
+    (dropped,) = of_all["relabelings"]
+    assert (of_all["default"], dropped["action"]) == (True, "drop")
+
+    def is_dropped(network: str) -> set[bool]:
+        parts = IPv4Network(network).subnets(new_prefix=20)
+        return {bool(re.fullmatch(dropped["regex"], str(one[-1]))) for one in parts}
+
+    assert is_dropped(SIMULATED_PODS) == {True}
+    assert is_dropped(POD_RANGE) == {False}
+    assert is_dropped("10.48.0.0/12") | is_dropped("10.80.0.0/12") == {False}, "its neighbours"
 
 
-def test_the_users_own_programs_come_first_and_nothing_is_fetched(machine: Path) -> None:
-    calls = debian(machine)
-    for program in prometheus.PROGRAMS:
-        a_program(machine / "users" / program)
-        (machine / "own" / program).write_text("unpacked")
-    found = prometheus.ensure()
-    assert found == {name: machine / "users" / name for name in prometheus.PROGRAMS}
-    assert not calls.exists()
-
-
-def test_without_debian_the_error_names_what_is_missing_and_what_to_do(machine: Path) -> None:
-    (machine / "own" / "promtool").write_text("old")
-    with pytest.raises(SandboxError, match=r"no prometheus, and no Debian.*on PATH"):
-        prometheus.ensure()
+def test_the_images_have_the_versions_that_are_built() -> None:
+    pinned = (TOOLCHAIN / "prometheus" / "go.mod").read_text()
+    major, minor, patch = parse_version(prometheus.PROMETHEUS_VERSION)
+    assert f"/prometheus/prometheus v0.{major}{minor:02}.{patch}" in pinned
+    assert f"/prometheus-operator {prometheus.VERSION}" in pinned

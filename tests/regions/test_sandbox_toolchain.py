@@ -67,6 +67,19 @@ def test_the_judges_are_built_for_their_own_tests_only(folders: Path) -> None:
         toolchain.prepare_judges(lambda _: None)
 
 
+def test_promtool_is_the_users_else_the_one_that_is_built_with_prometheus(folders: Path) -> None:
+    build = builds.PROMETHEUS
+    for name in build.makes:
+        a_program(folders / "bin" / name)
+    assert toolchain.find_promtool() is None, "it is of other sources"
+    with pytest.raises(SandboxError, match=r"lacks prometheus, .*Go 1\.26.*`promtool` on PATH"):
+        toolchain.prepare_promtool(lambda _: None)
+    (folders / "bin" / "prometheus.stamp").write_text(toolchain.stamp_of(build))
+    assert toolchain.find_promtool() == folders / "bin" / "promtool"
+    a_program(folders / "user" / "promtool")
+    assert toolchain.find_promtool() == folders / "user" / "promtool"
+
+
 def test_a_build_of_other_sources_is_not_current(folders: Path) -> None:
     build = builds.KWOK
     a_program(folders / "bin" / "kwok")

@@ -59,11 +59,13 @@ _PLURALS: Final = {
     "EndpointSlice": "endpointslices",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
-    "Secret": "secrets",
+    "Prometheus": "prometheuses",
     "Role": "roles",
     "RoleBinding": "rolebindings",
+    "Secret": "secrets",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
+    "ServiceMonitor": "servicemonitors",
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
 }
 

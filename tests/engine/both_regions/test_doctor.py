@@ -1,18 +1,21 @@
 """`isoserve doctor` on real clusters: what a sandbox lacks, and one thing broken after the other.
 
-No controller of Gateway API and no Prometheus operator run in a sandbox, images have an example's
-names and nobody makes a certificate: the doctor says so of every sandbox.
+No controller of Gateway API runs in a sandbox, images have an example's names and nobody makes a
+certificate: the doctor says so of every sandbox.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, NamedTuple
 
 import pytest
 
 from components.kube import Object
+from regions.sandbox.kube import Cluster
 from tests.engine.site import until
 from tests.engine.world import REGIONS, World, added, body
 
@@ -25,7 +28,7 @@ KNOWN: Final = {
 }
 """The checks that find something in every sandbox; of onprem also that nothing measures CPU, and
 that no proxy could read the keys of the cluster's own issuer."""
-UNSEEN: Final = {"envoy-gateway", "images", "names", "prometheus"}
+UNSEEN: Final = {"envoy-gateway", "images", "names"}
 
 
 class Found(NamedTuple):
@@ -56,15 +59,9 @@ def checks(found: set[Found]) -> set[str]:
     return {one.check for one in found}
 
 
-OTHERS: Final = {"matchLabels": {"release": "other"}}
+PROMETHEUS: Final = "/apis/monitoring.coreos.com/v1/namespaces/monitoring/prometheuses/prometheus"
 NO_CERTIFICATE: Final = base64.b64encode(b"no certificate").decode()
 BROKEN: Final[dict[str, tuple[Object, str, str]]] = {
-    # No operator runs here that would start it.
-    "a Prometheus that selects nothing of ours": (
-        body("monitoring.coreos.com/v1", "Prometheus", "other", "default",
-             spec={"podMonitorSelector": OTHERS, "ruleSelector": OTHERS}),
-        "prometheus", "release",
-    ),
     "a certificate that is none": (
         body("v1", "Secret", "isoserve-public-tls", "isoserve-gateway", type="kubernetes.io/tls",
              data={"tls.crt": NO_CERTIFICATE, "tls.key": NO_CERTIFICATE}),
@@ -82,8 +79,37 @@ BROKEN: Final[dict[str, tuple[Object, str, str]]] = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_one_thing_that_is_broken_is_found(world: World, what: str) -> None:
     made, check, said = BROKEN[what]
+    check_found(world, added(world.cluster(AWS), made), check, said)
+
+
+def test_a_prometheus_that_selects_nothing_of_ours_is_found(world: World) -> None:
+    check_found(world, selecting_others(world.cluster(AWS)), "prometheus", "release")
+
+
+@contextmanager
+def selecting_others(cluster: Cluster) -> Iterator[None]:
+    """For a while the region's Prometheus shall read what somebody else's release brings.
+
+    It is paused meanwhile: its operator leaves it alone, and it goes on to read what it has read.
+    """
+
+    def change(paused: bool, labels: dict[str, str] | None) -> None:
+        fields = ("podMonitorSelector", "ruleSelector")
+        selectors = {field: {"matchLabels": labels} for field in fields}
+        wanted = {"spec": {"paused": paused, **selectors}}
+        cluster.send("PATCH", PROMETHEUS, wanted, "application/merge-patch+json")
+
+    change(True, {"release": "other"})
+    try:
+        yield
+    finally:
+        change(False, None)
+
+
+def check_found(world: World, broken: AbstractContextManager[None], check: str, said: str) -> None:
+    """While it is broken a check finds it, with what mends it, and no longer."""
     before, _ = examined(world, AWS)
-    with added(world.cluster(AWS), made):
+    with broken:
         found, _ = examined(world, AWS)
     new = [one for one in found - before if said in f"{one.what} {one.mend}"]
     assert {one.check for one in new} == {check}, found - before
