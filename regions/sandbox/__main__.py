@@ -1,4 +1,4 @@
-"""`python -m regions.sandbox up|down|status|build|env`: regions that live on this machine."""
+"""`python -m regions.sandbox up|down|status|token|build|env`: regions that live on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regions.sandbox import charts, clusters, curl, engine, lifecycle, servers, 
 from regions.sandbox.console import OUT, line, step
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.layout import REGIONS
-from regions.sandbox.node import example_images, gateway, images, packages
+from regions.sandbox.node import example_images, gateway, images, issuer, packages
 
 INTERRUPTED = 130
 
@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_status)
     build = commands.add_parser("build", help="build the engine parts that are missing")
     build.set_defaults(run=_build)
+    token = commands.add_parser("token", help="print a token of a region's sign-in, for an hour")
+    token.add_argument("region", choices=REGIONS)
+    token.add_argument("subject", help="who has signed in")
+    token.add_argument("groups", nargs="*", help="the groups that callers of specs name")
+    token.set_defaults(run=_token)
     env = commands.add_parser("env", help="print what plain `pulumi` needs, for `eval`")
     env.set_defaults(run=_env)
     return parser
@@ -121,6 +126,11 @@ def _status(options: argparse.Namespace) -> int:
         print(json.dumps([row.as_dict() for row in rows], indent=2))
     else:
         status.show(rows)
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    print(issuer.token(options.region, options.subject, options.groups))
     return 0
 
 

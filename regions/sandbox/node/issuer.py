@@ -18,6 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from regions.profile import RegionProfile
+from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import Cluster, Object
 from regions.sandbox.layout import certificates_of, write_atomically
 from regions.sandbox.node.certificates import authority, issue
@@ -94,7 +95,8 @@ def token(region: str, subject: str, groups: Sequence[str]) -> str:
     """
     profile = profile_of(region)
     sign_in = profile.sign_in
-    assert sign_in is not None, "the sandbox's profiles have one"
+    if sign_in is None or not certificates_of(region).exists():
+        raise SandboxError(f"region {region} is not up, or its profile has no sign_in")
     now = int(time.time())
     claims: dict[str, Any] = {
         "iss": sign_in.issuer,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,11 +33,6 @@ QUOTA: Final = 12
 """Requests a minute: the prober's own six are counted for the prober."""
 IN_FORCE_SECONDS: Final = 120.0
 _TIMEOUT_SECONDS: Final = 10
-_TOKEN: Final = """
-import sys
-from regions.sandbox.node.issuer import token
-print(token(sys.argv[1], sys.argv[2], sys.argv[3].split()))
-"""
 _ASK: Final = """
 import sys, urllib.error, urllib.request
 made = urllib.request.Request(sys.argv[1], data=sys.argv[2].encode(), method="POST")
@@ -107,8 +101,7 @@ class Caller:
         """The header with a token of the sign-in."""
         key = (subject, *groups)
         if key not in self._tokens:
-            words = (sys.executable, "-c", _TOKEN, self.region, subject, " ".join(groups))
-            done = self.world.run(*words)
+            done = self.world.sandbox("token", self.region, *key)
             assert done.returncode == 0, done.stderr
             self._tokens[key] = done.stdout.strip()
         return {"Authorization": f"Bearer {self._tokens[key]}"}
