@@ -57,7 +57,7 @@ def authority(folder: Path, called: str = "authority") -> Pair:
     pair = Pair(folder, called)
     if not pair.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name(f"isoserve sandbox {called}", "")
+        name = _name(f"sandbox of isoserve {called}", "")
         made = _builder(name, name, key, key, _AUTHORITY_LIFE).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
