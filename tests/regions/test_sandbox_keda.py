@@ -25,6 +25,7 @@ def deployment(name: str, image: str) -> Object:
         "image": f"ghcr.io/kedacore/{image}:main",
         "args": ["--leader-elect", "--enable-cert-rotation=true"],
         "imagePullPolicy": "Always",
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8081}},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8081}, "initialDelaySeconds": 20},
         "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}},
     }
@@ -57,7 +58,8 @@ def test_a_part_stands_on_the_one_machine_and_takes_no_processor_from_anybody(na
     assert "cpu" not in str(container["resources"]), "a limit alone would be asked for too"
     assert container["image"] == PUSHED[image], "by the digest of what was built here"
     assert container["args"] == ["--enable-cert-rotation=true"], "one pod waits for no election"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "as KEDA asks itself"
+    probes = {container[kind]["httpGet"]["path"] for kind in ("livenessProbe", "readinessProbe")}
+    assert probes == {"/healthz", "/readyz"}, "as KEDA asks itself"
     assert made["spec"]["template"]["metadata"] == before["spec"]["template"]["metadata"]
 
 

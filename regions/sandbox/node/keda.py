@@ -42,6 +42,8 @@ _HOST: Final = "ghcr.io/kedacore"
 _DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{ROW.namespace}/deployments"
 # No CPU: where a machine is as small as its agent and one server, these have all of it.
 _RESOURCES: Final = {"requests": {"memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+# A second by default: on a busy machine they would be killed for what others do.
+_PATIENT: Final = {"timeoutSeconds": 10}
 
 
 def install(cluster: Cluster, network: Network) -> None:
@@ -99,8 +101,10 @@ def placed(made: Object, pushed: Mapping[str, str], machine: str) -> Object:
         "image": pushed[name],
         "imagePullPolicy": "IfNotPresent",
         "resources": _RESOURCES,
+        "livenessProbe": {**container["livenessProbe"], **_PATIENT},
         "readinessProbe": {
             **container["readinessProbe"],
+            **_PATIENT,
             "initialDelaySeconds": 0,
             "periodSeconds": 1,
         },

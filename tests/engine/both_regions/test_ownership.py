@@ -1,8 +1,8 @@
 """Replicas change owners and none is lost: counted on the real API server at every step.
 
-In sandbox-onprem the autoscaler is Kubernetes' own HorizontalPodAutoscaler, which keeps bounds
-without metrics. KEDA does not run here: where a ScaledObject has a hand in it, in sandbox-aws, the
-test plays it by patching the scale, and says so. The GPU model's pods are simulated by kwok.
+In sandbox-onprem the autoscaler is Kubernetes' own HorizontalPodAutoscaler, in sandbox-aws it is
+KEDA. The GPU model's pods are simulated by kwok and measure nothing, so both keep the bounds and
+else what runs, KEDA by the fallback; where it is to be another number, the test sets the scale.
 """
 
 from __future__ import annotations
@@ -117,31 +117,6 @@ def aws(world: World) -> Iterator[World]:
     yield from put_back(world, AWS)
 
 
-@contextmanager
-def keda(world: World) -> Iterator[None]:
-    """Plays KEDA in sandbox-aws: whoever has a ScaledObject that is not paused has the least."""
-    ended = threading.Event()
-
-    def play() -> None:
-        while not ended.is_set():
-            wanted = live(world, AWS, SCALED)
-            found = live(world, AWS, PATH)
-            paused = json.dumps(wanted).count("paused-replicas") if wanted else 1
-            if wanted and found and not paused:
-                least = wanted["spec"]["minReplicaCount"]
-                if found["spec"]["replicas"] < least:
-                    autoscaled(world, AWS, least)
-            time.sleep(_PERIOD_SECONDS)
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
 def autoscaled(world: World, region: str, replicas: int) -> None:
     """What an autoscaler does: write the scale, under its own name."""
     cluster = world.cluster(region)
@@ -229,20 +204,18 @@ def keda_lost(world: World) -> Iterator[None]:
 
 
 def test_no_replica_is_lost_when_a_region_loses_keda_and_gains_it(aws: World) -> None:
-    """KEDA is played; the HorizontalPodAutoscaler of the time between is Kubernetes' own."""
-    with keda(aws):
-        # Nobody takes away what an earlier test's autoscaler has set.
-        up(aws, AWS, scaling={"min": 2, "max": 4})
-        autoscaled(aws, AWS, 3)
-        serve(aws, AWS, 3)
-        with counting(aws, AWS) as counts:
-            with keda_lost(aws):
-                up(aws, AWS)
-            assert live(aws, AWS, SCALED) is None, "the autoscaler of before is gone"
-            assert live(aws, AWS, HPA) is not None, "and there is the other one"
+    """The HorizontalPodAutoscaler of the time between is Kubernetes' own."""
+    up(aws, AWS, scaling={"min": 2, "max": 4})
+    autoscaled(aws, AWS, 3)
+    serve(aws, AWS, 3)
+    with counting(aws, AWS) as counts:
+        with keda_lost(aws):
             up(aws, AWS)
-        assert live(aws, AWS, SCALED) is not None, "and back"
-        assert live(aws, AWS, HPA) is None
+        assert live(aws, AWS, SCALED) is None, "the autoscaler of before is gone"
+        assert live(aws, AWS, HPA) is not None, "and there is the other one"
+        up(aws, AWS)
+    assert live(aws, AWS, SCALED) is not None, "and back"
+    assert live(aws, AWS, HPA) is None
     assert min(counts.asked) == min(counts.ready) == 3, "what one has set, the other begins from"
 
 
@@ -271,17 +244,16 @@ def test_spot_pods_are_there_before_on_demand_ones_go_and_the_other_way_round(
             time.sleep(_PERIOD_SECONDS)
 
     thread = threading.Thread(target=look)
-    with keda(aws):
-        up(aws, AWS, scaling={"min": 3, "max": 4})
-        serve(aws, AWS, 3)
-        thread.start()
-        try:
-            up(aws, AWS, capacity={"spot": True, "on_demand_base": 1})
-            serve(aws, AWS, 1)
-            on_spot = len(ready)
-            up(aws, AWS, capacity={"spot": False})
-        finally:
-            ended.set()
-            thread.join()
+    up(aws, AWS, scaling={"min": 3, "max": 4})
+    serve(aws, AWS, 3)
+    thread.start()
+    try:
+        up(aws, AWS, capacity={"spot": True, "on_demand_base": 1})
+        serve(aws, AWS, 1)
+        on_spot = len(ready)
+        up(aws, AWS, capacity={"spot": False})
+    finally:
+        ended.set()
+        thread.join()
     assert min(ready[:on_spot]) >= 3, "it adds before it removes"
     assert min(ready) >= 2, "and the way back, one of three moves at a time at most"
