@@ -1,4 +1,5 @@
-"""The Secrets that people make: the certificate, the registry's keys, the images' pull secret."""
+"""The Secrets that people make (the certificate, the registry's keys, the images' pull secret), and
+the ConfigMap with that certificate's authorities."""
 
 from __future__ import annotations
 
@@ -49,6 +50,8 @@ def secrets(site: Site) -> Answers:
                     yield from _secret(site, space, name, field, make)
             except ApiError as error:
                 yield Unseen(check="secrets", why=str(error))
+    for space in _spaces(site) if site.profile.tls_ca else ():
+        yield from _authorities(site, space)
 
 
 def _wanted(site: Site) -> Iterator[tuple[str, str, str]]:
@@ -81,6 +84,19 @@ def _secret(site: Site, space: str, name: str, field: str, make: str) -> Answers
     if not site.has(f"/api/v1/namespaces/{space}/secrets/{name}"):
         what = f"there is no Secret {space}/{name} ({field} of {site.file}), which pods name"
         yield Finding(check="secrets", what=what, mend=f"kubectl -n {space} create secret {make}")
+
+
+def _authorities(site: Site, space: str) -> Answers:
+    """What the prober of a project trusts the gateway's certificate by."""
+    name = site.profile.tls_ca
+    if not _is_named(site, space, name):
+        return
+    found = site.api.get(f"/api/v1/namespaces/{space}/configmaps/{name}")
+    if found is None or not inside(found, "data", "ca.crt"):
+        state = "there is no ConfigMap" if found is None else "no ca.crt is in the ConfigMap"
+        what = f"{state} {space}/{name} (tls_ca of {site.file}), which the prober names"
+        mend = f"kubectl -n {space} create configmap {name} --from-file=ca.crt=FILE"
+        yield Finding(check="secrets", what=what, mend=mend)
 
 
 def _certificate(site: Site) -> Answers:

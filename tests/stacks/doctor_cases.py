@@ -398,6 +398,16 @@ CASES = {
         "keys", "signs by k2, which", "kubectl get --raw",
         with_data(JWKS, "keys", value=[{"kid": "k1"}, {"kid": "k2"}]),
     ),
+    "no authorities for a prober": Case(
+        "secrets", "search/company-ca", "create configmap company-ca --from-file=ca.crt",
+        without("/api/v1/namespaces/search/configmaps/company-ca"),
+    ),
+    "authorities under another key": Case(
+        "secrets", "no ca.crt", "create configmap company-ca",
+        with_data(
+            "/api/v1/namespaces/search/configmaps/company-ca", "data", value={"tls.crt": "PEM"}
+        ),
+    ),
     "no pull secret in a project": Case(
         "secrets", "search/pull", "kubectl -n search create secret docker-registry pull",
         without("/api/v1/namespaces/search/secrets/pull"),

@@ -141,6 +141,7 @@ def good_profile() -> RegionProfile:
     values["prometheus_url"] = "http://prometheus.monitoring.svc:9090"
     values["prometheus_labels"] = {"release": "kps"}
     values["pull_secret"] = "pull"
+    values["tls_ca"] = "company-ca"
     row = values["machines"]["gpu.l4.1"]
     rows = {name: values["machines"][name] for name in ("cpu.4", "gpu.l4.1")}
     inf2 = {"instance_types": ["inf2.8xlarge"], "on_demand": {"min": 0, "max": 4}}
@@ -318,7 +319,11 @@ def _spaces() -> dict[str, Any]:
     found |= {f"{SPACES}/{one['metadata']['name']}": one for one in (project, *platform)}
     for space in ("isoserve-cache", "search"):
         found[f"{SPACES}/{space}/secrets/pull"] = made(space, "pull")
-        pulled = {"template": {"spec": {"imagePullSecrets": [{"name": "pull"}]}}}
+        volumes = [{"configMap": {"name": "company-ca"}}]
+        pulled = {
+            "template": {"spec": {"imagePullSecrets": [{"name": "pull"}], "volumes": volumes}}
+        }
+        found[f"{SPACES}/{space}/configmaps/company-ca"] = {"data": {"ca.crt": "PEM"}}
         maker = a_list(made(space, "maker", spec=pulled))
         found[f"/apis/apps/v1/namespaces/{space}/deployments"] = maker
     secret = made("isoserve-gateway", "isoserve-public-tls", type="kubernetes.io/tls")
