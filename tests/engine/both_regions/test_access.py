@@ -170,6 +170,28 @@ def standing_as(world: World, **fields: Any) -> Iterator[None]:
             world.must_apply(region)
 
 
+@every_region
+def test_a_permissive_model_answers_every_project_and_nobody_outside(
+    world: World, region: str
+) -> None:
+    caller = Caller(world, region)
+    await_status(caller, "internal", "200")
+    url = f"http://{caller.host('internal')}{PATH}"
+    assert caller.from_pod("chat", url) == "200", "a pod of another project, by the gateway"
+    assert caller.ask("public")[0] == "404", "the gateway on the internet knows it not"
+
+
+def test_a_private_model_is_behind_no_gateway_and_asked_by_its_own_project(world: World) -> None:
+    with standing_as(world, access="private"):
+        for region in REGIONS:
+            caller = Caller(world, region)
+            await_status(caller, "internal", "404")
+            assert caller.ask("public")[0] == "404"
+            own = "http://ranker.search.svc" + PATH
+            assert caller.from_pod("search", own) == "200", "its own project"
+            assert caller.from_pod("chat", own) == "unreachable", "and no other"
+
+
 @pytest.fixture(scope="module")
 def public(world: World) -> Iterator[World]:
     """The model is called by those of one group who sign in, and by pages of one origin."""
@@ -242,28 +264,6 @@ def test_a_public_model_has_no_second_door(public: World, region: str) -> None:
     assert caller.ask("internal")[0] == "404", "the internal gateway knows it not"
     assert caller.from_pod("chat", "http://ranker.search.svc" + PATH) == "unreachable"
     assert caller.from_pod("search", "http://ranker.search.svc" + PATH) == "200", "its own project"
-
-
-@every_region
-def test_a_permissive_model_answers_every_project_and_nobody_outside(
-    world: World, region: str
-) -> None:
-    caller = Caller(world, region)
-    await_status(caller, "internal", "200")
-    url = f"http://{caller.host('internal')}{PATH}"
-    assert caller.from_pod("chat", url) == "200", "a pod of another project, by the gateway"
-    assert caller.ask("public")[0] == "404", "the gateway on the internet knows it not"
-
-
-def test_a_private_model_is_behind_no_gateway_and_asked_by_its_own_project(world: World) -> None:
-    with standing_as(world, access="private"):
-        for region in REGIONS:
-            caller = Caller(world, region)
-            await_status(caller, "internal", "404")
-            assert caller.ask("public")[0] == "404"
-            own = "http://ranker.search.svc" + PATH
-            assert caller.from_pod("search", own) == "200", "its own project"
-            assert caller.from_pod("chat", own) == "unreachable", "and no other"
 
 
 def _await_new_minute() -> None:
