@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Network
 from typing import Final
 
+from components.kube import Object
 from regions.addon_values import values
 from regions.sandbox.control_plane import SIMULATED_PODS
 from regions.sandbox.layout import REGIONS, TOOLCHAIN
@@ -58,3 +59,26 @@ def test_the_images_have_the_versions_that_are_built() -> None:
     major, minor, patch = parse_version(prometheus.PROMETHEUS_VERSION)
     assert f"/prometheus/prometheus v0.{major}{minor:02}.{patch}" in pinned
     assert f"/prometheus-operator {prometheus.VERSION}" in pinned
+
+
+def test_the_operator_stands_on_our_machine_and_asks_for_no_cpu() -> None:
+    resources = {"limits": {"cpu": "200m"}, "requests": {"cpu": "100m", "memory": "100Mi"}}
+    container = {"name": "prometheus-operator", "args": ["--kept"], "resources": resources}
+    pod: Object = {"containers": [container], "serviceAccountName": "prometheus-operator"}
+    spec = {"template": {"spec": pod}}
+    found = prometheus.placed({"kind": "Deployment", "metadata": {}, "spec": spec}, "cpu-01")
+    assert found["metadata"] == {"namespace": "monitoring"}
+    made = found["spec"]["template"]["spec"]
+    assert made["nodeSelector"] == {"kubernetes.io/hostname": "cpu-01"}
+    assert made["serviceAccountName"] == "prometheus-operator"
+    (changed,) = made["containers"]
+    assert changed["args"][0] == "--kept"
+    assert "cpu" not in {*changed["resources"]["limits"], *changed["resources"]["requests"]}
+
+
+def test_rights_are_given_to_the_accounts_of_our_namespace() -> None:
+    account = {"kind": "ServiceAccount", "name": "prometheus", "namespace": "default"}
+    binding = {"kind": "ClusterRoleBinding", "metadata": {}, "subjects": [account]}
+    found = prometheus.placed(binding, "cpu-01")
+    assert found["subjects"] == [{**account, "namespace": "monitoring"}]
+    assert found["metadata"] == {}, "it is of no namespace"

@@ -51,7 +51,7 @@ def install(cluster: Cluster, network: Network) -> None:
     # The operator's own example of a Prometheus is left out: it reads other monitors.
     rights = [one for one in crds.objects(_RIGHTS) if one["kind"] != "Prometheus"]
     made = region.documents("prometheus.yaml", machine=machine)
-    made += [_here(one, machine) for one in (*rights, *crds.objects(_OPERATOR))]
+    made += [placed(one, machine) for one in (*rights, *crds.objects(_OPERATOR))]
     # A pod without its ServiceAccount is refused, and tried again seconds later.
     for one in sorted(made, key=lambda one: bool(one["kind"] == "Deployment")):
         region.apply(cluster, one)
@@ -75,14 +75,7 @@ def await_ready(cluster: Cluster) -> str:
     return url
 
 
-def _image(name: str) -> Image:
-    program = BIN / name.rpartition("/")[2].partition(":")[0]
-    # The operator calls programs by these paths.
-    layer, entrypoint = images.layer_of(program, "bin"), (f"/bin/{program.name}",)
-    return Image(name, "", layer, entrypoint, "65534:65534", "/")
-
-
-def _here(made: Object, machine: str) -> Object:
+def placed(made: Object, machine: str) -> Object:
     """An object of the operator's examples, for our namespace and our machine."""
     if made["kind"] not in _OF_CLUSTER:
         made["metadata"]["namespace"] = _NAMESPACE
@@ -98,6 +91,13 @@ def _here(made: Object, machine: str) -> Object:
         container["args"] += ["--config-reloader-cpu-limit=0", "--config-reloader-cpu-request=0"]
         container["resources"] = {"requests": {"memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     return made
+
+
+def _image(name: str) -> Image:
+    program = BIN / name.rpartition("/")[2].partition(":")[0]
+    # The operator calls programs by these paths.
+    layer, entrypoint = images.layer_of(program, "bin"), (f"/bin/{program.name}",)
+    return Image(name, "", layer, entrypoint, "65534:65534", "/")
 
 
 def _is_ready(url: str) -> bool:
