@@ -32,6 +32,7 @@ JOBS: Final = {
     "chat/prober",
     "isoserve-cache/cache-agent",
     "isoserve-gateway/internal-proxies",
+    "isoserve-gateway/public-proxies",
     "prometheus-operator",
     "search/prober",
     "search/ranker",
