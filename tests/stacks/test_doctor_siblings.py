@@ -240,3 +240,17 @@ def test_a_plugin_of_amd_is_none_of_nvidia() -> None:
     world.items(SETS)[0] = a_plugin("gpus", "plugin", "rocm/k8s-device-plugin:1", "amd.com/gpu")
     findings, _ = seen(world)
     assert not any("device plugin" in one for one in findings), "a node without taints takes it"
+
+
+def test_keys_that_the_api_server_shows_to_anybody_may_be_read() -> None:
+    world = healthy()
+    own = "https://kubernetes.default.svc/openid/v1/jwks"
+    world.change(cluster=world.profile.cluster.model_copy(update={"jwks": (), "jwks_uri": own}))
+    binding = made("", "discovery") | {
+        "roleRef": {"name": "system:service-account-issuer-discovery"},
+        "subjects": [{"kind": "Group", "name": "system:unauthenticated"}],
+    }
+    world.objects["/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"] = a_list(binding)
+    found, unseen = world.examined()
+    assert found == [], "whether proxies trust its certificate nobody sees from here"
+    assert ["shown to anybody" in one.why for one in unseen if one.check == "keys"] == [True]
