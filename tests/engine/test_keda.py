@@ -233,6 +233,7 @@ def test_replicas_follow_the_load_and_stay_when_nobody_says_what_it_is(region: R
 
 
 def test_a_model_sleeps_until_somebody_calls_it(region: RealRegion) -> None:
+    assert rendered(sleeper())["spec"]["minReplicaCount"] == 0, "or it need not be woken"
     await_replicas(region, SLEEPER, 0)
     tell(region, load(0), calls(1))
     await_replicas(region, SLEEPER, 1)
