@@ -1,32 +1,35 @@
 """Real KEDA scales a real Deployment by what a region's real Prometheus reads, as isoserve asks it.
 
-The ScaledObject is that of search/ranker as it is rendered, with windows that a test can wait for.
-The pods of its Deployment are idle, and its queue is what the test says: one pod tells Prometheus.
+ScaledObjects are rendered, with windows that a test can wait for. The pods of their Deployments are
+idle: what runs in them, and what callers meet, one pod tells Prometheus as the test says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+import requests
 
 from components import replica_autoscaler
 from components.gates.foreign_fields import foreign
-from components.kube import Object
+from components.kube import FIELD_MANAGER, Object
 from regions.model_plan import ServerPlan
-from regions.sandbox.kube import Refused
-from regions.sandbox.plans import plan_of
 from tests.engine.real_region import RealRegion, eventually, python_pod, real_region
 from tests.engine.site import has_condition
 from tests.engine.world import body, path_of
+from tests.examples import a_model, plan_of, planned, profiles
 
 pytestmark = pytest.mark.engine
 
 LIMIT_SECONDS: Final = 180.0
 """The longest that anything may take; nothing is decided by how long it took."""
-METRIC: Final = "rest_server_requests_in_progress"
+LOAD: Final = "rest_server_requests_in_progress"
+CALLS: Final = "envoy_cluster_upstream_cx_none_healthy"
+AWAKE, SLEEPER, OTHERS = "ranker", "sleeper", "others"
 _BEFORE: Final = """
 from regions.sandbox import object_store, ports
 ports.choose_ports(anything_runs=False)
@@ -43,8 +46,8 @@ cluster = connect("{region}", kubeconfig_of("{region}"))
 network = network_of("{region}")
 crds.install(cluster)
 keda.install(cluster, network)
-target = {{"targets": ["queue.search.svc:8000"]}}
-job = {{"job_name": "queue", "honor_labels": True, "static_configs": [target]}}
+target = {{"targets": ["told.search.svc:8000"]}}
+job = {{"job_name": "told", "honor_labels": True, "static_configs": [target]}}
 config = {{"global": {{"scrape_interval": "1s", "scrape_timeout": "1s"}}, "scrape_configs": [job]}}
 write_atomically(HOME / "read" / "prometheus.yml", yaml.safe_dump(config))
 arguments = ["--config.file=/config/prometheus.yml", "--storage.tsdb.path=/series"]
@@ -55,20 +58,20 @@ _END: Final = """
 from regions.sandbox import object_store
 object_store.stop()
 """
-_QUEUE: Final = """
+_TOLD: Final = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
-class Queue(BaseHTTPRequestHandler):
+class Told(BaseHTTPRequestHandler):
     said = b""
     def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.end_headers()
-        self.wfile.write(Queue.said)
+        self.wfile.write(Told.said)
     def do_PUT(self):
-        Queue.said = self.rfile.read(int(self.headers["Content-Length"]))
+        Told.said = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
-HTTPServer(("", 8000), Queue).serve_forever()
+HTTPServer(("", 8000), Told).serve_forever()
 """
 _TELL: Final = """
 import sys, urllib.request
@@ -79,19 +82,22 @@ APPS: Final = "/apis/apps/v1/namespaces/search/deployments"
 SCALED: Final = "/apis/keda.sh/v1alpha1/namespaces/search/scaledobjects"
 EXTERNAL: Final = "/apis/external.metrics.k8s.io/v1beta1/namespaces/search"
 HPAS: Final = "/apis/autoscaling/v2/namespaces/search/horizontalpodautoscalers"
-OTHERS: Final = "others"
 
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
-    """One machine with KEDA and Prometheus, which reads the queue of the one pod there is."""
+    """One machine with KEDA and Prometheus, and two models that nobody calls."""
     root = tmp_path_factory.mktemp("keda") / "tree"
     with real_region(root, ("machine-1",), "sandbox-aws", _BEFORE) as made:
         try:
-            made.run("search", "queue", _QUEUE)
-            made.make("services", service("queue"))
+            made.run("search", "told", _TOLD)
+            made.make("services", service("told"))
             made.run_program(_WITH_KEDA)
-            made.running("search", "queue")
+            made.running("search", "told")
+            tell(made, load(0), calls(0))
+            for plan in (awake(), sleeper()):
+                made.make("deployments", idle(plan.tracks[0].name))
+                assert applied(made, rendered(plan)).ok
             yield made
         finally:
             made.run_program(_END)
@@ -103,24 +109,43 @@ def service(name: str) -> Object:
     return body("v1", "Service", name, "search", spec={"selector": {"app": name}, "ports": [port]})
 
 
-def ranker() -> ServerPlan:
-    """The plan of search/ranker, whose pods may come and go at once."""
-    (plan,) = (one for one in plan_of("sandbox-aws").servers if one.workload.id == "search/ranker")
+def changed(plan: ServerPlan, **fields: Any) -> ServerPlan:
+    """The plan of a model that has one track, with other fields in what scales it."""
     (track,) = plan.tracks
-    assert track.scaler.kind == "scaled_object", "or nothing of KEDA's is rendered"
-    scaler = replace(track.scaler, min=1, max=2, scale_down_seconds=0)
-    return replace(plan, tracks=(replace(track, scaler=scaler),))
+    return replace(plan, tracks=(replace(track, scaler=replace(track.scaler, **fields)),))
 
 
-def rendered(name: str = "ranker") -> Object:
-    """The ScaledObject of the plan, for a Deployment of this name."""
-    (made,) = replica_autoscaler.objects(ranker())
-    target = {**made["spec"]["scaleTargetRef"], "name": name}
-    return {
-        **made,
-        "metadata": {**made["metadata"], "name": name},
-        "spec": {**made["spec"], "scaleTargetRef": target},
-    }
+def awake() -> ServerPlan:
+    """The plan of search/ranker, whose pods may go as soon as they are too many."""
+    (plan,) = (s for s in plan_of("sandbox-aws").servers if s.workload.id == f"search/{AWAKE}")
+    return changed(plan, max=2, scale_down_seconds=0)
+
+
+def sleeper() -> ServerPlan:
+    """The plan of a model that sleeps as soon as nobody calls it."""
+    scaling = {"max": 2, "scale_to_zero": True}
+    model = a_model(name=SLEEPER, access="permissive", scaling=scaling)
+    (plan,) = planned(model, profile=profiles()["sandbox-aws"]).servers
+    return changed(plan, idle_seconds=1)
+
+
+def rendered(plan: ServerPlan) -> Object:
+    """The plan's ScaledObject."""
+    (made,) = replica_autoscaler.objects(plan)
+    assert made["kind"] == "ScaledObject"
+    return made
+
+
+def applied(region: RealRegion, made: Object, **options: str) -> requests.Response:
+    """What the API server, with KEDA's webhook, says of an object that is applied as by `up`."""
+    cluster = region.cluster
+    return cluster.session.patch(
+        f"{cluster.url}{path_of(made)}",
+        params={"fieldManager": FIELD_MANAGER, "force": "true", **options},
+        data=json.dumps(made),
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        timeout=30,
+    )
 
 
 def idle(name: str) -> Object:
@@ -132,25 +157,34 @@ def idle(name: str) -> Object:
     return body("apps/v1", "Deployment", name, "search", spec=spec)
 
 
-def tell(region: RealRegion, requests: int | None) -> None:
-    """Have so many requests be in the servers of the model; None: nobody says how many."""
-    marks = {"project": "search", "model": "ranker", "track": "stable"}
+def load(requests: int) -> str:
+    """How many requests are in the servers of the model that is awake."""
+    marks = {"project": "search", "model": AWAKE, "track": "stable"}
     labels = ",".join(f'isoserve_dev_{key}="{said}"' for key, said in marks.items())
-    said = "" if requests is None else f"{METRIC}{{{labels}}} {requests}\n"
-    region.execute("search", "queue", "python3", "-c", _TELL, said)
+    return f"{LOAD}{{{labels}}} {requests}\n"
 
 
-def await_replicas(region: RealRegion, wanted: int) -> None:
+def calls(number: int) -> str:
+    """How many calls the gateway had no pod for, of the model that sleeps."""
+    return f'{CALLS}{{envoy_cluster_name="httproute/search/{SLEEPER}/rule/1"}} {number}\n'
+
+
+def tell(region: RealRegion, *said: str) -> None:
+    """Have Prometheus read this from now on, and nothing else."""
+    region.execute("search", "told", "python3", "-c", _TELL, "".join(said))
+
+
+def await_replicas(region: RealRegion, name: str, wanted: int) -> None:
     """Wait until just so many pods of the model serve."""
 
     def so_many() -> bool | None:
-        found = region.cluster.get(f"{APPS}/ranker")
+        found = region.cluster.get(f"{APPS}/{name}")
         assert found is not None
         told = found["status"]
-        counts = (found["spec"]["replicas"], told.get("readyReplicas"), told.get("replicas"))
-        return counts == (wanted, wanted, wanted) or None
+        ready = (told.get("readyReplicas", 0), told.get("replicas", 0))
+        return (found["spec"]["replicas"], *ready) == (wanted, wanted, wanted) or None
 
-    eventually(so_many, f"{wanted} replicas serve", seconds=LIMIT_SECONDS)
+    eventually(so_many, f"{wanted} replicas of {name} serve", seconds=LIMIT_SECONDS)
 
 
 def await_condition(region: RealRegion, path: str, kind: str, wanted: bool) -> None:
@@ -165,92 +199,84 @@ def await_condition(region: RealRegion, path: str, kind: str, wanted: bool) -> N
 
 def metric(region: RealRegion) -> list[str]:
     """What the API server says that the autoscaler is told, by KEDA's metrics server."""
-    found = region.cluster.get(f"{SCALED}/ranker")
+    found = region.cluster.get(f"{SCALED}/{AWAKE}")
     assert found is not None
     (name,) = found["status"]["externalMetricNames"]
-    chosen = "labelSelector=scaledobject.keda.sh%2Fname%3Dranker"
-    told = region.cluster.get(f"{EXTERNAL}/{name}?{chosen}")
+    told = region.cluster.get(
+        f"{EXTERNAL}/{name}?labelSelector=scaledobject.keda.sh%2Fname%3D{AWAKE}"
+    )
     return [one["value"] for one in told["items"]] if told else []
 
 
-def desired(region: RealRegion) -> Any:
-    """How many replicas KEDA's HorizontalPodAutoscaler asks for; None where it cannot tell."""
-    found = region.cluster.get(f"{HPAS}/keda-hpa-ranker")
-    if found is None or not has_condition(found, "ScalingActive"):
-        return None
-    return found["status"]["desiredReplicas"]
+def test_replicas_follow_the_load_and_stay_when_nobody_says_what_it_is(region: RealRegion) -> None:
+    path, hpa = f"{SCALED}/{AWAKE}", f"{HPAS}/keda-hpa-{AWAKE}"
+    await_condition(region, path, "Ready", True)
+    await_replicas(region, AWAKE, 1)
+    full = 2 * awake().tracks[0].scaler.threshold
+    tell(region, load(full), calls(0))
+    await_replicas(region, AWAKE, 2)
+    assert metric(region) == [str(full)], "by way of the API server itself"
+
+    tell(region, calls(0))
+    await_condition(region, hpa, "ScalingActive", False)
+    await_condition(region, path, "Fallback", True)
+    await_condition(region, hpa, "ScalingActive", True)
+    found = region.cluster.get(hpa)
+    assert found is not None
+    assert found["status"]["desiredReplicas"] == 2, "what is lost is not 0: what runs goes on"
+    assert rendered(awake())["spec"]["fallback"]["replicas"] == 1, "or this shows nothing"
+    await_replicas(region, AWAKE, 2)
+
+    tell(region, load(0), calls(0))
+    await_condition(region, path, "Fallback", False)
+    await_replicas(region, AWAKE, 1)
 
 
-def test_replicas_follow_the_queue_and_stay_when_nobody_says_how_long_it_is(
-    region: RealRegion,
+def test_a_model_sleeps_until_somebody_calls_it(region: RealRegion) -> None:
+    await_replicas(region, SLEEPER, 0)
+    tell(region, load(0), calls(1))
+    await_replicas(region, SLEEPER, 1)
+
+
+@pytest.mark.parametrize("name", [AWAKE, SLEEPER])
+def test_keda_adds_nothing_that_a_refresh_would_tell_of(region: RealRegion, name: str) -> None:
+    def written() -> Object | None:
+        live = region.cluster.get(f"{SCALED}/{name}")
+        assert live is not None
+        return live if "scaledobject.keda.sh/name" in live["metadata"]["labels"] else None
+
+    live = eventually(written, "KEDA has written all of it", seconds=LIMIT_SECONDS)
+    assert foreign(live, "ScaledObject") == {}
+
+
+@pytest.mark.parametrize("plan", [awake, sleeper])
+def test_keda_warns_of_nothing_that_is_rendered(
+    region: RealRegion, plan: Callable[[], ServerPlan]
 ) -> None:
-    tell(region, 0)
-    region.make("deployments", idle("ranker"))
-    region.make("scaledobjects", rendered())
-    await_condition(region, f"{SCALED}/ranker", "Ready", True)
-    await_replicas(region, 1)
-    live = region.cluster.get(f"{SCALED}/ranker")
-    assert live is not None
-    assert "scaledobject.keda.sh/name" in live["metadata"]["labels"], "KEDA has written all of it"
-    assert foreign(live, "ScaledObject") == {}, "or each refresh would tell of it"
-
-    threshold = ranker().tracks[0].scaler.threshold
-    tell(region, 2 * threshold)
-    await_replicas(region, 2)
-    assert metric(region) == [str(2 * threshold)], "by way of the API server itself"
-
-    tell(region, 0)
-    await_replicas(region, 1)
-
-    tell(region, 2 * threshold)
-    await_replicas(region, 2)
-    tell(region, None)
-    await_condition(region, f"{SCALED}/ranker", "Fallback", True)
-    asked = eventually(lambda: desired(region), "the fallback is asked for", seconds=LIMIT_SECONDS)
-    assert asked == 2, "a metric that is lost is none of 0: what runs goes on"
-    assert rendered()["spec"]["fallback"]["replicas"] == 1, "or this shows nothing"
-    await_replicas(region, 2)
-
-    tell(region, 0)
-    await_condition(region, f"{SCALED}/ranker", "Fallback", False)
-    await_replicas(region, 1)
+    answer = applied(region, rendered(plan()), dryRun="All")
+    assert answer.ok, answer.text
+    assert "Warning" not in answer.headers, answer.headers["Warning"]
 
 
 def test_a_scaled_object_is_refused_where_somebody_elses_autoscaler_scales(
     region: RealRegion,
 ) -> None:
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": OTHERS}
-    spec = {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": target}
-    hpa = body("autoscaling/v2", "HorizontalPodAutoscaler", OTHERS, "search", spec=spec)
+    (track,) = awake().tracks
+    plan = replace(awake(), tracks=(replace(track, name=OTHERS),))
+    (ours,) = replica_autoscaler.objects(changed(plan, kind="hpa_cpu"))
+    annotations = ours["metadata"].pop("annotations")
     region.make("deployments", idle(OTHERS))
-    region.make("horizontalpodautoscalers", hpa)
+    region.make("horizontalpodautoscalers", ours)
 
     def refusal() -> str | None:
-        wanted = rendered(OTHERS)
-        path = f"{path_of(wanted)}?fieldManager=isoserve&dryRun=All"
-        try:
-            region.cluster.send("PATCH", path, wanted, "application/apply-patch+yaml")
-        except Refused as reason:
-            return str(reason)
-        return None
+        answer = applied(region, rendered(plan), dryRun="All")
+        return None if answer.ok else answer.text
 
     # The webhook hears of a new autoscaler a moment late.
     said = eventually(refusal, "it is refused", seconds=LIMIT_SECONDS)
     assert f"already managed by the hpa '{OTHERS}'" in said
-    (ours,) = replica_autoscaler.objects(by_hpa(ranker()))
-    yields = {**hpa["metadata"], "annotations": ours["metadata"]["annotations"]}
-    region.make("horizontalpodautoscalers", {**hpa, "metadata": yields})
-    eventually(lambda: refusal() is None or None, "one of ours lets it in", seconds=LIMIT_SECONDS)
-
-
-def test_keda_warns_of_nothing_that_is_rendered(region: RealRegion) -> None:
-    cluster, wanted = region.cluster, rendered("warned")
-    answer = cluster.session.post(f"{cluster.url}{SCALED}?dryRun=All", json=wanted, timeout=30)
-    assert answer.ok, answer.text
-    assert "Warning" not in answer.headers, answer.headers["Warning"]
-
-
-def by_hpa(plan: ServerPlan) -> ServerPlan:
-    """The plan of a region without KEDA."""
-    (track,) = plan.tracks
-    return replace(plan, tracks=(replace(track, scaler=replace(track.scaler, kind="hpa_queue")),))
+    region.make(
+        "horizontalpodautoscalers",
+        {**ours, "metadata": {**ours["metadata"], "annotations": annotations}},
+    )
+    eventually(lambda: refusal() is None or None, "ours lets it pass", seconds=LIMIT_SECONDS)
