@@ -29,30 +29,32 @@ LIMIT_SECONDS: Final = 180.0
 """The longest that anything may take; nothing is decided by how long it took."""
 LOAD: Final = "rest_server_requests_in_progress"
 CALLS: Final = "envoy_cluster_upstream_cx_none_healthy"
+PORT: Final[Object] = {"name": "metrics", "containerPort": 8000}
 AWAKE, SLEEPER, OTHERS = "ranker", "sleeper", "others"
 _BEFORE: Final = """
 from regions.sandbox import object_store, ports
 ports.choose_ports(anything_runs=False)
 object_store.start()
 """
-_WITH_KEDA: Final = """
-import yaml
+_DEFINED: Final = """
 from regions.sandbox import crds
 from regions.sandbox.kube import connect
-from regions.sandbox.layout import HOME, kubeconfig_of, write_atomically
-from regions.sandbox.node import keda, prometheus
+from regions.sandbox.layout import kubeconfig_of
+crds.install(connect("{region}", kubeconfig_of("{region}")))
+"""
+_WITH_KEDA: Final = """
+from regions.sandbox.kube import connect
+from regions.sandbox.layout import kubeconfig_of
+from regions.sandbox.node import images, keda, prometheus
 from regions.sandbox.node.network import network_of
 cluster = connect("{region}", kubeconfig_of("{region}"))
 network = network_of("{region}")
-crds.install(cluster)
 keda.install(cluster, network)
-target = {{"targets": ["told.search.svc:8000"]}}
-job = {{"job_name": "told", "honor_labels": True, "static_configs": [target]}}
-config = {{"global": {{"scrape_interval": "1s", "scrape_timeout": "1s"}}, "scrape_configs": [job]}}
-write_atomically(HOME / "read" / "prometheus.yml", yaml.safe_dump(config))
-arguments = ["--config.file=/config/prometheus.yml", "--storage.tsdb.path=/series"]
-prometheus.install(cluster, network, HOME / "read", arguments)
+for image in prometheus.made_images():
+    images.push(image, network)
+prometheus.install(cluster, network)
 keda.await_serving(cluster)
+prometheus.await_ready(cluster)
 """
 _END: Final = """
 from regions.sandbox import object_store
@@ -90,8 +92,10 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
     root = tmp_path_factory.mktemp("keda") / "tree"
     with real_region(root, ("machine-1",), "sandbox-aws", _BEFORE) as made:
         try:
-            made.run("search", "told", _TOLD)
-            made.make("services", service("told"))
+            made.run("search", "told", _TOLD, container={"ports": [PORT]})
+            made.run_program(_DEFINED)
+            # Before Prometheus comes: what is added later it reads a minute later.
+            made.make("podmonitors", monitor("told"))
             made.run_program(_WITH_KEDA)
             made.running("search", "told")
             tell(made, load(0), calls(0))
@@ -103,10 +107,11 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegion]:
             made.run_program(_END)
 
 
-def service(name: str) -> Object:
-    """A Service of the pod that has this label."""
-    port = {"port": 8000, "targetPort": 8000}
-    return body("v1", "Service", name, "search", spec={"selector": {"app": name}, "ports": [port]})
+def monitor(name: str) -> Object:
+    """A PodMonitor of the pod that has this label."""
+    endpoint = {"port": PORT["name"], "interval": "1s", "scrapeTimeout": "1s", "honorLabels": True}
+    spec = {"selector": {"matchLabels": {"app": name}}, "podMetricsEndpoints": [endpoint]}
+    return body("monitoring.coreos.com/v1", "PodMonitor", name, "search", spec=spec)
 
 
 def changed(plan: ServerPlan, **fields: Any) -> ServerPlan:
