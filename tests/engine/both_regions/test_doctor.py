@@ -90,7 +90,9 @@ def holding(cluster: Cluster, path: str, data: dict[str, str]) -> Iterator[None]
 def test_a_proxy_where_no_policy_lets_it_in_is_found(world: World) -> None:
     labels = {"gateway.envoyproxy.io/owning-gateway-namespace": "isoserve-gateway"}
     container = {"name": "proxy", "image": "isoserve.dev/pause:1"}
-    stray = body("v1", "Pod", "stray", "default", spec={"containers": [container]})
+    # On no node, so that it goes as soon as it is deleted.
+    nowhere = {"containers": [container], "nodeSelector": {"nobody": "has-it"}}
+    stray = body("v1", "Pod", "stray", "default", spec=nowhere)
     stray["metadata"]["labels"] = labels
     check_found(world, added(world.cluster(AWS), stray), "gateways", "default")
 
