@@ -230,10 +230,14 @@ def test_new_version_comes_by_weights_and_takes_over_unnoticed(site: Site) -> No
     now = serving(site)
     assert {name_of(pod) for pod in site.of_version(version)} == now, "the new version alone serves"
     assert not now & old, "in pods of its own"
-    asked = answers(site, only=USERS) - before
-    assert asked[MODEL] + asked[CANDIDATE] == sum(one.answered for one in all_loads), (
-        "every request that a user sent was answered by one of the two, once"
-    )
+    sent = sum(one.answered for one in all_loads)
+
+    def all_told() -> bool:
+        asked = answers(site, only=USERS) - before
+        return asked[MODEL] + asked[CANDIDATE] == sent
+
+    # Envoy's log tells of an answer a moment later.
+    until("every request that a user sent was answered by one of the two, once", all_told)
     assert site.prediction() == expected, "it has learned the same"
     assert all(has_condition(pod, "Ready") for pod in site.servers()), "and nothing is left behind"
 
