@@ -24,14 +24,14 @@ from regions.tracks import tolerations
 
 Values = dict[str, Any]
 
-_LONGEST_ANSWER_SECONDS: Final = 3600
-"""A spec's longest `timeout_seconds`: a proxy that is replaced ends the answers that it has begun.
-Envoy Gateway's own drainTimeout is 60 s, and a proxy without connections goes at once
+_LONGEST_DRAIN_SECONDS: Final = 3600
+"""A spec's longest `drain_seconds`, which a proxy that is replaced has too: Envoy Gateway's own
+drainTimeout is 60 s, and a proxy without connections goes at once
 (internal/cmd/envoy/shutdown_manager.go of 1.9.1)."""
 _NVIDIA: Final = "nvidia"
 _PROVISION_SECONDS: Final = 900
 """Default of the cluster autoscaler's --max-node-provision-time."""
-_LONGEST_GRACE_SECONDS: Final = 3620
+_LONGEST_GRACE_SECONDS: Final = _LONGEST_DRAIN_SECONDS + 20
 """Its --max-graceful-termination-sec is 600 by default, after which it would end pods that may
 still drain: `drain_seconds` of a spec is 3600 at most, and 20 come before and after."""
 _AUTOSCALERS: Final = {
@@ -80,7 +80,7 @@ def _envoy_gateway(profile: RegionProfile) -> Values:
                     "envoyPDB": {"minAvailable": 1},
                 },
             },
-            "shutdown": {"drainTimeout": f"{_LONGEST_ANSWER_SECONDS}s"},
+            "shutdown": {"drainTimeout": f"{_LONGEST_DRAIN_SECONDS}s"},
         },
     }
     return {"crds": {"enabled": False}, "config": {"envoyGateway": config}}

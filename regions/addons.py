@@ -35,11 +35,11 @@ class Addon:
     """One add-on of a cluster.
 
     `capability` is what a profile gains by it (regions.profile.CAPABILITIES) or empty. Without a
-    `chart` the stack has the objects of regions.addon_counter. `version` is
-    the product's at which these facts were read, `oldest` the first with which our objects work. It
-    does not work without the rows in `needs`, nor with another `provider` where one is named; those
-    in `after` come first where they are installed
-    too. `serves` has the version that we use by the name of each CustomResourceDefinition.
+    `chart` the stack has the objects of regions.addon_counter. `version` is the product's at which
+    these facts were read, `oldest` the first with which our objects work. It does not work without
+    the rows in `needs`, nor with another `provider` where one is named; those in `after` come first
+    where they are installed too. `serves` has the version that we use by the name of each
+    CustomResourceDefinition.
     `workloads` are what must be available in `namespace`, as Kind/name of our own release.
     `hooks` says what the chart makes in a Helm hook, where it does not work without: such a chart
     is installed as a Helm release, whose objects a preview does not show. `unchecked` says what
@@ -64,9 +64,9 @@ class Addon:
     @property
     def origin(self) -> str:
         """Where it comes from, for people."""
-        chart = self.chart
-        place = f"{chart.repository} {chart.name} {chart.version}" if chart else ""
-        return place or "regions/addon_counter.py"
+        if self.chart is None:
+            return "regions/addon_counter.py"
+        return f"{self.chart.repository} {self.chart.name} {self.chart.version}"
 
 
 _ENVOY: Final = "oci://docker.io/envoyproxy"

@@ -109,7 +109,7 @@ def _build(_options: argparse.Namespace) -> int:
         toolchain.prepare_node(running.say)
         images.base(running.say)
         example_images.example_images(running.say)
-        list(gateway.gateway_images(running.say))
+        gateway.gateway_images(running.say)
         charts.pack()
     return 0
 

@@ -144,7 +144,8 @@ ENVOY_GATEWAY: Final = Build(
     makes=("envoy-gateway",),
     # What its proxies are told to report as its version; its image has the same.
     version_flags=(
-        "github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion=v1.9.1",
+        "github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion="
+        f"v{ADDONS['envoy-gateway'].version}",
     ),
     static=True,
     typical_minutes=5,

@@ -63,7 +63,7 @@ PROMETHEUS_OPERATOR: Final = Bundle(
 )
 
 BUNDLES: Final = (KEDA, GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR)
-_ANYBODYS: Final[tuple[Standing, ...]] = ("install", "provided")
+_PRESENT: Final[tuple[Standing, ...]] = ("install", "provided")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -78,13 +78,13 @@ def prefetch() -> str:
     return f"{sum(len(definitions(bundle)) for bundle in BUNDLES)} definitions"
 
 
-def bundles_of(region: str, standings: Collection[Standing] = _ANYBODYS) -> list[Bundle]:
+def bundles_of(region: str, standings: Collection[Standing] = _PRESENT) -> list[Bundle]:
     """The bundles of the add-ons that stand so in the region's profile."""
     addons = profile_of(region).addons
     return [bundle for bundle in BUNDLES if addons.get(bundle.addon) in standings]
 
 
-def install(cluster: Cluster, standings: Collection[Standing] = _ANYBODYS) -> str:
+def install(cluster: Cluster, standings: Collection[Standing] = _PRESENT) -> str:
     """Apply the bundles of the add-ons that stand so, and wait until the API serves them; a note of
     what was done.
 

@@ -31,7 +31,7 @@ def keys(site: Site) -> Answers:
     if not cluster.jwks:
         host = urlsplit(cluster.jwks_uri).hostname or ""
         if host.startswith(_OWN) or host.endswith(_INSIDE):
-            yield _inside(site, cluster.jwks_uri, paste)
+            yield _of_api_server(site, cluster.jwks_uri, paste)
         return
     told = site.api.get(_KEYS)
     if told is None:
@@ -44,7 +44,7 @@ def keys(site: Site) -> Answers:
         yield Finding(check="keys", what=what, mend=paste)
 
 
-def _inside(site: Site, url: str, paste: str) -> Finding | Unseen:
+def _of_api_server(site: Site, url: str, paste: str) -> Finding | Unseen:
     """What is known of keys that an API server of one's own shows."""
     for binding in site.listed(_BINDINGS) or ():
         anybody = any(one.get("name") == _ANYBODY for one in binding.get("subjects") or ())

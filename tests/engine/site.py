@@ -32,7 +32,6 @@ from regions.resolve import resolve
 from regions.sandbox import servers
 from regions.sandbox.errors import SandboxError
 from regions.sandbox.kube import execute
-from regions.sandbox.node.network import Network, claimed
 from regions.sandbox.processes import Identity
 from tests.engine.access_log import AccessLog, Answered
 from tests.engine.load import Load, Request
@@ -171,7 +170,7 @@ class Site:
         (server,) = [one for one in plan.servers if one.workload.id == MODEL]
         url = urlsplit(server.probe.url)
         return Request(
-            address=self._network().gateway_address("internal"),
+            address=self.world.network(REGION).gateway_address("internal"),
             host=str(url.hostname),
             path=url.path,
             body=json.dumps(server.probe.body),
@@ -278,11 +277,6 @@ class Site:
 
     def _home(self) -> Path:
         return self.world.root / ".isoserve" / REGION
-
-    def _network(self) -> Network:
-        network = claimed(self._home())
-        assert network is not None, "the region is up"
-        return network
 
 
 @cache

@@ -10,7 +10,6 @@ from typing import Final
 
 import pytest
 
-from regions.sandbox.node.network import claimed
 from tests.engine.real_region import REGION, eventually
 from tests.engine.remains import left_of, names_of
 from tests.engine.world import World
@@ -35,8 +34,7 @@ def test_a_killed_run_leaves_no_region(tmp_path: Path) -> None:
     ) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
-        network = claimed(world.root / ".isoserve" / REGION)
-        assert network is not None
+        network = world.network(REGION)
         names = names_of(network)
         assert any(left_of(network, names, world).values()), "or nothing would be found left"
         run.send_signal(signal.SIGKILL)

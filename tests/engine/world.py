@@ -21,6 +21,7 @@ import yaml
 
 from components.kube import Object
 from regions.sandbox.kube import Cluster, connect
+from regions.sandbox.node.network import Network, claimed
 from tests.engine.watcher import watch
 from tests.tracked import ROOT, copy_tracked
 
@@ -127,6 +128,12 @@ class World:
     def cluster(self, region: str) -> Cluster:
         """The region's API server."""
         return connect(region, self.root / ".isoserve" / region / "kubeconfig")
+
+    def network(self, region: str) -> Network:
+        """The names and addresses of a region that is up."""
+        found = claimed(self.root / ".isoserve" / region)
+        assert found is not None, f"{region} is up"
+        return found
 
     def status(self) -> list[dict[str, Any]]:
         """The table of `up`, as data."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import base64
 import tarfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from model_specs.names import GATEWAY_NAMESPACE
 from regions.addon_counter import IMAGE as COUNTER_IMAGE
-from regions.addons import ADDONS
 from regions.sandbox import charts, engine
+from regions.sandbox.charts import GATEWAY_IMAGE
 from regions.sandbox.example.registry_secret import await_namespace
 from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import BIN, TOOLCHAIN, addons_of, certificates_of
@@ -31,22 +30,23 @@ from regions.sandbox.toolchain import Say, Toolchain
 
 ENVOY_IMAGE: Final = "docker.io/envoyproxy/envoy:v1.40.0"
 """What the sandbox's profiles name: no digest of a registry is that of a local build."""
-_GATEWAY_IMAGE: Final = f"docker.io/envoyproxy/gateway:v{ADDONS['envoy-gateway'].version}"
 _RATE_LIMIT_IMAGE: Final = "docker.io/envoyproxy/ratelimit:8fe6ea42"
 """The chart's own (charts/gateway-helm/values.tmpl.yaml at v1.9.1)."""
 _PINS: Final = TOOLCHAIN / "envoy" / "requirements.txt"
 
 
-def gateway_images(say: Say) -> Iterator[Image]:
+def gateway_images(say: Say) -> tuple[Image, ...]:
     """The images, with layers that are made once. Raises SandboxError where a part is missing."""
-    system, unprivileged = "65532:65532", "999:999"
-    program = images.layer_of(BIN / "envoy-gateway", "usr/local/bin")
-    yield Image(_GATEWAY_IMAGE, "", program, ("/usr/local/bin/envoy-gateway",), system, "/")
-    counting = images.layer_of(BIN / "ratelimit", "bin")
-    yield Image(_RATE_LIMIT_IMAGE, "", counting, ("/bin/ratelimit",), system, "/")
-    yield Image(ENVOY_IMAGE, PYTHON_IMAGE, _envoy(say), ("envoy",), system, "/")
-    counters = images.debian("extract", ("redis-server",), say)
-    yield Image(COUNTER_IMAGE, "", counters, ("/usr/bin/redis-server",), unprivileged, "/")
+    user = "65532:65532"
+    controller = images.layer_of(BIN / "envoy-gateway", "usr/local/bin")
+    limiter = images.layer_of(BIN / "ratelimit", "bin")
+    counter = images.debian("extract", ("redis-server",), say)
+    return (
+        Image(GATEWAY_IMAGE, "", controller, ("/usr/local/bin/envoy-gateway",), user, "/"),
+        Image(_RATE_LIMIT_IMAGE, "", limiter, ("/bin/ratelimit",), user, "/"),
+        Image(ENVOY_IMAGE, PYTHON_IMAGE, _envoy(say), ("envoy",), user, "/"),
+        Image(COUNTER_IMAGE, "", counter, ("/usr/bin/redis-server",), "999:999", "/"),
+    )
 
 
 def _envoy(say: Say) -> Path:

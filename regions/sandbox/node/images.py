@@ -169,8 +169,7 @@ def debian(variant: str, packages: Sequence[str], say: Say, *more: str) -> Path:
     Raises SandboxError where they are not to be had.
     """
     names = sorted(packages)
-    prefix = "" if variant == "minbase" else f"{variant}-"
-    with made_once(f"debian-{_RELEASE}-{prefix}{'-'.join(names)}.tar") as (layer, partial):
+    with made_once(f"debian-{_RELEASE}-{variant}-{'-'.join(names)}.tar") as (layer, partial):
         if partial:
             say("making a small Debian (about 1 min)")
             words = (

@@ -109,13 +109,7 @@ def placed(made: Object, pushed: Mapping[str, str], machine: str) -> Object:
             "periodSeconds": 1,
         },
     }
-    pod = {
-        **template["spec"],
-        "containers": [changed],
-        "nodeSelector": {"kubernetes.io/hostname": machine},
-        "priorityClassName": "system-cluster-critical",
-        "tolerations": [{"operator": "Exists"}],
-    }
+    pod = {**template["spec"], "containers": [changed], **region.on_machine(machine)}
     return {
         **made,
         "metadata": {**metadata, "name": _CHART_NAMES.get(metadata["name"], metadata["name"])},

@@ -83,9 +83,7 @@ def placed(made: Object, machine: str) -> Object:
         subject["namespace"] = _NAMESPACE
     if made["kind"] == "Deployment":
         pod = made["spec"]["template"]["spec"]
-        pod["nodeSelector"] = {"kubernetes.io/hostname": machine}
-        pod["priorityClassName"] = "system-cluster-critical"
-        pod["tolerations"] = [{"operator": "Exists"}]
+        pod |= region.on_machine(machine)
         (container,) = pod["containers"]
         # No CPU: where a machine is as small as its agent and one server, these have all of it.
         container["args"] += ["--config-reloader-cpu-limit=0", "--config-reloader-cpu-request=0"]

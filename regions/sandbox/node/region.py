@@ -146,6 +146,15 @@ def documents(name: str, **values: str) -> list[Object]:
     return made
 
 
+def on_machine(name: str) -> Object:
+    """The fields by which a pod of the cluster's own stands on one machine, whatever else does."""
+    return {
+        "nodeSelector": {"kubernetes.io/hostname": name},
+        "priorityClassName": "system-cluster-critical",
+        "tolerations": [{"operator": "Exists"}],
+    }
+
+
 def await_condition(cluster: Cluster, kind: str, *paths: str) -> None:
     """Wait until the object at each path has a true condition of that kind.
 

@@ -20,7 +20,6 @@ import yaml
 
 from components.kube import Object
 from regions.sandbox.kube import execute
-from regions.sandbox.node.network import Network, claimed
 from tests.engine.world import REGIONS, World
 
 pytestmark = pytest.mark.engine
@@ -56,13 +55,6 @@ class Caller:
     region: str
     _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
 
-    @property
-    def network(self) -> Network:
-        """The region's addresses."""
-        found = claimed(self.world.root / ".isoserve" / self.region)
-        assert found is not None, "the region is up"
-        return found
-
     def host(self, side: str) -> str:
         """The model's host at a gateway."""
         domain = self.profile()["domain"]
@@ -76,7 +68,7 @@ class Caller:
         self, side: str, headers: Mapping[str, str] | None = None, *, method: str = "POST"
     ) -> tuple[str, dict[str, str]]:
         """The status of the spec's own request, else the error's name; and the answer's headers."""
-        address = self.network.gateway_address(side)
+        address = self.world.network(self.region).gateway_address(side)
         connection: HTTPConnection = HTTPConnection(address, 80, timeout=_TIMEOUT_SECONDS)
         if side == "public":
             connection = _Secure(address, self.host(side), self._trust())

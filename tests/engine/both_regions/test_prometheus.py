@@ -16,7 +16,7 @@ import pytest
 
 from components.kube import FIELD_MANAGER, Object
 from regions.sandbox.kube import own_session
-from regions.sandbox.node.network import POD_RANGE, claimed
+from regions.sandbox.node.network import POD_RANGE
 from regions.sandbox.node.prometheus import PORT
 from tests.engine.world import REGIONS, World
 
@@ -50,9 +50,7 @@ every_region = pytest.mark.parametrize("region", REGIONS)
 
 def asked(world: World, region: str, path: str, **question: str) -> Any:
     """What the region's Prometheus answers."""
-    network = claimed(world.root / ".isoserve" / region)
-    assert network is not None, "the region is up"
-    address = f"http://{network.machine_address(1)}:{PORT}/api/v1/{path}"
+    address = f"http://{world.network(region).machine_address(1)}:{PORT}/api/v1/{path}"
     answer = own_session().get(address, params=question, timeout=10)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
