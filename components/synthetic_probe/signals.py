@@ -128,7 +128,7 @@ def absent(server: ServerPlan) -> str:
 
 
 def slow(server: ServerPlan) -> str:
-    """The 95th percentile of a model that is awake exceeds the promise."""
+    """The 95th percentile exceeds the promise of a model that answers: one that times out fails."""
     p95 = f"quantile_over_time(0.95, probe_duration_seconds{selector(server)}[15m])"
     limit = f"{server.slo.latency_seconds:.6g}"
-    return f"max by (project, model) ({p95}) > {limit} and {SUCCESS}{_recorded(server)} >= 0"
+    return f"max by (project, model) ({p95}) > {limit} and {SUCCESS}{_recorded(server)} == 1"

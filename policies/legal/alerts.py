@@ -88,7 +88,7 @@ def _absent(subject: Subject) -> str:
 def _slow(subject: Subject) -> str:
     limit = f"{model_of(subject).spec.slo.latency_seconds:.6g}"
     p95 = f"quantile_over_time(0.95, probe_duration_seconds{_probed(subject, '')}[15m])"
-    return f"{_BY} ({p95}) > {limit} and {_SUCCESS}{_recorded(subject)} >= 0"
+    return f"{_BY} ({p95}) > {limit} and {_SUCCESS}{_recorded(subject)} == 1"
 
 
 def _pages(subject: Subject) -> bool:

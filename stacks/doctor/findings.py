@@ -13,7 +13,8 @@ from regions.addons import ADDONS
 from regions.profile import RegionProfile
 
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""An object without what is in it: no Secret's value leaves the API server."""
+_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Objects without what is in them: no Secret's value leaves the API server."""
 OURS: Final = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Disoserve"
 """All that this project renders, in the query of a list."""
 _MOST_NAMED: Final = 3
@@ -91,13 +92,22 @@ class Site:
     def listed(self, path: str) -> list[Object] | None:
         """The objects of a list; None where the API server does not know the kind. Raises ApiError
         for an answer that is no list of objects."""
-        found = self.api.get(path)
-        if found is None:
-            return None
-        items = inside(found, "items")
-        if not isinstance(items, list) or not all(inside(one, "metadata") for one in items):
-            raise ApiError(f"its answer is no list of objects (get {path})", passes=False)
-        return items
+        return _items(self.api.get(path), path)
+
+    def records(self, path: str) -> list[Object]:
+        """The objects of a list, of which only the metadata is asked. Raises ApiError as `listed`
+        does."""
+        return _items(self.api.get_as(path, _LIST), path) or []
+
+
+def _items(found: Object | None, path: str) -> list[Object] | None:
+    if found is None:
+        return None
+    # An empty PartialObjectMetadataList has null for its items.
+    items = [] if found.get("items", "") is None else inside(found, "items")
+    if not isinstance(items, list) or not all(inside(one, "metadata") for one in items):
+        raise ApiError(f"its answer is no list of objects (get {path})", passes=False)
+    return items
 
 
 Answers = Iterator[Finding | Unseen]

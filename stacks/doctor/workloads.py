@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from components.kube import Object
-from regions.addons import ADDONS
-from stacks.doctor.findings import Answers, Finding, Site, condition, inside
+from components.kube_client import ApiError
+from regions.addons import ADDONS, Addon
+from stacks.doctor.findings import Answers, Finding, Site, Unseen, condition, inside
 
 _LISTS: Final = {
     "DaemonSet": "daemonsets",
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",
 }
+_PENDING: Final = "status in (pending-install,pending-upgrade,pending-rollback)"
+"""What Helm calls a release that a run works on (helm.sh/helm/v3: pkg/release/status.go)."""
 
 
 def workloads(site: Site) -> Answers:
     """Every workload of an add-on that we install is available. Of one that somebody else provides
-    nobody knows the names."""
+    nobody knows the names. No chart's release waits for a run that has been killed."""
     for name, row in ADDONS.items():
         if site.profile.addons.get(name) != "install":
             continue
+        if row.hooks:
+            try:
+                yield from _interrupted(site, name, row)
+            except ApiError as error:
+                yield Unseen(check="workloads", why=str(error))
         for workload in row.workloads:
             kind, _, own = workload.partition("/")
             path = f"/apis/apps/v1/namespaces/{row.namespace}/{_LISTS[kind]}/{own}"
@@ -31,6 +40,21 @@ def workloads(site: Site) -> Answers:
                 look = f"kubectl -n {row.namespace} describe {kind.lower()} {own}"
                 mend = site.bring(name) if made is None else look
                 yield Finding(check="workloads", what=what, mend=mend)
+
+
+def _interrupted(site: Site, name: str, row: Addon) -> Answers:
+    """Helm neither installs nor upgrades a release whose record says that another run does."""
+    query = quote(f"owner=helm,name={name},{_PENDING}")
+    path = f"/api/v1/namespaces/{row.namespace}/secrets?labelSelector={query}"
+    for record in site.records(path):
+        place = f"{row.namespace}/{inside(record, 'metadata', 'name')}"
+        state = inside(record, "metadata", "labels", "status")
+        what = f"the Helm release {name} is {state} ({place}): a run was killed, or works still"
+        mend = (
+            f"when none works: kubectl -n {row.namespace} delete secret "
+            f"{inside(record, 'metadata', 'name')}; {site.bring(name)}"
+        )
+        yield Finding(check="workloads", what=what, mend=mend)
 
 
 def _lacks(kind: str, made: Object) -> str:

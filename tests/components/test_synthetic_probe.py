@@ -325,6 +325,12 @@ def test_slow_answers_are_a_ticket(tmp_path: Path) -> None:
     check(tmp_path, [("1", 5400)], expected, slow)
 
 
+def test_model_that_times_out_fails_and_is_not_slow_too(tmp_path: Path) -> None:
+    slow = {DURATION: timeline(("0.2", 1800), ("6", 2400))}
+    down = [BURN_PAGE, FAILING]
+    check(tmp_path, [("1", 1800), ("0", 2400)], {1740: [], 1800 + 35 * MINUTE: down}, slow)
+
+
 def test_model_asleep_at_zero_calls_nobody_and_a_wedged_one_does(tmp_path: Path) -> None:
     to_zero = (a_track(scaler=a_scaler(min=0)),)
     awake = 30 * MINUTE

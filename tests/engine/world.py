@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -181,8 +180,8 @@ class World:
                 found.append(int(entry.name))
         return found
 
-    def stopped_up(self, pattern: str, number: signal.Signals) -> int:
-        """Start `up`, send it a signal once a line of it matches `pattern`; its exit code."""
+    def stopped_up(self, when: Callable[[str], object], number: signal.Signals) -> int:
+        """Start `up`, send it a signal once `when` says so of a line of it; its exit code."""
         with subprocess.Popen(
             [sys.executable, "-m", "regions.sandbox", "up"],
             cwd=self.root,
@@ -194,9 +193,9 @@ class World:
             deadline, told = time.monotonic() + _LIMIT_SECONDS, []
             for line in process.stdout:
                 told.append(line)
-                if re.search(pattern, line) or time.monotonic() > deadline:
+                if when(line) or time.monotonic() > deadline:
                     break
-            assert process.poll() is None, f"no line matched {pattern}:\n{''.join(told[-20:])}"
+            assert process.poll() is None, f"it has ended before:\n{''.join(told[-20:])}"
             process.send_signal(number)
             # Not until its output ends: what a killed one leaves running may hold that.
             return process.wait(_LIMIT_SECONDS)

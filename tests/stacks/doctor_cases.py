@@ -174,6 +174,10 @@ OTHER_VALUE = [
 OTHER_EFFECT = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]
 
 KEDA = "/apis/apps/v1/namespaces/keda/deployments/keda-operator"
+RELEASES = (
+    "/api/v1/namespaces/envoy-gateway-system/secrets?labelSelector=owner%3Dhelm%2Cname%3D"
+    "envoy-gateway%2Cstatus%20in%20%28pending-install%2Cpending-upgrade%2Cpending-rollback%29"
+)
 PLUGINS = "/apis/apps/v1/namespaces/nvidia-device-plugin/daemonsets/nvidia-device-plugin"
 
 CASES = {
@@ -194,6 +198,14 @@ CASES = {
     "device plugins that do not run": Case(
         "workloads", "has 1 of 2 pods ready", "describe daemonset nvidia-device-plugin",
         with_data(PLUGINS, "status", "numberReady", value=1),
+    ),
+    "a chart's release that a killed run has left": Case(
+        "workloads",
+        "the Helm release envoy-gateway is pending-install",
+        "kubectl -n envoy-gateway-system delete secret sh.helm.release.v1.envoy-gateway.v1",
+        lambda world: world.objects.update({RELEASES: {"items": [{"metadata": {
+            "name": "sh.helm.release.v1.envoy-gateway.v1", "labels": {"status": "pending-install"}
+        }}]}}),
     ),
     "another minor version": Case(
         "cluster", "1.35", '"1.35"', with_data("/version", "minor", value="35")

@@ -12,6 +12,7 @@ from stacks.images.errors import ImageError
 from stacks.images.reference import reference
 from stacks.images.registry import Registries
 from tests.image_registry import Reply, registry
+from tests.stacks.doctor_cases import RELEASES
 from tests.stacks.doctor_site import (
     CONTROLLER,
     ENVOY,
@@ -67,6 +68,7 @@ class Hidden(NamedTuple):
         Hidden("gateways", f"/api/v1/pods?{OF_GATEWAY}"),
         Hidden("envoy-gateway", ENVOY),
         Hidden("workloads", "/namespaces/keda/deployments/keda-operator"),
+        Hidden("workloads", "/envoy-gateway-system/secrets"),
         Hidden("secrets", TLS),
         Hidden("secrets", "/search/secrets/pull"),
         Hidden("dns", "/kube-system/pods"),
@@ -103,6 +105,13 @@ def test_an_answer_of_another_form_is_not_looked_at(strange: Any) -> None:
         findings, unseen = seen(world)
         assert findings == [], f"{path} says nothing of the region"
         assert unseen, f"{path} is not passed in silence, nor by a traceback"
+
+
+def test_a_list_of_metadata_alone_may_be_empty() -> None:
+    """As an API server of 1.36 writes an empty PartialObjectMetadataList."""
+    world = good()
+    world.objects[RELEASES] = {"kind": "PartialObjectMetadataList", "items": None}
+    assert seen(world) == ([], {})
 
 
 # -- what is not there, and need not be ------------------------------------------------------

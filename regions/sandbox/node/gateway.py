@@ -25,6 +25,7 @@ from regions.sandbox.node.certificates import authority, issue
 from regions.sandbox.node.images import PYTHON_IMAGE, Image
 from regions.sandbox.node.layers import PACKAGES, packages_layer
 from regions.sandbox.node.network import INTERNAL_SERVICE, PUBLIC_SERVICE, Network
+from regions.sandbox.node.releases import forget_interrupted
 from regions.sandbox.plans import profile_of
 from regions.sandbox.toolchain import Say, Toolchain
 
@@ -62,6 +63,8 @@ def install(tools: Toolchain, cluster: Cluster, network: Network, say: Say) -> s
     for image in gateway_images(say):
         images.push(image, network)
     charts.pack()
+    for record in forget_interrupted(cluster):
+        say(f"forgot the release record {record} of an interrupted run")
     progress = engine.up(tools, addons_of(cluster.region), say, refresh=False)
     values = {
         "internal": INTERNAL_SERVICE,

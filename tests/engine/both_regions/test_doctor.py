@@ -97,6 +97,15 @@ def test_a_proxy_where_no_policy_lets_it_in_is_found(world: World) -> None:
     check_found(world, added(world.cluster(AWS), stray), "gateways", "default")
 
 
+def test_a_chart_whose_upgrade_was_killed_is_found(world: World) -> None:
+    name = "sh.helm.release.v1.envoy-gateway.v2"
+    record = body("v1", "Secret", name, "envoy-gateway-system")
+    record["metadata"]["labels"] = {
+        "owner": "helm", "name": "envoy-gateway", "status": "pending-upgrade", "version": "2"
+    }  # fmt: skip
+    check_found(world, added(world.cluster(AWS), record), "workloads", f"delete secret {name}")
+
+
 def test_a_prometheus_that_selects_nothing_of_ours_is_found(world: World) -> None:
     check_found(world, selecting_others(world.cluster(AWS)), "prometheus", "release")
 

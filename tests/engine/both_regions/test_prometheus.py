@@ -149,7 +149,7 @@ def test_people_are_called_for_simulated_models_only(world: World, region: str) 
     """Simulated pods answer no probe: rightly, ModelProbeFailing fires once they had time to start.
 
     By their clocks that is 8 to 13 minutes after the first probe, 39 for chat/assistant; a full
-    hour later the budgets burn too. Each of them is probed, and refused at once, so the alerts for
+    hour later the budgets burn too. Each of them is probed, and none answers, so the alerts for
     models that are slow or not probed at all stay silent.
     """
     query = f"probe_success{MODEL} == 1"
