@@ -46,6 +46,7 @@ def _known(stack: str) -> set[str]:
     file = engine.stack_file(stack)
     if not file.exists():
         return set()
-    latest = json.loads(file.read_text())["checkpoint"]["latest"] or {}
+    # A stack whose first run was killed has nothing.
+    latest = json.loads(file.read_text())["checkpoint"].get("latest") or {}
     made = (one["urn"] for one in latest.get("resources", ()) if one["type"] == _TYPE)
     return {urn.rpartition("::")[2] for urn in made}
