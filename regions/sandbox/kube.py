@@ -119,10 +119,13 @@ def execute(kubeconfig: Path, namespace: str, name: str, *command: str) -> str:
     with config.new_client_from_config(str(kubeconfig)) as api:
         api.configuration.no_proxy = "*"  # as in `own_session`
         try:
+            pods = client.CoreV1Api(api)
+            asked = pods.read_namespaced_pod(name, namespace).spec
             session = stream(
-                client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+                pods.connect_get_namespaced_pod_exec,
                 name,
                 namespace,
+                container=asked.containers[0].name if asked else "",
                 command=list(command),
                 stdout=True,
                 stderr=True,

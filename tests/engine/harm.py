@@ -10,11 +10,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from components.kube import Object
 from components.model_cache.volumes import ROOT as CACHE
-from regions.sandbox.processes import Identity
+from regions.sandbox.processes import Identity, identity_of
 from tests.engine.site import REGION, Site, Version, until
+
+_CONTROLLER: Final = (
+    "/api/v1/namespaces/envoy-gateway-system/pods?labelSelector=control-plane%3Denvoy-gateway"
+)
 
 
 def first_process(pod: Object, container: str) -> int:
@@ -51,6 +56,14 @@ def restarts(pod: Object) -> int:
     """How often the pod's container was started again, and runs."""
     (status,) = pod["status"]["containerStatuses"]
     return int(status["restartCount"]) if "running" in status["state"] else 0
+
+
+def gateway_controller(site: Site) -> Identity:
+    """The process that tells the gateways' proxies which pods there are."""
+    (pod,) = site.objects(_CONTROLLER)
+    found = identity_of(first_process(pod, "envoy-gateway"))
+    assert found is not None, "it runs"
+    return found
 
 
 @contextmanager

@@ -15,7 +15,8 @@ _WORKERS: Final = 4
 _PAUSE_SECONDS: Final = 0.1
 """40 requests a second leave two cores for whatever is under test."""
 _TIMEOUT_SECONDS: Final = 20
-_LOOK_SECONDS: Final = 0.25
+_LOOK_SECONDS: Final = 0.05
+"""What lasts for less may be missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
