@@ -29,6 +29,7 @@ _AGENT: Final = "cache-agent"
 _BOARD: Final = "grafana_dashboard"
 _OWNING_GATEWAY: Final = "gateway.envoyproxy.io/owning-gateway"
 _ALERTS: Final = frozenset({"ModelBudgetBurning", "ModelProbeAbsent", "ModelProbeFailing"})
+_OF_CALLERS: Final = "ModelRequestsFailing"
 _BURNS: Final = frozenset({("page", "1h"), ("page", "6h"), ("ticket", "1d"), ("ticket", "3d")})
 """Severity and long window of the burn rates (the SRE workbook, "Alerting on SLOs")."""
 _NOTED: Final = {"prometheus.io/scrape": "true"}
@@ -140,9 +141,18 @@ def _live(found: list[Track]) -> list[Track]:
     return [track for track in found if track.is_candidate == swapped]
 
 
-def _silences(alerts: list[Block], name: str, runbook: str, pages: bool) -> Iterator[str]:
+def _needed(found: list[Track]) -> frozenset[str]:
+    """The alerts that a model must have: of callers at a gateway where a gateway leads to it."""
+    return _ALERTS if found[0].model.spec.access == "private" else _ALERTS | {_OF_CALLERS}
+
+
+def _silences(
+    alerts: list[Block], found: list[Track], runbook: str, *, written: bool
+) -> Iterator[str]:
     """Whom a model's alerts would not call, or without need, or without saying what to do."""
-    missing = _ALERTS - {alert["alert"] for alert in alerts}
+    name, stays = found[0].model.id, not all(track.may_go for track in _live(found))
+    pages = written and stays
+    missing = _needed(found) - {alert["alert"] for alert in alerts}
     yield from (f"has no alert {one}" for one in sorted(missing))
     wanted = {(severity if pages else "ticket", window) for severity, window in _BURNS}
     burns = {
@@ -155,7 +165,8 @@ def _silences(alerts: list[Block], name: str, runbook: str, pages: bool) -> Iter
         yield f"has no burn rate of {lost}"
     for alert in alerts:
         labels = alert.get("labels") or {}
-        if labels.get("severity") == "page" and not pages:
+        may_page = stays if alert["alert"] == _OF_CALLERS else pages
+        if labels.get("severity") == "page" and not may_page:
             yield f"pages by {alert['alert']} for a request that nobody wrote, or pods that may go"
         if f"{labels.get('project')}/{labels.get('model')}" != name:
             yield f"calls for another model by {alert['alert']}"
@@ -165,10 +176,10 @@ def _silences(alerts: list[Block], name: str, runbook: str, pages: bool) -> Iter
 
 @whole("P31", "burn-alerts")
 def _burn_alerts(estate: Estate) -> Iterator[Fault]:
-    """Every endpoint calls people when its probe fails or is missing and when its error budget
-    burns, fast and slow, and every alert links to what to do. A page needs a probe request that
-    the spec wrote, and a replica that is neither preemptible nor on spot nodes; else all are
-    tickets."""
+    """Every endpoint calls people when its probe fails or is missing, when its error budget burns,
+    fast and slow, and when a gateway answers its callers with errors; every alert links to what to
+    do. A page needs a replica that is neither preemptible nor on spot nodes, and by the probe a
+    request that the spec wrote; else all are tickets."""
     groups, runbook = _groups(estate), estate.facts.profile.runbook_url
     kind = "PrometheusRule" if _has_operator(estate) else "ConfigMap"
     for name, found in estate.once(by_model).items():
@@ -179,8 +190,7 @@ def _burn_alerts(estate: Estate) -> Iterator[Fault]:
         holder, rows = groups[name]
         alerts = [rule for group in rows for rule in group.get("rules") or () if "alert" in rule]
         written = found[0].model.spec.probe.request is not None
-        stays = not all(track.may_go for track in _live(found))
-        for what in _silences(alerts, name, runbook, written and stays):
+        for what in _silences(alerts, found, runbook, written=written):
             yield Fault(holder, what, "render the model's promise as alerts", "slo")
 
 

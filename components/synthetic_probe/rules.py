@@ -39,9 +39,8 @@ def _alert(
     server: ServerPlan, name: str, expr: str, wait: str, severity: str, words: tuple[str, str]
 ) -> Group:
     work, (summary, description) = server.workload, words
-    # A request that nobody wrote pages nobody: it may be wrong where the model is right. Nor does
-    # a model whose every replica its team lets others take, for then nothing is broken.
-    told = severity if server.probe.written and _stays(server) else "ticket"
+    # A model whose every replica its team lets others take pages nobody: nothing is broken then.
+    told = severity if _stays(server) else "ticket"
     return {
         "alert": name,
         "annotations": {
@@ -55,13 +54,19 @@ def _alert(
     }
 
 
+def _by_probe(server: ServerPlan, severity: str) -> str:
+    """A request that nobody wrote pages nobody: it may be wrong where the model is right."""
+    return severity if server.probe.written else "ticket"
+
+
 def _failing(server: ServerPlan) -> Group:
     words = (
         "answers its probe wrongly",
         "{{ $value }} probes in a row failed: callers get no right answer, whatever the health "
         "checks say.",
     )
-    return _alert(server, "ModelProbeFailing", signals.failing(server), "0s", "page", words)
+    severity = _by_probe(server, "page")
+    return _alert(server, "ModelProbeFailing", signals.failing(server), "0s", severity, words)
 
 
 def _candidate(server: ServerPlan) -> list[Group]:
@@ -78,7 +83,8 @@ def _candidate(server: ServerPlan) -> list[Group]:
 
 def _absent(server: ServerPlan) -> Group:
     words = ("is not probed", "No probe was reported for 5 minutes: nobody knows whether it works.")
-    return _alert(server, "ModelProbeAbsent", signals.absent(server), "5m", "page", words)
+    severity = _by_probe(server, "page")
+    return _alert(server, "ModelProbeAbsent", signals.absent(server), "5m", severity, words)
 
 
 def _slow(server: ServerPlan) -> Group:
@@ -96,10 +102,29 @@ def _burning(server: ServerPlan, burn: signals.Burn) -> Group:
         f"{{{{ $value | humanizePercentage }}}} of the last {burn.short} failed, and as much of "
         f"the last {burn.long}; the promise is {server.slo.availability:.6g} over 28 days.",
     )
-    alert = _alert(
-        server, "ModelBudgetBurning", signals.burning(server, burn), "0s", burn.severity, words
-    )
+    severity, expr = _by_probe(server, burn.severity), signals.burning(server, burn)
+    alert = _alert(server, "ModelBudgetBurning", expr, "0s", severity, words)
     return alert | {"labels": alert["labels"] | {"window": burn.long}}
+
+
+def _refused(server: ServerPlan, burn: signals.Burn) -> Group:
+    words = (
+        "answers its callers with errors",
+        f"{{{{ $value | humanizePercentage }}}} of the requests of the last {burn.short} at the "
+        f"gateway ended with 5xx, and as many of the last {burn.long}; the promise is "
+        f"{server.slo.availability:.6g} over 28 days.",
+    )
+    expr = signals.refused(server, burn)
+    alert = _alert(server, "ModelRequestsFailing", expr, "0s", burn.severity, words)
+    return alert | {"labels": alert["labels"] | {"window": burn.long}}
+
+
+def _at_gateway(server: ServerPlan, name: str) -> list[Group]:
+    """What the gateway's own callers meet, where the model has any."""
+    if not server.access.gateway:
+        return []
+    alerts = [_refused(server, burn) for burn in signals.BURNS_OF_CALLERS]
+    return [{"interval": "30s", "name": f"{name}-gateway", "rules": alerts}]
 
 
 def _load(server: ServerPlan, name: str) -> list[Group]:
@@ -128,6 +153,7 @@ def rule_groups(server: ServerPlan, grafana_url: str) -> list[Group]:
         },
         {"interval": "30s", "name": f"{name}-slo", "rules": [*_records(server, "30s"), *alerts]},
         {"interval": "2m", "name": f"{name}-budget", "rules": _records(server, "2m")},
+        *_at_gateway(server, name),
         *_load(server, name),
     ]
     link = dashboard_url(grafana_url, dashboard_uid(work.project, work.model))

@@ -28,6 +28,10 @@ BURNS: Final = (
     Burn(severity="ticket", factor=3.0, short="2h", long="1d"),
     Burn(severity="ticket", factor=1.0, short="6h", long="3d"),
 )
+BURNS_OF_CALLERS: Final = (BURNS[0], BURNS[2])
+"""One pair of windows to page by and one for tickets: the probe's own rows see slower losses."""
+_LEAST_REFUSED: Final = 10
+"""Fewer failed requests in the long window are no share of anything."""
 WINDOW_SECONDS: Final = {
     "5m": 300, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21600, "1d": 86400, "3d": 259200,
 }  # fmt: skip
@@ -118,6 +122,24 @@ def burning(server: ServerPlan, burn: Burn) -> str:
     own, limit = _recorded(server), f"{threshold(server, burn):.6g}"
     short, long = f"{RATIO}{burn.short}{own}", f"{RATIO}{burn.long}{own}"
     return f"{short} > {limit} and {long} > {limit} and {long} offset {burn.long} >= 0"
+
+
+def refused(server: ServerPlan, burn: Burn) -> str:
+    """Of the callers' own requests, not the prober's, the share of 5xx in both windows.
+
+    Envoy counts its own 503 and 504 there too, but not who was refused before (401, 403, 429). The
+    second rule of the route is the callers' (components.model_route).
+    """
+    work, limit = server.workload, f"{min(burn.factor * (1 - server.slo.availability), _MOST):.6g}"
+    own = f'envoy_cluster_name="httproute/{work.namespace}/{work.model}/rule/1"'
+    failed = f'{{{own},envoy_response_code_class="5"}}'
+
+    def share(window: str) -> str:
+        counter = "envoy_cluster_upstream_rq_xx"
+        return f"sum(rate({counter}{failed}[{window}])) / sum(rate({counter}{{{own}}}[{window}]))"
+
+    many = f"sum(increase(envoy_cluster_upstream_rq_xx{failed}[{burn.long}])) >= {_LEAST_REFUSED}"
+    return f"{share(burn.short)} > {limit} and {share(burn.long)} > {limit} and {many}"
 
 
 def absent(server: ServerPlan) -> str:

@@ -91,11 +91,9 @@ def _slow(subject: Subject) -> str:
     return f"{_BY} ({p95}) > {limit} and {_SUCCESS}{_recorded(subject)} == 1"
 
 
-def _pages(subject: Subject) -> bool:
-    """Whether somebody is woken: the spec wrote the request, and some serving pods stay."""
+def _stays(subject: Subject) -> bool:
+    """Whether somebody is woken: some serving pods stay."""
     spec, profile = model_of(subject).spec, subject.facts.profile
-    if spec.probe.request is None:
-        return False
     ranked = "cluster_scope" in profile.capabilities
     if ranked and spec.capacity.priority == "preemptible":
         return False
@@ -127,9 +125,14 @@ def _alert(
         "labels": {
             "model": model.name,
             "project": model.project,
-            "severity": severity if _pages(subject) else "ticket",
+            "severity": severity if _stays(subject) else "ticket",
         },
     }
+
+
+def _by_probe(subject: Subject, severity: str) -> str:
+    """A probe whose request the spec did not write wakes nobody."""
+    return severity if model_of(subject).spec.probe.request is not None else "ticket"
 
 
 def _called(subject: Subject, span: str) -> list[Plain]:
@@ -140,10 +143,9 @@ def _called(subject: Subject, span: str) -> list[Plain]:
         "The 95th percentile of the probe is {{ $value | humanizeDuration }}, the promise is "
         f"{spec.slo.latency_seconds:.6g}s."
     )
+    unseen, page = ("is not probed", silence), _by_probe(subject, "page")
     return [
-        _alert(
-            subject, "ModelProbeAbsent", _absent(subject), "5m", "page", ("is not probed", silence)
-        ),
+        _alert(subject, "ModelProbeAbsent", _absent(subject), "5m", page, unseen),
         *_of_candidate(subject, span),
         _alert(
             subject, "ModelProbeSlow", _slow(subject), "15m", "ticket", ("answers slowly", late)
@@ -171,8 +173,39 @@ def _burn(subject: Subject, severity: str, factor: float, short: str, long: str)
         f"last {long}; the promise is {model_of(subject).spec.slo.availability:.6g} over 28 days.",
     )
     expr = _burning(subject, factor, short, long)
-    made = _alert(subject, "ModelBudgetBurning", expr, "0s", severity, words)
+    told = _by_probe(subject, severity)
+    made = _alert(subject, "ModelBudgetBurning", expr, "0s", told, words)
     return made | {"labels": made["labels"] | {"window": long}}
+
+
+def _refused(subject: Subject, severity: str, factor: float, short: str, long: str) -> Plain:
+    """Callers' own errors at the gateway: the second rule of a route is theirs."""
+    model = model_of(subject)
+    own = f'envoy_cluster_name="httproute/{model.project}/{model.name}/rule/1"'
+    counter, failed = "envoy_cluster_upstream_rq_xx", f'{own},envoy_response_code_class="5"'
+    limit = f"{min(factor * (1 - model.spec.slo.availability), 0.9):.6g}"
+    over = [
+        f"sum(rate({counter}{{{failed}}}[{window}])) / sum(rate({counter}{{{own}}}[{window}]))"
+        f" > {limit}"
+        for window in (short, long)
+    ]
+    many = f"sum(increase({counter}{{{failed}}}[{long}])) >= 10"
+    words = (
+        "answers its callers with errors",
+        f"{{{{ $value | humanizePercentage }}}} of the requests of the last {short} at the gateway "
+        f"ended with 5xx, and as many of the last {long}; the promise is "
+        f"{model.spec.slo.availability:.6g} over 28 days.",
+    )
+    expr = " and ".join([*over, many])
+    made = _alert(subject, "ModelRequestsFailing", expr, "0s", severity, words)
+    return made | {"labels": made["labels"] | {"window": long}}
+
+
+def _of_callers(subject: Subject, name: str) -> list[Plain]:
+    if model_of(subject).spec.access == "private":
+        return []
+    rules = [_refused(subject, *row) for row in _BURNS if row[3] in ("1h", "1d")]
+    return [{"interval": "30s", "name": f"{name}-gateway", "rules": rules}]
 
 
 def _ratio(subject: Subject, window: str) -> Plain:
@@ -201,7 +234,8 @@ def groups(subject: Subject, got: Any) -> list[Plain]:
         "{{ $value }} probes in a row failed: callers get no right answer, whatever the health "
         "checks say.",
     )
-    failing = _alert(subject, "ModelProbeFailing", _failing(subject, span), "0s", "page", wrong)
+    page, callers = _by_probe(subject, "page"), _of_callers(subject, name)
+    failing = _alert(subject, "ModelProbeFailing", _failing(subject, span), "0s", page, wrong)
     success = {"expr": written if written in own else own[0], "record": _SUCCESS}
     quick = [_ratio(subject, window) for window in _SECONDS if window in _FAST]
     slow = [_ratio(subject, window) for window in _SECONDS if window not in _FAST]
@@ -209,18 +243,19 @@ def groups(subject: Subject, got: Any) -> list[Plain]:
         {"interval": "4s", "name": f"{name}-probe", "rules": [success, failing]},
         {"interval": "30s", "name": f"{name}-slo", "rules": [*quick, *_called(subject, span)]},
         {"interval": "2m", "name": f"{name}-budget", "rules": slow},
-        *_load(subject, name, got),
+        *callers,
+        *_load(subject, name, got, _GROUPS + len(callers)),
     ]
 
 
-def _load(subject: Subject, name: str, got: Any) -> list[Plain]:
+def _load(subject: Subject, name: str, got: Any, others: int) -> list[Plain]:
     """What HPAs scale on, of the versions that have one that reads a metric of the servers."""
     model = model_of(subject)
     legal = [
         load(runtime_of(as_track(subject, model, track)), matchers(model, track), _POD)
         for track in ("stable", "candidate")
     ]
-    last = got[-1] if isinstance(got, list) and len(got) > _GROUPS else {}
+    last = got[-1] if isinstance(got, list) and len(got) > others else {}
     read = [rule.get("expr") for rule in last.get("rules") or ()]
     if not read:
         return []

@@ -36,6 +36,7 @@ WANTED = 'kube_deployment_spec_replicas{namespace="search",deployment="sentiment
 FAILING, ABSENT = "ModelProbeFailing/page", "ModelProbeAbsent/page"
 BURN_PAGE, BURN_TICKET = "ModelBudgetBurning/page", "ModelBudgetBurning/ticket"
 SLOW = "ModelProbeSlow/ticket"
+REFUSED_PAGE, REFUSED_TICKET = "ModelRequestsFailing/page", "ModelRequestsFailing/ticket"
 IN_ROW = {"1": "0", "0": "2"}
 BARE = a_region_plan(capabilities=())
 UNWRITTEN = a_probe(method="GET", body={}, written=False)
@@ -323,6 +324,42 @@ def test_slow_answers_are_a_ticket(tmp_path: Path) -> None:
     slow = {DURATION: timeline(("0.2", 1800), ("6", 3600))}
     expected = {1800: [], 1800 + 10 * MINUTE: [], 1800 + 35 * MINUTE: [SLOW]}
     check(tmp_path, [("1", 5400)], expected, slow)
+
+
+def answers(rule: int, code: int) -> str:
+    """The series in which an Envoy counts the answers of one rule of the model's route."""
+    labels = f'envoy_cluster_name="httproute/search/sentiment/rule/{rule}"'
+    return f'envoy_cluster_upstream_rq_xx{{{labels},envoy_response_code_class="{code}"}}'
+
+
+def test_errors_that_callers_meet_call_people_while_the_probe_is_right(tmp_path: Path) -> None:
+    step, spans = 15, [("1", 2 * HOUR)]
+    # Five right answers a second, and from the second hour on as many wrong ones.
+    met = {answers(1, 2): "0+75x479", answers(1, 5): "0+0x240 75+75x238"}
+    expected = {HOUR + 30: [], HOUR + 3 * MINUTE: [REFUSED_TICKET],
+                HOUR + 40 * MINUTE: [REFUSED_PAGE, REFUSED_TICKET]}  # fmt: skip
+    check(tmp_path, spans, expected, met, step, access=a_public_access())
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        {answers(0, 2): "0+1x479", answers(0, 5): "0+75x479"},
+        {answers(1, 2): "0+1x479", answers(1, 5): "0+0x440 1 2 3+0x36"},
+        {answers(1, 2): "0+1x479", answers(1, 4): "0+75x479"},
+    ],
+    ids=["the prober's own", "three of few", "the callers' own faults"],
+)
+def test_what_no_caller_met_or_only_some_did_calls_nobody(
+    tmp_path: Path, met: dict[str, str]
+) -> None:
+    quiet: dict[int, list[str]] = {second: [] for second in range(HOUR, 2 * HOUR, 5 * MINUTE)}
+    check(tmp_path, [("1", 2 * HOUR)], quiet, met, 15, access=a_public_access())
+
+
+def test_nobody_is_called_for_a_gateway_that_leads_to_no_model_of_it() -> None:
+    names = {group["name"] for group in rule_groups(a_server(), GRAFANA)}
+    assert "search-sentiment-gateway" not in names, "private"
 
 
 def test_model_that_times_out_fails_and_is_not_slow_too(tmp_path: Path) -> None:

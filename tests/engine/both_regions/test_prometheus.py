@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network, ip_address
 from typing import Any, Final
@@ -18,6 +19,7 @@ from components.kube import FIELD_MANAGER, Object
 from regions.sandbox.kube import own_session
 from regions.sandbox.node.network import POD_RANGE
 from regions.sandbox.node.prometheus import PORT
+from regions.sandbox.plans import profile_of
 from tests.engine.world import REGIONS, World
 
 pytestmark = pytest.mark.engine
@@ -44,6 +46,9 @@ JOBS: Final = {
 SEEN_SECONDS: Final = 90.0
 EVALUATED_SECONDS: Final = 180.0  # the slowest groups take their turn every 2 minutes
 RESOLVED_SECONDS: Final = 120.0
+
+ERRORS: Final = 12
+"""As many as a share is judged of, and more (components/synthetic_probe/signals.py)."""
 
 every_region = pytest.mark.parametrize("region", REGIONS)
 
@@ -141,7 +146,8 @@ def test_every_rule_is_evaluated_without_an_error(world: World, region: str) -> 
     ]
     assert wrong == []
     of_model = {g["name"] for g in groups if g["name"].startswith("search-ranker-")}
-    assert of_model == {"search-ranker-budget", "search-ranker-probe", "search-ranker-slo"}
+    parts = ("budget", "gateway", "probe", "slo")
+    assert of_model == {f"search-ranker-{one}" for one in parts}
 
 
 @every_region
@@ -169,7 +175,29 @@ def test_people_are_called_for_simulated_models_only(world: World, region: str) 
     eventually(lambda: called_for() <= simulated, RESOLVED_SECONDS, called_for)
     names = {row["metric"]["alertname"] for row in series(world, region, FIRING_ANY)}
     fails = {"ModelProbeFailing", "ModelBudgetBurning", "ModelCandidateFailing"}
+    fails.add("ModelRequestsFailing")  # of callers, as the next test is one
     assert names <= fails, "the alerts for what fails"
+
+
+@every_region
+def test_callers_whom_a_gateway_answers_with_errors_call_people(world: World, region: str) -> None:
+    """Envoy finds no pod of a simulated model, and counts its own 503 like those of a model."""
+    labels = 'alertname="ModelRequestsFailing",alertstate="firing",project="chat",model="helper"'
+    domain = str(profile_of(region).domain)
+
+    def ask(_: int) -> int:
+        address = world.network(region).gateway_address("internal")
+        headers = {"Host": f"helper--chat.internal.{domain}"}
+        url = f"http://{address}/v1/chat/completions"
+        return own_session().post(url, json={}, headers=headers, timeout=60).status_code
+
+    def is_called_for() -> bool:
+        # A counter that begins with its first error has not grown: some come after it was read.
+        with ThreadPoolExecutor(ERRORS) as pool:
+            assert set(pool.map(ask, range(ERRORS))) == {503}
+        return bool(series(world, region, f"ALERTS{{{labels}}}"))
+
+    eventually(is_called_for, RESOLVED_SECONDS, lambda: series(world, region, FIRING_ANY))
 
 
 def test_a_changed_monitor_comes_through(world: World) -> None:

@@ -97,12 +97,13 @@ def why_absent(metric: str, one: Query) -> str:
 
 
 def comes_and_goes(selector: str, one: Query) -> bool:
-    """Whether series are there at times: alerts that fire, answers of a gateway that are errors,
-    and all that it has of models that no pod serves, to some of which it has no route.
+    """Whether series are there at times: alerts that fire, answers of a gateway that are errors or
+    callers', of whom there may be none, and all that it has of models that no pod serves, to some
+    of which it has no route.
     """
     of_gateway = selector.startswith("envoy_cluster_upstream_rq_xx{")
-    is_error = 'envoy_response_code_class=~"5"' in selector
-    return selector.startswith("ALERTS{") or (of_gateway and (one.is_simulated or is_error))
+    some = "rule/1" in selector or 'envoy_response_code_class=~"5"' in selector
+    return selector.startswith("ALERTS{") or (of_gateway and (one.is_simulated or some))
 
 
 def nodes(parsed: Any) -> Iterator[dict[str, Any]]:
