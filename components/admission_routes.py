@@ -55,7 +55,7 @@ _GATEWAYS: Final = (
     Check(
         holds="variables.spec.listeners.all(l, l.?hostname.orValue('') =="
         " (object.metadata.name == 'internal' ? '*.internal.' : '*.') + variables.domain"
-        " && l.?allowedRoutes.?namespaces.?from.orValue('') == 'Selector')",
+        " && l.?allowedRoutes.?namespaces.?from.orValue('') in ['Selector', 'Same'])",
         fault="the gateway would take hosts or routes that are not the models'",
         cure="hosts follow from the region's domain, routes come from projects",
     ),
@@ -70,7 +70,8 @@ _GATEWAYS: Final = (
     ),
     Check(
         holds="object.metadata.name != 'public' || variables.spec.listeners.all(l,"
-        " l.protocol == 'HTTPS' && l.?tls.?mode.orValue('') == 'Terminate')",
+        " l.?allowedRoutes.?namespaces.?from.orValue('') == 'Same'"
+        " || l.protocol == 'HTTPS' && l.?tls.?mode.orValue('') == 'Terminate')",
         fault="the public gateway would listen without TLS",
         cure="it takes the region's tls_secret",
     ),

@@ -12,16 +12,21 @@ _OWNER: Final = "gateway.envoyproxy.io/owning-gateway"
 _PROXY_METRICS: Final = {"path": "/stats/prometheus", "port": "metrics"}
 """Where Envoy Gateway has Envoy's own metrics served: its container port 19001 of that name."""
 _SCRAPE_SECONDS: Final = 15
+_GROUP: Final = "gateway.networking.k8s.io"
+_REDIRECT: Final = "redirect"
 
 
 def objects(plan: GatewayPlan, region: RegionPlan) -> list[Object]:
-    """The Gateway, and the scrape of its proxies where an operator reads it."""
-    monitored = "prometheus_operator" in region.capabilities
-    return [_gateway(plan), *([_monitor(plan, region)] if monitored else [])]
+    """The Gateway; with TLS its redirect, and its certificate where an issuer issues it; and the
+    scrape of its proxies where an operator reads it."""
+    secure = [_redirect(plan)] if plan.tls_secret else []
+    issued = [_certificate(plan)] if plan.tls_issuer else []
+    monitored = [_monitor(plan, region)] if "prometheus_operator" in region.capabilities else []
+    return [_gateway(plan), *secure, *issued, *monitored]
 
 
 def _gateway(plan: GatewayPlan) -> Object:
-    """TLS where it has a certificate, any project's routes."""
+    """TLS where it has a certificate, any project's routes; without it only the redirect."""
     selector = {"matchExpressions": [{"key": "isoserve.dev/project", "operator": "Exists"}]}
     tls = {"certificateRefs": [{"kind": "Secret", "name": plan.tls_secret}], "mode": "Terminate"}
     secure: Object = {"port": 443, "protocol": "HTTPS", "tls": tls}
@@ -31,11 +36,50 @@ def _gateway(plan: GatewayPlan) -> Object:
         "name": "models",
         **(secure if plan.tls_secret else {"port": 80, "protocol": "HTTP"}),
     }
+    plain: Object = {
+        "allowedRoutes": {"namespaces": {"from": "Same"}},
+        "hostname": plan.hostname,
+        "name": _REDIRECT,
+        "port": 80,
+        "protocol": "HTTP",
+    }
+    listeners = [listener, *([plain] if plan.tls_secret else [])]
     balancer: Object = (
         {"infrastructure": {"annotations": plan.annotations}} if plan.annotations else {}
     )
-    return head("gateway.networking.k8s.io/v1", "Gateway", plan.name, plan.namespace, {}, {}) | {
-        "spec": {**balancer, "gatewayClassName": plan.gateway_class, "listeners": [listener]}
+    return head(f"{_GROUP}/v1", "Gateway", plan.name, plan.namespace, {}, {}) | {
+        "spec": {**balancer, "gatewayClassName": plan.gateway_class, "listeners": listeners}
+    }
+
+
+def _redirect(plan: GatewayPlan) -> Object:
+    """Whoever asks without TLS is told the address with it, and reaches no model.
+
+    301 is the most lasting code that Gateway API 1.4 knows (HTTPRequestRedirectFilter.statusCode).
+    """
+    told = {"requestRedirect": {"scheme": "https", "statusCode": 301}, "type": "RequestRedirect"}
+    parent = {"kind": "Gateway", "name": plan.name, "sectionName": _REDIRECT}
+    everything = {"path": {"type": "PathPrefix", "value": "/"}}
+    return head(f"{_GROUP}/v1", "HTTPRoute", _REDIRECT, plan.namespace, {}, {}) | {
+        "spec": {
+            "hostnames": [plan.hostname],
+            "parentRefs": [parent],
+            "rules": [{"filters": [told], "matches": [everything]}],
+        }
+    }
+
+
+def _certificate(plan: GatewayPlan) -> Object:
+    """What cert-manager writes the gateway's Secret from, and renews it by."""
+    kind, _, name = plan.tls_issuer.partition("/")
+    issuer = {"group": "cert-manager.io", "kind": kind, "name": name}
+    made = head("cert-manager.io/v1", "Certificate", plan.tls_secret, plan.namespace, {}, {})
+    return made | {
+        "spec": {
+            "dnsNames": [plan.hostname],
+            "issuerRef": issuer,
+            "secretName": plan.tls_secret,
+        }
     }
 
 

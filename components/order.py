@@ -117,6 +117,10 @@ def _target(step: Step) -> str:
     return f"{step.namespace}/{spec['scaleTargetRef']['name']}"
 
 
+def _region(step: Step) -> str:
+    return "region"
+
+
 def _prober(step: Step) -> str:
     return step.namespace if step.name == f"{step.namespace}/{PROBER}" else ""
 
@@ -155,6 +159,14 @@ WORKLOADS: Final = ("CronJob", "DaemonSet", "Deployment", "Job")
 _CLOSED: Final = "pods would answer their last requests behind no policy, or be reached by nobody"
 _WATCHED: Final = "the candidate would be judged by nobody before it has users"
 ROWS: Final[tuple[Row, ...]] = (
+    Row(
+        name="the guard, then what it judges",
+        later=("Namespace",),
+        later_scope=_region,
+        earlier="ValidatingAdmissionPolicy",
+        earlier_scope=_region,
+        why="the guard of the version before would refuse what only the new one makes",
+    ),
     Row(
         name="a project's policies, then its pods",
         later=WORKLOADS,

@@ -25,6 +25,7 @@ _QUIET_GROUPS: Final = frozenset({
 })  # fmt: skip
 """API groups without a way in, but for the kinds that are judged by name."""
 _JUDGED: Final = frozenset({
+    ("cert-manager.io", "Certificate"),
     *(("gateway.networking.k8s.io", kind) for kind in (*ROUTES, "Gateway", "ReferenceGrant")),
     ("gateway.envoyproxy.io", "BackendTrafficPolicy"),
     ("gateway.envoyproxy.io", "SecurityPolicy"),

@@ -88,15 +88,18 @@ def _exposed(infrastructure: Block, name: str, profile: RegionProfile) -> Iterat
             yield f"lacks annotation {key}, so its load balancer may stand anywhere", fix
 
 
-def unencrypted(gate: Gate) -> bool:
-    """Whether a listener of a gateway speaks without TLS; one that is not rendered is trusted."""
+def _is_plain(listener: Block) -> bool:
+    """Whether what comes in there can be read on the way."""
+    tls = listener.get("tls") or {}
+    ends_here = tls.get("mode", "Terminate") == "Terminate" and tls.get("certificateRefs")
+    return listener.get("protocol") != "HTTPS" or not ends_here
+
+
+def unencrypted(gate: Gate, namespace: str, estate: Estate) -> bool:
+    """Whether a listener of a gateway takes routes of a namespace without TLS; a gateway that is
+    not rendered is trusted."""
     listeners = (gate.made.spec.get("listeners") or ()) if gate.made else ()
-    return any(
-        listener.get("protocol") != "HTTPS"
-        or (listener.get("tls") or {}).get("mode", "Terminate") != "Terminate"
-        or not (listener.get("tls") or {}).get("certificateRefs")
-        for listener in listeners
-    )
+    return any(_is_plain(one) and _takes_from(one, namespace, estate) for one in listeners)
 
 
 def _entrance(name: str, estate: Estate) -> Gate:
@@ -160,16 +163,21 @@ def attaches(estate: Estate, route: Resource, reference: Block) -> bool:
 
 @each("P04", "known-gateways", "Gateway")
 def _known_gateways(resource: Resource, facts: Facts) -> Iterator[Fault]:
-    """The region has two entrances, `public` (TLS only) and `internal`, both the platform's.
+    """The region has two entrances, `public` and `internal`, both the platform's.
 
-    A Gateway that somebody else makes has an address and rules that nobody here can judge.
+    `public` takes models' routes by TLS only; what it takes without are routes of its own
+    namespace, where no model is. A Gateway that somebody else makes has an address and rules that
+    nobody here can judge.
     """
     for what, fix in _strange(resource, facts.profile):
         yield Fault(resource, what, fix, "access")
-    name = f"{resource.namespace}/{resource.metadata['name']}"
-    if name == f"{GATEWAY_NAMESPACE}/public" and unencrypted(Gate(name, INTERNET, True, resource)):
-        fix = "terminate TLS with the profile's certificate on every listener"
-        yield Fault(resource, "listens without TLS", fix, "tls_secret")
+    if is_ours(resource.namespace, name := resource.metadata["name"]) and name == "public":
+        for listener in resource.spec.get("listeners") or ():
+            spaces = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
+            if _is_plain(listener) and spaces.get("from") != "Same":
+                fix = "terminate TLS with the profile's certificate on every listener"
+                yield Fault(resource, "listens without TLS", fix, "tls_secret")
+                return
 
 
 RULES: Final[tuple[Rule, ...]] = (_known_gateways,)

@@ -119,7 +119,7 @@ class Reach:
             return "without signing in"
         if not signs:
             return "without signing in"
-        if door.gate.who == INTERNET and unencrypted(door.gate):
+        if door.gate.who == INTERNET and unencrypted(door.gate, door.opener.namespace, self.estate):
             return UNENCRYPTED
         profile = self.estate.facts.profile
         faults = (f"{sign} {why}" for sign in signs for why in sign_in_faults(sign, profile))

@@ -218,12 +218,24 @@ def _is_own(host: str, route: Resource, facts: Facts) -> bool:
     return f"{route.namespace}/{name}" in facts.models and f"*.{rest}" in domains
 
 
+def _is_redirect(route: Resource) -> bool:
+    """Whether a route leads nowhere but back to the same host by TLS."""
+    rules = route.spec.get("rules") or ()
+    back = [{"requestRedirect": {"scheme": "https", "statusCode": 301}, "type": "RequestRedirect"}]
+    return route.namespace == GATEWAY_NAMESPACE and all(
+        set(rule) <= {"filters", "matches"} and rule.get("filters") == back for rule in rules
+    )
+
+
 @each("P21", "route-own-name", *ROUTES)
 def _route_own_name(resource: Resource, facts: Facts) -> Iterator[Fault]:
     """A route answers for hosts of its own project's models, `<model>--<project>.<domain>`, only.
 
     With another's host, or without any, it would get that model's requests and its callers' tokens.
+    The platform's own redirect answers for all of them, and gets none.
     """
+    if _is_redirect(resource):
+        return
     for host in resource.spec.get("hostnames") or ("every host",):
         if not _is_own(host, resource, facts):
             fix = "name the host <model>--<project> of the gateway's domain"

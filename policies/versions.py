@@ -47,6 +47,7 @@ _BUILT_IN: Final[dict[tuple[str, str], tuple[int, int]]] = {
 _ADDED: Final[dict[tuple[str, str], str]] = {
     (kind, version): capability
     for version, capability, kinds in (
+        ("cert-manager.io/v1", "cert-manager", "Certificate"),
         ("gateway.envoyproxy.io/v1alpha1", "envoy_gateway", "BackendTrafficPolicy SecurityPolicy"),
         ("gateway.networking.k8s.io/v1", "gateway_api", "Gateway HTTPRoute"),
         ("keda.sh/v1alpha1", "keda", "ScaledObject"),
@@ -54,7 +55,7 @@ _ADDED: Final[dict[tuple[str, str], str]] = {
     )
     for kind in kinds.split()
 }
-"""Kind and version: the capability of a region that brings it."""
+"""Kind and version: the capability of a region that brings it, or the add-on that has none."""
 _OF_CLUSTER: Final = frozenset(
     ("ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", "PriorityClass",
      "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -86,7 +87,9 @@ def _api_served(estate: Estate) -> Iterator[Fault]:
     """Every object is of a version that the region's Kubernetes and the next one serve, and of a
     kind that the region has: an upgrade must not turn the next `up` into an error."""
     profile = estate.facts.profile
-    minor, able = int(profile.kubernetes_version.split(".")[1]), frozenset(profile.all_capabilities)
+    minor = int(profile.kubernetes_version.split(".")[1])
+    there = {name for name, standing in profile.addons.items() if standing != "absent"}
+    able = frozenset(profile.all_capabilities) | there
     refused: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for resource in estate.resources:
         if not resource.is_object:

@@ -78,3 +78,13 @@ def _uncounted(here: Mapping[str, Standing]) -> Iterator[Finding]:
         why = "envoy-gateway has nowhere to count callers' requests, got no rate-limit-counter"
         cure = "write `rate-limit-counter: install`, or `provided` and its Redis in `addon_values`"
         yield ("addons", "envoy-gateway"), "E371", f"{why}; {cure}"
+
+
+def unissued(issuer: str, secret: str, addons: Mapping[str, Standing]) -> Iterator[Finding]:
+    """An issuer of a certificate that nobody would issue, or write anywhere."""
+    if issuer and addons.get("cert-manager", "absent") == "absent":
+        why = "an issuer issues nothing without cert-manager, which is absent"
+        yield ("tls_issuer",), "E371", f"{why}; write `cert-manager: install` or `provided`"
+    if issuer and not secret:
+        why = "a certificate is written into a Secret, got no tls_secret"
+        yield ("tls_issuer",), "E371", f"{why}; name it"

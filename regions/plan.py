@@ -202,6 +202,8 @@ class GatewayPlan:
     hostname: str
     tls_secret: str
     """Empty is plain HTTP inside the cluster."""
+    tls_issuer: str
+    """KIND/NAME of cert-manager's issuer of that Secret; empty where others write it."""
     annotations: dict[str, str]
     """Of the load balancer's Service, which keep it on its side."""
     proxy_namespaces: tuple[str, ...]

@@ -29,7 +29,7 @@ from regions.addon_objects import MOST as MOST_ADDON_OBJECTS
 from regions.addon_objects import AddonObject
 from regions.addons import Standing, gained
 from regions.aws_partitions import Partition, partition_of
-from regions.capabilities import check_addon, check_capability, half_addons
+from regions.capabilities import check_addon, check_capability, half_addons, unissued
 from regions.exposure import EXPOSURES, Gateways, misdirects
 from regions.jwks import Keys
 from regions.machines import MACHINES
@@ -62,6 +62,7 @@ _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 MAX_DOMAIN: Final = 253 - len(f"{MAX_NAME * 'm'}--{MAX_NAME * 'p'}.internal.")
 """Gateway API's hostnames have 253 characters, models' longest host among them."""
 _OBJECT_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
+_ISSUED_BY: Final = r"^((ClusterIssuer|Issuer)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 _CLUSTER: Final = r"^[0-9A-Za-z][A-Za-z0-9._-]{0,99}$"
 """EKS' own form, CreateCluster's `name`, and the dots that others have."""
 _ISSUER: Final = rf"^({_DNS_LABEL}\.)+{_DNS_LABEL}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*/?$"
@@ -220,6 +221,9 @@ class RegionProfile(Part):
     isoserve-gateway where Envoy Gateway is deployed in its GatewayNamespace mode."""
     tls_secret: Annotated[str, Field(pattern=_OBJECT_NAME)]
     """Secret in isoserve-gateway with the certificate of *.domain; empty without gateway_api."""
+    tls_issuer: Annotated[str, Field(pattern=_ISSUED_BY)] = ""
+    """cert-manager's issuer of that certificate, as ClusterIssuer/NAME, or as Issuer/NAME one in
+    isoserve-gateway; empty where others write the Secret."""
     tls_ca: Annotated[str, Field(pattern=_OBJECT_NAME)] = ""
     """ConfigMap of each project's namespace that has in ca.crt the authorities of that certificate,
     for probers; empty where everybody trusts them. kube-root-ca.crt is there in every cluster,
@@ -273,6 +277,7 @@ class RegionProfile(Part):
         findings += [*self._keyless_copies(), *self._keyless_pods(), *self._hidden_ports()]
         findings += [*self._unknown_scraper(), *self._taken_labels(), *self._misdirected()]
         findings += [*self._misfits(), *self._grown_metal(), *self._strange_images()]
+        findings += unissued(self.tls_issuer, self.tls_secret, self.addons)
         findings += misled(self.reachable, self._ground())
         findings += signed_by_cluster(self.sign_in, self.cluster.oidc_issuer)
         refuse_all([*findings, *(self._beyond_aws() if self.provider == "aws" else ())])

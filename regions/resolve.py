@@ -339,6 +339,7 @@ def _gateways(profile: RegionProfile, abilities: Abilities) -> tuple[GatewayPlan
             gateway_class=profile.gateway_class,
             hostname=host,
             tls_secret=secret,
+            tls_issuer=profile.tls_issuer if secret else "",
             annotations=balancer_annotations(
                 profile.provider, name, getattr(profile.gateways, name).annotations
             ),

@@ -26,8 +26,8 @@ from stacks.tree import moment_of, tree_of
 _PLACES: Final = (
     "region", "account", "agent_image", "cluster", "domain", "gateway_class", "grafana_url",
     "image_hosts", "machines", "partition", "prober_image", "prometheus_labels", "prometheus_url",
-    "proxy_namespaces", "registry", "runbook_url", "scraper_namespace", "sign_in", "tls_secret",
-    "zones",
+    "proxy_namespaces", "registry", "runbook_url", "scraper_namespace", "sign_in", "tls_issuer",
+    "tls_secret", "zones",
 )  # fmt: skip
 _JSON: Final = ("{", "[")
 """How a text begins that may be JSON (stacks.compare)."""

@@ -301,6 +301,7 @@ def a_gateway(**over: Any) -> GatewayPlan:
         gateway_class="envoy",
         hostname="*.models.example.com",
         tls_secret="models-tls",
+        tls_issuer="",
         annotations={},
         proxy_namespaces=("envoy-gateway-system",),
     )

@@ -55,6 +55,7 @@ KINDS: Final[tuple[Kinds, ...]] = (
     _kinds("apps", "DaemonSet Deployment ReplicaSet StatefulSet", "runs pods"),
     _kinds("autoscaling", "HorizontalPodAutoscaler", "sets replicas"),
     _kinds("batch", "CronJob Job", "runs pods"),
+    _kinds("cert-manager.io", "Certificate Issuer", "makes certificates of hosts"),
     _kinds("cilium.io", "CiliumNetworkPolicy", "opens a way"),
     _kinds("crd.projectcalico.org", "NetworkPolicy", "opens a way"),
     _kinds("discovery.k8s.io", "EndpointSlice", "leads a Service's requests elsewhere"),

@@ -32,7 +32,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-known-gateways": (
         "P04",
-        "780bac46db7290cc10ff5bbb650877068aa2082ec5c2489095dcbbaf47218faa",
+        "3bda159d4c226ac9f599a7d239897f8be1385764af012df521f20c64db8a2031",
     ),
     "isoserve-netpol-default-deny": (
         "P28",

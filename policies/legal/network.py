@@ -31,7 +31,6 @@ from policies.legal.asked import (
 )
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
-from regions.exposure import balancer_annotations
 from regions.networks import METADATA
 from regions.profile import Cluster
 from regions.sign_in import SignIn
@@ -263,49 +262,6 @@ PROBER_POLICY: Final = _network_policy(
         "policyTypes": _BOTH,
     },
 )
-
-
-def _gateway_name(subject: Subject) -> str:
-    name = str(subject.resource.metadata.get("name"))
-    return name if name in ("internal", "public") else "internal"
-
-
-def _listener(subject: Subject) -> list[Plain]:
-    profile, name = subject.facts.profile, _gateway_name(subject)
-    tls = {
-        "certificateRefs": [{"kind": "Secret", "name": profile.tls_secret}],
-        "mode": "Terminate",
-    }
-    secure: Plain = {"port": 443, "protocol": "HTTPS", "tls": tls}
-    projects = {"matchExpressions": [{"key": "isoserve.dev/project", "operator": "Exists"}]}
-    host = {"internal": f"*.internal.{profile.domain}", "public": f"*.{profile.domain}"}[name]
-    return [
-        {
-            "allowedRoutes": {"namespaces": {"from": "Selector", "selector": projects}},
-            "hostname": host,
-            "name": "models",
-            **(secure if name == "public" else {"port": 80, "protocol": "HTTP"}),
-        }
-    ]
-
-
-def _balancer(subject: Subject) -> Any:
-    profile, name = subject.facts.profile, _gateway_name(subject)
-    own = getattr(profile.gateways, name).annotations
-    found = balancer_annotations(profile.provider, name, own)
-    return {"annotations": found} if found else ABSENT
-
-
-GATEWAY: Final[Plain] = {
-    "apiVersion": f"{_GROUP}/v1",
-    "kind": "Gateway",
-    "metadata": head(lambda subject: {}, _gateway_name, lambda subject: GATEWAY_NAMESPACE),
-    "spec": {
-        "infrastructure": Asked(_balancer),
-        "gatewayClassName": Asked(lambda subject: subject.facts.profile.gateway_class),
-        "listeners": Asked(_listener),
-    },
-}
 
 
 def host_of(subject: Subject) -> str:

@@ -7,7 +7,16 @@ from typing import Final
 
 from model_specs.names import LABEL_ROLE
 from policies.facts import Facts
-from policies.legal import job_pods, model_pods, network, own_pods, platform, together, watching
+from policies.legal import (
+    gateways,
+    job_pods,
+    model_pods,
+    network,
+    own_pods,
+    platform,
+    together,
+    watching,
+)
 from policies.legal.asked import NotAsked
 from policies.legal.aws import AWS
 from policies.legal.options import NOUNS, OUR_OWN, wrong_options
@@ -18,6 +27,7 @@ from policies.rule import Estate, Fault, Rule, each, whole
 _MODEL, _PROJECT, _PLATFORM, _BOARD = "model", "project", "platform", "board"
 SHAPES: Final[dict[tuple[str, str], object]] = {
     ("BackendTrafficPolicy", _MODEL): network.TRAFFIC_POLICY,
+    ("Certificate", _PLATFORM): gateways.CERTIFICATE,
     ("ConfigMap", "cache-agent"): watching.AGENT_CONFIG,
     ("ConfigMap", "dashboard"): watching.REGION_BOARD,
     ("ConfigMap", "prober"): watching.PROBER_CONFIG,
@@ -27,7 +37,8 @@ SHAPES: Final[dict[tuple[str, str], object]] = {
     ("DaemonSet", "cache-agent"): own_pods.CACHE_AGENT,
     ("Deployment", "model-server"): model_pods.MODEL_SERVER,
     ("Deployment", "prober"): own_pods.PROBER_DEPLOYMENT,
-    ("Gateway", _PLATFORM): network.GATEWAY,
+    ("Gateway", _PLATFORM): gateways.GATEWAY,
+    ("HTTPRoute", _PLATFORM): gateways.REDIRECT,
     ("HTTPRoute", _MODEL): network.HTTP_ROUTE,
     ("HorizontalPodAutoscaler", _MODEL): watching.HPA,
     ("Job", "model-job"): job_pods.SINGLE_JOB,

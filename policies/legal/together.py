@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from model_specs.names import LABEL_MACHINE, LABEL_TRACK, SYSTEM_NAMESPACE
+from model_specs.names import GATEWAY_NAMESPACE, LABEL_MACHINE, LABEL_TRACK, SYSTEM_NAMESPACE
 from policies.legal.guard import AGREED
 from policies.legal.platform import PRIORITIES, SPACES, roles_of
 from policies.resources import Resource, Unknown, absent
@@ -65,6 +65,16 @@ def _of_candidates(estate: Estate) -> Iterator[Name]:
             yield "Service", one.namespace, str(one.metadata.get("name"))
 
 
+def _of_gateways(estate: Estate) -> Iterator[Name]:
+    """What stands beside the public gateway: its redirect, and the certificate of its issuer."""
+    profile = estate.facts.profile
+    for gateway in estate.of("Gateway"):
+        if str(gateway) == f"Gateway {GATEWAY_NAMESPACE}/public":
+            yield "HTTPRoute", GATEWAY_NAMESPACE, "redirect"
+            if profile.tls_issuer:
+                yield "Certificate", GATEWAY_NAMESPACE, profile.tls_secret
+
+
 def _of_nodes(estate: Estate) -> Iterator[Name]:
     """All listed nodes of a machine type of which one is made."""
     offers = estate.facts.profile.machines
@@ -73,7 +83,9 @@ def _of_nodes(estate: Estate) -> Iterator[Name]:
         yield from (("Node", "", name) for name in offers[machine].node_names)
 
 
-_SOURCES: Final = (_of_region, _of_projects, _of_agents, _of_candidates, _of_nodes)
+_SOURCES: Final = (
+    _of_region, _of_projects, _of_agents, _of_candidates, _of_gateways, _of_nodes
+)  # fmt: skip
 
 
 def _lost_groups(estate: Estate) -> Iterator[Fault]:
@@ -139,8 +151,9 @@ def _key_of(setting: Resource) -> object:
 @whole("P37", "nothing-missing")
 def _nothing_missing(estate: Estate) -> Iterator[Fault]:
     """What belongs together is there together: the admission guard whole, a project's bounds and
-    rights, what stands beside cache agents, candidates and nodes, a node's three policies; groups
-    come from their own template, and the bucket's key is the one that its alias names."""
+    rights, what stands beside cache agents, candidates, gateways and nodes, a node's three
+    policies; groups come from their own template, and the bucket's key is the one that its alias
+    names."""
     there = {
         (one.kind, one.namespace, str(one.metadata.get("name")))
         for one in estate.resources

@@ -61,8 +61,14 @@ PROMETHEUS_OPERATOR: Final = Bundle(
     "example/prometheus-operator-crd",
     "monitoring.coreos.com",
 )
+CERT_MANAGER: Final = Bundle(
+    "cert-manager",
+    f"github.com/cert-manager/cert-manager@v{ADDONS['cert-manager'].version}",
+    "deploy/crds",
+    "cert-manager.io",
+)
 
-BUNDLES: Final = (KEDA, GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR)
+BUNDLES: Final = (CERT_MANAGER, KEDA, GATEWAY_API, ENVOY_GATEWAY, PROMETHEUS_OPERATOR)
 _PRESENT: Final[tuple[Standing, ...]] = ("install", "provided")
 
 

@@ -103,6 +103,10 @@ def _certificate(site: Site) -> Answers:
     name = site.profile.tls_secret
     place = f"Secret {GATEWAY_NAMESPACE}/{name}"
     make = f"kubectl -n {GATEWAY_NAMESPACE} create secret tls {name} --cert=FILE --key=FILE"
+    again = f"renew the certificate: {make} --dry-run=client -o yaml | kubectl apply -f -"
+    if site.profile.tls_issuer:
+        # cert-manager makes and renews it, and its Certificate says why it does not.
+        make = again = f"kubectl -n {GATEWAY_NAMESPACE} describe certificate {name}"
     found = site.api.get(f"/api/v1/namespaces/{GATEWAY_NAMESPACE}/secrets/{name}")
     if found is None and not site.has(f"/api/v1/namespaces/{GATEWAY_NAMESPACE}"):
         why = f"{place}: the namespace is not there until the first `pulumi up`"
@@ -116,12 +120,7 @@ def _certificate(site: Site) -> Answers:
         yield Finding(check="secrets", what=what, mend=mend)
     else:
         for fault in _faults(site, found):
-            yield Finding(check="secrets", what=f"{place}: {fault}", mend=_renew(name, make))
-
-
-def _renew(name: str, make: str) -> str:
-    again = f"{make} --dry-run=client -o yaml | kubectl apply -f -"
-    return f"renew the certificate: {again} (or mend the Certificate that writes {name})"
+            yield Finding(check="secrets", what=f"{place}: {fault}", mend=again)
 
 
 def _faults(site: Site, secret: Object) -> Iterator[str]:

@@ -17,10 +17,11 @@ from pulumi.runtime.proto import resource_pb2
 
 from components.engine import register
 from components.gates.acts import HANDOVER, TRAFFIC
-from components.gates.claims import CLAIM, owner, projects_of
+from components.gates.claims import CLAIM, REGION, owner, projects_of
 from components.gates.foreign_fields import FOREIGN
 from components.gates.resources import _GateProvider, _WaitProvider
 from components.model_job import run_name
+from components.order import ROWS, ordered
 from components.parts import parts
 from components.rollout_gate import RolloutGate, stop_if_incomplete
 from regions.plan import RegionPlan
@@ -148,6 +149,27 @@ def test_a_name_that_is_anothers_leaves_all_of_its_project_and_nothing_else() ->
     assert len(objects) == of_chat + gates, "every object of it, and its gates"
     assert not any("search" in one.partition(" ")[2] for one in objects)
     assert nouns <= made, "components hold them in the state"
+
+
+def test_a_name_of_the_region_that_is_anothers_holds_no_project_up() -> None:
+    everything, _ = registered({}, preview=False)
+    made, faults = registered({f"{REGION}/{CLAIM}": "somebody's guard stands there"}, preview=False)
+    assert faults == [["", "somebody's guard stands there"]]
+    left = everything - made
+    assert any("ValidatingAdmissionPolicy" in one for one in left), "the region's own stays"
+    assert "Namespace chat" in made, "which the guard comes before"
+    assert not any(" chat/" in one or " search/" in one for one in left)
+
+
+def test_the_guard_of_this_version_comes_before_what_it_judges() -> None:
+    """That of the version before would refuse what only this one makes."""
+    plan = two_models()
+    order = {step.key: earlier for step, earlier in ordered(list(parts(plan)), plan, ROWS)}
+    guards = {key for key in order if "ValidatingAdmissionPolicy " in key}
+    assert guards
+    for key, earlier in order.items():
+        if "Namespace " in key:
+            assert guards <= {one.key for one in earlier}, key
 
 
 def test_what_comes_after_a_gate_that_was_passed_over_stays_in_the_program() -> None:

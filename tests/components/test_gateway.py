@@ -12,7 +12,7 @@ IN = "kubernetes.io/metadata.name"
 
 
 def test_envoy_itself_is_scraped_by_the_labels_that_envoy_gateway_gives_its_pods() -> None:
-    _, monitor = objects(a_gateway(name="internal"), a_region_plan())
+    monitor = objects(a_gateway(name="internal"), a_region_plan())[-1]
     assert monitor["kind"] == "PodMonitor"
     assert monitor["spec"]["selector"]["matchLabels"] == {
         "gateway.envoyproxy.io/owning-gateway-name": "internal",
@@ -27,8 +27,34 @@ def test_envoy_itself_is_scraped_by_the_labels_that_envoy_gateway_gives_its_pods
 
 def test_without_an_operator_nobody_would_read_a_monitor() -> None:
     able = tuple(name for name in EVERYTHING if name != "prometheus_operator")
-    found = objects(a_gateway(), a_region_plan(capabilities=able))
+    found = objects(a_gateway(name="internal", tls_secret=""), a_region_plan(capabilities=able))
     assert [made["kind"] for made in found] == ["Gateway"]
+
+
+def test_who_asks_without_tls_is_told_the_address_with_it_and_reaches_nothing() -> None:
+    made, route, _ = objects(a_gateway(), a_region_plan())
+    _, plain = made["spec"]["listeners"]
+    assert (plain["port"], plain["protocol"]) == (80, "HTTP")
+    assert plain["allowedRoutes"] == {"namespaces": {"from": "Same"}}, "no model's route"
+    assert route["metadata"]["namespace"] == made["metadata"]["namespace"]
+    (parent,) = route["spec"]["parentRefs"]
+    assert parent["sectionName"] == plain["name"], "not at the listener with TLS: a loop"
+    (rule,) = route["spec"]["rules"]
+    (told,) = rule["filters"]
+    assert told["requestRedirect"] == {"scheme": "https", "statusCode": 301}
+    assert "backendRefs" not in rule, "a request that could be read on the way goes nowhere"
+
+
+def test_cert_manager_is_asked_for_the_certificate_that_the_gateway_names() -> None:
+    plan = a_gateway(tls_issuer="ClusterIssuer/letsencrypt")
+    made, _, certificate, _ = objects(plan, a_region_plan())
+    assert certificate["kind"] == "Certificate"
+    (named,) = made["spec"]["listeners"][0]["tls"]["certificateRefs"]
+    assert certificate["spec"] == {
+        "dnsNames": [plan.hostname],
+        "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "letsencrypt"},
+        "secretName": named["name"],
+    }, "of every model's host, into the Secret that Envoy reads"
 
 
 @pytest.mark.parametrize("where", [("isoserve-gateway",), ("edge-a", "edge-b")])

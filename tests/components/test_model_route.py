@@ -9,6 +9,7 @@ import pytest
 from components.gateway import objects as gateway
 from components.kube import Object
 from components.model_route import objects
+from model_specs.names import LABEL_MODEL
 from regions.model_plan import BackendPlan, ServerPlan
 from tests.builders import a_gateway, a_public_access, a_region_plan, a_server, an_access
 from tests.examples import REGIONS, Identity, by_identity, identity, objects_of, plan_of
@@ -22,6 +23,11 @@ OUTSIDE = a_public_access()
 
 def routed(access: Any) -> dict[str, Object]:
     return {made["kind"]: made for made in objects(a_server(access=access))}
+
+
+def is_of_a_model(made: Object) -> bool:
+    """Whether it is a model's route, not the gateway's redirect."""
+    return made["kind"] == "HTTPRoute" and LABEL_MODEL in made["metadata"]["labels"]
 
 
 def rendered_by(server: ServerPlan) -> set[str]:
@@ -50,7 +56,7 @@ def test_the_examples_have_a_public_model() -> None:
 def test_every_backend_of_a_route_is_there(region: str) -> None:
     found = by_identity(objects_of(region))
     for made in found.values():
-        if made["kind"] != "HTTPRoute":
+        if not is_of_a_model(made):
             continue
         namespace = made["metadata"]["namespace"]
         probe, rule = made["spec"]["rules"]
@@ -86,6 +92,11 @@ def test_no_two_routes_share_a_host(region: str) -> None:
     assert len(hosts) == len(set(hosts)), "one model would answer for another"
 
 
+def takes_models(listener: dict[str, Any]) -> bool:
+    """Whether routes of projects hang on a listener, not the gateway's own redirect alone."""
+    return bool(listener["allowedRoutes"]["namespaces"]["from"] == "Selector")
+
+
 def matches(host: str, pattern: str) -> bool:
     """A Gateway's wildcard stands for one label or more (Gateway API, Hostname)."""
     return host.endswith(pattern.removeprefix("*")) and host != pattern.removeprefix("*.")
@@ -96,11 +107,11 @@ def test_a_route_hangs_on_a_gateway_that_takes_its_host(region: str) -> None:
     found = by_identity(objects_of(region))
     gateways = [key for key in found if key.kind == "Gateway"]
     for made in found.values():
-        if made["kind"] != "HTTPRoute" or not gateways:
+        if not is_of_a_model(made) or not gateways:
             continue
         (parent,) = made["spec"]["parentRefs"]
         key = Identity("Gateway", parent["namespace"], parent["name"])
-        (listener,) = found[key]["spec"]["listeners"]
+        (listener,) = [one for one in found[key]["spec"]["listeners"] if takes_models(one)]
         (host,) = made["spec"]["hostnames"]
         assert matches(host, listener["hostname"]), f"{host} is refused at the gateway"
 
@@ -168,8 +179,8 @@ def test_the_quota_is_counted_by_who_signed_in_and_not_by_what_they_say() -> Non
 
 
 def test_a_public_model_is_reached_over_tls_only() -> None:
-    made, _ = gateway(a_gateway(), a_region_plan())
-    (listener,) = made["spec"]["listeners"]
+    made = gateway(a_gateway(), a_region_plan())[0]
+    (listener,) = [one for one in made["spec"]["listeners"] if takes_models(one)]
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
     assert listener["tls"]["certificateRefs"] == [{"kind": "Secret", "name": "models-tls"}]
 

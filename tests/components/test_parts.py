@@ -406,12 +406,16 @@ def declared(row: Row, here: str, there: str) -> bool:
         for d in plan_of(region).downgrades
         if d.feature == "spot nodes"
     }
+    issuers = {
+        g.tls_issuer for region in (here, there) for g in plan_of(region).gateways if g.tls_secret
+    }
     return (
         name in served
         or CAPABILITY_OF.get(kind, "") in lacking
         or (noun in ("GpuNodePool", "ModelCache") and (bool(served) or "cluster_scope" in lacking))
         or (noun == "GpuNodePool" and plan_of(here).provider != plan_of(there).provider)
         or (noun in ("ModelServer", "ReplicaAutoscaler") and name in spot)
+        or (kind == "Certificate" and "" in issuers)
         or (namespace.startswith("isoserve-") and "cluster_scope" in lacking)
     )
 

@@ -82,8 +82,8 @@ def of(corpus: Corpus, kind: str) -> Object:
 
 @pytest.mark.parametrize(
     "kind",
-    ["BackendTrafficPolicy", "Deployment", "Gateway", "HTTPRoute", "NetworkPolicy", "PodMonitor",
-     "PrometheusRule", "ScaledObject", "SecurityPolicy"],
+    ["BackendTrafficPolicy", "Certificate", "Deployment", "Gateway", "HTTPRoute", "NetworkPolicy",
+     "PodMonitor", "PrometheusRule", "ScaledObject", "SecurityPolicy"],
 )  # fmt: skip
 def test_it_refuses_a_field_that_its_kind_does_not_have(
     corpus: Corpus, locations: list[str], tmp_path: Path, kind: str

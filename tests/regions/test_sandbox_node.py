@@ -198,9 +198,10 @@ def test_each_gateway_has_an_address_that_leads_to_its_own_proxies() -> None:
         assert service["spec"]["selector"] == marks, "the labels that its proxies have"
         assert service["spec"]["clusterIP"] == addresses[plan.name]
         assert service["spec"]["externalIPs"] == [outside[plan.name]]
-        (port,) = service["spec"]["ports"]
-        assert port["port"] == (443 if plan.tls_secret else 80)
-        assert port["targetPort"] == port["port"] + SHIFT, "where a proxy listens without root"
+        ports = {port["port"] for port in service["spec"]["ports"]}
+        assert ports == ({443, 80} if plan.tls_secret else {80}), "with TLS its redirect too"
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] == port["port"] + SHIFT, "where a proxy listens without root"
 
 
 def test_machines_have_one_way_to_images(tmp_path: Path) -> None:

@@ -384,6 +384,11 @@ CASES = {
         "names", "resolves to nothing", "A or AAAA", lambda world: fixed(world)
     ),
     "no certificate": Case("secrets", "isoserve-public-tls", "create secret tls", without(TLS)),
+    "no certificate of an issuer's": Case(
+        "secrets", "isoserve-public-tls",
+        "kubectl -n isoserve-gateway describe certificate isoserve-public-tls",
+        both(without(TLS), lambda world: world.change(tls_issuer="ClusterIssuer/letsencrypt")),
+    ),
     "a certificate of another type": Case(
         "secrets", "Opaque", "delete secret isoserve-public-tls",
         with_data(TLS, "type", value="Opaque"),

@@ -142,6 +142,7 @@ def good_profile() -> RegionProfile:
     values["prometheus_labels"] = {"release": "kps"}
     values["pull_secret"] = "pull"
     values["tls_ca"] = "company-ca"
+    values["tls_issuer"] = ""
     row = values["machines"]["gpu.l4.1"]
     rows = {name: values["machines"][name] for name in ("cpu.4", "gpu.l4.1")}
     inf2 = {"instance_types": ["inf2.8xlarge"], "on_demand": {"min": 0, "max": 4}}

@@ -8,6 +8,7 @@ Row = tuple[str, str, Any, str]
 """The file, the path in it (tests.policies.cases.setting), its new value, and the risk that is
 raised; a row's verdict is that of its table. An empty path is the whole file of another project."""
 
+PROVIDED: Final = ("gateway-api", "envoy-gateway", "cert-manager")
 USE1: Final = "regions/us-east-1.yaml"
 EUC1: Final = "regions/eu-central-1.yaml"
 SEOUL: Final = "regions/seoul-dc1.yaml"
@@ -59,7 +60,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "zones", ["us-east-1a", "us-east-1b"], REGION),
         (USE1, "capabilities", ["cluster_scope", "kms", "s3_access_control", "s3_replication"],
          REGION),
-        (USE1, "addons", {"gateway-api": "provided", "envoy-gateway": "provided"}, REGION),
+        (USE1, "addons", dict.fromkeys(PROVIDED, "provided"), REGION),
         (USE1, "chart_mirror", "oci://charts.example.net", REGION),
         (USE1, "addon_values", {"keda": {"image": {"registry": "other.example.net"}}}, REGION),
     ),
@@ -68,6 +69,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (USE1, "gateway_class", "other", REGION),
         (USE1, "tls_secret", "other", REGION),
         (USE1, "tls_ca", "kube-root-ca.crt", REGION),
+        (USE1, "tls_issuer", "ClusterIssuer/other", REGION),
         (USE1, "gateways", {"internal": {"annotations": {"example.com/side": "outside"}}}, REGION),
         (USE1, "gateways", {"public": {"annotations": {"example.com/side": "inside"}}}, REGION),
         (USE1, "proxy_namespaces", ["elsewhere"], REGION),

@@ -57,8 +57,11 @@ class Caller:
 
     def host(self, side: str) -> str:
         """The model's host at a gateway."""
-        domain = self.profile()["domain"]
-        return f"ranker--search.{'internal.' if side == 'internal' else ''}{domain}"
+        return f"ranker--search.{'internal.' if side == 'internal' else ''}{self.domain()}"
+
+    def domain(self) -> str:
+        """Below which all hosts of the region are."""
+        return str(self.profile()["domain"])
 
     def profile(self) -> Any:
         """The region's profile, as it is written."""
