@@ -17,7 +17,7 @@ from regions import addon_counter
 from regions.addon_values import values
 from regions.addons import ADDONS, Chart, order
 from regions.profile import RegionProfile
-from stacks.program import located
+from stacks.program import cluster, located
 
 _OCI: Final = "oci://"
 _ENVOY_GATEWAY: Final = "envoy-gateway"
@@ -103,12 +103,7 @@ def _installed(
 
 def build(profile: RegionProfile, root: Path) -> None:
     """Register the charts of `profile`; paths in it are taken from `root`."""
-    provider = kubernetes.Provider(
-        "cluster",
-        kubeconfig=located(root, profile.cluster.kubeconfig),
-        context=profile.cluster.context,
-        cluster_identifier=profile.cluster.name,
-    )
+    provider = cluster(profile.cluster, root)
     mirror = profile.chart_mirror
     mirror = mirror if mirror.startswith(_OCI) else located(root, mirror)
     made: dict[str, pulumi.Resource] = {}

@@ -17,7 +17,8 @@ from components.parts import parts
 from components.rollout_gate import RolloutGate, stop_if_incomplete
 from components.service_dashboard import dashboard_uid, dashboard_url
 from model_specs.moment import VARIABLE, written
-from regions.plan import AccountPlan, RegionPlan
+from regions.plan import AccountPlan, ClusterPlan, RegionPlan
+from regions.profile import Cluster
 
 
 def located(root: Path, path: str) -> str:
@@ -80,14 +81,14 @@ def models(plan: RegionPlan) -> list[dict[str, object]]:
     ]
 
 
-def cluster(plan: RegionPlan, root: Path) -> kubernetes.Provider:
-    """The region's one Kubernetes provider, which never follows the current context."""
+def cluster(found: ClusterPlan | Cluster, root: Path) -> kubernetes.Provider:
+    """A stack's one Kubernetes provider, which never follows the current context."""
     return kubernetes.Provider(
         "cluster",
         # The path and not the text: with a fixed identifier a new token replaces nothing.
-        kubeconfig=located(root, plan.cluster.kubeconfig),
-        context=plan.cluster.context,
-        cluster_identifier=plan.cluster.name,
+        kubeconfig=located(root, found.kubeconfig),
+        context=found.context,
+        cluster_identifier=found.name,
         # Else a changed ConfigMap is deleted and made anew, under pods that mount it by name.
         enable_config_map_mutable=True,
     )
@@ -116,7 +117,7 @@ def build(plan: RegionPlan, root: Path) -> None:
     registry = aws_part(with_known_profile(root, plan), root)
     rendered = list(parts(plan))
     kubeconfig = located(root, plan.cluster.kubeconfig)
-    made = register(rendered, plan, cluster(plan, root), kubeconfig, registry.readers)
+    made = register(rendered, plan, cluster(plan.cluster, root), kubeconfig, registry.readers)
     gate = RolloutGate(rendered, plan, kubeconfig, made.resources, made.faults, made.taken)
     stop_if_incomplete(gate)
     pulumi.export("models", models(plan))

@@ -191,7 +191,7 @@ async def _run(recorder: _Recorder, root: Path) -> None:
     mocks.set_mocks(recorder.mocks, "isoserve", plan.region, not recorder.known, monitor=recorder)
 
     def program() -> None:
-        cluster(plan, root)
+        cluster(plan.cluster, root)
         aws_part(plan, root)
 
     await stack.run_pulumi_func(program)

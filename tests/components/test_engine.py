@@ -109,7 +109,7 @@ def registered(
     told: list[str] = []
 
     def program() -> None:
-        done = register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", {})
+        done = register(list(parts(plan)), plan, cluster(plan.cluster, Path()), "kubeconfig", {})
         pulumi.Output.from_input(done.faults).apply(told.append)
 
     run(plan, engine, program, preview=preview)
@@ -233,7 +233,7 @@ def test_what_others_have_set_is_looked_at_last_also_where_a_gate_failed() -> No
     plan, engine = two_models(), Engine({f"chat/helper/{TRAFFIC}": "no pod serves"})
 
     def program() -> None:
-        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", {})
+        register(list(parts(plan)), plan, cluster(plan.cluster, Path()), "kubeconfig", {})
 
     run(plan, engine, program, preview=False)
     for project in ("chat", "search", "isoserve"):
@@ -249,7 +249,7 @@ def test_an_account_comes_after_its_role_and_pods_after_their_account() -> None:
 
     def program() -> None:
         roles = {"isoserve.test-region.search": Role("reader-search"), "other": Role("other")}
-        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", roles)
+        register(list(parts(plan)), plan, cluster(plan.cluster, Path()), "kubeconfig", roles)
 
     run(plan, engine, program, preview=False)
     account = engine.after["ServiceAccount search/sentiment"]
@@ -271,7 +271,7 @@ def test_all_that_a_job_s_pods_need_goes_after_them(batch: dict[str, str]) -> No
 
     def program() -> None:
         roles = {own.data.role: Role("job"), "other": Role("other")}
-        register(list(parts(plan)), plan, cluster(plan, Path()), "kubeconfig", roles)
+        register(list(parts(plan)), plan, cluster(plan.cluster, Path()), "kubeconfig", roles)
 
     run(plan, engine, program, preview=False)
     name = run_name(own)
