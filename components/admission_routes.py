@@ -6,7 +6,8 @@ from typing import Final
 
 from components.admission_row import ANY, OF_A_PROJECT, OURS, SPACES, Check, Kinds, Row, kinds
 from components.kube import Object
-from model_specs.names import GATEWAY_NAMESPACE
+from components.model_route import CLIENT_HEADER
+from model_specs.names import API_KEY, CALLERS_RULE, GATEWAY_NAMESPACE, KEYS_POLICY
 from regions.exposure import DECIDING, EXPOSURES, SIDES
 
 _GATEWAY: Final = "gateway.networking.k8s.io"
@@ -76,16 +77,56 @@ _GATEWAYS: Final = (
         cure="it takes the region's tls_secret",
     ),
 )
+_KEYS: Final = (
+    f"(object.kind == 'SecurityPolicy' && object.metadata.name.endsWith('{KEYS_POLICY}'))"
+)
+"""CEL: whether it is the policy of callers with keys, of one rule of the route."""
+_FIRST: Final = "[I-Za-f]"
+_SECOND: Final = "[C-HS-Xi-nyz0-3]"
+_THIRD: Final = "([AEIMQUYcgkosw048][g-z0-9+/]|[BFJNRVZdhlptx159][A-Za-z0-9+/])"
+"""By the place of a character in the three that four letters of base64 stand for, the letters in
+which it is one that can be typed (0x20 to 0x7f). Secrets come as base64 to the guard, and CEL has
+nothing that decodes it (kubernetes.io, "Common Expression Language in Kubernetes")."""
+KEY_TEXT: Final = (
+    f"^({_FIRST}{_SECOND}{_THIRD})*({_FIRST}([AQgw]==|{_SECOND}[AEIMQUYcgkosw048]=))?$"
+)
+"""The base64 of a text that a header can hold."""
+_KEY_LETTERS: Final = 43
+"""The base64 of 32 characters has a letter more, which is padding."""
 _AUTH: Final = (
     # That a public route has these two at all only several objects show together.
     Check(
-        holds="variables.spec.?targetRefs.orValue([]).exists(t, t.kind == 'HTTPRoute'"
+        holds=f"{_KEYS} || variables.spec.?targetRefs.orValue([]).exists(t, t.kind == 'HTTPRoute'"
         " && t.name == object.metadata.name && !has(t.sectionName))",
         fault="the policy would no longer guard its model's route",
         cure="it targets the HTTPRoute of its own name",
     ),
     Check(
-        holds="object.kind != 'SecurityPolicy'"
+        holds=f"!{_KEYS} || variables.spec.?targetRefs.orValue([]).size() == 1"
+        " && !has(variables.spec.targetSelectors) && variables.spec.targetRefs.all(t,"
+        f" t.kind == 'HTTPRoute' && t.name + '{KEYS_POLICY}' == object.metadata.name"
+        f" && t.?sectionName.orValue('') == '{CALLERS_RULE}')",
+        fault="keys would open more than the callers' rule of their model's route",
+        cure="choose by callers.keys who has a key",
+    ),
+    Check(
+        holds=f"!{_KEYS} || variables.spec.?apiKeyAuth.hasValue()"
+        " && [variables.spec.apiKeyAuth].all(k,"
+        " k.?credentialRefs.orValue([]).size() > 0"
+        " && k.credentialRefs.all(s, s.?kind.orValue('Secret') == 'Secret'"
+        " && s.?namespace.orValue(variables.home) == variables.home"
+        f" && s.name.startsWith('{API_KEY}'))"
+        " && k.?extractFrom.orValue([]).all(f, f.?headers.orValue([]) == ['Authorization'])"
+        f" && k.?forwardClientIDHeader.orValue('') == '{CLIENT_HEADER}'"
+        " && k.?sanitize.orValue(false)"
+        " && variables.spec.?authorization.?defaultAction.orValue('') == 'Deny'"
+        " && variables.spec.authorization.?rules.orValue([]).all(r, r.action == 'Deny'"
+        " || r.?principal.?headers.orValue([]).exists(h, h.name == k.forwardClientIDHeader)))",
+        fault="a caller would get in without a key or a quota, or the model would read keys",
+        cure="choose by callers.keys who has a key",
+    ),
+    Check(
+        holds=f"object.kind != 'SecurityPolicy' || {_KEYS}"
         " || (variables.spec.?jwt.?providers.orValue([]).size() > 0"
         " && !variables.spec.jwt.?optional.orValue(false)"
         " && variables.spec.?authorization.?defaultAction.orValue('') == 'Deny'"
@@ -138,6 +179,40 @@ _HOME: Final = (
     ),
 )
 
+_SECRETS: Final = Row(
+    rule="P04",
+    name="caller-keys",
+    namespaces=SPACES,
+    objects=ANY,
+    kinds=(kinds("", "v1", "secrets"),),
+    judged="?data",
+    variables={
+        "ours": f"object.metadata.name.startsWith('{API_KEY}')",
+        "entries": "dyn(object).?data.orValue({})",
+    },
+    checks=(
+        Check(
+            holds="!variables.ours || variables.entries.size() == 1"
+            f" && variables.entries.all(k, '{API_KEY}' + k == object.metadata.name)",
+            fault="callers of other models would get in, or some whom no spec names",
+            cure="its one entry bears its caller's name, a new value revokes it; for who calls",
+        ),
+        Check(
+            holds="!variables.ours || variables.entries.all(k,"
+            f" size(variables.entries[k]) >= {_KEY_LETTERS}"
+            f" && variables.entries[k].matches('{KEY_TEXT}'))",
+            fault="the key could be guessed, or keeps every change of every model from the gateway",
+            cure="make it by openssl rand -hex 32; for who calls",
+        ),
+    ),
+)
+"""Envoy Gateway counts each entry of a listed Secret as a caller. It publishes nothing while the
+gateway reads one that is empty or no UTF-8: patchRoute of internal/xds/translator/api_key_auth.go
+validates it, and internal/xds/runner/runner.go skips what has such an error (of 1.9.1). A route
+whose Secrets have no entry takes the keys of the first route of the gateway that has any, which
+patchHCM of api_key_auth.go gives to the filter, and Envoy where a route has none of its own
+(credentials in source/extensions/filters/http/api_key_auth/api_key_auth.h, read 2026-11-30)."""
+
 ROWS: Final[tuple[Row, ...]] = (
     _row("P04", "known-gateways", OURS, (kinds(_GATEWAY, "v1", "gateways"),), _GATEWAYS),
     _row(
@@ -147,6 +222,7 @@ ROWS: Final[tuple[Row, ...]] = (
         (kinds(_ENVOY, "v1alpha1", "backendtrafficpolicies", "securitypolicies"),),
         _AUTH,
     ),
+    _SECRETS,
     _row(
         "P05",
         "no-side-door",

@@ -1,13 +1,14 @@
-"""Who may call a public model: groups of the identity provider by which callers sign in."""
+"""Who may call a public model: groups of the identity provider, or callers with API keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from model_specs.errors import refuse, repeated, shown
+from model_specs.errors import refuse, refuse_all, repeated, shown
+from model_specs.names import Name
 from model_specs.part import Part
 
 _GROUP: Final = r"^[!-~]([ -~]{0,251}[!-~])?$"
@@ -16,6 +17,8 @@ _ORIGIN: Final = rf"^https://({_LABEL}\.)*{_LABEL}(:[1-9][0-9]{{0,4}})?$"
 _MOST_ORIGINS: Final = 64
 _MOST_GROUPS: Final = 128
 """Values of one claim (JWTClaim in authorization_types.go of Envoy Gateway 1.9.1)."""
+_MOST_KEYS: Final = 100
+"""Each is a Secret that people make and renew by hand."""
 
 
 def _check_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -26,16 +29,44 @@ def _check_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
     return groups
 
 
+def _check_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    for index in repeated(keys):
+        raise refuse("E301", f"a caller is named once, got {shown(keys[index])} again; remove one")
+    if not keys:
+        raise refuse("E301", "a list of at least 1 caller, got none; name one")
+    return keys
+
+
 class Callers(Part):
-    """Who of those who sign in may call a public model."""
+    """Who may call a public model: of those who sign in, or by keys of their own."""
 
     groups: Annotated[
         tuple[Annotated[str, Field(pattern=_GROUP)], ...],
         Field(max_length=_MOST_GROUPS),
         AfterValidator(_check_groups),
-    ]
+    ] = ()
     """Groups as the identity provider writes them into tokens (`sign_in.groups_claim` of a region's
     profile); one of them is enough."""
+    keys: Annotated[
+        tuple[Name, ...],
+        Field(max_length=_MOST_KEYS),
+        AfterValidator(_check_keys),
+    ] = ()
+    """Callers with API keys, which they send as `Authorization: Bearer KEY`; nobody's token counts
+    then. The key of NAME is the value of NAME in the Secret `api-key--NAME` of the project."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.groups and self.keys:
+            # Envoy asks for all that a policy names: a request would need a key and a token, both
+            # in one header (internal/xds/translator/httpfilters.go of Envoy Gateway 1.9.1: each is
+            # a filter of its own, and each refuses what it does not know).
+            why = "callers sign in by tokens or by keys, got groups too; write one of them"
+            refuse_all([(("keys",), "E353", why)])
+        if not self.groups and not self.keys:
+            why = "it names groups or keys, got neither; write one of them, or remove it"
+            refuse_all([(("groups",), "E203", why)])
+        return self
 
 
 def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:

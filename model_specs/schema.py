@@ -213,7 +213,7 @@ class ModelSpec(Part):
     access: Literal["private", "permissive", "public"] = "private"
     """`private`: own project only. `permissive`: any project. `public`: internet, signed in."""
     callers: Callers | None = None
-    """Who may call a public model; without it everybody who signs in."""
+    """Who may call a public model, by groups or by keys; without it everybody who signs in."""
     cors_origins: Origins = ()
     """The web pages (https://host) whose scripts may call a public model from browsers."""
     served_names: ServedNames = ()

@@ -110,7 +110,8 @@ def _public_needs_auth(estate: Estate) -> Iterator[Fault]:
     """A public model is reached through the public gateway alone: by TLS, signed in, by quota.
 
     Every rule of every route to it must demand a token that the profile's sign_in or, for the
-    prober, the cluster issued, and count each caller by a name that the caller cannot choose.
+    prober, the cluster issued, or a key of a caller, and count each caller by a name that the
+    caller cannot choose.
     """
     yield from _judged(estate, "public")
 

@@ -7,6 +7,7 @@ from typing import Final
 from policies import (
     access,
     availability,
+    caller_keys,
     callers,
     gateways,
     gpus,
@@ -40,6 +41,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *secret_literals.RULES,
     *registry_keys.RULES,
     *access.RULES,
+    *caller_keys.RULES,
     *gateways.RULES,
     *tenants.RULES,
     *network.RULES,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from model_specs.names import PROBER
+from model_specs.names import API_KEY, PROBER
 from policies.label_selectors import takes
 from policies.resources import Resource
 from regions.jwks import document
@@ -25,6 +25,13 @@ _TARGETS: Final = frozenset({"targetRef", "targetRefs", "targetSelectors"})
 _SIGN_IN: Final = _TARGETS | {"authorization", "cors", "jwt"}
 """`cors` lets nobody in: it answers a browser's question whether a page may ask (`as-asked` holds
 its origins)."""
+_BY_KEY: Final = _TARGETS | {"apiKeyAuth", "authorization", "cors"}
+_KEY_AUTH: Final = frozenset({
+    "credentialRefs", "extractFrom", "forwardClientIDHeader", "sanitize",
+})  # fmt: skip
+"""All that Envoy Gateway 1.9.1 knows of it (api/v1alpha1/api_key_auth_types.go)."""
+_IN_HEADER: Final = [{"headers": ["Authorization"]}]
+"""Addresses and cookies stand in logs and are sent by browsers unasked."""
 _SECONDS: Final = {"Second": 60}
 """How often a limit's unit begins anew in a minute; longer ones can be used up within one."""
 
@@ -100,8 +107,62 @@ def _who_faults(rule: Block, issuers: Mapping[str, str], people: str, home: str)
         yield f"allows more of {issuer} than the project's prober"
 
 
+def _is_own_secret(reference: Block, home: str) -> bool:
+    return (
+        set(reference) <= {"group", "kind", "name", "namespace"}
+        and (reference.get("group", ""), reference.get("kind", "Secret")) == ("", "Secret")
+        and reference.get("namespace", home) == home
+        and str(reference.get("name", "")).startswith(API_KEY)
+    )
+
+
+def key_faults(policy: Resource) -> Iterator[str]:
+    """What is wrong with a SecurityPolicy by which callers have keys; nothing of any other.
+
+    Who they are is `as-asked`'s to say. A key comes in one header, which goes no further, and its
+    caller's name replaces what the client sent: else one could be logged, read by the model, or
+    counted as another's.
+    """
+    keys = policy.spec.get("apiKeyAuth")
+    if keys is None:
+        return
+    if set(policy.spec) - _BY_KEY or set(keys) - _KEY_AUTH:
+        strange = {*policy.spec} - _BY_KEY | {*keys} - _KEY_AUTH
+        yield f"uses {', '.join(sorted(strange))} beside keys, which nobody here can judge"
+    references: Sequence[Block] = keys.get("credentialRefs") or [{}]
+    for reference in references:
+        if not _is_own_secret(reference, policy.namespace):
+            place = f"{reference.get('kind', 'Secret')} {reference.get('name')}"
+            yield f"takes keys from {place}, no {API_KEY} Secret of {policy.namespace}"
+    if keys.get("extractFrom") != _IN_HEADER:
+        yield "takes keys from elsewhere than the header Authorization"
+    if not keys.get("forwardClientIDHeader"):
+        yield "tells nobody whose key it was"
+    if keys.get("sanitize") is not True:
+        yield "sends keys on to the model"
+    yield from _listed_faults(policy.spec, keys.get("forwardClientIDHeader"))
+
+
+def _listed_faults(spec: Block, header: Any) -> Iterator[str]:
+    """What is wrong with whom a policy lets in of those whose keys it knows."""
+    bounds = spec.get("authorization") or {}
+    if bounds.get("defaultAction") != "Deny":
+        yield "does not deny by default"
+    for rule in bounds.get("rules") or ():
+        match rule.get("principal"):
+            case {"headers": [{"name": name, "values": _}], **rest} if name == header and not rest:
+                pass
+            case _ if rule.get("action") != "Deny":
+                yield f"allows {rule.get('name', 'somebody')} by more than the names of callers"
+
+
 def sign_in_faults(policy: Resource, profile: RegionProfile) -> Iterator[str]:
     """By what a SecurityPolicy lets somebody in who is nobody; nothing when it lets nobody."""
+    by_key = policy.spec.get("apiKeyAuth") is not None
+    return key_faults(policy) if by_key else _token_faults(policy, profile)
+
+
+def _token_faults(policy: Resource, profile: RegionProfile) -> Iterator[str]:
     spec = policy.spec
     token, bounds = spec.get("jwt") or {}, spec.get("authorization") or {}
     providers = token.get("providers") or ()
@@ -140,18 +201,24 @@ def is_bounded(policy: Resource, most: int) -> bool:
     )
 
 
+def _set_by(sign: Resource) -> Iterator[set[str]]:
+    """The headers with the caller's name that each way to sign in sets."""
+    keys = sign.spec.get("apiKeyAuth")
+    if keys is not None:
+        yield {str(keys.get("forwardClientIDHeader") or "").lower()} - {""}
+    for provider in (sign.spec.get("jwt") or {}).get("providers") or ():
+        rows = provider.get("claimToHeaders") or ()
+        yield {row.get("header", "").lower() for row in rows if row.get("claim") == "sub"}
+
+
 def is_counted(policy: Resource, most: int, signs: Sequence[Resource]) -> bool:
     """Whether each caller comes `most` times a minute, counted by a name that nobody can choose.
 
-    That is a header which every issuer's token sets, in all `signs`: Envoy overwrites the caller's.
+    That is a header which every issuer's token sets, and every key, in all `signs`: Envoy
+    overwrites the caller's.
     """
-    set_by_tokens = [
-        {h.get("header", "").lower() for h in provider.get("claimToHeaders") or ()
-         if h.get("claim") == "sub"}
-        for sign in signs
-        for provider in (sign.spec.get("jwt") or {}).get("providers") or ()
-    ]  # fmt: skip
-    names = set.intersection(*set_by_tokens) if set_by_tokens else set()
+    set_by_signs = [names for sign in signs for names in _set_by(sign)]
+    names = set.intersection(*set_by_signs) if set_by_signs else set()
     each_caller = [[{"headers": [{"name": name, "type": "Distinct"}]}] for name in names]
     return any(
         set(rule) == {"clientSelectors", "limit"}

@@ -80,7 +80,8 @@ ADDONS: Final[dict[str, Addon]] = {
         chart=Chart(repository=_ENVOY, name="gateway-crds-helm", version="v1.9.1"),
         version="1.6.1",
         # What the sandbox validates our objects against, and the minor version (1.4) that Envoy
-        # Gateway 1.7 is compiled with (gateway.envoyproxy.io/news/releases/matrix).
+        # Gateway 1.7 is compiled with (gateway.envoyproxy.io/news/releases/matrix). Its standard
+        # channel has names of a route's rules (config/crd/standard of 1.4.0, HTTPRoute).
         oldest="1.4.0",
         namespace="envoy-gateway-system",
         serves={
@@ -99,7 +100,8 @@ ADDONS: Final[dict[str, Addon]] = {
         chart=Chart(repository=_ENVOY, name="gateway-helm", version="v1.9.1"),
         version="1.9.1",
         # Before 1.7.2 a mirror target without endpoints made the live route unaccepted: a crashing
-        # candidate would take its model down.
+        # candidate would take its model down. Keys of callers are told apart and kept from models
+        # since 1.5.0, and all entries of a Secret are read since 1.7.1 (release-notes of 1.9.1).
         oldest="1.7.2",
         namespace="envoy-gateway-system",
         needs=("gateway-api",),

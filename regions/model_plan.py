@@ -200,7 +200,8 @@ class AccessPlan:
     issuer: str
     jwks_uri: str
     audience: str
-    """Who signs callers' tokens; all three are empty but for public models."""
+    """Who signs callers' tokens; all three are empty but for public models, and the first two where
+    callers have keys."""
     cors_origins: tuple[str, ...]
     """The origins of web pages whose scripts may call it."""
     jwks: str
@@ -208,10 +209,21 @@ class AccessPlan:
     groups_claim: str
     groups: tuple[str, ...]
     """By which claim whose callers are let in; without groups everybody who has signed in."""
+    keys: tuple[str, ...]
+    """Callers who are let in by keys of their own, by name; with them no caller's token counts."""
     prober_issuer: str
     prober_jwks_uri: str
     prober_jwks: str
     """Who signs the prober's token: the cluster itself."""
+
+    @property
+    def callers(self) -> str:
+        """Whom the gateway lets in, in words."""
+        if self.keys:
+            return f"callers with keys: {', '.join(self.keys)}"
+        if self.groups:
+            return f"callers of {', '.join(self.groups)}"
+        return "who signs in" if self.mode == "public" else "any project"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

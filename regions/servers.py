@@ -114,6 +114,8 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         abilities.lack(model.id, "access", "E333", f"{reason}; leave it out of regions")
     shared = {*spec.share_with, *specs.projects[model.project].spec.share_with}
     sign_in = profile.sign_in if spec.access == "public" else None
+    callers = spec.callers if sign_in else None
+    by_token = sign_in if not (callers and callers.keys) else None
     shadow = spec.rollout.strategy == "shadow"
     return AccessPlan(
         mode=spec.access,
@@ -128,13 +130,14 @@ def access(specs: Specs, abilities: Abilities, profile: RegionProfile, model: Mo
         backends=backends(model),
         mirror_service=candidate_service(model) if shadow else "",
         mirror_percent=spec.rollout.mirror_percent if shadow else 0,
-        issuer=sign_in.issuer if sign_in else "",
-        jwks_uri=sign_in.jwks_uri if sign_in else "",
+        issuer=by_token.issuer if by_token else "",
+        jwks_uri=by_token.jwks_uri if by_token else "",
         audience=sign_in.audience if sign_in else "",
         cors_origins=spec.cors_origins if sign_in else (),
-        jwks=document(sign_in.jwks) if sign_in else "",
-        groups_claim=sign_in.groups_claim if sign_in and spec.callers else "",
-        groups=spec.callers.groups if sign_in and spec.callers else (),
+        jwks=document(by_token.jwks) if by_token else "",
+        groups_claim=by_token.groups_claim if by_token and callers else "",
+        groups=callers.groups if callers else (),
+        keys=callers.keys if callers else (),
         prober_issuer=f"https://{profile.cluster.oidc_issuer}" if sign_in else "",
         prober_jwks_uri=profile.cluster.jwks_uri if sign_in else "",
         prober_jwks=document(profile.cluster.jwks) if sign_in else "",

@@ -54,6 +54,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "calls.host": "features.example.com",
     "cors_origins": ["https://app.example.com"],
     "callers.groups": ["search-users"],
+    "callers.keys": ["web-shop", "partner"],
     "calls.port": 443,
     "calls.service": "redis.feature-store",
     "probe.request.body": {"model": "sentiment", "prompt": "ping", "max_tokens": 1},

@@ -115,9 +115,7 @@ def _at_the_gateway(server: ServerPlan) -> Iterator[str]:
     access = server.access
     if not access.gateway:
         return
-    groups = f"callers of {', '.join(access.groups)}"
-    everybody = "who signs in" if access.mode == "public" else "any project"
-    told = [f"the gateway lets in {groups if access.groups else everybody}"]
+    told = [f"the gateway lets in {access.callers}"]
     if access.cors_origins:
         told.append(f"and scripts of {', '.join(access.cors_origins)}")
     told.append(f"waits {access.timeout_seconds} s for an answer")

@@ -192,6 +192,7 @@ def an_access(**over: Any) -> AccessPlan:
         prober_jwks="",
         groups_claim="",
         groups=(),
+        keys=(),
         backends=(BackendPlan(service="sentiment", role="stable", weight=100),),
         mirror_service="",
         mirror_percent=0,

@@ -238,7 +238,7 @@ def secrets_of(made: Any) -> Iterator[str]:
             yield str(value)
         elif isinstance(value, dict) and key in ("secret", "secretKeyRef", "secretRef"):
             yield from (str(value["name"]) for _ in range("name" in value))
-        elif key in ("certificateRefs", "imagePullSecrets"):
+        elif key in ("certificateRefs", "credentialRefs", "imagePullSecrets"):
             yield from (str(one["name"]) for one in value)
         yield from secrets_of(value)
 

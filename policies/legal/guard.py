@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 AGREED: Final[dict[str, tuple[str, str]]] = {
+    "isoserve-caller-keys": (
+        "P04",
+        "b7787bf4872f13802b0955d6167509195acd6c8504d477329cd55f6a4ccdb83e",
+    ),
     "isoserve-egress-allow-list": (
         "P28",
         "1fbc02ee4a9957482769921ad89f30958fd6d5c789e6413af9681815e830dd9d",
@@ -60,7 +64,7 @@ AGREED: Final[dict[str, tuple[str, str]]] = {
     ),
     "isoserve-public-needs-auth": (
         "P04",
-        "b56676577fd3934ab4382369dbf460de01dfa49de24cd38a6b7a2a9a0c0772b4",
+        "34aa23b99fbaafd6d96b575ab91fed2831d3239e261cda6eb27c8e5fee2fce4c",
     ),
     "isoserve-rbac-bindings": (
         "P29",

@@ -8,6 +8,7 @@ from model_specs.load import Model
 from model_specs.names import (
     CACHE_ACCOUNT,
     CACHE_NAMESPACE,
+    CALLERS_RULE,
     GATEWAY_NAMESPACE,
     LABEL_MODEL,
     LABEL_ROLE,
@@ -15,7 +16,6 @@ from model_specs.names import (
     PROBER,
 )
 from policies.facts import Facts
-from policies.guards import keys_of
 from policies.legal.asked import (
     Plain,
     blocks,
@@ -32,12 +32,12 @@ from policies.legal.asked import (
 from policies.legal.own_pods import agent_name, of_agent
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.networks import METADATA
-from regions.profile import Cluster
-from regions.sign_in import SignIn
 
-_GROUP: Final = "gateway.networking.k8s.io"
-_ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
-_CALLER: Final = "x-isoserve-caller"
+GATEWAY_API: Final = "gateway.networking.k8s.io"
+ENVOY: Final = "gateway.envoyproxy.io/v1alpha1"
+CALLER: Final = "x-isoserve-caller"
+CLIENT: Final = "x-isoserve-client"
+"""Of callers with keys: of every request Envoy takes out the header that tokens are read into."""
 _V4: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(n for n in METADATA if "." in n)}}
 _V6: Final = {"ipBlock": {"cidr": "::/0", "except": sorted(n for n in METADATA if ":" in n)}}
 _DNS: Final = {
@@ -298,14 +298,16 @@ def _copied(subject: Subject) -> Plain:
 def _rules(subject: Subject) -> list[Plain]:
     path = {"path": {"type": "PathPrefix", "value": "/"}}
     probe = {"headers": [{"name": PROBE_HEADER, "type": "Exact", "value": "true"}]}
+    callers: Plain = {"name": CALLERS_RULE} if keys_asked(model_of(subject)) else {}
     return [
         {
             **_copied(subject),
             "backendRefs": _backends(subject),
             "matches": [match],
             "timeouts": {"request": f"{model_of(subject).spec.timeout_seconds}s"},
+            **name,
         }
-        for match in (path | probe, path)
+        for match, name in ((path | probe, {}), (path, callers))
     ]
 
 
@@ -314,8 +316,13 @@ def _parents(subject: Subject) -> list[Plain]:
     return [{"kind": "Gateway", "name": name, "namespace": GATEWAY_NAMESPACE}]
 
 
+def keys_asked(model: Model) -> tuple[str, ...]:
+    """The callers of a model who have keys, by name."""
+    return model.spec.callers.keys if model.spec.callers else ()
+
+
 HTTP_ROUTE: Final[Plain] = {
-    "apiVersion": f"{_GROUP}/v1",
+    "apiVersion": f"{GATEWAY_API}/v1",
     "kind": "HTTPRoute",
     "metadata": head(labels_of_model),
     "spec": {
@@ -324,8 +331,8 @@ HTTP_ROUTE: Final[Plain] = {
         "rules": Asked(_rules),
     },
 }
-_TARGETS: Final = Asked(
-    lambda subject: [{"group": _GROUP, "kind": "HTTPRoute", "name": model_of(subject).name}]
+TARGETS: Final = Asked(
+    lambda subject: [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": model_of(subject).name}]
 )
 
 
@@ -334,8 +341,10 @@ def _limit(subject: Subject) -> Plain:
     often = {"requests": spec.requests_per_minute, "unit": "Minute"}
     if spec.access != "public":
         return {"local": {"rules": [{"limit": often}]}, "type": "Local"}
-    caller = {"headers": [{"name": _CALLER, "type": "Distinct"}]}
-    return {"global": {"rules": [{"clientSelectors": [caller], "limit": often}]}, "type": "Global"}
+    names = (CALLER, CLIENT) if keys_asked(model_of(subject)) else (CALLER,)
+    callers = [{"headers": [{"name": name, "type": "Distinct"}]} for name in names]
+    rules = [{"clientSelectors": [one], "limit": often} for one in callers]
+    return {"global": {"rules": rules}, "type": "Global"}
 
 
 def _silence(subject: Subject) -> Any:
@@ -344,72 +353,8 @@ def _silence(subject: Subject) -> Any:
 
 
 TRAFFIC_POLICY: Final[Plain] = {
-    "apiVersion": _ENVOY,
+    "apiVersion": ENVOY,
     "kind": "BackendTrafficPolicy",
     "metadata": head(labels_of_model),
-    "spec": {"targetRefs": _TARGETS, "rateLimit": Asked(_limit), "timeout": Asked(_silence)},
-}
-
-
-def _signer(name: str, audience: str, issuer: str, at: SignIn | Cluster) -> Plain:
-    return {
-        "audiences": [audience],
-        "claimToHeaders": [{"claim": "sub", "header": _CALLER}],
-        "issuer": issuer,
-        "name": name,
-        **keys_of(at),
-    }
-
-
-def _sign_in(subject: Subject) -> Plain:
-    profile, home = subject.facts.profile, project_of(subject)
-    own, cluster = profile.sign_in, profile.cluster
-    if own is None:
-        return {}
-    issuer = f"https://{cluster.oidc_issuer}"
-    providers = [
-        _signer("sign-in", own.audience, own.issuer, own),
-        _signer("prober", own.audience, issuer, cluster),
-    ]
-    people: list[Plain] = [{"name": "iss", "values": [own.issuer]}]
-    if callers := model_of(subject).spec.callers:
-        groups = {"name": own.groups_claim, "values": list(callers.groups)}
-        people.append({**groups, "valueType": "StringArray"})
-    who = {"sign-in": people, "prober": [{"name": "sub", "values": [_account(home)]}]}
-    rules = [
-        {
-            "action": "Allow",
-            "name": name,
-            "principal": {"jwt": {"claims": claims, "provider": name}},
-        }
-        for name, claims in who.items()
-    ]
-    return {
-        "authorization": {"defaultAction": "Deny", "rules": rules},
-        "jwt": {"optional": False, "providers": providers},
-    }
-
-
-def _account(home: str) -> str:
-    return f"system:serviceaccount:{home}:{PROBER}"
-
-
-def _pages(subject: Subject) -> Any:
-    origins = model_of(subject).spec.cors_origins
-    if not origins:
-        return ABSENT
-    may = {"allowHeaders": ["authorization", "content-type"], "allowMethods": ["GET", "POST"]}
-    return {**may, "allowOrigins": [*origins], "maxAge": "10m"}
-
-
-SECURITY_POLICY: Final[Plain] = {
-    "apiVersion": _ENVOY,
-    "kind": "SecurityPolicy",
-    "metadata": head(labels_of_model),
-    "spec": {
-        "targetRefs": _TARGETS,
-        "authorization": Asked(lambda subject: _sign_in(subject).get("authorization")),
-        "jwt": Asked(lambda subject: _sign_in(subject).get("jwt")),
-        "cors": Asked(_pages),
-    },
+    "spec": {"targetRefs": TARGETS, "rateLimit": Asked(_limit), "timeout": Asked(_silence)},
 }

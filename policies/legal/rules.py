@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from model_specs.names import LABEL_ROLE
+from model_specs.names import KEYS_POLICY, LABEL_ROLE
 from policies.facts import Facts
 from policies.legal import (
     gateways,
@@ -14,6 +14,7 @@ from policies.legal import (
     network,
     own_pods,
     platform,
+    sign_in,
     together,
     watching,
 )
@@ -25,6 +26,7 @@ from policies.resources import Resource, registered
 from policies.rule import Estate, Fault, Rule, each, whole
 
 _MODEL, _PROJECT, _PLATFORM, _BOARD = "model", "project", "platform", "board"
+_KEYS: Final = "callers-keys"
 SHAPES: Final[dict[tuple[str, str], object]] = {
     ("BackendTrafficPolicy", _MODEL): network.TRAFFIC_POLICY,
     ("Certificate", _PLATFORM): gateways.CERTIFICATE,
@@ -66,7 +68,8 @@ SHAPES: Final[dict[tuple[str, str], object]] = {
     ("RoleBinding", "cache-agent"): platform.AGENT_BINDING,
     ("RoleBinding", _PROJECT): platform.PROJECT_BINDING,
     ("ScaledObject", _MODEL): watching.SCALED_OBJECT,
-    ("SecurityPolicy", _MODEL): network.SECURITY_POLICY,
+    ("SecurityPolicy", _KEYS): sign_in.KEYS,
+    ("SecurityPolicy", _MODEL): sign_in.SECURITY_POLICY,
     ("Service", "cache-agent"): network.AGENT_SERVICE,
     ("Service", _MODEL): network.MODEL_SERVICE,
     ("ServiceAccount", "cache-agent"): platform.AGENT_ACCOUNT,
@@ -86,13 +89,15 @@ def variant(resource: Resource) -> str:
     """Whose an object is, or what it is of the platform; empty for what is no object."""
     if not resource.is_object:
         return ""
-    labels = resource.labels
+    labels, name = resource.labels, str(resource.metadata.get("name"))
     role = str(labels.get(LABEL_ROLE, ""))
     if role:
         return role
     if resource.model:
+        if (resource.kind, name.endswith(KEYS_POLICY)) == ("SecurityPolicy", True):
+            return _KEYS
         return _BOARD if "grafana_dashboard" in labels else _MODEL
-    if resource.metadata.get("name") == "default-callers":
+    if name == "default-callers":
         return "default-callers"
     return _PROJECT if resource.project else _PLATFORM
 

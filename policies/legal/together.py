@@ -6,8 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from model_specs.names import GATEWAY_NAMESPACE, LABEL_MACHINE, LABEL_TRACK, SYSTEM_NAMESPACE
+from model_specs.names import (
+    GATEWAY_NAMESPACE,
+    KEYS_POLICY,
+    LABEL_MACHINE,
+    LABEL_TRACK,
+    SYSTEM_NAMESPACE,
+)
 from policies.legal.guard import AGREED
+from policies.legal.network import keys_asked
 from policies.legal.platform import PRIORITIES, SPACES, roles_of
 from policies.resources import Resource, Unknown, absent
 from policies.rule import WORKLOADS, Estate, Fault, Rule, whole
@@ -83,8 +90,16 @@ def _of_nodes(estate: Estate) -> Iterator[Name]:
         yield from (("Node", "", name) for name in offers[machine].node_names)
 
 
+def _of_callers(estate: Estate) -> Iterator[Name]:
+    """What lets in the callers of a routed model who have keys: without it nobody can call it."""
+    for route in estate.of("HTTPRoute"):
+        model = estate.facts.models.get(route.model)
+        if model is not None and keys_asked(model):
+            yield "SecurityPolicy", model.project, f"{model.name}{KEYS_POLICY}"
+
+
 _SOURCES: Final = (
-    _of_region, _of_projects, _of_agents, _of_candidates, _of_gateways, _of_nodes
+    _of_region, _of_projects, _of_agents, _of_candidates, _of_callers, _of_gateways, _of_nodes,
 )  # fmt: skip
 
 
@@ -151,9 +166,9 @@ def _key_of(setting: Resource) -> object:
 @whole("P37", "nothing-missing")
 def _nothing_missing(estate: Estate) -> Iterator[Fault]:
     """What belongs together is there together: the admission guard whole, a project's bounds and
-    rights, what stands beside cache agents, candidates, gateways and nodes, a node's three
-    policies; groups come from their own template, and the bucket's key is the one that its alias
-    names."""
+    rights, what stands beside cache agents, candidates, callers with keys, gateways and nodes, a
+    node's three policies; groups come from their own template, and the bucket's key is the one that
+    its alias names."""
     there = {
         (one.kind, one.namespace, str(one.metadata.get("name")))
         for one in estate.resources

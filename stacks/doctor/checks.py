@@ -43,7 +43,7 @@ CHECKS: Final[dict[str, Row]] = {
     "envoy-gateway": Row(run=envoy_gateway, proves="Envoy Gateway is set up as the profile says"),
     "names": Row(run=names, proves="the wildcard names lead to the gateways"),
     "keys": Row(run=keys, proves="gateways know the keys by which probers' tokens are signed"),
-    "secrets": Row(run=secrets, proves="certificate, registry keys and pull secrets are there"),
+    "secrets": Row(run=secrets, proves="certificate, keys and pull secrets are there"),
     "images": Row(run=images, proves="registries have the agent's and the prober's image"),
     "placeholders": Row(run=example_values, proves="no value of the profile is an example's"),
     "dns": Row(run=dns, proves="the cluster's DNS runs where models may ask it"),

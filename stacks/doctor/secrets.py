@@ -1,5 +1,5 @@
-"""The Secrets that people make (the certificate, the registry's keys, the images' pull secret), and
-the ConfigMap with that certificate's authorities."""
+"""The Secrets that people make (the certificate, the registry's keys, the images' pull secret, the
+keys of callers), and the ConfigMap with that certificate's authorities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography import x509
 from components.kube import Object
 from components.kube_client import ApiError
 from model_specs.errors import shown
-from model_specs.names import CACHE_NAMESPACE, GATEWAY_NAMESPACE
+from model_specs.names import API_KEY, CACHE_NAMESPACE, GATEWAY_NAMESPACE, KEYS_POLICY
 from stacks.doctor.findings import Answers, Finding, Site, Unseen, inside
 
 _OF_PROJECTS: Final = "/api/v1/namespaces?labelSelector=isoserve.dev%2Fproject"
@@ -26,13 +26,15 @@ _MAKERS: Final = (
     "/apis/batch/v1/namespaces/{}/jobs",
 )
 """What makes the pods of a project, of its models and jobs, and of the cache agents."""
+_POLICIES: Final = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/{}/securitypolicies"
 _TLS: Final = "kubernetes.io/tls"
 _LEFT: Final = timedelta(days=14)
 """A renewal by hand needs days; cert-manager renews a third of the lifetime earlier."""
 
 
 def secrets(site: Site) -> Answers:
-    """The Secrets that the profile names are there, and the certificate is of `*.domain` and valid.
+    """The Secrets that the profile names are there, and those of callers' keys that the gateways
+    were told of, and the certificate is of `*.domain` and valid.
 
     Of all but the certificate's only the metadata is asked, so neither their type nor their keys
     are seen. The certificate's chain and its private key are not judged.
@@ -43,6 +45,15 @@ def secrets(site: Site) -> Answers:
             yield from _certificate(site)
         except ApiError as error:
             yield Unseen(check="secrets", why=str(error))
+    yield from _of_pods(site)
+    for space in _spaces(site) if site.profile.tls_ca else ():
+        yield from _authorities(site, space)
+    for space in _spaces(site) if has_gateways else ():
+        yield from _keys_of_callers(site, space)
+
+
+def _of_pods(site: Site) -> Answers:
+    """Secrets of the profile that pods of a namespace name, one by one."""
     for name, field, make in _wanted(site):
         for space in _spaces(site):
             try:
@@ -50,8 +61,6 @@ def secrets(site: Site) -> Answers:
                     yield from _secret(site, space, name, field, make)
             except ApiError as error:
                 yield Unseen(check="secrets", why=str(error))
-    for space in _spaces(site) if site.profile.tls_ca else ():
-        yield from _authorities(site, space)
 
 
 def _wanted(site: Site) -> Iterator[tuple[str, str, str]]:
@@ -97,6 +106,24 @@ def _authorities(site: Site, space: str) -> Answers:
         what = f"{state} {space}/{name} (tls_ca of {site.file}), which the prober names"
         mend = f"kubectl -n {space} create configmap {name} --from-file=ca.crt=FILE"
         yield Finding(check="secrets", what=what, mend=mend)
+
+
+def _keys_of_callers(site: Site, space: str) -> Answers:
+    """Without one of them the gateway refuses every caller of the model: buildAPIKeyAuth in
+    internal/gatewayapi/securitypolicy.go of Envoy Gateway 1.9.1 fails, and the rule with it."""
+    for policy in site.listed(_POLICIES.format(space)) or ():
+        model = str(inside(policy, "metadata", "name")).removesuffix(KEYS_POLICY)
+        for named in inside(policy, "spec", "apiKeyAuth", "credentialRefs") or ():
+            secret = str(named.get("name"))
+            if not site.has(f"/api/v1/namespaces/{space}/secrets/{secret}"):
+                what = f"there is no Secret {space}/{secret} (callers.keys of {space}/{model})"
+                name = secret.removeprefix(API_KEY)
+                make = f"generic {secret} --from-literal={name}=$(openssl rand -hex 32)"
+                yield Finding(
+                    check="secrets",
+                    what=f"{what}: the gateway refuses all callers of the model",
+                    mend=f"kubectl -n {space} create secret {make}",
+                )
 
 
 def _certificate(site: Site) -> Answers:

@@ -273,9 +273,9 @@ def _limits(before: AccessPlan, after: AccessPlan) -> Iterator[Effect]:
     """How often callers may come by the gateway, and how long they wait there."""
     silent = after.stream_idle_seconds
     limit = f"{silent} s" if silent else "as long as the gateway lets it"
-    callers = f"callers of {', '.join(after.groups)}" if after.groups else "who signs in"
+    if (before.groups, before.keys) != (after.groups, after.keys) and after.hostname:
+        yield Effect(ACCESS, f"it is answered to {after.callers}", 0)
     told = {
-        "groups": f"it is answered to {callers}",
         "requests_per_minute": f"{after.requests_per_minute} requests a minute are let in",
         "timeout_seconds": f"an answer may take {after.timeout_seconds} s",
         "stream_idle_seconds": f"nothing may come of an answer for {limit}",

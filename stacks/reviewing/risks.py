@@ -321,10 +321,15 @@ def _let_in(before: AccessPlan, after: AccessPlan) -> Iterator[str]:
     origins = sorted({*after.cors_origins} - {*before.cors_origins})
     if origins:
         yield f"web pages whose scripts may call it newly: {', '.join(origins)}"
-    if before.mode == after.mode and before.groups:
+    keys = sorted({*after.keys} - {*before.keys})
+    if keys:
+        yield f"callers whose keys let them in newly: {', '.join(keys)}"
+    bounded = before.groups or before.keys
+    if before.mode == after.mode and bounded and not after.keys:
         groups = sorted({*after.groups} - {*before.groups})
         if not after.groups:
-            yield "everybody who signs in may call it, and not only groups"
+            only = "groups" if before.groups else "callers with keys"
+            yield f"everybody who signs in may call it, and not only {only}"
         elif groups:
             yield f"groups that may call it newly: {', '.join(groups)}"
         elif before.groups_claim != after.groups_claim:

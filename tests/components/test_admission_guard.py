@@ -17,7 +17,7 @@ from policies.judge import Finding
 from policies.resources import of_object
 from policies.rule import MANDATORY, Rule
 from tests.builders import a_region_plan
-from tests.engine.hand_edits import BAD, HARMLESS, Edit
+from tests.engine.hand_edits import BAD, HARMLESS, MADE, Edit
 from tests.examples import by_identity, identity, objects_of, of_kind, plan_of
 from tests.policies.estate import said
 
@@ -184,7 +184,7 @@ def test_what_the_guard_refuses_the_policies_refuse_too(edit: Edit) -> None:
     )
 
 
-@pytest.mark.parametrize("edit", HARMLESS, ids=str)
+@pytest.mark.parametrize("edit", [*HARMLESS, *MADE], ids=str)
 def test_what_the_guard_lets_pass_the_policies_do_not_mind(edit: Edit) -> None:
     for name in sorted(row.name for row in ROWS):
         assert not said_of(edit, name), f"{name} would let nobody act in an incident"

@@ -199,7 +199,8 @@ def test_a_secret_that_an_object_of_ours_names_is_no_extra_one() -> None:
     assert ("isoserve-gateway", plan.gateways[0].tls_secret or plan.gateways[1].tls_secret) in told
     pod = {"volumes": [{"secret": {"secretName": "a"}}, {"projected": {"sources": [
         {"secret": {"name": "b"}}]}}], "imagePullSecrets": [{"name": "c"}]}  # fmt: skip
-    assert sorted(secrets_of(pod)) == ["a", "b", "c"]
+    policy = {"spec": {"apiKeyAuth": {"credentialRefs": [{"group": "", "name": "d"}]}}}
+    assert sorted(secrets_of([pod, policy])) == ["a", "b", "c", "d"]
 
 
 def test_a_pull_secret_is_no_extra_one_where_no_pod_names_it_either() -> None:

@@ -178,6 +178,32 @@ def test_the_quota_is_counted_by_who_signed_in_and_not_by_what_they_say() -> Non
         )
 
 
+def test_callers_with_keys_come_by_a_rule_of_their_own_and_nobody_by_a_token() -> None:
+    keys = ("shop", "partner")
+    whole, by_key = (
+        made["spec"]
+        for made in objects(a_server(access=a_public_access(keys=keys)))
+        if made["kind"] == "SecurityPolicy"
+    )
+    assert [one["name"] for one in whole["jwt"]["providers"]] == ["prober"]
+    assert "sectionName" not in whole["targetRefs"][0], (
+        "it holds for every rule that no other policy is of: without the other, callers are refused"
+    )
+    auth = by_key["apiKeyAuth"]
+    assert [ref["name"] for ref in auth["credentialRefs"]] == [f"api-key--{one}" for one in keys]
+    assert auth["sanitize"] is True, "a model does not read its callers' keys"
+    (rule,) = by_key["authorization"]["rules"]
+    header = {"name": auth["forwardClientIDHeader"], "values": list(keys)}
+    assert rule["principal"] == {"headers": [header]}, "an entry more in a Secret lets nobody in"
+    assert by_key["authorization"]["defaultAction"] == "Deny"
+
+
+def test_the_rule_of_callers_has_a_name_only_where_a_policy_is_of_it() -> None:
+    for keys, names in (((), [None, None]), (("shop",), [None, "callers"])):
+        rules = routed(a_public_access(keys=keys))["HTTPRoute"]["spec"]["rules"]
+        assert [rule.get("name") for rule in rules] == names
+
+
 def test_a_public_model_is_reached_over_tls_only() -> None:
     made = gateway(a_gateway(), a_region_plan())[0]
     (listener,) = [one for one in made["spec"]["listeners"] if takes_models(one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,6 +74,10 @@ def _edits(
     return tuple(Edit(rule, of, tuple(row.items()), by) for row in rows)
 
 
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def _named(namespace: str) -> Object:
     return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
 
@@ -94,6 +99,35 @@ _TO_REGISTRY: Final = {"ports": [{"port": 443, "protocol": "TCP"}]}
 _NAME: Final = "app.kubernetes.io/name"
 _FROM: Final = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "vision"}
 _ANYBODY: Final = {"action": "Allow", "principal": {"clientCIDRs": ["0.0.0.0/0"]}}
+_CALLERS: Final[Object] = {
+    "group": "gateway.networking.k8s.io",
+    "kind": "HTTPRoute",
+    "name": "assistant",
+    "sectionName": "callers",
+}
+_KEY_AUTH: Final[Object] = {
+    "credentialRefs": [{"group": "", "kind": "Secret", "name": "api-key--shop"}],
+    "extractFrom": [{"headers": ["Authorization"]}],
+    "forwardClientIDHeader": "x-isoserve-client",
+    "sanitize": True,
+}
+_CALLER: Final = "x-isoserve-caller"
+_IN_ADDRESS: Final = [{"params": ["key"]}]
+_OTHERS: Final = {"name": "api-key--shop", "namespace": "search"}
+_VAULT: Final = {"name": "vault"}
+_BY_KEY: Final[Object] = {
+    "apiKeyAuth": _KEY_AUTH,
+    "authorization": {
+        "defaultAction": "Deny",
+        "rules": [
+            {
+                "action": "Allow",
+                "principal": {"headers": [{"name": "x-isoserve-client", "values": ["shop"]}]},
+            }
+        ],
+    },
+    "targetRefs": [_CALLERS],
+}
 _AWAY: Final = {"externalName": "example.com", "type": "ExternalName"}
 
 _AGENTS: Final = {
@@ -474,6 +508,57 @@ _ROUTES: Final = (
         {"/spec/authorization/rules/-": _ANYBODY},
         {"/spec/targetRefs/0/name": "nobody"},
     ),
+    *(
+        edit
+        for judge, spec in (
+            ("caller-keys", {**_BY_KEY, "apiKeyAuth": {**_KEY_AUTH, "sanitize": False}}),
+            ("caller-keys", {**_BY_KEY, "apiKeyAuth": {**_KEY_AUTH, "extractFrom": _IN_ADDRESS}}),
+            ("caller-keys", {**_BY_KEY, "apiKeyAuth": {**_KEY_AUTH, "credentialRefs": [_OTHERS]}}),
+            ("caller-keys", {**_BY_KEY, "apiKeyAuth": {**_KEY_AUTH, "credentialRefs": [_VAULT]}}),
+            ("caller-keys", {**_BY_KEY, "apiKeyAuth": {**_KEY_AUTH, "credentialRefs": []}}),
+            (
+                "caller-keys",
+                {
+                    **_BY_KEY,
+                    "apiKeyAuth": {**_KEY_AUTH, "forwardClientIDHeader": "x-isoserve-caller"},
+                },
+            ),
+            ("caller-keys", {**_BY_KEY, "authorization": {"defaultAction": "Allow"}}),
+            (
+                "caller-keys",
+                {**_BY_KEY, "authorization": {"defaultAction": "Deny", "rules": [_ANYBODY]}},
+            ),
+            ("as-asked", {"targetRefs": [_CALLERS]}),
+            ("as-asked", {**_BY_KEY, "targetRefs": [{**_CALLERS, "sectionName": "probe"}]}),
+            ("as-asked", {**_BY_KEY, "targetRefs": [{**_CALLERS, "name": "helper"}]}),
+        )
+        for edit in _edits(
+            "public-needs-auth",
+            "SecurityPolicy",
+            "chat",
+            "assistant",
+            {"/metadata/name": "assistant--keys", "/spec": spec},
+            judge=judge,
+        )
+    ),
+    *_edits(
+        "caller-keys",
+        "ConfigMap",
+        "chat",
+        "assistant-dashboard",
+        *(
+            {"/kind": "Secret", "/metadata/name": "api-key--shop", "/data": data}
+            for data in (
+                {},
+                {"shop": ""},
+                {"shop": _base64("short")},
+                {"shop": _base64(f"{'k' * 64}\n")},
+                {"shop": _base64("ü" * 64)},
+                {"other": _base64("k" * 64)},
+                {"shop": _base64("k" * 64), "other": _base64("o" * 64)},
+            )
+        ),
+    ),
     *_edits(
         "public-needs-auth",
         "BackendTrafficPolicy",
@@ -619,3 +704,27 @@ HARMLESS: Final = (
     *_edits("", "HTTPRoute", "chat", "helper", {"/spec/rules/1/timeouts/request": "30s"}),
 )
 """What an incident needs: none of these takes away what a rule promises."""
+
+MADE: Final = (
+    *_edits(
+        "",
+        "SecurityPolicy",
+        "chat",
+        "assistant",
+        {"/metadata/name": "assistant--keys", "/spec": _BY_KEY},
+    ),
+    *_edits(
+        "",
+        "ConfigMap",
+        "chat",
+        "assistant-dashboard",
+        *(
+            {"/kind": "Secret", "/metadata/name": name, "/data": data}
+            for name, data in (
+                ("api-key--shop", {"shop": _base64("k" * 64)}),
+                ("registry", {"other": ""}),
+            )
+        ),
+    ),
+)
+"""What somebody may make by hand: the keys of callers are people's, and their policy is ours."""

@@ -99,11 +99,11 @@ Change = tuple[Steps, str, Any]
 """Where, how, and the whole value after it."""
 
 
-def _mutated(value: Any, steps: Steps) -> Iterator[Change]:
+def mutated(value: Any, steps: Steps) -> Iterator[Change]:
     """Everything that one change makes of a value."""
     document = _document(value)
     if document is not None:
-        for where, how, after in _mutated(document, (*steps, _DOCUMENT)):
+        for where, how, after in mutated(document, (*steps, _DOCUMENT)):
             yield where, how, json.dumps(after)
     elif isinstance(value, dict) and value:
         yield from _of_block(value, steps)
@@ -117,7 +117,7 @@ def _of_block(value: dict[str, Any], steps: Steps) -> Iterator[Change]:
     yield steps, ADDED, {**value, _SIBLING: "x"}
     for key, inner in value.items():
         yield (*steps, key), REMOVED, {k: v for k, v in value.items() if k != key}
-        for where, how, after in _mutated(inner, (*steps, key)):
+        for where, how, after in mutated(inner, (*steps, key)):
             yield where, how, {**value, key: after}
 
 
@@ -125,7 +125,7 @@ def _of_list(value: list[Any], steps: Steps) -> Iterator[Change]:
     yield steps, ADDED, [*value, _another(value[0])]
     for at, inner in enumerate(value):
         yield (*steps, at), REMOVED, [*value[:at], *value[at + 1 :]]
-        for where, how, after in _mutated(inner, (*steps, at)):
+        for where, how, after in mutated(inner, (*steps, at)):
             yield where, how, [*value[:at], after, *value[at + 1 :]]
 
 
@@ -144,7 +144,7 @@ def mutants() -> Iterator[Mutant]:
     """All of them, resource by resource."""
     for region, of in representatives():
         yield Mutant(region, of, (), REMOVED, None)
-        for steps, how, values in _mutated(dict(of.values), ()):
+        for steps, how, values in mutated(dict(of.values), ()):
             yield Mutant(region, of, steps, how, _retyped(replace(of, values=values)))
         for name, how, after in _registered_otherwise(of):
             yield Mutant(region, of, (f"options.{name}",), how, after)

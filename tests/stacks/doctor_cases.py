@@ -429,6 +429,11 @@ CASES = {
         "secrets", "search/pull", "kubectl -n search create secret docker-registry pull",
         without("/api/v1/namespaces/search/secrets/pull"),
     ),
+    "no key of a listed caller": Case(
+        "secrets", "search/api-key--shop (callers.keys of search/sentiment)",
+        "kubectl -n search create secret generic api-key--shop --from-literal=shop=$(openssl rand",
+        without("/api/v1/namespaces/search/secrets/api-key--shop"),
+    ),
     "an image that no registry has": Case(
         "images", "agent_image", "isoserve image pin --set agent_image=",
         image("registry.acme.dev has no such image; mend its name or tag, or push it"),

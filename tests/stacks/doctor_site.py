@@ -43,6 +43,7 @@ QUERY: Final = (
 HELD: Final = f"{QUERY}count%28isoserve_cache_held_bytes%29"
 PROBED: Final = f"{QUERY}count%28probe_success%7Bproject%21%3D%22%22%2Cmodel%21%3D%22%22%7D%29"
 TLS: Final = "/api/v1/namespaces/isoserve-gateway/secrets/isoserve-public-tls"
+POLICIES: Final = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces"
 ENVOY: Final = "/api/v1/namespaces/envoy-gateway-system/configmaps/envoy-gateway-config"
 CONTROLLER: Final = "/apis/apps/v1/namespaces/envoy-gateway-system/deployments/envoy-gateway"
 DNS: Final = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
@@ -327,11 +328,23 @@ def _spaces() -> dict[str, Any]:
         found[f"{SPACES}/{space}/configmaps/company-ca"] = {"data": {"ca.crt": "PEM"}}
         maker = a_list(made(space, "maker", spec=pulled))
         found[f"/apis/apps/v1/namespaces/{space}/deployments"] = maker
+    found |= _keys_of_callers()
     secret = made("isoserve-gateway", "isoserve-public-tls", type="kubernetes.io/tls")
     found[TLS] = secret | {"data": {"tls.crt": _good_certificate(), "tls.key": "c2VjcmV0LWtleQ=="}}
     found[JWKS] = {"keys": [{"kid": "k1"}]}
     found[DNS] = a_list(made("kube-system", "coredns-1", status=told("Ready")))
     return found
+
+
+def _keys_of_callers() -> dict[str, Any]:
+    named = {"apiKeyAuth": {"credentialRefs": [{"kind": "Secret", "name": "api-key--shop"}]}}
+    policies = a_list(
+        made("search", "sentiment", spec={"jwt": {}}), made("search", "sentiment--keys", spec=named)
+    )
+    return {
+        f"{POLICIES}/search/securitypolicies": policies,
+        f"{SPACES}/search/secrets/api-key--shop": made("search", "api-key--shop"),
+    }
 
 
 def _workloads() -> dict[str, Any]:

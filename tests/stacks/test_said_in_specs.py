@@ -207,8 +207,13 @@ def test_a_review_tells_that_answers_may_take_longer(isoserve: Isoserve, here: P
 GROUPS = ["search users", "team:ml/serving"]
 
 
-def test_callers_pass_every_judge(isoserve: Isoserve, here: Path) -> None:
-    say(here, "chat/assistant", callers={"groups": GROUPS})
+@pytest.mark.parametrize(
+    "callers", [{"groups": GROUPS}, {"keys": ["web-shop", "partner"]}], ids=str
+)
+def test_callers_pass_every_judge(
+    isoserve: Isoserve, here: Path, callers: dict[str, list[str]]
+) -> None:
+    say(here, "chat/assistant", callers=callers, cors_origins=["https://app.example.com"])
     assert refusals(isoserve) == []
 
 
@@ -240,9 +245,18 @@ def test_a_rule_that_lets_in_more_than_the_groups_is_refused(here: Path) -> None
         ({"callers": {"groups": ["a", "b", "a"]}}, "E301", "callers.groups"),
         ({"callers": {"groups": [" a"]}}, "E301", "callers.groups[0]"),
         ({"callers": {}}, "E203", "callers.groups"),
+        ({"access": "permissive", "callers": {"keys": ["a"]}}, "E353", "callers"),
+        ({"callers": {"keys": []}}, "E301", "callers.keys"),
+        ({"callers": {"keys": ["a", "b", "a"]}}, "E301", "callers.keys"),
+        ({"callers": {"keys": ["Shop"]}}, "E311", "callers.keys[0]"),
+        ({"callers": {"keys": ["a--b"]}}, "E311", "callers.keys[0]"),
+        ({"callers": {"groups": ["a"], "keys": ["b"]}}, "E353", "callers.keys"),
     ],
-    ids=["nobody signs in", "no group", "a group twice", "a blank before", "nothing"],
-)
+    ids=[
+        "nobody signs in", "no group", "a group twice", "a blank before", "nothing",
+        "nobody has a key", "no key", "a key twice", "a capital", "two hyphens", "both",
+    ],
+)  # fmt: skip
 def test_callers_that_say_nothing_are_refused(
     isoserve: Isoserve, here: Path, fields: dict[str, Any], code: str, path: str
 ) -> None:
@@ -254,31 +268,56 @@ def test_callers_that_say_nothing_are_refused(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (["a"], ["a", "b"], "groups that may call it newly: b"),
-        (["a"], None, "everybody who signs in may call it"),
-        (["a", "b"], ["a"], ""),
-        (None, ["a"], ""),
+        ({"groups": ["a"]}, {"groups": ["a", "b"]}, "groups that may call it newly: b"),
+        ({"groups": ["a"]}, None, "everybody who signs in may call it, and not only groups"),
+        ({"groups": ["a", "b"]}, {"groups": ["a"]}, ""),
+        (None, {"groups": ["a"]}, ""),
+        ({"keys": ["a"]}, {"keys": ["a", "b"]}, "callers whose keys let them in newly: b"),
+        ({"keys": ["a", "b"]}, {"keys": ["a"]}, ""),
+        (None, {"keys": ["a"]}, "callers whose keys let them in newly: a"),
+        ({"groups": ["a"]}, {"keys": ["a"]}, "callers whose keys let them in newly: a"),
+        ({"keys": ["a"]}, {"groups": ["a"]}, "groups that may call it newly: a"),
+        ({"keys": ["a"]}, None, "everybody who signs in may call it, and not only callers with"),
     ],
-    ids=["one more", "everybody", "one fewer", "groups for the first time"],
-)
+    ids=[
+        "one more", "everybody", "one fewer", "groups for the first time", "one more key",
+        "one key fewer", "keys for the first time", "keys for groups", "groups for keys",
+        "everybody for keys",
+    ],
+)  # fmt: skip
 def test_a_review_asks_who_is_let_in_newly(
-    isoserve: Isoserve, here: Path, before: list[str] | None, after: list[str] | None, said: str
+    isoserve: Isoserve,
+    here: Path,
+    before: dict[str, list[str]] | None,
+    after: dict[str, list[str]] | None,
+    said: str,
 ) -> None:
-    say(here, "chat/assistant", callers=before and {"groups": before})
+    say(here, "chat/assistant", callers=before)
     for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
         git(here, *words)
-    say(here, "chat/assistant", callers=after and {"groups": after})
+    say(here, "chat/assistant", callers=after)
     raised = isoserve("review", "--base", "main", "--json").data["flags"]
     told = [flag["reason"] for flag in raised if flag["name"] == "access widened"]
     assert [said in one for one in told] == [True] * bool(said)
+    assert not [flag for flag in raised if flag["level"] == "BLOCKED"], "it is safe on the way"
 
 
-def test_a_review_tells_who_may_call_no_longer(isoserve: Isoserve, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("callers", "said"),
+    [
+        ({"groups": ["a"]}, "answered to callers of a"),
+        ({"keys": ["a"]}, "answered to callers with keys: a"),
+    ],
+    ids=["groups", "keys"],
+)
+def test_a_review_tells_who_may_call_no_longer(
+    isoserve: Isoserve, here: Path, callers: dict[str, list[str]], said: str
+) -> None:
     for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "base")):
         git(here, *words)
-    say(here, "chat/assistant", callers={"groups": ["a"]})
+    say(here, "chat/assistant", callers=callers)
     (model,) = isoserve("review", "--base", "main", "--json").data["models"]
-    assert "answered to callers of a" in str(model["effects"])
+    assert said in str(model["effects"])
 
 
 KEY = {"kty": "EC", "kid": "k", "alg": "ES256", "crv": "P-256", "x": "x" * 43, "y": "y" * 43}

@@ -146,6 +146,7 @@ APPROVED: Final[dict[str, tuple[Row, ...]]] = {
         (SENTIMENT, "access", "permissive", "access widened"),
         (SENTIMENT, "access", "public", "access widened"),
         (SENTIMENT, "share_with", ["chat"], "access widened"),
+        (ASSISTANT, "callers", {"keys": ["shop"]}, "access widened"),
         (SENTIMENT, "secrets", [{"name": "vault", "mount": "/secrets/vault"}], "secrets change"),
         (SENTIMENT, "served_names", ["team/sentiment"], "served name goes"),
         (SENTIMENT, "calls", [{"service": "vectors.feature-store", "port": 6334}],

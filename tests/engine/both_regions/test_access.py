@@ -7,6 +7,7 @@ API server, keys and certificates of the region's authority.
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,8 @@ import yaml
 
 from components.kube import Object
 from regions.sandbox.kube import execute
-from tests.engine.world import REGIONS, World
+from tests.engine.real_region import eventually
+from tests.engine.world import REGIONS, World, body, path_of
 
 pytestmark = pytest.mark.engine
 
@@ -28,6 +30,8 @@ MODEL: Final = "search/ranker"
 PATH: Final = "/v2/models/ranker/infer"
 GROUP: Final = "search-users"
 ORIGIN: Final = "https://shop.example.com"
+LISTED: Final = ("shop", "partner", "eager", "patient")
+"""Callers whose keys let them in."""
 QUOTA: Final = 12
 """Requests a minute: the prober's own six are counted for the prober."""
 IN_FORCE_SECONDS: Final = 120.0
@@ -259,6 +263,155 @@ def test_a_public_model_has_no_second_door(public: World, region: str) -> None:
     assert caller.ask("internal")[0] == "404", "the internal gateway knows it not"
     assert caller.from_pod("chat", "http://ranker.search.svc" + PATH) == "unreachable"
     assert caller.from_pod("search", "http://ranker.search.svc" + PATH) == "200", "its own project"
+
+
+# -- callers with keys -----------------------------------------------------------------------
+
+
+def _key() -> str:
+    """As `openssl rand -hex 32` makes one."""
+    return secrets.token_hex(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Callers of the model who have keys, the same in both regions, and one who may not call it."""
+
+    world: World
+    keys: Mapping[str, str]
+
+    def bearer(self, name: str) -> dict[str, str]:
+        """The header with a caller's key, as clients of OpenAI's API send it."""
+        return {"Authorization": f"Bearer {self.keys[name]}"}
+
+    def write(self, region: str, name: str, entries: Mapping[str, str]) -> None:
+        """What an admin of the project may do of a Secret: replace it with all its entries."""
+        made = body("v1", "Secret", f"api-key--{name}", "search", stringData=dict(entries))
+        cluster = self.world.cluster(region)
+        path = cluster.url + path_of(made)
+        if not (answer := cluster.session.put(path, json=made, timeout=30)).ok:
+            answer = cluster.session.post(path.rpartition("/")[0], json=made, timeout=30)
+        assert answer.ok, answer.text
+
+    def remove(self, region: str, name: str) -> None:
+        """What an admin of the cluster may do of it."""
+        cluster = self.world.cluster(region)
+        made = body("v1", "Secret", f"api-key--{name}", "search")
+        assert cluster.session.delete(cluster.url + path_of(made), timeout=30).ok
+
+
+@pytest.fixture(scope="module")
+def holders(public: World) -> Iterator[Holders]:
+    """The model that was called by tokens is called by those who have keys."""
+    found = Holders(public, {name: _key() for name in (*LISTED, "stranger")})
+    for region in REGIONS:
+        for name, key in found.keys.items():
+            found.write(region, name, {name: key})
+    with standing_as(public, callers={"keys": list(LISTED)}):
+        for region in REGIONS:
+            await_status(Caller(public, region), "public", "200", found.bearer("shop"))
+        yield found
+    for region in REGIONS:
+        for name in found.keys:
+            found.remove(region, name)
+
+
+@every_region
+def test_who_has_a_key_of_a_listed_caller_may_call_and_nobody_else(
+    holders: Holders, region: str
+) -> None:
+    caller = Caller(holders.world, region)
+    audience = caller.profile()["sign_in"]["audience"]
+    prober = caller.as_account("search", "prober", audience)
+    probe = {"x-isoserve-probe": "true"}
+    rows = {
+        "nobody": (None, "401"),
+        "a listed caller": (holders.bearer("shop"), "200"),
+        "another listed caller": (holders.bearer("partner"), "200"),
+        "one without the word": ({"Authorization": holders.keys["shop"]}, "200"),
+        "a key that nobody has": ({"Authorization": f"Bearer {_key()}"}, "401"),
+        "a caller whom the spec does not name": (holders.bearer("stranger"), "401"),
+        "a key in another header": ({"x-api-key": holders.keys["shop"]}, "401"),
+        "who has signed in": (caller.signed_in("alice", GROUP), "401"),
+        "the prober": ({**prober, **probe}, "200"),
+        "the prober, not as one": (prober, "401"),
+        "a listed caller as the prober": ({**holders.bearer("shop"), **probe}, "401"),
+        "who has signed in, as the prober": ({**caller.signed_in("alice", GROUP), **probe}, "401"),
+    }
+    found = {who: caller.ask("public", headers)[0] for who, (headers, _) in rows.items()}
+    assert found == {who: status for who, (_, status) in rows.items()}
+
+
+@every_region
+def test_a_quota_is_each_keys_own_and_no_header_lends_it(holders: Holders, region: str) -> None:
+    caller = Caller(holders.world, region)
+    _await_new_minute()
+    found = [caller.ask("public", holders.bearer("eager"))[0] for _ in range(QUOTA + 3)]
+    assert found == ["200"] * QUOTA + ["429"] * 3, "the quota, and no request more"
+    assert caller.ask("public", holders.bearer("patient"))[0] == "200", "another has its own"
+    names = {"x-isoserve-caller": "patient", "x-isoserve-client": "patient"}
+    borrowed = {**holders.bearer("eager"), **names}
+    assert caller.ask("public", borrowed)[0] == "429", (
+        "a name that the caller gives changes nothing"
+    )
+
+
+@every_region
+def test_pages_of_listed_origins_may_call_with_keys(holders: Holders, region: str) -> None:
+    asked = {"Access-Control-Request-Method": "POST"}
+    caller = Caller(holders.world, region)
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://elsewhere.example.com", None)):
+        _, told = caller.ask("public", {"Origin": origin, **asked}, method="OPTIONS")
+        assert told.get("access-control-allow-origin") == allowed
+
+
+@every_region
+def test_a_key_is_renewed_and_revoked_without_an_up(holders: Holders, region: str) -> None:
+    caller, renewed = Caller(holders.world, region), _key()
+    holders.write(region, "partner", {"partner": renewed})
+    await_status(caller, "public", "200", {"Authorization": f"Bearer {renewed}"})
+    assert caller.ask("public", holders.bearer("partner"))[0] == "401", "the old one is none"
+    assert caller.ask("public", holders.bearer("shop"))[0] == "200", "and others keep theirs"
+    holders.write(region, "partner", {"partner": holders.keys["partner"]})
+    await_status(caller, "public", "200", holders.bearer("partner"))
+
+
+@every_region
+def test_a_secret_that_is_gone_shuts_its_model_to_all_callers_and_the_doctor_says_so(
+    holders: Holders, region: str
+) -> None:
+    caller = Caller(holders.world, region)
+    holders.remove(region, "partner")
+    await_status(caller, "public", "403", holders.bearer("shop"))
+    named = {**holders.bearer("shop"), "x-isoserve-client": "shop"}
+    assert caller.ask("public", named)[0] == "500", "nor is a name believed that nobody has proved"
+    told = holders.world.run("isoserve", "doctor", "-r", region, "--json").stdout
+    holders.write(region, "partner", {"partner": holders.keys["partner"]})
+    await_status(caller, "public", "200", holders.bearer("shop"))
+    mends = [one["mend"] for one in json.loads(told)["findings"] if one["check"] == "secrets"]
+    assert any("api-key--partner --from-literal=partner=" in mend for mend in mends), told
+
+
+@every_region
+def test_an_entry_that_no_gateway_reads_is_refused_by_the_guard(
+    holders: Holders, region: str
+) -> None:
+    """One such entry, of any project, would keep every change of every model from the gateway, and
+    without one it takes the keys of another model."""
+    cluster = holders.world.cluster(region)
+    for entries in ({}, {"shop": ""}, {"shop": "short"}, {"other": _key()}):
+        made = body("v1", "Secret", "api-key--shop", "search", stringData=entries)
+        answer = cluster.session.put(cluster.url + path_of(made), json=made, timeout=30)
+        assert answer.status_code == 422, answer.text
+        assert "isoserve-caller-keys" in answer.text
+
+
+def test_the_prober_still_gets_right_answers(holders: Holders) -> None:
+    def words() -> list[str]:
+        return [row["probe"] for row in holders.world.status() if row["model"] == "ranker"]
+
+    what = "it has a rule of the route for itself"
+    assert eventually(lambda: words() == ["passes", "passes"] or None, what, seconds=60)
 
 
 def _await_new_minute() -> None:

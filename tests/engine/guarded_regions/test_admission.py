@@ -9,7 +9,7 @@ import requests
 
 from components.kube import Object
 from tests.engine.guarded_server import DRY_RUN, OBJECTS, POLICY, Server, from_before
-from tests.engine.hand_edits import BAD, HARMLESS, UNPINNED, Edit
+from tests.engine.hand_edits import BAD, HARMLESS, MADE, UNPINNED, Edit
 from tests.engine.site import until
 from tests.engine.world import path_of
 from tests.examples import Identity, identity, of_kind
@@ -90,7 +90,7 @@ def test_a_hand_edit_that_undoes_a_rule_is_refused(server: Server, edit: Edit) -
     assert message.endswith(CURE), "and what to do instead"
 
 
-@pytest.mark.parametrize("edit", HARMLESS, ids=str)
+@pytest.mark.parametrize("edit", [*HARMLESS, *MADE], ids=str)
 def test_a_harmless_hand_edit_passes(server: Server, edit: Edit) -> None:
     answer = server.attempt(edit)
     assert answer.ok, f"an incident needs free hands: {answer.text[:500]}"
