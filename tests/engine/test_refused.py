@@ -51,7 +51,7 @@ for part in rendered:
     for made in part.objects if part.model in told["refused"] else ():
         if made["kind"] == "NetworkPolicy":
             made["spec"]["ingress"][0]["ports"][0]["port"] = 70_000  # no such port
-made = register(rendered, plan, cluster(plan, Path()), told["kubeconfig"], {})
+made = register(rendered, plan, cluster(plan.cluster, Path()), told["kubeconfig"], {})
 gate = RolloutGate(rendered, plan, told["kubeconfig"], made.resources, made.faults, made.taken)
 if told["careful"]:
     stop_if_incomplete(gate)
@@ -121,7 +121,7 @@ class Stack:
 
     def routes(self) -> set[str]:
         """The models that have a route."""
-        path = "/apis/gateway.networking.k8s.io/v1/httproutes"
+        path = "/apis/gateway.networking.k8s.io/v1/httproutes?labelSelector=isoserve.dev%2Fmodel"
         items: list[Object] = (self.world.cluster(REGION).get(path) or {})["items"]
         return {f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in items}
 

@@ -41,7 +41,9 @@ PAIRS: Final = 20
 SEED: Final = 8
 """One of which the pairs have gates do all that they can: a test below says so."""
 AT_ONCE: Final = 10
-PROFILE: Final = a_profile(without=("keda",), machines={k: ROOM[k] for k in ("gpu.l4.1", "cpu.4")})
+PROFILE: Final = a_profile(
+    without=("keda",), machines={k: ROOM[k] for k in ("gpu.l4.1", "cpu.4")}, tls_issuer=""
+)
 Fields = dict[str, Any]
 
 
