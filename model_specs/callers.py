@@ -21,20 +21,18 @@ _MOST_KEYS: Final = 100
 """Each is a Secret that people make and renew by hand."""
 
 
-def _check_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
-    for index in repeated(groups):
-        raise refuse("E301", f"a group is named once, got {shown(groups[index])} again; remove one")
-    if not groups:
-        raise refuse("E301", "a list of at least 1 group, got none; name one")
-    return groups
+def _some(what: str) -> AfterValidator:
+    """Refuses a list that names nobody, or somebody twice; `what` is one entry in words."""
 
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        for index in repeated(names):
+            why = f"a {what} is named once, got {shown(names[index])} again; remove one"
+            raise refuse("E301", why)
+        if not names:
+            raise refuse("E301", f"a list of at least 1 {what}, got none; name one")
+        return names
 
-def _check_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    for index in repeated(keys):
-        raise refuse("E301", f"a caller is named once, got {shown(keys[index])} again; remove one")
-    if not keys:
-        raise refuse("E301", "a list of at least 1 caller, got none; name one")
-    return keys
+    return AfterValidator(check)
 
 
 class Callers(Part):
@@ -43,14 +41,14 @@ class Callers(Part):
     groups: Annotated[
         tuple[Annotated[str, Field(pattern=_GROUP)], ...],
         Field(max_length=_MOST_GROUPS),
-        AfterValidator(_check_groups),
+        _some("group"),
     ] = ()
     """Groups as the identity provider writes them into tokens (`sign_in.groups_claim` of a region's
     profile); one of them is enough."""
     keys: Annotated[
         tuple[Name, ...],
         Field(max_length=_MOST_KEYS),
-        AfterValidator(_check_keys),
+        _some("caller"),
     ] = ()
     """Callers with API keys, which they send as `Authorization: Bearer KEY`; nobody's token counts
     then. The key of NAME is the value of NAME in the Secret `api-key--NAME` of the project."""

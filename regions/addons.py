@@ -69,6 +69,10 @@ class Addon:
         return f"{self.chart.repository} {self.chart.name} {self.chart.version}"
 
 
+RELEASE_PENDING: Final = "status in (pending-install,pending-upgrade,pending-rollback)"
+"""Label selector of the records of a Helm release that a run works on, or has been killed at
+(helm.sh/helm/v3: pkg/release/status.go, pkg/storage/driver/secrets.go)."""
+
 _ENVOY: Final = "oci://docker.io/envoyproxy"
 _PROMETHEUS: Final = "https://prometheus-community.github.io/helm-charts"
 _MONITORING: Final = "monitoring"

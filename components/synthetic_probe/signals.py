@@ -71,7 +71,12 @@ def one_probe_seconds(server: ServerPlan) -> int:
 def threshold(server: ServerPlan, burn: Burn) -> float:
     """The error ratio that calls: the budget's share, but more than one minute or one probe."""
     least = (_SPIKE_SECONDS + one_probe_seconds(server)) / WINDOW_SECONDS[burn.long]
-    return max(min(burn.factor * (1 - server.slo.availability), _MOST), least)
+    return max(_share(server, burn), least)
+
+
+def _share(server: ServerPlan, burn: Burn) -> float:
+    """The error ratio at which the budget burns so fast."""
+    return min(burn.factor * (1 - server.slo.availability), _MOST)
 
 
 def ratio(server: ServerPlan, window: str) -> str:
@@ -130,15 +135,15 @@ def refused(server: ServerPlan, burn: Burn) -> str:
     Envoy counts its own 503 and 504 there too, but not who was refused before (401, 403, 429). The
     second rule of the route is the callers' (components.model_route).
     """
-    work, limit = server.workload, f"{min(burn.factor * (1 - server.slo.availability), _MOST):.6g}"
+    work, limit = server.workload, f"{_share(server, burn):.6g}"
+    counter = "envoy_cluster_upstream_rq_xx"
     own = f'envoy_cluster_name="httproute/{work.namespace}/{work.model}/rule/1"'
     failed = f'{{{own},envoy_response_code_class="5"}}'
 
     def share(window: str) -> str:
-        counter = "envoy_cluster_upstream_rq_xx"
         return f"sum(rate({counter}{failed}[{window}])) / sum(rate({counter}{{{own}}}[{window}]))"
 
-    many = f"sum(increase(envoy_cluster_upstream_rq_xx{failed}[{burn.long}])) >= {_LEAST_REFUSED}"
+    many = f"sum(increase({counter}{failed}[{burn.long}])) >= {_LEAST_REFUSED}"
     return f"{share(burn.short)} > {limit} and {share(burn.long)} > {limit} and {many}"
 
 

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from model_specs.names import GATEWAY_NAMESPACE
 from policies.legal.asked import Plain, head
+from policies.legal.network import GATEWAY_API
 from policies.legal.shapes import ABSENT, Asked, Subject
 from regions.exposure import balancer_annotations
-
-_GROUP: Final = "gateway.networking.k8s.io"
 
 
 def _gateway_name(subject: Subject) -> str:
@@ -46,7 +45,7 @@ def _balancer(subject: Subject) -> Any:
 
 
 GATEWAY: Final[Plain] = {
-    "apiVersion": f"{_GROUP}/v1",
+    "apiVersion": f"{GATEWAY_API}/v1",
     "kind": "Gateway",
     "metadata": head(lambda subject: {}, _gateway_name, lambda subject: GATEWAY_NAMESPACE),
     "spec": {
@@ -64,7 +63,7 @@ _TO_TLS: Final[Plain] = {
     "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
 }
 REDIRECT: Final[Plain] = {
-    "apiVersion": f"{_GROUP}/v1",
+    "apiVersion": f"{GATEWAY_API}/v1",
     "kind": "HTTPRoute",
     "metadata": head(
         lambda subject: {}, lambda subject: "redirect", lambda subject: GATEWAY_NAMESPACE

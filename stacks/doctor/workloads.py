@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from components.kube import Object
 from components.kube_client import ApiError
-from regions.addons import ADDONS, Addon
+from regions.addons import ADDONS, RELEASE_PENDING, Addon
 from stacks.doctor.findings import Answers, Finding, Site, Unseen, condition, inside
 
 _LISTS: Final = {
@@ -15,8 +15,6 @@ _LISTS: Final = {
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",
 }
-_PENDING: Final = "status in (pending-install,pending-upgrade,pending-rollback)"
-"""What Helm calls a release that a run works on (helm.sh/helm/v3: pkg/release/status.go)."""
 
 
 def workloads(site: Site) -> Answers:
@@ -44,16 +42,17 @@ def workloads(site: Site) -> Answers:
 
 def _interrupted(site: Site, name: str, row: Addon) -> Answers:
     """Helm neither installs nor upgrades a release whose record says that another run does."""
-    query = quote(f"owner=helm,name={name},{_PENDING}")
+    query = quote(f"owner=helm,name={name},{RELEASE_PENDING}")
     path = f"/api/v1/namespaces/{row.namespace}/secrets?labelSelector={query}"
     for record in site.records(path):
-        place = f"{row.namespace}/{inside(record, 'metadata', 'name')}"
-        state = inside(record, "metadata", "labels", "status")
-        what = f"the Helm release {name} is {state} ({place}): a run was killed, or works still"
-        mend = (
-            f"when none works: kubectl -n {row.namespace} delete secret "
-            f"{inside(record, 'metadata', 'name')}; {site.bring(name)}"
+        own, state = (
+            inside(record, "metadata", "name"),
+            inside(record, "metadata", "labels", "status"),
         )
+        place = f"{row.namespace}/{own}"
+        what = f"the Helm release {name} is {state} ({place}): a run was killed, or works still"
+        gone = f"kubectl -n {row.namespace} delete secret {own}"
+        mend = f"when none works: {gone}; {site.bring(name)}"
         yield Finding(check="workloads", what=what, mend=mend)
 
 

@@ -12,7 +12,7 @@ import json
 from typing import Final
 from urllib.parse import quote
 
-from regions.addons import ADDONS
+from regions.addons import ADDONS, RELEASE_PENDING
 from regions.sandbox import engine
 from regions.sandbox.kube import Cluster
 from regions.sandbox.layout import addons_of
@@ -31,7 +31,7 @@ def forget_interrupted(cluster: Cluster) -> list[str]:
             continue
         labels = f"owner=helm,name={name}"
         if name in known:
-            labels += ",status in (pending-install,pending-upgrade,pending-rollback)"
+            labels += f",{RELEASE_PENDING}"
         path = f"/api/v1/namespaces/{row.namespace}/secrets"
         found = cluster.get(f"{path}?labelSelector={quote(labels)}") or {}
         for one in found.get("items", ()):
